@@ -1,0 +1,20 @@
+//! The messages of the control plane, generated from `schema/*.proto`.
+//!
+//! Their serde form is canonical proto3 JSON (protobuf docs, "`ProtoJSON` Format"): camelCase names,
+//! 64-bit numbers as strings, bytes as base64; default values are left out, unknown fields ignored.
+
+mod generated {
+    #![expect(
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        clippy::map_err_ignore,
+        clippy::too_many_lines,
+        clippy::doc_markdown,
+        reason = "generated code"
+    )]
+    include!(concat!(env!("OUT_DIR"), "/rowcast.v1.rs"));
+    include!(concat!(env!("OUT_DIR"), "/rowcast.v1.serde.rs"));
+}
+
+pub use generated::*;
+pub use pbjson_types::Timestamp;

@@ -1,0 +1,18 @@
+//! Bodies of the REST API under `/api/v1`.
+
+mod source;
+mod task;
+mod group;
+mod problem;
+mod billing;
+
+pub use billing::{
+    ChargeType, Incident, IncidentList, Instance, PurchaseTask, UsageLine, UsageList,
+};
+pub use group::{CreateGroup, Group, GroupConnection, GroupList};
+pub use problem::Problem;
+pub use source::{CreateSource, Source, SourceList, SslMode};
+pub use task::{
+    ChangeTypes, CheckItem, CheckOutcome, CreateTask, DataChange, Objects, Precheck, Retention,
+    SchemaObjects, Task, TaskError, TaskList, TaskPosition, TaskTransition, TaskTransitionList,
+};

@@ -1,0 +1,69 @@
+//! Consumer groups.
+
+use chrono::{DateTime, Utc};
+use rowcast_domain::{GroupId, TaskId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// `POST /tasks/{id}/groups`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateGroup {
+    /// The user's name for it, 1–64 characters, unique in the task.
+    pub name: String,
+    /// 1–16 characters of `[a-z0-9_]`, a letter first.
+    pub account: String,
+    /// 8–32 printable characters of at least two of: lower case, upper case, digits, others. Never returned.
+    pub password: String,
+}
+
+/// A consumer group.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Group {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: GroupId,
+    /// Its task.
+    #[schema(value_type = String)]
+    pub task_id: TaskId,
+    /// The user's name for it.
+    pub name: String,
+    /// Account.
+    pub account: String,
+    /// Stream sequence of the last change acknowledged by the group.
+    pub acknowledged_sequence: u64,
+    /// Changes that the group has not been sent.
+    pub pending: u64,
+    /// Changes sent and not yet acknowledged.
+    pub in_flight: u64,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
+
+/// `GET /tasks/{id}/groups`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct GroupList {
+    /// Oldest first.
+    pub groups: Vec<Group>,
+}
+
+/// `GET /tasks/{id}/groups/{gid}/connection`: everything a client needs but the password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GroupConnection {
+    /// NATS URLs.
+    pub urls: Vec<String>,
+    /// User name: `<account>-<group id>`.
+    pub login: String,
+    /// JetStream stream.
+    pub stream: String,
+    /// Durable pull consumer.
+    pub consumer: String,
+    /// Prefix that the client must use for its inboxes.
+    pub inbox_prefix: String,
+    /// The group.
+    #[schema(value_type = String)]
+    pub group_id: GroupId,
+    /// The task.
+    #[schema(value_type = String)]
+    pub task_id: TaskId,
+}

@@ -1,0 +1,109 @@
+//! Sources: the customer's databases.
+
+use chrono::{DateTime, Utc};
+use rowcast_domain::SourceId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What TLS to the source must prove; the meanings are libpq's `sslmode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SslMode {
+    /// No TLS.
+    Disable,
+    /// TLS where the server offers it; proves nothing.
+    Prefer,
+    /// TLS; proves nothing of the server's identity.
+    Require,
+    /// TLS with a certificate of a known authority.
+    VerifyCa,
+    /// TLS with a certificate of a known authority for this host name.
+    #[default]
+    VerifyFull,
+}
+
+impl SslMode {
+    /// libpq's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        }
+    }
+
+    /// The mode with this word.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [
+            Self::Disable,
+            Self::Prefer,
+            Self::Require,
+            Self::VerifyCa,
+            Self::VerifyFull,
+        ]
+        .into_iter()
+        .find(|mode| mode.as_str() == name)
+    }
+}
+
+/// `POST /sources`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateSource {
+    /// The user's name for it, 1–64 characters.
+    pub name: String,
+    /// DNS name, address, or the folder of a unix socket.
+    pub host: String,
+    /// TCP port.
+    #[serde(default = "default_port")]
+    pub port: u16,
+    /// The database that tasks track unless they name another.
+    pub database: String,
+    /// The role to log in with; needs LOGIN and REPLICATION.
+    pub account: String,
+    /// Its password. Never returned.
+    pub password: String,
+    /// What TLS must prove.
+    #[serde(default)]
+    pub sslmode: SslMode,
+    /// Certificate authorities in PEM; the system's where absent.
+    #[serde(default)]
+    pub sslrootcert: Option<String>,
+}
+
+const fn default_port() -> u16 {
+    5432
+}
+
+/// A registered source.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Source {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: SourceId,
+    /// The user's name for it.
+    pub name: String,
+    /// DNS name, address, or the folder of a unix socket.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The database.
+    pub database: String,
+    /// The role to log in with.
+    pub account: String,
+    /// What TLS must prove.
+    pub sslmode: SslMode,
+    /// When it was registered.
+    pub created_at: DateTime<Utc>,
+}
+
+/// `GET /sources`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct SourceList {
+    /// Oldest first.
+    pub sources: Vec<Source>,
+}

@@ -1,0 +1,310 @@
+//! Tasks: what to track.
+
+use chrono::{DateTime, Utc};
+use rowcast_domain::{Lsn, Position, SourceId, TaskId, TaskState};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Which tables: all, or schemas, or tables of schemas.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Objects {
+    /// All tables of the database.
+    #[serde(default)]
+    pub all: bool,
+    /// Per schema, where not all.
+    #[serde(default)]
+    pub schemas: Vec<SchemaObjects>,
+}
+
+/// Which tables of one schema.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SchemaObjects {
+    /// The schema.
+    pub name: String,
+    /// All tables of it.
+    #[serde(default)]
+    pub all: bool,
+    /// These tables, where not all.
+    #[serde(default)]
+    pub tables: Vec<String>,
+}
+
+/// A kind of data change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DataChange {
+    /// Rows inserted.
+    Insert,
+    /// Rows updated.
+    Update,
+    /// Rows deleted.
+    Delete,
+    /// Tables emptied.
+    Truncate,
+}
+
+impl DataChange {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Insert, Self::Update, Self::Delete, Self::Truncate];
+
+    /// The word of PostgreSQL's `publish` option.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Truncate => "truncate",
+        }
+    }
+}
+
+/// Which changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeTypes {
+    /// Data changes; all kinds where absent.
+    #[serde(default = "all_data_changes")]
+    pub data: Vec<DataChange>,
+}
+
+fn all_data_changes() -> Vec<DataChange> {
+    DataChange::ALL.to_vec()
+}
+
+impl Default for ChangeTypes {
+    fn default() -> Self {
+        Self {
+            data: all_data_changes(),
+        }
+    }
+}
+
+/// How long the task's stream keeps changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Oldest change kept, in hours: 1–8760.
+    #[serde(default = "default_retention_hours")]
+    pub hours: u32,
+    /// Most bytes kept; no limit where absent.
+    #[serde(default)]
+    pub max_bytes: Option<u64>,
+}
+
+const fn default_retention_hours() -> u32 {
+    24
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            hours: default_retention_hours(),
+            max_bytes: None,
+        }
+    }
+}
+
+/// `POST /tasks`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateTask {
+    /// The user's name for it, 1–64 characters; need not be unique.
+    pub name: String,
+    /// The source.
+    #[schema(value_type = String)]
+    pub source_id: SourceId,
+    /// The database; the source's where absent.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// Which tables.
+    pub objects: Objects,
+    /// Which changes.
+    #[serde(default)]
+    pub change_types: ChangeTypes,
+    /// How long an interruption is retried, in minutes: 10–1440.
+    #[serde(default = "default_retry_minutes")]
+    pub retry_minutes: u32,
+    /// How long changes are kept.
+    #[serde(default)]
+    pub retention: Retention,
+    /// Number of key partitions, 1–256; fixed at creation.
+    #[serde(default = "default_partitions")]
+    pub partitions: u32,
+    /// Publish begin and commit markers.
+    #[serde(default)]
+    pub transactions: bool,
+}
+
+const fn default_retry_minutes() -> u32 {
+    120
+}
+
+const fn default_partitions() -> u32 {
+    16
+}
+
+/// A task.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Task {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: TaskId,
+    /// The user's name for it.
+    pub name: String,
+    /// The source.
+    #[schema(value_type = String)]
+    pub source_id: SourceId,
+    /// The database.
+    pub database: String,
+    /// Which tables.
+    pub objects: Objects,
+    /// Which changes.
+    pub change_types: ChangeTypes,
+    /// How long an interruption is retried, in minutes.
+    pub retry_minutes: u32,
+    /// How long changes are kept.
+    pub retention: Retention,
+    /// Number of key partitions.
+    pub partitions: u32,
+    /// Whether begin and commit markers are published.
+    pub transactions: bool,
+    /// Where it stands.
+    pub state: TaskState,
+    /// Why it is retrying or abnormal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TaskError>,
+    /// How far it has come, as last reported by capture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<TaskPosition>,
+    /// The JetStream stream of its changes.
+    pub stream: String,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Why a task is not running.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TaskError {
+    /// Stable name, as `SourceReplaced`.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// What the user can do.
+    pub advice: String,
+    /// When retrying ends, while retrying.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_until: Option<DateTime<Utc>>,
+}
+
+/// How far a task has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TaskPosition {
+    /// Position of the last change in the stream.
+    #[schema(value_type = String)]
+    pub position: Position,
+    /// Its stream sequence.
+    pub stream_sequence: u64,
+    /// Its commit time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed_at: Option<DateTime<Utc>>,
+    /// LSN confirmed to PostgreSQL.
+    #[schema(value_type = String)]
+    pub confirmed_lsn: Lsn,
+    /// Bytes of WAL not yet confirmed.
+    pub lag_bytes: u64,
+    /// Changes published since the capture took the task.
+    pub changes: u64,
+    /// Whether the broker syncs to disk before it acknowledges.
+    pub durable: bool,
+    /// When this was reported.
+    pub reported_at: DateTime<Utc>,
+}
+
+/// `GET /tasks`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TaskList {
+    /// Oldest first.
+    pub tasks: Vec<Task>,
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckOutcome {
+    /// Nothing to do.
+    Pass,
+    /// Worth knowing; does not hinder.
+    Alert,
+    /// Must be repaired before the task can start.
+    Fail,
+    /// Could not run because an earlier check failed.
+    Skipped,
+}
+
+/// One check's result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CheckItem {
+    /// Stable name, as `wal_level`.
+    pub code: String,
+    /// For people.
+    pub title: String,
+    /// How it ended.
+    pub outcome: CheckOutcome,
+    /// The SQL or the action that was run.
+    pub ran: String,
+    /// What was seen.
+    pub saw: String,
+    /// Why that is a problem; empty on pass.
+    pub cause: String,
+    /// SQL or setting that repairs it; empty on pass.
+    pub repair: String,
+    /// How long it took.
+    pub duration_ms: u32,
+}
+
+/// `POST /tasks/{id}/precheck`, `GET /tasks/{id}/precheck`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Precheck {
+    /// Of the run.
+    pub id: String,
+    /// Whether nothing failed.
+    pub passed: bool,
+    /// Share of checks that passed or alerted, in percent.
+    pub success_percent: u32,
+    /// In the order run.
+    pub items: Vec<CheckItem>,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
+}
+
+/// One step of a task's life.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TaskTransition {
+    /// State before.
+    pub from: TaskState,
+    /// State after.
+    pub to: TaskState,
+    /// Who: `user:<name>` or `service:<name>`.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// Trace of the request that caused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// `GET /tasks/{id}/events`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TaskTransitionList {
+    /// Oldest first.
+    pub events: Vec<TaskTransition>,
+}

@@ -1,0 +1,87 @@
+//! Questions: which service answers what, with which messages.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::message as m;
+
+/// A question over NATS request and reply. The payloads are canonical proto3 JSON.
+pub trait Rpc {
+    /// The service that answers; also the name under which `$SRV` discovers it (NATS ADR-32).
+    const SERVICE: &'static str;
+    /// The endpoint's name.
+    const ENDPOINT: &'static str;
+    /// Where to ask.
+    const SUBJECT: &'static str;
+    /// What is asked.
+    type Request: Serialize + DeserializeOwned + Send;
+    /// What is answered.
+    type Reply: Serialize + DeserializeOwned + Send;
+}
+
+/// Header with the time, in milliseconds, that the asker still waits.
+pub const DEADLINE_HEADER: &str = "Rowcast-Deadline-Ms";
+
+/// Header of an answer whose body is a [`m::RpcError`].
+pub const ERROR_HEADER: &str = "Rowcast-Error";
+
+macro_rules! rpc {
+    ($(#[$doc:meta])* $name:ident, $service:literal, $endpoint:literal, $request:ty => $reply:ty) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+
+        impl Rpc for $name {
+            const SERVICE: &'static str = $service;
+            const ENDPOINT: &'static str = $endpoint;
+            const SUBJECT: &'static str = concat!("rowcast.rpc.", $service, ".", $endpoint);
+            type Request = $request;
+            type Reply = $reply;
+        }
+    };
+}
+
+rpc!(
+    /// Runs every check and reports.
+    RunPrecheck, "precheck", "run", m::PrecheckRequest => m::PrecheckReport
+);
+rpc!(
+    /// What an instance costs.
+    GetQuote, "billing", "quote", m::QuoteRequest => m::Quote
+);
+rpc!(
+    /// Buys an instance for a task.
+    PurchaseInstance, "billing", "purchase", m::PurchaseRequest => m::Instance
+);
+rpc!(
+    /// The instance of a task, if it has one.
+    GetInstance, "billing", "instance", m::InstanceRequest => m::InstanceReply
+);
+rpc!(
+    /// What a task has used, by hour.
+    GetUsage, "billing", "usage", m::UsageRequest => m::UsageReply
+);
+rpc!(
+    /// Creates a consumer group.
+    CreateGroup, "consumer-group", "create", m::CreateGroupRequest => m::Group
+);
+rpc!(
+    /// The groups of a task.
+    ListGroups, "consumer-group", "list", m::ListGroupsRequest => m::ListGroupsReply
+);
+rpc!(
+    /// One group.
+    GetGroup, "consumer-group", "get", m::GroupRequest => m::Group
+);
+rpc!(
+    /// What a client of the group needs to know.
+    GetGroupConnection, "consumer-group", "connection", m::GroupRequest => m::GroupConnection
+);
+rpc!(
+    /// Deletes a group and closes its connections.
+    DeleteGroup, "consumer-group", "delete", m::GroupRequest => m::DeleteGroupReply
+);
+rpc!(
+    /// Incidents, newest first.
+    ListIncidents, "alerting", "incidents", m::ListIncidentsRequest => m::ListIncidentsReply
+);

@@ -1,0 +1,127 @@
+//! Streams, consumers and buckets as data. Who owns one provisions it at start.
+
+use std::time::Duration;
+
+use rowcast_domain::{GroupId, TaskId};
+
+use crate::subject;
+
+const KIB: u32 = 1024;
+
+/// The stream of facts.
+pub const EVENTS: StreamDefinition = StreamDefinition {
+    name: "ROWCAST_EVENTS",
+    subjects: &["rowcast.event.>"],
+    max_age: Some(Duration::from_secs(7 * 24 * 3600)),
+    duplicate_window: Duration::from_secs(120),
+};
+
+/// The stream of messages that a consumer could not take, with the reason.
+pub const PARKED: StreamDefinition = StreamDefinition {
+    name: "ROWCAST_PARKED",
+    subjects: &["rowcast.parked.>"],
+    max_age: Some(Duration::from_secs(30 * 24 * 3600)),
+    duplicate_window: Duration::from_secs(120),
+};
+
+/// Wishes: key = task id, value = [`crate::message::TaskSpec`].
+pub const TASKS: BucketDefinition = BucketDefinition {
+    name: "rowcast_tasks",
+    history: 5,
+    ttl: None,
+    memory: false,
+    max_value_bytes: 256 * KIB,
+};
+
+/// Reports: key = task id, value = [`crate::message::TaskStatus`].
+pub const TASK_STATUS: BucketDefinition = BucketDefinition {
+    name: "rowcast_task_status",
+    history: 1,
+    ttl: None,
+    memory: true,
+    max_value_bytes: 64 * KIB,
+};
+
+/// Leases: key = task id, value = the holder. An entry that is not renewed vanishes.
+pub const LEASES: BucketDefinition = BucketDefinition {
+    name: "rowcast_leases",
+    history: 1,
+    ttl: Some(LEASE_TTL),
+    memory: false,
+    max_value_bytes: KIB,
+};
+
+/// How long a lease outlives its last renewal.
+pub const LEASE_TTL: Duration = Duration::from_secs(10);
+
+/// Checkpoints of capture: key = task id, value = [`crate::change::Checkpoint`].
+pub const CHECKPOINTS: BucketDefinition = BucketDefinition {
+    name: "rowcast_checkpoints",
+    history: 1,
+    ttl: None,
+    memory: false,
+    max_value_bytes: 4 * KIB,
+};
+
+/// Schemas of tracked tables: key = `<task>.<schema id>`, value = [`crate::change::TableSchema`].
+pub const SCHEMAS: BucketDefinition = BucketDefinition {
+    name: "rowcast_schemas",
+    history: 1,
+    ttl: None,
+    memory: false,
+    max_value_bytes: 512 * KIB,
+};
+
+/// A stream of the control plane.
+#[derive(Debug, Clone)]
+pub struct StreamDefinition {
+    /// Its name.
+    pub name: &'static str,
+    /// What it stores.
+    pub subjects: &'static [&'static str],
+    /// Oldest message kept.
+    pub max_age: Option<Duration>,
+    /// How long a `Nats-Msg-Id` is remembered.
+    pub duplicate_window: Duration,
+}
+
+/// A key-value bucket (NATS ADR-8).
+#[derive(Debug, Clone)]
+pub struct BucketDefinition {
+    /// Its name.
+    pub name: &'static str,
+    /// Values kept per key.
+    pub history: i64,
+    /// How long a value lives that is not written again.
+    pub ttl: Option<Duration>,
+    /// In memory instead of on disk.
+    pub memory: bool,
+    /// Largest value, in bytes.
+    pub max_value_bytes: u32,
+}
+
+/// The stream of a task.
+#[must_use]
+pub fn task_stream(task: &TaskId) -> String {
+    format!("RC_{task}")
+}
+
+/// The subjects of a task's stream.
+#[must_use]
+pub fn task_stream_subjects(task: &TaskId) -> Vec<String> {
+    vec![subject::task_changes(task)]
+}
+
+/// The durable consumer of a group.
+#[must_use]
+pub fn group_consumer(group: &GroupId) -> String {
+    format!("g_{group}")
+}
+
+/// The slot and the publication that a task owns on its source.
+///
+/// `[a-z0-9_]` only, as a slot name must be (PostgreSQL docs, "Replication Slots").
+#[must_use]
+pub fn source_object(task: &TaskId) -> String {
+    format!("rowcast_{task}")
+}

@@ -1,0 +1,250 @@
+//! Every subject, and the escape that makes an identifier a subject token.
+
+use std::fmt::Write as _;
+
+use rowcast_domain::{GroupId, TaskId};
+
+/// The token that stands where a subject has a schema or table token but the event belongs to none.
+///
+/// [`escape`] never gives it: an `=` it writes is followed by two hexadecimal digits.
+pub const NO_OBJECT: &str = "=";
+
+/// The partition token of events that belong to no row.
+pub const TRANSACTION_PARTITION: &str = "tx";
+
+/// What a message of a task's stream says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// A row was inserted.
+    Insert,
+    /// A row was updated.
+    Update,
+    /// A row was deleted.
+    Delete,
+    /// A table was emptied.
+    Truncate,
+    /// A table has this shape from here on.
+    Schema,
+    /// A transaction begins.
+    Begin,
+    /// A transaction ends.
+    Commit,
+    /// Nothing happened up to this LSN.
+    Heartbeat,
+}
+
+impl Op {
+    /// Every operation.
+    pub const ALL: [Self; 8] = [
+        Self::Insert,
+        Self::Update,
+        Self::Delete,
+        Self::Truncate,
+        Self::Schema,
+        Self::Begin,
+        Self::Commit,
+        Self::Heartbeat,
+    ];
+
+    /// The last token of the subject, and `op` in the body.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Truncate => "truncate",
+            Self::Schema => "schema",
+            Self::Begin => "begin",
+            Self::Commit => "commit",
+            Self::Heartbeat => "heartbeat",
+        }
+    }
+
+    /// The operation with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|op| op.as_str() == name)
+    }
+}
+
+/// Appends `identifier` as one token: bytes outside `[A-Za-z0-9_-]` become `=XX`.
+///
+/// Legal in subjects and in KV keys alike (NATS ADR-6, ADR-8), and reversible.
+pub fn escape_into(token: &mut String, identifier: &str) {
+    for byte in identifier.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
+            token.push(char::from(byte));
+        } else {
+            const HEX: &[u8; 16] = b"0123456789ABCDEF";
+            token.push('=');
+            token.push(char::from(HEX[usize::from(byte >> 4)]));
+            token.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+    }
+}
+
+/// `identifier` as one token. See [`escape_into`].
+#[must_use]
+pub fn escape(identifier: &str) -> String {
+    let mut token = String::with_capacity(identifier.len());
+    escape_into(&mut token, identifier);
+    token
+}
+
+/// The identifier behind a token, or `None` where [`escape`] did not make it.
+#[must_use]
+pub fn unescape(token: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(token.len());
+    let mut rest = token.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'=' {
+            let high = char::from(rest.next()?).to_digit(16)?;
+            let low = char::from(rest.next()?).to_digit(16)?;
+            bytes.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    let identifier = String::from_utf8(bytes).ok()?;
+    (escape(&identifier) == token).then_some(identifier)
+}
+
+/// Everything in a task's stream.
+#[must_use]
+pub fn task_changes(task: &TaskId) -> String {
+    format!("rowcast.change.{task}.>")
+}
+
+/// Appends the subject of a change: `rowcast.change.<task>.<partition>.<schema>.<table>.<op>`.
+///
+/// `partition` is `None` for what belongs to no row; `object` is an already escaped
+/// `<schema>.<table>` or `None`.
+pub fn change_into(
+    subject: &mut String,
+    task: &TaskId,
+    partition: Option<u32>,
+    object: Option<&str>,
+    op: Op,
+) {
+    subject.push_str("rowcast.change.");
+    subject.push_str(task.as_str());
+    subject.push('.');
+    match partition {
+        // Padded so that the tokens sort; three digits hold the most partitions a task may have.
+        Some(number) => {
+            // Writing to a String cannot fail.
+            write!(subject, "{number:03}").unwrap_or_default();
+        }
+        None => subject.push_str(TRANSACTION_PARTITION),
+    }
+    subject.push('.');
+    match object {
+        Some(object) => subject.push_str(object),
+        None => {
+            subject.push_str(NO_OBJECT);
+            subject.push('.');
+            subject.push_str(NO_OBJECT);
+        }
+    }
+    subject.push('.');
+    subject.push_str(op.as_str());
+}
+
+/// `<schema>.<table>`, both escaped.
+#[must_use]
+pub fn object(schema: &str, table: &str) -> String {
+    let mut object = escape(schema);
+    object.push('.');
+    escape_into(&mut object, table);
+    object
+}
+
+/// What a group's clients may subscribe to for push delivery.
+#[must_use]
+pub fn group_delivery(group: &GroupId) -> String {
+    format!("rowcast.deliver.{group}.>")
+}
+
+/// Prefix of the inboxes of a group's clients.
+#[must_use]
+pub fn group_inbox(group: &GroupId) -> String {
+    format!("_INBOX_{group}")
+}
+
+/// What a group's clients may publish to: pulls, consumer info and acks of the group's consumer.
+///
+/// Acks come in two forms: `$JS.ACK.<stream>.<consumer>…` and, where the server has the second
+/// form on, `$JS.ACK.<domain>.<account hash>.<stream>.<consumer>…` (NATS ADR-15).
+#[must_use]
+pub fn group_publish(stream: &str, consumer: &str) -> Vec<String> {
+    vec![
+        format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
+        format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}"),
+        format!("$JS.ACK.{stream}.{consumer}.>"),
+        format!("$JS.ACK.*.*.{stream}.{consumer}.>"),
+    ]
+}
+
+/// Where nats-server asks whether a login is good (NATS docs, "Auth Callout").
+pub const AUTH_CALLOUT: &str = "$SYS.REQ.USER.AUTH";
+
+/// Closes a connection of a server.
+#[must_use]
+pub fn kick(server_id: &str) -> String {
+    format!("$SYS.REQ.SERVER.{server_id}.KICK")
+}
+
+/// Where bad messages of the bus are parked, by the consumer that could not take them.
+#[must_use]
+pub fn parked(consumer: &str) -> String {
+    format!("rowcast.parked.{consumer}")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn escape_gives_one_legal_token_and_is_reversible(identifier in "\\PC{1,63}") {
+            let token = escape(&identifier);
+            prop_assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-=".contains(&b)));
+            prop_assert_eq!(unescape(&token), Some(identifier));
+        }
+
+        #[test]
+        fn unescape_never_panics(token in "\\PC*") {
+            let _seen = unescape(&token);
+        }
+    }
+
+    #[test]
+    fn a_token_that_escape_does_not_give_is_refused() {
+        for token in ["a.b", "=", "=4", "=41", "=2e", "=FF", "a b"] {
+            assert_eq!(unescape(token), None, "{token:?}");
+        }
+    }
+
+    #[test]
+    fn a_dotted_table_stays_one_token() {
+        let task: TaskId = "t000000000000".parse().unwrap();
+        let mut subject = String::new();
+        let object = object("public", "a.b*");
+        change_into(&mut subject, &task, Some(7), Some(&object), Op::Insert);
+        assert_eq!(
+            subject,
+            "rowcast.change.t000000000000.007.public.a=2Eb=2A.insert"
+        );
+    }
+
+    #[test]
+    fn an_event_without_a_row_goes_to_the_transaction_partition() {
+        let task: TaskId = "t000000000000".parse().unwrap();
+        let mut subject = String::new();
+        change_into(&mut subject, &task, None, None, Op::Heartbeat);
+        assert_eq!(subject, "rowcast.change.t000000000000.tx.=.=.heartbeat");
+    }
+}

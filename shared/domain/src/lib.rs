@@ -1,0 +1,18 @@
+//! Pure values that every part of Rowcast shares. No I/O, no clock, no dependency on another crate
+//! of ours.
+
+mod id;
+mod lsn;
+mod position;
+mod table;
+mod task_state;
+mod backoff;
+mod secret;
+
+pub use backoff::Backoff;
+pub use id::{GroupId, IncidentId, InstanceId, ParseIdError, SourceId, TaskId};
+pub use lsn::{Lsn, ParseLsnError};
+pub use position::{ParsePositionError, Position};
+pub use secret::Secret;
+pub use table::TableName;
+pub use task_state::{IllegalTransition, TaskEvent, TaskState};
