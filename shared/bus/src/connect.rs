@@ -1,0 +1,102 @@
+//! Connections to NATS.
+
+use std::time::Duration;
+
+use async_nats::jetstream::context::ContextBuilder;
+use async_nats::{Client, ConnectOptions, Event, jetstream};
+use rowcast_domain::Secret;
+
+/// How a service logs in.
+#[derive(Debug, Clone)]
+pub struct BusConfig {
+    /// One or more URLs, separated by commas.
+    pub url: String,
+    /// NATS user; decides the account.
+    pub user: String,
+    /// Its password.
+    pub password: Secret,
+    /// Name of the connection, as operators see it.
+    pub name: String,
+}
+
+/// NATS does not let us in.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect to NATS at {url} as {user}")]
+pub struct ConnectError {
+    url: String,
+    user: String,
+    #[source]
+    source: async_nats::ConnectError,
+}
+
+/// A connection. Cheap to clone; reconnects by itself.
+#[derive(Debug, Clone)]
+pub struct Bus {
+    client: Client,
+    jetstream: jetstream::Context,
+}
+
+/// How long one answer of the `JetStream` API may take.
+const API_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the first connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Bus {
+    /// Connects. Later interruptions are healed in the background.
+    ///
+    /// # Errors
+    /// Where no server answers, or the login is refused.
+    pub async fn connect(config: &BusConfig) -> Result<Self, ConnectError> {
+        let name = config.name.clone();
+        let connected = ConnectOptions::with_user_and_password(
+            config.user.clone(),
+            config.password.expose().to_owned(),
+        )
+        .name(&config.name)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .event_callback(move |event| {
+            let name = name.clone();
+            async move { report(&name, &event) }
+        })
+        .connect(
+            config
+                .url
+                .split(',')
+                .map(str::trim)
+                .collect::<Vec<_>>()
+                .as_slice(),
+        )
+        .await;
+        let client = connected.map_err(|source| ConnectError {
+            url: config.url.clone(),
+            user: config.user.clone(),
+            source,
+        })?;
+        let jetstream = ContextBuilder::new()
+            .timeout(API_TIMEOUT)
+            .build(client.clone());
+        Ok(Self { client, jetstream })
+    }
+
+    /// The NATS client.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Its `JetStream` context.
+    #[must_use]
+    pub const fn jetstream(&self) -> &jetstream::Context {
+        &self.jetstream
+    }
+}
+
+/// Permission errors reach the client as events only, never as the error of a call.
+fn report(name: &str, event: &Event) {
+    if matches!(event, Event::Connected) {
+        tracing::info!(connection = name, "connected to NATS");
+    } else {
+        tracing::warn!(connection = name, %event, "NATS connection");
+    }
+}

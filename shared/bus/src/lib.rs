@@ -1,0 +1,25 @@
+//! NATS and `JetStream` over the contracts of `rowcast-proto`.
+//!
+//! Questions ([`request`], [`serve`]), facts ([`publish`], [`consume`]), wishes and reports (buckets from
+//! [`provision`]), leases ([`lease`]) and the atomic batches of the data path ([`batch`]). Every
+//! message carries the trace that it belongs to.
+
+pub mod connect;
+pub mod provision;
+pub mod request;
+pub mod serve;
+pub mod refuse;
+pub mod publish;
+pub mod consume;
+pub mod lease;
+pub mod batch;
+pub mod trace_context;
+
+pub use async_nats;
+pub use connect::{Bus, BusConfig, ConnectError};
+pub use consume::{Outcome, consume};
+pub use publish::event_meta;
+pub use serve::Server;
+
+/// Any error, as handlers return it.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
