@@ -52,7 +52,7 @@ pub const LEASES: BucketDefinition = BucketDefinition {
 };
 
 /// How long a lease outlives its last renewal.
-pub const LEASE_TTL: Duration = Duration::from_secs(10);
+pub const LEASE_TTL: Duration = Duration::from_secs(5);
 
 /// Checkpoints of capture: key = task id, value = [`crate::change::Checkpoint`].
 pub const CHECKPOINTS: BucketDefinition = BucketDefinition {

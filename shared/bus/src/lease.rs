@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 use crate::BoxError;
 
 /// How often a lease is renewed.
-const RENEW_EVERY: Duration = Duration::from_secs(LEASE_TTL.as_secs() / 4);
+const RENEW_EVERY: Duration = Duration::from_millis(LEASE_TTL.as_secs() * 1000 / 4);
 
 /// A holder gives up this long after its last renewal: before the entry can vanish.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(LEASE_TTL.as_secs() * 7 / 10);
+const GIVE_UP_AFTER: Duration = Duration::from_millis(LEASE_TTL.as_secs() * 1000 * 7 / 10);
 
 /// A lease that this process holds.
 #[derive(Debug)]

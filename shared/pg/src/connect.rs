@@ -1,0 +1,196 @@
+//! How to reach a customer's PostgreSQL, and a SQL session on it.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::str::FromStr;
+use std::time::Duration;
+
+use rowcast_domain::Secret;
+use tokio::task::JoinSet;
+use tokio_postgres::config::SslNegotiation;
+
+use crate::Error;
+use crate::password_guard::{Established, PasswordRefused};
+use crate::transport;
+
+/// Settings of every SQL session.
+///
+/// `search_path` keeps objects a customer put into `public` from standing in for built-in ones; the
+/// timeouts (milliseconds) bound what a query of ours can hold up on the source.
+const SESSION_OPTIONS: &str = "-c search_path=pg_catalog -c statement_timeout=30000 \
+     -c lock_timeout=10000 -c standard_conforming_strings=on";
+
+/// Where a PostgreSQL server is and who logs in.
+#[derive(Debug, Clone)]
+pub struct ConnectOptions {
+    /// Host name or address; a leading `/` makes it the directory of a Unix-domain socket.
+    pub host: String,
+    /// Port; on a Unix-domain socket it is the suffix of the socket's file name.
+    pub port: u16,
+    /// Database.
+    pub database: String,
+    /// Role that logs in.
+    pub user: String,
+    /// Password; empty where the server asks for none.
+    pub password: Secret,
+    /// What TLS has to achieve.
+    pub ssl_mode: SslMode,
+    /// Certificates to trust, PEM; without them the system's.
+    pub ssl_root_cert: Option<String>,
+    /// Shown in `pg_stat_activity` and `pg_stat_replication`.
+    pub application_name: String,
+    /// Bound for the whole of name resolution, dialling, TLS and login.
+    pub connect_timeout: Duration,
+}
+
+/// What TLS has to achieve, in libpq's words and meanings (PostgreSQL docs, "SSL Support").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SslMode {
+    /// No TLS.
+    Disable,
+    /// TLS if the server has it, without knowing who the server is.
+    Prefer,
+    /// TLS. Who the server is stays unchecked, unless root certificates are given: then, as libpq
+    /// does, the chain is verified.
+    Require,
+    /// TLS with a server whose certificate the roots vouch for, whatever its name.
+    VerifyCa,
+    /// TLS with a server whose certificate the roots vouch for under the name dialled.
+    VerifyFull,
+}
+
+/// The text names none of libpq's TLS modes that Rowcast has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an sslmode: expected disable, prefer, require, verify-ca or verify-full")]
+pub struct ParseSslModeError(String);
+
+impl FromStr for SslMode {
+    type Err = ParseSslModeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "disable" => Ok(Self::Disable),
+            "prefer" => Ok(Self::Prefer),
+            "require" => Ok(Self::Require),
+            "verify-ca" => Ok(Self::VerifyCa),
+            "verify-full" => Ok(Self::VerifyFull),
+            other => Err(ParseSslModeError(other.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for SslMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        })
+    }
+}
+
+/// A SQL session. Dropping it closes the connection.
+#[derive(Debug)]
+pub struct Session {
+    client: tokio_postgres::Client,
+    /// Drives the socket; aborted when the session is dropped.
+    _connection: JoinSet<()>,
+}
+
+impl Deref for Session {
+    type Target = tokio_postgres::Client;
+
+    fn deref(&self) -> &Self::Target {
+        &self.client
+    }
+}
+
+/// For transactions, which borrow the client as a whole.
+impl DerefMut for Session {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.client
+    }
+}
+
+/// Opens a SQL session.
+///
+/// A server that is not known to be the right one (TLS without verification, or none, to another
+/// machine) gets no password in clear or as MD5, only a SCRAM proof.
+pub async fn connect(options: &ConnectOptions) -> Result<Session, Error> {
+    let limit = options.connect_timeout;
+    tokio::time::timeout(limit, open(options))
+        .await
+        .unwrap_or(Err(Error::Timeout {
+            step: "connecting",
+            limit,
+        }))
+}
+
+async fn open(options: &ConnectOptions) -> Result<Session, Error> {
+    let transport = transport::open(options).await?;
+    let mut config = tokio_postgres::Config::new();
+    config
+        .user(&options.user)
+        .dbname(&options.database)
+        .application_name(&options.application_name)
+        .options(SESSION_OPTIONS)
+        // The transport is ready, with TLS where it has any: "direct" keeps tokio-postgres from
+        // asking for TLS once more, and hands it the transport's channel binding.
+        .ssl_negotiation(SslNegotiation::Direct)
+        .ssl_mode(tokio_postgres::config::SslMode::Require);
+    if !options.password.expose().is_empty() {
+        config.password(options.password.expose());
+    }
+    let (client, connection) = config
+        .connect_raw(transport, Established)
+        .await
+        .map_err(login_error)?;
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        if let Err(error) = connection.await {
+            // The client's calls fail with the same cause; this line is for those that make none.
+            tracing::debug!(error = %Error::from(error), "source session ended");
+        }
+    });
+    Ok(Session {
+        client,
+        _connection: task,
+    })
+}
+
+/// An error while logging in: what is neither the server's word nor the network's is a login that
+/// one side cannot agree to.
+fn login_error(error: tokio_postgres::Error) -> Error {
+    let refused = std::error::Error::source(&error)
+        .and_then(|source| source.downcast_ref::<std::io::Error>())
+        .and_then(std::io::Error::get_ref)
+        .and_then(|inner| inner.downcast_ref::<PasswordRefused>());
+    if let Some(refused) = refused {
+        return Error::Authentication(refused.to_string());
+    }
+    match Error::from(error) {
+        Error::Protocol(text) => Error::Authentication(text),
+        error @ (Error::Connect { .. }
+        | Error::Tls(_)
+        | Error::Authentication(_)
+        | Error::ConnectionLost(_)
+        | Error::Server(_)
+        | Error::Timeout { .. }
+        | Error::InvalidArgument(_)) => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ssl_modes_keep_the_words_of_libpq() {
+        for word in ["disable", "prefer", "require", "verify-ca", "verify-full"] {
+            assert_eq!(word.parse::<SslMode>().unwrap().to_string(), word);
+        }
+        assert!("allow".parse::<SslMode>().is_err());
+    }
+}

@@ -1,0 +1,28 @@
+//! Talking to a customer's PostgreSQL: connections, the replication protocol, catalog, slots,
+//! publications.
+//!
+//! ```text
+//!                     ┌─▶ connect ──────▶ Session: SQL ─▶ settings, slot, publication, catalog
+//! ConnectOptions ─────┤
+//!                     └─▶ replication ──▶ FrameReader, StatusWriter
+//! ```
+//!
+//! Both ways share one transport: the same dialling, TLS and refusal to give a password away.
+
+mod connect;
+mod transport;
+mod tls;
+mod channel_binding;
+mod password_guard;
+pub mod replication;
+pub mod settings;
+pub mod slot;
+pub mod publication;
+pub mod catalog;
+mod error;
+
+pub use connect::{ConnectOptions, ParseSslModeError, Session, SslMode, connect};
+pub use error::{Error, ErrorClass, ServerError};
+pub use replication::ReplicationConnection;
+/// The SQL client of a [`Session`], for crates that run statements of their own.
+pub use tokio_postgres::{Client, Row, types::ToSql};
