@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::{AckKind, Message, consumer};
 use futures::StreamExt as _;

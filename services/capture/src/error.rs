@@ -1,0 +1,237 @@
+//! What can go wrong with a task, and what each failure means. Nothing else decides about retries.
+
+use rowcast_bus::batch::BatchError;
+use rowcast_domain::Lsn;
+use rowcast_pg::ErrorClass;
+
+use crate::pipeline::decode::DecodeError;
+use crate::pipeline::encode::EncodeError;
+
+/// Any error of the broker's client.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A task is interrupted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The source failed or refused.
+    #[error("source: {0}")]
+    Source(#[from] rowcast_pg::Error),
+    /// The broker failed or refused.
+    #[error("broker: {0}")]
+    Broker(#[source] BoxError),
+    /// A batch is not known to be stored.
+    #[error("broker: {0}")]
+    Batch(#[from] BatchError),
+    /// A frame cannot be decoded.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// A change cannot be a message.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The task needs a decision.
+    #[error(transparent)]
+    Stop(#[from] StopReason),
+    /// The stream ends with a message that is not Rowcast's.
+    #[error("message {sequence} at the stream's end was not written by Rowcast")]
+    ForeignMessage {
+        /// Its sequence.
+        sequence: u64,
+    },
+    /// The wish cannot be understood.
+    #[error("the task's definition is malformed: {0}")]
+    MalformedSpec(String),
+}
+
+/// Why a task cannot go on by itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum StopReason {
+    /// Another server answers.
+    #[error(
+        "the source is another server: its system identifier is {found}, the task began on {expected}"
+    )]
+    SourceReplaced {
+        /// Of the server that answers.
+        found: String,
+        /// Of the server that the task began on.
+        expected: String,
+    },
+    /// The server's history is not the one that was read.
+    #[error("the source's history has changed: {0}")]
+    HistoryDiverged(String),
+    /// Changes are lost for this task.
+    #[error("changes from {from} on may be lost: {cause}")]
+    Gap {
+        /// First LSN that is not known to be in the stream.
+        from: Lsn,
+        /// What happened.
+        cause: String,
+    },
+    /// The broker lost what it had acknowledged.
+    #[error("the broker has lost changes: {0}")]
+    BrokerDataLoss(String),
+    /// The publication is gone or has lost a table.
+    #[error("the publication on the source is gone or has changed: {0}")]
+    PublicationMissing(String),
+    /// Tables that the user named do not exist.
+    #[error("the source has no table {0}")]
+    TableMissing(String),
+    /// The broker acknowledges before it syncs.
+    #[error("the NATS server does not sync to disk before it acknowledges")]
+    BrokerNotDurable,
+    /// Nothing matches the selection.
+    #[error("no table of the source matches the task's objects")]
+    NothingToTrack,
+    /// Something that the task made is still there after its release.
+    #[error("{what} could not be removed")]
+    NotRemoved {
+        /// What is left.
+        what: String,
+        /// What removes it.
+        sql: String,
+    },
+    /// The source is too old for pgoutput.
+    #[error("PostgreSQL {0} is not supported yet: version 10 or later is needed")]
+    UnsupportedVersion(u32),
+}
+
+/// What a failure means for the task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Recovery {
+    /// It may pass: try again within the task's retry window.
+    Retry {
+        /// Stable name.
+        code: &'static str,
+    },
+    /// It needs a decision.
+    Stop {
+        /// Stable name.
+        code: &'static str,
+        /// What the user can do.
+        advice: String,
+    },
+}
+
+impl Error {
+    /// Wraps an error of the broker's client.
+    pub(crate) fn broker(error: impl Into<BoxError>) -> Self {
+        Self::Broker(error.into())
+    }
+
+    /// What the failure means.
+    pub(crate) fn recovery(&self) -> Recovery {
+        let stop = |code, advice: &str| Recovery::Stop {
+            code,
+            advice: advice.to_owned(),
+        };
+        match self {
+            Self::Source(error) => match error.class() {
+                ErrorClass::Transient => Recovery::Retry {
+                    code: "SourceUnavailable",
+                },
+                ErrorClass::Definite => stop(
+                    "SourceRefused",
+                    "Run the precheck: it names the setting, grant or object that is missing. Then start the task again.",
+                ),
+            },
+            // A refused fence is no exception: the tail is read again, and tells whether another
+            // writer or a loss is behind it.
+            Self::Broker(_) | Self::Batch(_) => Recovery::Retry {
+                code: "BrokerUnavailable",
+            },
+            Self::Decode(_) => stop(
+                "UndecodableChange",
+                "Report this with the message above. The slot keeps the change until it can be decoded.",
+            ),
+            Self::Encode(EncodeError::TooLarge { .. }) => stop(
+                "RowTooLarge",
+                "Raise max_payload of the NATS server above the size of the row, then start the task again.",
+            ),
+            Self::Encode(EncodeError::Undefined(_)) | Self::MalformedSpec(_) => {
+                stop("Internal", "Report this with the message above.")
+            }
+            Self::ForeignMessage { .. } => stop(
+                "ForeignMessage",
+                "Find out who publishes into the task's stream: only capture may. Then release the task and create it again.",
+            ),
+            Self::Stop(reason) => Recovery::Stop {
+                code: reason.code(),
+                advice: reason.advice(),
+            },
+        }
+    }
+}
+
+impl StopReason {
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::SourceReplaced { .. } => "SourceReplaced",
+            Self::HistoryDiverged(_) => "HistoryDiverged",
+            Self::Gap { .. } => "Gap",
+            Self::BrokerDataLoss(_) => "BrokerDataLoss",
+            Self::PublicationMissing(_) => "PublicationMissing",
+            Self::TableMissing(_) => "TableMissing",
+            Self::BrokerNotDurable => "BrokerNotDurable",
+            Self::NothingToTrack => "NothingToTrack",
+            Self::NotRemoved { .. } => "NotRemoved",
+            Self::UnsupportedVersion(_) => "UnsupportedVersion",
+        }
+    }
+
+    fn advice(&self) -> String {
+        match self {
+            Self::SourceReplaced { .. } => {
+                "Point the task at the server it began on, or release it and create it again for the new one."
+            }
+            Self::HistoryDiverged(_) | Self::Gap { .. } | Self::PublicationMissing(_) => {
+                "Changes after the last position may be missing. Release the task, create it again, and read the tables anew in the consumers."
+            }
+            Self::BrokerDataLoss(_) => {
+                "Restore the stream, or release the task, create it again, and read the tables anew in the consumers."
+            }
+            Self::BrokerNotDurable => {
+                "Set sync_interval: always in the jetstream block of the NATS server's configuration and restart it."
+            }
+            Self::NothingToTrack | Self::TableMissing(_) => {
+                "Create the tables, or change the task's objects, then start the task again."
+            }
+            Self::NotRemoved { sql, .. } => return format!("Run on the source: {sql}"),
+            Self::UnsupportedVersion(_) => "Upgrade the source.",
+        }
+        .to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_connection_is_retried_and_a_refused_login_is_not() {
+        let lost = rowcast_pg::Error::ConnectionLost(std::io::Error::other("reset"));
+        assert_eq!(
+            Error::from(lost).recovery(),
+            Recovery::Retry {
+                code: "SourceUnavailable"
+            }
+        );
+        let refused = rowcast_pg::Error::Authentication("wrong password".to_owned());
+        let Recovery::Stop { code, .. } = Error::from(refused).recovery() else {
+            panic!("retried")
+        };
+        assert_eq!(code, "SourceRefused");
+    }
+
+    #[test]
+    fn a_refused_fence_leads_back_to_the_tail() {
+        let fenced = BatchError::Fenced {
+            expected: 7,
+            description: String::new(),
+        };
+        assert_eq!(
+            Error::from(fenced).recovery(),
+            Recovery::Retry {
+                code: "BrokerUnavailable"
+            }
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! Streams the changes of PostgreSQL databases into `JetStream`, in commit order, exactly once.
+//!
+//! ```text
+//! wishes in KV ─▶ supervisor ─▶ worker, one a task, under a lease
+//!                                  │ prepare: publication, slot, stream, and whether they fit
+//!                                  ▼
+//! walsender ─▶ source ─▶ decode ─▶ encode ─▶ publish ─▶ the task's stream
+//!     ▲                                         │ acknowledged in order
+//!     └──────── confirmations ◀── progress ◀────┘
+//! ```
+//!
+//! The stream's tail is the checkpoint: after any doubt it is read again, and what it holds is
+//! dropped on the way.
+
+mod config;
+mod error;
+mod metrics;
+mod supervisor;
+mod worker;
+mod report;
+mod statuses;
+mod connection;
+mod prepare;
+mod checkpoint;
+mod pipeline;
+mod release;
+
+use std::sync::Arc;
+
+use rowcast_bus::{Bus, provision};
+use rowcast_proto::stream;
+use rowcast_service::keyring::Keyring;
+use rowcast_service::{BoxError, Context, Kind};
+
+pub use config::Config;
+use statuses::Statuses;
+use worker::Platform;
+
+/// Connects and begins to take tasks.
+///
+/// # Errors
+/// Where NATS does not let us in or the key is malformed.
+pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
+    metrics::describe();
+    let keyring = Keyring::from_secret(&config.secret_key)?;
+    let control = Bus::connect(&config.control).await?;
+    let data = Bus::connect(&config.data).await?;
+    let platform = Platform {
+        capture_id: format!("capture-{}", uuid::Uuid::now_v7().simple()),
+        data,
+        keyring,
+        nats_monitor_url: config.nats_monitor_url,
+        wishes: provision::bucket(&control, &stream::TASKS).await?,
+        statuses: Statuses::open(&control).await?,
+        leases: provision::bucket(&control, &stream::LEASES).await?,
+        checkpoints: provision::bucket(&control, &stream::CHECKPOINTS).await?,
+        schemas: provision::bucket(&control, &stream::SCHEMAS).await?,
+    };
+    let server = rowcast_bus::Server::start(
+        &control,
+        "capture",
+        context.version,
+        "streams row changes into JetStream",
+    )
+    .await?;
+    context
+        .tasks
+        .spawn(Kind::Essential, "respond", server.run(context.stop.clone()));
+    let supervisor = supervisor::run(Arc::new(platform), context.tasks.clone(), context.stop);
+    context
+        .tasks
+        .spawn(Kind::Essential, "supervisor", supervisor);
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! Completes a table's shape with what only the source's catalog knows, and tells it in KV before its
+//! first use.
+
+use rowcast_bus::async_nats::jetstream::kv;
+use rowcast_domain::TaskId;
+use rowcast_pg::publication::Selection;
+use rowcast_pg::{Session, catalog};
+use rowcast_proto::change::TableSchema;
+use rowcast_proto::subject;
+
+use super::change::Relation;
+use super::decode::kind::TypeCatalog;
+use super::decode::relation::Shape;
+use crate::error::Error;
+
+/// Looks shapes up for one task.
+pub(crate) struct Catalog {
+    session: Session,
+    schemas: kv::Store,
+    task: TaskId,
+    types: TypeCatalog,
+}
+
+impl Catalog {
+    pub(crate) fn new(session: Session, schemas: kv::Store, task: TaskId) -> Self {
+        Self {
+            session,
+            schemas,
+            task,
+            types: TypeCatalog::default(),
+        }
+    }
+
+    /// The table in this shape.
+    ///
+    /// # Errors
+    /// Where the source or the broker does not answer.
+    pub(crate) async fn complete(&mut self, shape: Shape) -> Result<Relation, Error> {
+        let unknown = TypeCatalog::to_look_up(shape.type_oids());
+        if !unknown.is_empty() {
+            self.types
+                .add(catalog::types(&self.session, &unknown).await?);
+        }
+        let primary_key = if shape.wants_primary_key() {
+            let selection = Selection::Tables(vec![shape.name().clone()]);
+            let found = catalog::tables(&self.session, &selection).await?;
+            // Dropped or renamed meanwhile: its rows have no key then.
+            found
+                .into_iter()
+                .find(|table| table.oid == shape.oid())
+                .map(|table| table.primary_key)
+        } else {
+            None
+        };
+        let relation = shape.resolve(&self.types, &primary_key.unwrap_or_default());
+        self.publish(&relation.schema).await?;
+        Ok(relation)
+    }
+
+    async fn publish(&self, schema: &TableSchema) -> Result<(), Error> {
+        let key = format!("{}.{}", self.task, subject::escape(&schema.id));
+        let value = serde_json::to_vec(schema).map_err(Error::broker)?;
+        self.schemas
+            .put(key, value.into())
+            .await
+            .map_err(Error::broker)?;
+        Ok(())
+    }
+}

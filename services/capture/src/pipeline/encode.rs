@@ -1,0 +1,542 @@
+//! Stage 4: changes to messages, in one pass from the frame's bytes to JSON. Pure and synchronous.
+
+mod json;
+mod nested;
+mod timestamp;
+mod value;
+
+use std::collections::HashMap;
+use std::hash::Hasher as _;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use rowcast_domain::{Lsn, Position, TaskId};
+use rowcast_proto::subject::{self, Op};
+
+use super::change::{Change, Images, Relation, RowChange, Transaction};
+use super::decode::message::{Datum, OldTuple, Tuple};
+use super::stable_hash::StableHasher;
+
+/// Memory taken at a time for bodies; many of them share one piece.
+const CHUNK: usize = 64 * 1024;
+
+/// A message to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outbound {
+    /// Where it goes.
+    pub(crate) subject: String,
+    /// Its body.
+    pub(crate) payload: Bytes,
+    /// Its position; not unique for schema messages.
+    pub(crate) position: Position,
+    /// What it says.
+    pub(crate) op: Op,
+}
+
+/// A change that cannot be a message.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EncodeError {
+    /// Larger than the broker takes.
+    #[error(
+        "the change {position} of {table} is a message of {bytes} bytes; the broker takes {limit}"
+    )]
+    TooLarge {
+        /// Which change.
+        position: Position,
+        /// Its table.
+        table: String,
+        /// How large it is.
+        bytes: usize,
+        /// How large it may be.
+        limit: usize,
+    },
+    /// The relation was not defined; a fault of the pipeline.
+    #[error("the table {0} has not been defined")]
+    Undefined(String),
+}
+
+/// What is the same in every message of a table.
+#[derive(Debug)]
+struct Rendered {
+    /// `<schema>.<table>`, escaped for subjects.
+    object: String,
+    /// `,"schema":…,"table":…`
+    names: Vec<u8>,
+    /// `,"schema_id":…`
+    schema_id: Vec<u8>,
+    /// `"<column>":`, for each column.
+    columns: Vec<Vec<u8>>,
+    /// Partition of rows without a key.
+    keyless_hash: u64,
+    /// The shape is in the stream already.
+    announced: bool,
+}
+
+/// Encodes the changes of one task.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    task: TaskId,
+    /// `,"database":…`
+    database: Vec<u8>,
+    partitions: u64,
+    transactions: bool,
+    limit: usize,
+    tables: HashMap<u32, Rendered>,
+    buffer: BytesMut,
+}
+
+impl Encoder {
+    /// `limit` is the largest body in bytes; `transactions` asks for begin and commit markers.
+    pub(crate) fn new(
+        task: TaskId,
+        database: &str,
+        partitions: u32,
+        transactions: bool,
+        limit: usize,
+    ) -> Self {
+        let mut text = BytesMut::new();
+        member(&mut text, "database", database);
+        Self {
+            task,
+            database: text.to_vec(),
+            partitions: u64::from(partitions.max(1)),
+            transactions,
+            limit,
+            tables: HashMap::new(),
+            buffer: BytesMut::new(),
+        }
+    }
+
+    /// Takes a table's shape, for the changes that follow. The message that tells it goes before the
+    /// first of them that is encoded: changes that the stream holds already need none, and no message
+    /// ever lies before the one that precedes it in the stream.
+    pub(crate) fn define(&mut self, relation: &Relation) {
+        self.tables.insert(relation.oid, Rendered::new(relation));
+    }
+
+    /// Encodes a change into any number of messages.
+    pub(crate) fn encode(
+        &mut self,
+        change: &Change<'_>,
+        mut take: impl FnMut(Outbound),
+    ) -> Result<(), EncodeError> {
+        match change {
+            Change::Begin(transaction) => {
+                if self.transactions {
+                    let position = Position::new(transaction.commit_lsn, 0);
+                    self.open(position, Op::Begin);
+                    self.transaction_members(*transaction, 0);
+                    take(self.close(None, None, position, Op::Begin, "")?);
+                }
+                Ok(())
+            }
+            Change::Row(row) => {
+                let before = Position::new(row.transaction.commit_lsn, row.ordinal - 1);
+                if let Some(schema) = self.announce(row.relation, row.transaction, before)? {
+                    take(schema);
+                }
+                take(self.row(row)?);
+                Ok(())
+            }
+            Change::Truncate {
+                transaction,
+                first_ordinal,
+                relations,
+                cascade,
+                restart_identity,
+            } => {
+                for (ordinal, relation) in (*first_ordinal..).zip(relations) {
+                    let before = Position::new(transaction.commit_lsn, ordinal - 1);
+                    if let Some(schema) = self.announce(relation, *transaction, before)? {
+                        take(schema);
+                    }
+                    let flags = (*cascade, *restart_identity);
+                    take(self.truncate(*transaction, ordinal, relation, flags)?);
+                }
+                Ok(())
+            }
+            Change::Commit {
+                transaction,
+                changes,
+                ..
+            } => {
+                if self.transactions {
+                    let position = Position::new(transaction.commit_lsn, changes + 1);
+                    self.open(position, Op::Commit);
+                    self.transaction_members(*transaction, changes + 1);
+                    self.buffer.extend_from_slice(b",\"changes\":");
+                    json::number(&mut self.buffer, *changes);
+                    take(self.close(None, None, position, Op::Commit, "")?);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A message that says that nothing happened up to `lsn`. `now` in microseconds since
+    /// 2000-01-01 UTC.
+    pub(crate) fn heartbeat(&mut self, lsn: Lsn, now: i64) -> Result<Outbound, EncodeError> {
+        let position = Position::new(lsn, 0);
+        self.open(position, Op::Heartbeat);
+        self.position_members(position);
+        self.time_member(now);
+        self.close(None, None, position, Op::Heartbeat, "")
+    }
+
+    /// The message that tells a table's shape, the first time.
+    fn announce(
+        &mut self,
+        relation: &Relation,
+        transaction: Transaction,
+        position: Position,
+    ) -> Result<Option<Outbound>, EncodeError> {
+        let Some(table) = self.tables.get_mut(&relation.oid) else {
+            return Err(EncodeError::Undefined(relation.schema.table.clone()));
+        };
+        if table.announced {
+            return Ok(None);
+        }
+        table.announced = true;
+        let object = table.object.clone();
+        self.open(position, Op::Schema);
+        self.table_members(relation)?;
+        self.transaction_members(transaction, position.ordinal);
+        self.table_schema_id(relation)?;
+        self.buffer.extend_from_slice(b",\"definition\":");
+        // A shape is written once a session: the general serializer will do.
+        let definition = serde_json::to_vec(&relation.schema).unwrap_or_default();
+        self.buffer.extend_from_slice(&definition);
+        self.close(
+            None,
+            Some(&object),
+            position,
+            Op::Schema,
+            &relation.schema.table,
+        )
+        .map(Some)
+    }
+
+    fn row(&mut self, row: &RowChange<'_>) -> Result<Outbound, EncodeError> {
+        let (op, key_tuple) = match row.images {
+            Images::Insert { new } => (Op::Insert, new),
+            Images::Update { new, .. } => (Op::Update, new),
+            Images::Delete { old } => (Op::Delete, old.tuple()),
+        };
+        let position = row.position();
+        self.open(position, op);
+        self.table_members(row.relation)?;
+        self.transaction_members(row.transaction, row.ordinal);
+        self.table_schema_id(row.relation)?;
+        let Some(table) = self.tables.get(&row.relation.oid) else {
+            return Err(EncodeError::Undefined(row.relation.schema.table.clone()));
+        };
+        let out = &mut self.buffer;
+        let hash = write_key(out, table, row.relation, key_tuple);
+        write_images(out, table, row.relation, row.images);
+        let partition = u32::try_from(hash % self.partitions).unwrap_or_default();
+        let object = table.object.clone();
+        self.close(
+            Some(partition),
+            Some(&object),
+            position,
+            op,
+            &row.relation.schema.table,
+        )
+    }
+
+    fn truncate(
+        &mut self,
+        transaction: Transaction,
+        ordinal: u64,
+        relation: &Relation,
+        (cascade, restart_identity): (bool, bool),
+    ) -> Result<Outbound, EncodeError> {
+        let position = Position::new(transaction.commit_lsn, ordinal);
+        self.open(position, Op::Truncate);
+        self.table_members(relation)?;
+        self.transaction_members(transaction, ordinal);
+        self.table_schema_id(relation)?;
+        let flag = |value| if value { "true" } else { "false" };
+        let flags = format!(
+            ",\"cascade\":{},\"restart_identity\":{}",
+            flag(cascade),
+            flag(restart_identity)
+        );
+        self.buffer.extend_from_slice(flags.as_bytes());
+        let object = subject::object(&relation.schema.schema, &relation.schema.table);
+        self.close(
+            None,
+            Some(&object),
+            position,
+            Op::Truncate,
+            &relation.schema.table,
+        )
+    }
+
+    fn open(&mut self, position: Position, op: Op) {
+        if self.buffer.capacity() < CHUNK / 8 {
+            self.buffer.reserve(CHUNK);
+        }
+        self.buffer.extend_from_slice(b"{\"id\":\"");
+        write_position(&mut self.buffer, position);
+        self.buffer.extend_from_slice(b"\",\"op\":\"");
+        self.buffer.extend_from_slice(op.as_str().as_bytes());
+        self.buffer.put_u8(b'"');
+        self.buffer.extend_from_slice(&self.database);
+    }
+
+    fn table_members(&mut self, relation: &Relation) -> Result<(), EncodeError> {
+        let Some(table) = self.tables.get(&relation.oid) else {
+            return Err(EncodeError::Undefined(relation.schema.table.clone()));
+        };
+        self.buffer.extend_from_slice(&table.names);
+        Ok(())
+    }
+
+    fn table_schema_id(&mut self, relation: &Relation) -> Result<(), EncodeError> {
+        let Some(table) = self.tables.get(&relation.oid) else {
+            return Err(EncodeError::Undefined(relation.schema.table.clone()));
+        };
+        self.buffer.extend_from_slice(&table.schema_id);
+        Ok(())
+    }
+
+    fn transaction_members(&mut self, transaction: Transaction, ordinal: u64) {
+        self.position_members(Position::new(transaction.commit_lsn, ordinal));
+        self.buffer.extend_from_slice(b",\"xid\":");
+        json::number(&mut self.buffer, u64::from(transaction.xid));
+        self.time_member(transaction.committed_at);
+    }
+
+    fn position_members(&mut self, position: Position) {
+        self.buffer.extend_from_slice(b",\"lsn\":\"");
+        write_lsn(&mut self.buffer, position.commit_lsn);
+        self.buffer.extend_from_slice(b"\",\"ordinal\":");
+        json::number(&mut self.buffer, position.ordinal);
+    }
+
+    fn time_member(&mut self, micros: i64) {
+        self.buffer.extend_from_slice(b",\"committed_at\":\"");
+        timestamp::commit_time(&mut self.buffer, micros);
+        self.buffer.put_u8(b'"');
+    }
+
+    fn close(
+        &mut self,
+        partition: Option<u32>,
+        object: Option<&str>,
+        position: Position,
+        op: Op,
+        table: &str,
+    ) -> Result<Outbound, EncodeError> {
+        self.buffer.put_u8(b'}');
+        let payload = self.buffer.split().freeze();
+        if payload.len() > self.limit {
+            return Err(EncodeError::TooLarge {
+                position,
+                table: table.to_owned(),
+                bytes: payload.len(),
+                limit: self.limit,
+            });
+        }
+        let mut subject = String::with_capacity(96);
+        subject::change_into(&mut subject, &self.task, partition, object, op);
+        Ok(Outbound {
+            subject,
+            payload,
+            position,
+            op,
+        })
+    }
+}
+
+impl Rendered {
+    fn new(relation: &Relation) -> Self {
+        let schema = &relation.schema;
+        let mut names = BytesMut::new();
+        member(&mut names, "schema", &schema.schema);
+        member(&mut names, "table", &schema.table);
+        let mut schema_id = BytesMut::new();
+        member(&mut schema_id, "schema_id", &schema.id);
+        let column = |name: &str| {
+            let mut text = BytesMut::new();
+            json::string(&mut text, name);
+            text.put_u8(b':');
+            text.to_vec()
+        };
+        let object = subject::object(&schema.schema, &schema.table);
+        let mut hasher = StableHasher::default();
+        hasher.write(object.as_bytes());
+        Self {
+            names: names.to_vec(),
+            schema_id: schema_id.to_vec(),
+            columns: schema.columns.iter().map(|c| column(&c.name)).collect(),
+            keyless_hash: hasher.finish(),
+            object,
+            announced: false,
+        }
+    }
+}
+
+/// Appends `,"<name>":"<text>"`.
+fn member(out: &mut BytesMut, name: &str, text: &str) {
+    out.put_u8(b',');
+    json::string(out, name);
+    out.put_u8(b':');
+    json::string(out, text);
+}
+
+/// Appends the key, and gives the hash that decides the row's partition.
+fn write_key(out: &mut BytesMut, table: &Rendered, relation: &Relation, tuple: Tuple<'_>) -> u64 {
+    if !relation.key.contains(&true) {
+        return table.keyless_hash;
+    }
+    let mut hasher = StableHasher::default();
+    out.extend_from_slice(b",\"key\":");
+    let key = relation.key.iter().copied();
+    write_row(out, table, relation, tuple, key, |datum| {
+        if let Datum::Text(text) = datum {
+            hasher.write_u64(text.len() as u64);
+            hasher.write(text.as_bytes());
+        }
+        datum
+    });
+    hasher.finish()
+}
+
+fn write_images(out: &mut BytesMut, table: &Rendered, relation: &Relation, images: Images<'_>) {
+    let (old, new) = match images {
+        Images::Insert { new } => return write_after(out, table, relation, None, new),
+        Images::Update { old, new } => (old, Some(new)),
+        Images::Delete { old } => (Some(old), None),
+    };
+    let (image, full) = match old {
+        None => ("none", None),
+        Some(OldTuple::Key(tuple)) => {
+            out.extend_from_slice(b",\"before\":");
+            let key = relation.key.iter().copied();
+            write_row(out, table, relation, tuple, key, |datum| datum);
+            ("key", None)
+        }
+        Some(OldTuple::Full(tuple)) => {
+            out.extend_from_slice(b",\"before\":");
+            write_row(
+                out,
+                table,
+                relation,
+                tuple,
+                std::iter::repeat(true),
+                |datum| datum,
+            );
+            ("full", Some(tuple))
+        }
+    };
+    out.extend_from_slice(b",\"before_image\":\"");
+    out.extend_from_slice(image.as_bytes());
+    out.put_u8(b'"');
+    if let Some(new) = new {
+        write_after(out, table, relation, full, new);
+    }
+}
+
+/// Appends `after`, and `unchanged` with the columns that were not sent. Where the whole old row was
+/// sent, an unchanged value is taken from there.
+fn write_after(
+    out: &mut BytesMut,
+    table: &Rendered,
+    relation: &Relation,
+    old: Option<Tuple<'_>>,
+    new: Tuple<'_>,
+) {
+    out.extend_from_slice(b",\"after\":");
+    let mut old = old.map(Tuple::datums);
+    let mut unchanged = false;
+    write_row(
+        out,
+        table,
+        relation,
+        new,
+        std::iter::repeat(true),
+        |datum| {
+            let before = old.as_mut().and_then(Iterator::next);
+            match (datum, before) {
+                (Datum::Unchanged, Some(before)) => before,
+                (Datum::Unchanged, None) => {
+                    unchanged = true;
+                    datum
+                }
+                (Datum::Null | Datum::Text(_), _) => datum,
+            }
+        },
+    );
+    if unchanged {
+        let names = relation.schema.columns.iter().zip(new.datums());
+        let names = names
+            .filter(|(_, datum)| *datum == Datum::Unchanged)
+            .map(|(c, _)| &c.name);
+        let mut separator = &b",\"unchanged\":["[..];
+        for name in names {
+            out.extend_from_slice(separator);
+            json::string(out, name);
+            separator = b",";
+        }
+        out.put_u8(b']');
+    }
+}
+
+/// Appends the wanted columns that have a value as an object. `replace` sees each wanted datum, in
+/// order, and may give another.
+fn write_row<'a>(
+    out: &mut BytesMut,
+    table: &Rendered,
+    relation: &Relation,
+    tuple: Tuple<'a>,
+    wanted: impl Iterator<Item = bool>,
+    mut replace: impl FnMut(Datum<'a>) -> Datum<'a>,
+) {
+    out.put_u8(b'{');
+    let mut first = true;
+    let columns = table.columns.iter().zip(&relation.kinds);
+    for (((name, kind), datum), wanted) in columns.zip(tuple.datums()).zip(wanted) {
+        if !wanted {
+            continue;
+        }
+        let datum = replace(datum);
+        if datum == Datum::Unchanged {
+            continue;
+        }
+        if !first {
+            out.put_u8(b',');
+        }
+        first = false;
+        out.extend_from_slice(name);
+        match datum {
+            Datum::Text(text) => value::write(out, kind, text),
+            Datum::Null | Datum::Unchanged => out.extend_from_slice(b"null"),
+        }
+    }
+    out.put_u8(b'}');
+}
+
+fn write_position(out: &mut BytesMut, position: Position) {
+    write_lsn(out, position.commit_lsn);
+    out.put_u8(b'.');
+    json::number(out, position.ordinal);
+}
+
+fn write_lsn(out: &mut BytesMut, lsn: Lsn) {
+    hexadecimal(out, lsn.as_u64() >> 32);
+    out.put_u8(b'/');
+    hexadecimal(out, lsn.as_u64() & 0xFFFF_FFFF);
+}
+
+/// Appends upper-case hexadecimal digits without leading zeros.
+fn hexadecimal(out: &mut BytesMut, number: u64) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let digits = (64 - number.leading_zeros()).div_ceil(4).max(1);
+    for index in (0..digits).rev() {
+        out.put_u8(HEX[(number >> (4 * index) & 15) as usize]);
+    }
+}
+
+#[cfg(test)]
+mod tests;

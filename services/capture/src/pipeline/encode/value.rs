@@ -1,0 +1,181 @@
+//! A value's text to JSON. Total: a text that is not of its type's form becomes a JSON string, so
+//! that nothing is lost and nothing invalid is written.
+
+use bytes::{BufMut as _, BytesMut};
+
+use super::json;
+use super::nested::{self, ArrayPart};
+use super::timestamp;
+use crate::pipeline::change::Kind;
+
+/// Doubles hold integers of up to this many digits exactly: 2^53 has 16.
+const EXACT_DIGITS: usize = 15;
+
+/// Largest integer that a double and all smaller ones hold exactly.
+const EXACT_LIMIT: u64 = 1 << 53;
+
+/// Appends the value.
+pub(crate) fn write(out: &mut BytesMut, kind: &Kind, text: &str) {
+    match kind {
+        Kind::Text => json::string(out, text),
+        Kind::Bool => match text {
+            "t" => out.extend_from_slice(b"true"),
+            "f" => out.extend_from_slice(b"false"),
+            other => json::string(out, other),
+        },
+        Kind::Int => write_if(out, is_integer(text), text),
+        Kind::BigInt => write_if(out, is_exact_integer(text), text),
+        Kind::Float => write_if(out, is_json_number(text), text),
+        // The server has checked it; an empty text would be no JSON.
+        Kind::Json => write_if(out, !text.is_empty(), text),
+        Kind::Bytea => write_bytea(out, text),
+        Kind::Timestamp => write_time(out, text, timestamp::timestamp(text), ""),
+        Kind::TimestampTz => write_time(out, text, timestamp::timestamptz(text), "Z"),
+        Kind::Array(element) => write_array(out, element, text),
+        Kind::Composite(fields) => write_composite(out, fields, text),
+    }
+}
+
+/// Appends the text as it is, or as a string where it is no JSON.
+fn write_if(out: &mut BytesMut, as_it_is: bool, text: &str) {
+    if as_it_is {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        json::string(out, text);
+    }
+}
+
+fn is_integer(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_exact_integer(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    is_integer(text)
+        && (digits.len() <= EXACT_DIGITS
+            || digits
+                .parse::<u64>()
+                .is_ok_and(|number| number <= EXACT_LIMIT))
+}
+
+/// Whether the text is a number by JSON's grammar (RFC 8259, section 6).
+fn is_json_number(text: &str) -> bool {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.split_once('e') {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (unsigned, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits(whole)
+        && (whole == "0" || !whole.starts_with('0'))
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(|text| digits(text.strip_prefix(['+', '-']).unwrap_or(text)))
+}
+
+fn write_time(out: &mut BytesMut, text: &str, parts: Option<(&str, &str)>, zone: &str) {
+    let Some((date, time)) = parts else {
+        return json::string(out, text);
+    };
+    out.put_u8(b'"');
+    json::escaped(out, date);
+    out.put_u8(b'T');
+    json::escaped(out, time);
+    out.extend_from_slice(zone.as_bytes());
+    out.put_u8(b'"');
+}
+
+/// `\x` and hexadecimal digits (the session pins `bytea_output`) to base64 (RFC 4648, section 4).
+fn write_bytea(out: &mut BytesMut, text: &str) {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let Some(hex) = text
+        .strip_prefix("\\x")
+        .map(str::as_bytes)
+        .filter(|hex| is_hex(hex))
+    else {
+        return json::string(out, text);
+    };
+    out.reserve(hex.len() / 2 * 4 / 3 + 6);
+    out.put_u8(b'"');
+    for six in hex.chunks(6) {
+        let count = six.len() / 2;
+        let bits = six
+            .chunks(2)
+            .fold(0_u32, |bits, pair| bits << 8 | u32::from(byte(pair)));
+        let bits = bits << (8 * (3 - count));
+        for index in 0..4_usize {
+            let sextet = (bits >> (18 - 6 * index)) & 63;
+            out.put_u8(if index <= count {
+                ALPHABET[sextet as usize]
+            } else {
+                b'='
+            });
+        }
+    }
+    out.put_u8(b'"');
+}
+
+fn is_hex(digits: &[u8]) -> bool {
+    digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// The byte of two hexadecimal digits.
+fn byte(pair: &[u8]) -> u8 {
+    pair.iter().fold(0, |byte, &digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => digit - b'A' + 10,
+        };
+        byte << 4 | value
+    })
+}
+
+fn write_array(out: &mut BytesMut, element: &Kind, text: &str) {
+    let Some(parts) = nested::array(text) else {
+        return json::string(out, text);
+    };
+    let mut first = true;
+    for part in parts {
+        if !first && part != ArrayPart::Close {
+            out.put_u8(b',');
+        }
+        first = false;
+        match part {
+            ArrayPart::Open => {
+                out.put_u8(b'[');
+                first = true;
+            }
+            ArrayPart::Close => out.put_u8(b']'),
+            ArrayPart::Null => out.extend_from_slice(b"null"),
+            ArrayPart::Element(text) => write(out, element, &text),
+        }
+    }
+}
+
+fn write_composite(out: &mut BytesMut, fields: &[(String, Kind)], text: &str) {
+    let values = nested::composite(text).filter(|values| values.len() == fields.len());
+    let Some(values) = values else {
+        return json::string(out, text);
+    };
+    out.put_u8(b'{');
+    for (index, ((name, kind), value)) in fields.iter().zip(values).enumerate() {
+        if index > 0 {
+            out.put_u8(b',');
+        }
+        json::string(out, name);
+        out.put_u8(b':');
+        match value {
+            Some(text) => write(out, kind, &text),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+    out.put_u8(b'}');
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! When a batch is full. Pure.
+//!
+//! A transaction that fits in a batch is never split: readers see all of it or nothing.
+
+use std::collections::VecDeque;
+
+use rowcast_bus::batch::MAX_MESSAGES;
+
+use crate::pipeline::encode::Outbound;
+
+/// Most bytes in a batch: several fit in the broker's ingest queue, and one below its payload limit
+/// keeps a single large row from waiting for others.
+const MAX_BYTES: usize = 900 * 1000;
+
+/// Messages queued at most, so that a full batch is ready while another is filled.
+const MAX_QUEUED: usize = 2 * MAX_MESSAGES;
+
+/// Bytes queued at most.
+const MAX_QUEUED_BYTES: usize = 2 * MAX_BYTES;
+
+/// Messages that wait to be sent.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    messages: VecDeque<Outbound>,
+    bytes: usize,
+    /// Counts of queued messages at which a transaction ends, rising.
+    ends: VecDeque<usize>,
+}
+
+impl Queue {
+    pub(crate) fn has_room(&self) -> bool {
+        self.messages.len() < MAX_QUEUED && self.bytes < MAX_QUEUED_BYTES
+    }
+
+    pub(crate) fn push(&mut self, message: Outbound) {
+        self.bytes += size(&message);
+        self.messages.push_back(message);
+    }
+
+    pub(crate) fn end_transaction(&mut self) {
+        let end = self.messages.len();
+        if end > 0 && self.ends.back() != Some(&end) {
+            self.ends.push_back(end);
+        }
+    }
+
+    /// A batch, if one is full.
+    pub(crate) fn take_full(&mut self) -> Option<Vec<Outbound>> {
+        if self.messages.len() < MAX_MESSAGES && self.bytes < MAX_BYTES {
+            return None;
+        }
+        let fit = self.fit();
+        let whole = self
+            .ends
+            .iter()
+            .copied()
+            .take_while(|&end| end <= fit)
+            .last();
+        // Without the end of a transaction, the one at the front is larger than a batch.
+        Some(self.take(whole.unwrap_or(fit)))
+    }
+
+    /// Whole transactions, as many as fit in a batch; none of a transaction that still arrives.
+    pub(crate) fn take_transactions(&mut self) -> Option<Vec<Outbound>> {
+        let fit = self.fit();
+        let whole = self
+            .ends
+            .iter()
+            .copied()
+            .take_while(|&end| end <= fit)
+            .last()?;
+        Some(self.take(whole))
+    }
+
+    /// How many messages from the front fit in a batch; at least one.
+    fn fit(&self) -> usize {
+        let mut bytes = 0;
+        let fitting = self
+            .messages
+            .iter()
+            .take(MAX_MESSAGES)
+            .take_while(|message| {
+                bytes += size(message);
+                bytes <= MAX_BYTES
+            });
+        fitting.count().max(1)
+    }
+
+    fn take(&mut self, count: usize) -> Vec<Outbound> {
+        let count = count.min(self.messages.len());
+        let batch: Vec<Outbound> = self.messages.drain(..count).collect();
+        self.bytes -= batch.iter().map(size).sum::<usize>();
+        while self.ends.front().is_some_and(|&end| end <= count) {
+            self.ends.pop_front();
+        }
+        for end in &mut self.ends {
+            *end -= count;
+        }
+        batch
+    }
+}
+
+fn size(message: &Outbound) -> usize {
+    message.subject.len() + message.payload.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use rowcast_domain::{Lsn, Position};
+    use rowcast_proto::subject::Op;
+
+    use super::*;
+
+    fn message(transaction: u64, ordinal: u64, bytes: usize) -> Outbound {
+        Outbound {
+            subject: String::new(),
+            payload: Bytes::from(vec![0; bytes]),
+            position: Position::new(Lsn::new(transaction), ordinal),
+            op: Op::Insert,
+        }
+    }
+
+    fn push(queue: &mut Queue, transaction: u64, count: u64, bytes: usize) {
+        for ordinal in 1..=count {
+            queue.push(message(transaction, ordinal, bytes));
+        }
+        queue.end_transaction();
+    }
+
+    #[test]
+    fn a_transaction_that_fits_is_never_split() {
+        let mut queue = Queue::default();
+        push(&mut queue, 1, 600, 10);
+        push(&mut queue, 2, 600, 10);
+        assert_eq!(queue.take_full().unwrap().len(), 600);
+        assert!(queue.take_full().is_none());
+        assert_eq!(queue.take_transactions().unwrap().len(), 600);
+        assert!(queue.take_transactions().is_none());
+    }
+
+    #[test]
+    fn a_transaction_larger_than_a_batch_goes_in_several() {
+        let mut queue = Queue::default();
+        push(&mut queue, 1, 1500, 10);
+        assert_eq!(queue.take_full().unwrap().len(), 1000);
+        assert_eq!(queue.take_transactions().unwrap().len(), 500);
+    }
+
+    #[test]
+    fn a_transaction_that_still_arrives_waits_for_its_end() {
+        let mut queue = Queue::default();
+        push(&mut queue, 1, 2, 10);
+        queue.push(message(2, 1, 10));
+        assert_eq!(queue.take_transactions().unwrap().len(), 2);
+        assert!(queue.take_transactions().is_none());
+    }
+
+    #[test]
+    fn bytes_fill_a_batch_too() {
+        let mut queue = Queue::default();
+        push(&mut queue, 1, 3, 400_000);
+        assert_eq!(queue.take_full().unwrap().len(), 2);
+        assert_eq!(queue.take_transactions().unwrap().len(), 1);
+        push(&mut queue, 2, 1, 1_000_000);
+        assert_eq!(queue.take_full().unwrap().len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn messages_leave_in_order_and_small_transactions_whole(
+            sizes in prop::collection::vec((1_u64..1400, 1_usize..3000), 1..12)
+        ) {
+            let mut queue = Queue::default();
+            let mut batches = Vec::new();
+            for (transaction, (count, bytes)) in (1_u64..).zip(&sizes) {
+                push(&mut queue, transaction, *count, *bytes);
+                while let Some(batch) = queue.take_full() {
+                    batches.push(batch);
+                }
+            }
+            while let Some(batch) = queue.take_transactions() {
+                batches.push(batch);
+            }
+            let all: Vec<Position> = batches.iter().flatten().map(|m| m.position).collect();
+            prop_assert_eq!(all.len() as u64, sizes.iter().map(|(count, _)| count).sum::<u64>());
+            prop_assert!(all.is_sorted_by(|a, b| a < b));
+            prop_assert_eq!(queue.bytes, 0);
+            for (transaction, (count, bytes)) in (1_u64..).zip(&sizes) {
+                let fits = *count <= 1000 && usize::try_from(*count).unwrap() * bytes <= MAX_BYTES;
+                let holding = batches.iter().filter(|batch| {
+                    batch.iter().any(|m| m.position.commit_lsn == Lsn::new(transaction))
+                });
+                prop_assert!(!fits || holding.count() == 1);
+            }
+        }
+    }
+}

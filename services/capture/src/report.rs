@@ -1,0 +1,119 @@
+//! What the platform is told of a task: on every change, and while it runs at least every 5 s.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use rowcast_domain::TaskId;
+use rowcast_proto::message::{CaptureState, TaskError, TaskSpec, TaskStatus, Timestamp};
+
+use crate::metrics;
+use crate::pipeline::source::Watched;
+use crate::statuses::Statuses;
+
+/// How often a running task is looked at.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Longest silence of a running task, in looks.
+const LOOKS_BETWEEN: u32 = 5;
+
+/// Seconds between 1970 and 2000.
+const EPOCH_2000_SECONDS: i64 = 946_684_800;
+
+/// Reports one task.
+pub(crate) struct Reporter {
+    store: Statuses,
+    task: TaskId,
+    status: TaskStatus,
+    first_sequence: Option<u64>,
+    silent_looks: u32,
+}
+
+impl Reporter {
+    pub(crate) fn new(store: Statuses, task: TaskId, capture_id: &str) -> Self {
+        let status = TaskStatus {
+            task_id: task.to_string(),
+            capture_id: capture_id.to_owned(),
+            durable: true,
+            ..TaskStatus::default()
+        };
+        Self {
+            store,
+            task,
+            status,
+            first_sequence: None,
+            silent_looks: 0,
+        }
+    }
+
+    /// From now on this version of the wish is made true.
+    pub(crate) fn speak_of(&mut self, spec: &TaskSpec) {
+        self.status.generation = spec.generation;
+        self.status.trace.clone_from(&spec.trace);
+    }
+
+    /// The task is in another state.
+    pub(crate) async fn state(&mut self, state: CaptureState) {
+        self.interrupted(state, None, None).await;
+    }
+
+    /// The task is in another state because of an error.
+    pub(crate) async fn interrupted(
+        &mut self,
+        state: CaptureState,
+        error: Option<TaskError>,
+        retry_until: Option<Timestamp>,
+    ) {
+        self.status.set_state(state);
+        self.status.error = error;
+        self.status.retry_until = retry_until;
+        self.write().await;
+    }
+
+    /// A look at the running task.
+    pub(crate) async fn look(&mut self, watched: &Watched) {
+        if self.observe(watched) || self.silent_looks >= LOOKS_BETWEEN {
+            self.write().await;
+        } else {
+            self.silent_looks += 1;
+        }
+    }
+
+    /// Takes over what is seen; tells whether it is new.
+    fn observe(&mut self, watched: &Watched) -> bool {
+        let durable = *watched.durable.borrow();
+        let confirmed = *watched.confirmed.borrow();
+        let source = watched.received.lsn().max(confirmed);
+        let first = *self.first_sequence.get_or_insert(durable.sequence);
+        let before = self.status.clone();
+        let status = &mut self.status;
+        status.position = durable.position.to_string();
+        status.stream_sequence = durable.sequence;
+        status.confirmed_lsn = confirmed.to_string();
+        status.source_lsn = source.to_string();
+        status.lag_bytes = source.as_u64() - confirmed.as_u64();
+        status.changes = durable.sequence.saturating_sub(first);
+        status.committed_at = durable.committed_at.map(timestamp_from_2000);
+        metrics::progress(
+            &self.task,
+            status.lag_bytes,
+            status.changes - before.changes.min(status.changes),
+        );
+        *status != before
+    }
+
+    async fn write(&mut self) {
+        self.silent_looks = 0;
+        self.status.updated_at = Some(Utc::now().into());
+        // The task goes on: the next look reports again.
+        if let Err(error) = self.store.write(&self.task, &self.status).await {
+            tracing::warn!(%error, "status not reported");
+        }
+    }
+}
+
+fn timestamp_from_2000(micros: i64) -> Timestamp {
+    Timestamp {
+        seconds: EPOCH_2000_SECONDS + micros.div_euclid(1_000_000),
+        nanos: i32::try_from(micros.rem_euclid(1_000_000) * 1000).unwrap_or_default(),
+    }
+}

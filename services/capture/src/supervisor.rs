@@ -1,0 +1,181 @@
+//! Wishes against workers: on every change of a wish and on a timer, so that a missed message costs
+//! nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use rowcast_bus::async_nats::jetstream::kv;
+use rowcast_bus::lease::Lease;
+use rowcast_domain::TaskId;
+use rowcast_proto::message::{CaptureState, TaskSpec, TaskStatus};
+use rowcast_service::{BoxError, Kind, Tasks};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics;
+use crate::worker::{self, Platform};
+
+/// How often tasks that nobody works on are looked for.
+const RECONCILE_EVERY: Duration = Duration::from_secs(1);
+
+/// How long to wait before the wishes are watched again.
+const WATCH_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+struct Supervisor {
+    platform: Arc<Platform>,
+    tasks: Tasks,
+    stop: CancellationToken,
+    wishes: HashMap<TaskId, TaskSpec>,
+    workers: HashMap<TaskId, watch::Sender<TaskSpec>>,
+}
+
+/// Takes tasks and works on them until the process stops.
+pub(crate) async fn run(
+    platform: Arc<Platform>,
+    tasks: Tasks,
+    stop: CancellationToken,
+) -> Result<(), BoxError> {
+    let mut supervisor = Supervisor {
+        platform,
+        tasks,
+        stop: stop.clone(),
+        wishes: HashMap::new(),
+        workers: HashMap::new(),
+    };
+    while !stop.is_cancelled() {
+        if let Err(error) = supervisor.follow().await {
+            tracing::warn!(%error, "wishes cannot be watched, trying again");
+            tokio::select! {
+                () = tokio::time::sleep(WATCH_AGAIN_AFTER) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Supervisor {
+    /// Follows the wishes until the watch ends.
+    async fn follow(&mut self) -> Result<(), BoxError> {
+        // The watch begins with the present value of every key.
+        let wishes = self.platform.wishes.clone();
+        let mut changes = wishes.watch_with_history(">").await?;
+        let mut timer = tokio::time::interval(RECONCILE_EVERY);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return Ok(()),
+                change = changes.next() => {
+                    let entry = change.ok_or("the watch has ended")??;
+                    if let Some(task) = self.learn(&entry) {
+                        self.reconcile(&task).await;
+                    }
+                }
+                _ = timer.tick() => {
+                    let unattended: Vec<TaskId> =
+                        self.wishes.keys().filter(|task| !self.is_attended(task)).cloned().collect();
+                    for task in unattended {
+                        self.reconcile(&task).await;
+                    }
+                    let attended = self.wishes.keys().filter(|task| self.is_attended(task));
+                    metrics::tasks(attended.count());
+                }
+            }
+        }
+    }
+
+    /// Takes a wish over; gives the task whose wish is new.
+    fn learn(&mut self, entry: &kv::Entry) -> Option<TaskId> {
+        let Ok(task) = entry.key.parse::<TaskId>() else {
+            tracing::warn!(key = entry.key, "a wish with a key that is no task");
+            return None;
+        };
+        match entry.operation {
+            kv::Operation::Delete | kv::Operation::Purge => {
+                self.wishes.remove(&task);
+                return None;
+            }
+            kv::Operation::Put => {}
+        }
+        match serde_json::from_slice(&entry.value) {
+            Ok(wish) => {
+                self.wishes.insert(task.clone(), wish);
+                Some(task)
+            }
+            Err(error) => {
+                tracing::error!(%task, %error, "a wish that cannot be read is left alone");
+                None
+            }
+        }
+    }
+
+    fn is_attended(&self, task: &TaskId) -> bool {
+        self.workers
+            .get(task)
+            .is_some_and(|worker| !worker.is_closed())
+    }
+
+    /// Tells the worker, or takes the task if it needs one and nobody has it.
+    async fn reconcile(&mut self, task: &TaskId) {
+        let Some(wish) = self.wishes.get(task).cloned() else {
+            return;
+        };
+        if let Some(worker) = self.workers.get(task).filter(|worker| !worker.is_closed()) {
+            worker.send_if_modified(|known| {
+                let newer = wish.generation > known.generation;
+                if newer {
+                    *known = wish;
+                }
+                newer
+            });
+            return;
+        }
+        self.workers.remove(task);
+        match self.take(task, &wish).await {
+            Ok(None) => {}
+            Ok(Some(lease)) => self.attend(task, wish, lease),
+            Err(error) => tracing::warn!(%task, %error, "task not taken, trying again"),
+        }
+    }
+
+    async fn take(&self, task: &TaskId, wish: &TaskSpec) -> Result<Option<Lease>, BoxError> {
+        let status = self.platform.statuses.read(task).await?;
+        if status.is_some_and(|status| is_settled(wish, &status)) {
+            return Ok(None);
+        }
+        Lease::take(
+            &self.platform.leases,
+            task.as_str(),
+            &self.platform.capture_id,
+        )
+        .await
+    }
+
+    fn attend(&mut self, task: &TaskId, wish: TaskSpec, lease: Lease) {
+        tracing::info!(%task, generation = wish.generation, epoch = lease.epoch(), "task taken");
+        let (sender, receiver) = watch::channel(wish);
+        self.workers.insert(task.clone(), sender);
+        let (platform, stop, id) = (Arc::clone(&self.platform), self.stop.clone(), task.clone());
+        self.tasks
+            .spawn(Kind::Optional, format!("task {task}"), async move {
+                // On the heap: the pipeline's state is large.
+                Box::pin(worker::work(&platform, &id, lease, receiver, stop)).await;
+                Ok(())
+            });
+    }
+}
+
+/// Whether this version of the wish needs nobody any more.
+fn is_settled(wish: &TaskSpec, status: &TaskStatus) -> bool {
+    let at_rest = match status.state() {
+        CaptureState::Stopped | CaptureState::Suspended | CaptureState::Released => true,
+        CaptureState::Unspecified
+        | CaptureState::Starting
+        | CaptureState::Running
+        | CaptureState::Retrying => false,
+    };
+    at_rest && status.generation >= wish.generation
+}

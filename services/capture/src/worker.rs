@@ -1,0 +1,293 @@
+//! One task under its lease: makes the wish true, again and again within the retry window.
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use rowcast_bus::async_nats::jetstream::kv;
+use rowcast_bus::lease::Lease;
+use rowcast_bus::{Bus, trace_context};
+use rowcast_domain::{Backoff, TaskId};
+use rowcast_proto::message::{CaptureState, DesiredState, TaskError, TaskSpec, Timestamp};
+use rowcast_service::keyring::Keyring;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use crate::error::{Error, Recovery};
+use crate::metrics;
+use crate::prepare::{self, Prepared};
+use crate::release;
+use crate::report::{LOOK_EVERY, Reporter};
+use crate::statuses::Statuses;
+
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// A task that ran this long without progress has recovered all the same: the source was idle.
+const RECOVERED_AFTER: Duration = Duration::from_secs(10);
+
+/// What all tasks of this process share.
+pub(crate) struct Platform {
+    pub(crate) capture_id: String,
+    pub(crate) data: Bus,
+    pub(crate) keyring: Keyring,
+    pub(crate) nats_monitor_url: String,
+    pub(crate) wishes: kv::Store,
+    pub(crate) statuses: Statuses,
+    pub(crate) leases: kv::Store,
+    pub(crate) checkpoints: kv::Store,
+    pub(crate) schemas: kv::Store,
+}
+
+/// Works on a task until it needs nobody, the lease is lost, or the process stops.
+pub(crate) async fn work(
+    platform: &Platform,
+    task: &TaskId,
+    lease: Lease,
+    wish: watch::Receiver<TaskSpec>,
+    stop: CancellationToken,
+) {
+    let done = CancellationToken::new();
+    let keep = lease.keep(done.clone());
+    let reporter = Reporter::new(
+        platform.statuses.clone(),
+        task.clone(),
+        &platform.capture_id,
+    );
+    let worker = Worker {
+        platform,
+        task,
+        wish,
+        stop,
+        reporter,
+    };
+    tokio::pin!(keep);
+    tokio::select! {
+        // Whatever runs is cut off here: another process may begin at any moment.
+        lost = &mut keep => {
+            if let Err(error) = lost {
+                tracing::warn!(%task, %error, "lease lost, task dropped");
+            }
+        }
+        () = worker.run() => {
+            done.cancel();
+            if let Err(error) = keep.await {
+                tracing::warn!(%task, %error, "lease not given back, it will run out");
+            }
+        }
+    }
+}
+
+struct Worker<'a> {
+    platform: &'a Platform,
+    task: &'a TaskId,
+    wish: watch::Receiver<TaskSpec>,
+    stop: CancellationToken,
+    reporter: Reporter,
+}
+
+/// Since when a task has been interrupted, and how long it waits before the next attempt.
+struct Retrying {
+    since: Option<chrono::DateTime<Utc>>,
+    backoff: Backoff,
+}
+
+/// How an attempt ended.
+enum Ended {
+    /// The wish changed or the process stops.
+    Halted,
+    /// By itself; a task that is to be removed is removed.
+    Done,
+    /// It was interrupted; `recovered` tells whether it ran well before.
+    Interrupted { error: Error, recovered: bool },
+}
+
+impl Worker<'_> {
+    async fn run(mut self) {
+        let mut retrying = Retrying {
+            since: None,
+            backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+        };
+        let mut generation = None;
+        while !self.stop.is_cancelled() {
+            let spec = self.wish.borrow_and_update().clone();
+            self.reporter.speak_of(&spec);
+            if generation.replace(spec.generation) != Some(spec.generation) {
+                // The user has decided anew: the window begins anew.
+                retrying = Retrying {
+                    since: None,
+                    backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+                };
+            }
+            let ended = match spec.desired() {
+                DesiredState::Running => Box::pin(self.attempt(&spec)).await,
+                DesiredState::Released => {
+                    match release::release(self.platform, self.task, &spec).await {
+                        Ok(()) => Ended::Done,
+                        Err(error) => Ended::Interrupted {
+                            error,
+                            recovered: false,
+                        },
+                    }
+                }
+                DesiredState::Suspended => {
+                    return self.reporter.state(CaptureState::Suspended).await;
+                }
+                DesiredState::Unspecified => return,
+            };
+            match ended {
+                Ended::Halted => {}
+                Ended::Done => return self.reporter.state(CaptureState::Released).await,
+                Ended::Interrupted { error, recovered } => {
+                    if recovered {
+                        retrying.since = None;
+                        retrying.backoff.reset();
+                    }
+                    if !self.wait_to_retry(&spec, &error, &mut retrying).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reports the interruption; waits and tells true where the task is to be tried again.
+    async fn wait_to_retry(
+        &mut self,
+        spec: &TaskSpec,
+        error: &Error,
+        retrying: &mut Retrying,
+    ) -> bool {
+        let message = describe(error);
+        let (code, advice) = match error.recovery() {
+            Recovery::Stop { code, advice } => (code, advice),
+            Recovery::Retry { code } => {
+                let since = *retrying.since.get_or_insert_with(Utc::now);
+                let until = since + TimeDelta::minutes(i64::from(spec.retry_minutes));
+                if Utc::now() < until {
+                    metrics::interruption(code);
+                    let wait = retrying.backoff.next_wait();
+                    tracing::warn!(task = %self.task, code, error = message, wait_ms = wait.as_millis(), "interrupted, trying again");
+                    let advice =
+                        "Nothing, if it passes by itself. Otherwise see the message.".to_owned();
+                    let error = TaskError {
+                        code: code.to_owned(),
+                        message,
+                        advice,
+                    };
+                    let until = Timestamp::from(until);
+                    self.reporter
+                        .interrupted(CaptureState::Retrying, Some(error), Some(until))
+                        .await;
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        _ = self.wish.changed() => {}
+                        () = self.stop.cancelled() => {}
+                    }
+                    return true;
+                }
+                let advice = "The retry time is over. Repair the cause, then start the task again: it goes on where it stopped.";
+                (code, advice.to_owned())
+            }
+        };
+        metrics::interruption(code);
+        tracing::error!(task = %self.task, code, error = message, "stopped, needs a decision");
+        let error = TaskError {
+            code: code.to_owned(),
+            message,
+            advice,
+        };
+        self.reporter
+            .interrupted(CaptureState::Stopped, Some(error), None)
+            .await;
+        false
+    }
+
+    async fn attempt(&mut self, spec: &TaskSpec) -> Ended {
+        self.reporter.state(CaptureState::Starting).await;
+        let span =
+            tracing::info_span!("prepare task", task = %self.task, generation = spec.generation);
+        trace_context::continue_from(&span, &spec.trace.clone().unwrap_or_default());
+        let prepare = async {
+            let started_by = trace_context::current();
+            prepare::prepare(self.platform, self.task, spec, started_by).await
+        };
+        let prepared = tokio::select! {
+            prepared = prepare.instrument(span) => prepared,
+            _ = self.wish.changed() => return Ended::Halted,
+            () = self.stop.cancelled() => return Ended::Halted,
+        };
+        match prepared {
+            Ok(prepared) => Box::pin(self.stream(prepared)).await,
+            Err(error) => Ended::Interrupted {
+                error,
+                recovered: false,
+            },
+        }
+    }
+
+    /// Runs the pipeline and its confirmations, and looks at them.
+    async fn stream(&mut self, prepared: Prepared) -> Ended {
+        let Prepared {
+            pipeline,
+            confirmer,
+            watched,
+        } = prepared;
+        let started = Instant::now();
+        let started_at = watched.durable.borrow().sequence;
+        self.reporter.state(CaptureState::Running).await;
+        tracing::info!(task = %self.task, "running");
+        // A task of its own, so that nothing in the pipeline can delay it; it dies with this future.
+        let mut confirmations = JoinSet::new();
+        confirmations.spawn(confirmer.run().in_current_span());
+        let halt = CancellationToken::new();
+        let run = pipeline.run(&halt);
+        tokio::pin!(run);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut run => break outcome,
+                Some(ended) = confirmations.join_next() => break match ended {
+                    Ok(Ok(())) => Err(Error::broker("the confirmations ended early")),
+                    Ok(Err(error)) => Err(error),
+                    Err(panic) => Err(Error::broker(panic)),
+                },
+                _ = look.tick() => self.reporter.look(&watched).await,
+                _ = self.wish.changed(), if !halt.is_cancelled() => halt.cancel(),
+                () = self.stop.cancelled(), if !halt.is_cancelled() => halt.cancel(),
+            }
+        };
+        match outcome {
+            Ok(()) => {
+                // The last confirmation, so that the next start has nothing to read again.
+                if let Some(Ok(Err(error))) = confirmations.join_next().await {
+                    tracing::debug!(task = %self.task, %error, "last position not confirmed");
+                }
+                self.reporter.look(&watched).await;
+                Ended::Halted
+            }
+            Err(error) => {
+                let progressed = watched.durable.borrow().sequence > started_at;
+                let recovered = progressed || started.elapsed() >= RECOVERED_AFTER;
+                Ended::Interrupted { error, recovered }
+            }
+        }
+    }
+}
+
+/// The error with its causes, in one line.
+fn describe(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        if !text.contains(&next_text) {
+            text.push_str(": ");
+            text.push_str(&next_text);
+        }
+        cause = next.source();
+    }
+    text
+}

@@ -1,0 +1,12 @@
+//! The capture binary against a real PostgreSQL and a real NATS.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a step of a test that fails fails the test"
+)]
+
+mod world;
+mod changes;
+mod values;
+mod resume;
+mod stops;

@@ -1,0 +1,268 @@
+//! A source, a broker, and one task's wish.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::jetstream::{self, kv};
+use rowcast_domain::{Secret, TaskId};
+use rowcast_local::{Child, Launch, Signal, port};
+use rowcast_proto::message::{
+    CaptureState, ChangeTypes, DesiredState, ObjectSelection, Retention, SchemaSelection,
+    SealedSecret, SourceConnection, TaskSpec, TaskStatus,
+};
+use rowcast_proto::stream::{TASK_STATUS, TASKS, source_object};
+use rowcast_service::keyring::Keyring;
+use rowcast_testkit::{Nats, Postgres, Stored, eventually, read_stream, stream_length};
+
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct World {
+    pub(crate) postgres: Postgres,
+    pub(crate) nats: Nats,
+    pub(crate) task: TaskId,
+    pub(crate) sql: tokio_postgres::Client,
+    pub(crate) data: async_nats::Client,
+    wishes: kv::Store,
+    statuses: kv::Store,
+    pub(crate) wish: TaskSpec,
+    capture: Option<Child>,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    /// Everything but capture itself. `schema` runs on the source first.
+    pub(crate) async fn new(schema: &str) -> Self {
+        rowcast_testkit::init_tracing();
+        let postgres = Box::pin(Postgres::start()).await.unwrap();
+        let nats = Box::pin(Nats::start()).await.unwrap();
+        let sql = postgres.client("postgres").await.unwrap();
+        sql.batch_execute(schema).await.unwrap();
+        let task: TaskId = "t00000000001a".parse().unwrap();
+        let control = jetstream::new(nats.client("task-api").await.unwrap());
+        let bucket = async |name: &str, storage| {
+            let config = kv::Config {
+                bucket: name.to_owned(),
+                history: 1,
+                storage,
+                ..Default::default()
+            };
+            control.create_key_value(config).await.unwrap()
+        };
+        let wishes = bucket(TASKS.name, jetstream::stream::StorageType::File).await;
+        let statuses = bucket(TASK_STATUS.name, jetstream::stream::StorageType::Memory).await;
+        let wish = TaskSpec {
+            task_id: task.to_string(),
+            generation: 0,
+            source: Some(source(&postgres)),
+            objects: Some(ObjectSelection {
+                all: false,
+                schemas: vec![SchemaSelection {
+                    name: "shop".to_owned(),
+                    all: true,
+                    tables: Vec::new(),
+                }],
+            }),
+            change_types: Some(ChangeTypes {
+                data: ["insert", "update", "delete", "truncate"]
+                    .map(str::to_owned)
+                    .to_vec(),
+                schema: false,
+            }),
+            retry_minutes: 10,
+            retention: Some(Retention {
+                age_seconds: 86_400,
+                bytes: 0,
+            }),
+            partitions: 16,
+            name: "shop".to_owned(),
+            ..TaskSpec::default()
+        };
+        let data = nats.client("capture-data").await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            postgres,
+            nats,
+            task,
+            sql,
+            data,
+            wishes,
+            statuses,
+            wish,
+            capture: None,
+            folder,
+        }
+    }
+
+    /// With capture running and the task streaming.
+    pub(crate) async fn streaming(schema: &str) -> Self {
+        let mut world = Box::pin(Self::new(schema)).await;
+        world.start_capture();
+        world.desire(DesiredState::Running).await;
+        world.reaches(CaptureState::Running).await;
+        world
+    }
+
+    pub(crate) fn start_capture(&mut self) {
+        let secret = |name: &str, text: &str| {
+            let path = self.folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.into_os_string()
+        };
+        let admin = port::free().unwrap();
+        let environment = vec![
+            (
+                "ROWCAST_ADMIN_LISTEN".to_owned(),
+                format!("127.0.0.1:{admin}").into(),
+            ),
+            ("ROWCAST_LOG_FORMAT".to_owned(), "text".into()),
+            ("ROWCAST_NATS_URL".to_owned(), self.nats.url().into()),
+            (
+                "ROWCAST_NATS_MONITOR_URL".to_owned(),
+                self.nats.monitor_url().into(),
+            ),
+            (
+                "ROWCAST_NATS_PASSWORD_FILE".to_owned(),
+                secret("control", self.nats.password("capture")),
+            ),
+            (
+                "ROWCAST_DATA_NATS_PASSWORD_FILE".to_owned(),
+                secret("data", self.nats.password("capture-data")),
+            ),
+            ("ROWCAST_SECRET_KEY_FILE".to_owned(), secret("key", KEY)),
+        ];
+        let launch = Launch {
+            name: "capture".to_owned(),
+            program: PathBuf::from(env!("CARGO_BIN_EXE_capture")),
+            arguments: Vec::new(),
+            environment,
+            log: self.folder.path().join("capture.log"),
+            echo: false,
+            stop: Signal::Terminate,
+            abort: Signal::Kill,
+        };
+        self.capture = Some(Child::spawn(launch).unwrap());
+    }
+
+    pub(crate) async fn kill_capture(&mut self) {
+        self.capture.take().unwrap().kill().await.unwrap();
+    }
+
+    pub(crate) async fn stop_capture(&mut self) {
+        self.capture
+            .take()
+            .unwrap()
+            .stop(Duration::from_secs(20))
+            .await
+            .unwrap();
+    }
+
+    pub(crate) fn take_capture(&mut self) -> Child {
+        self.capture.take().unwrap()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("capture.log")).unwrap_or_default()
+    }
+
+    /// Writes the next version of the wish.
+    pub(crate) async fn desire(&mut self, state: DesiredState) {
+        self.wish.generation += 1;
+        self.wish.set_desired(state);
+        let value = serde_json::to_vec(&self.wish).unwrap();
+        self.wishes
+            .put(self.task.as_str(), value.into())
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn status(&self) -> Option<TaskStatus> {
+        let value = self.statuses.get(self.task.as_str()).await.ok()??;
+        serde_json::from_slice(&value).ok()
+    }
+
+    /// Waits until the present version of the wish is in this state.
+    pub(crate) async fn reaches(&self, state: CaptureState) -> TaskStatus {
+        let reached = async || {
+            self.status().await.is_some_and(|status| {
+                status.generation == self.wish.generation && status.state() == state
+            })
+        };
+        let limit = tokio::time::timeout(PATIENCE, async {
+            while !reached().await {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        if limit.await.is_err() {
+            panic!(
+                "not {state:?} but {:?}\n{}",
+                self.status().await,
+                self.log()
+            );
+        }
+        self.status().await.unwrap()
+    }
+
+    /// The stream, once it holds `length` messages.
+    pub(crate) async fn stream(&self, length: u64) -> Vec<Stored> {
+        let long_enough =
+            async || stream_length(&self.data, &self.task).await.unwrap_or(0) >= length;
+        let limit = tokio::time::timeout(PATIENCE, async {
+            while !long_enough().await {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        if limit.await.is_err() {
+            let length = stream_length(&self.data, &self.task).await;
+            panic!(
+                "{length:?} messages; {:?}\n{}",
+                self.status().await,
+                self.log()
+            );
+        }
+        read_stream(&self.data, &self.task).await.unwrap()
+    }
+
+    /// Waits until PostgreSQL was told that everything up to now is safe.
+    pub(crate) async fn everything_is_confirmed(&self) {
+        let target: String = self.one("SELECT pg_current_wal_lsn()::text").await;
+        eventually("the slot moves on", PATIENCE, async || {
+            let query = format!(
+                "SELECT (confirmed_flush_lsn >= '{target}')::text FROM pg_replication_slots WHERE slot_name = '{}'",
+                source_object(&self.task)
+            );
+            self.one(&query).await == "true"
+        })
+        .await;
+    }
+
+    pub(crate) async fn one(&self, query: &str) -> String {
+        self.sql.query_one(query, &[]).await.unwrap().get(0)
+    }
+}
+
+fn source(postgres: &Postgres) -> SourceConnection {
+    let source_id = "s00000000001a".to_owned();
+    let keyring = Keyring::from_secret(&Secret::new(KEY)).unwrap();
+    let sealed = keyring
+        .seal(
+            &Secret::new(postgres.password()),
+            &format!("source-password/{source_id}"),
+        )
+        .unwrap();
+    SourceConnection {
+        source_id,
+        host: "127.0.0.1".to_owned(),
+        port: u32::from(postgres.port()),
+        database: "postgres".to_owned(),
+        account: "postgres".to_owned(),
+        password: Some(SealedSecret {
+            key_id: sealed.key_id,
+            nonce: sealed.nonce,
+            ciphertext: sealed.ciphertext,
+        }),
+        sslmode: "disable".to_owned(),
+        sslrootcert: String::new(),
+    }
+}

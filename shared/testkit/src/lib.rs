@@ -1,0 +1,18 @@
+//! A real PostgreSQL and a real NATS per test, and helpers to wait for facts.
+//!
+//! Each server has a folder of its own, which goes with it when it is dropped.
+
+mod postgres;
+mod nats;
+mod platform;
+mod eventually;
+mod log;
+mod stream;
+
+pub use eventually::eventually;
+pub use log::init_tracing;
+pub use nats::Nats;
+pub use platform::{Options as PlatformOptions, Platform};
+pub use postgres::Postgres;
+pub use rowcast_local::Service;
+pub use stream::{Stored, read_stream, rows_in_order, stream_length};

@@ -1,0 +1,123 @@
+//! A NATS server of the test's own.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use async_nats::ConnectOptions;
+use rowcast_domain::Secret;
+use rowcast_local::credentials::NATS_USERS;
+use rowcast_local::{NatsOptions, State, port};
+use tempfile::TempDir;
+
+/// A running server with the configuration that production uses.
+#[derive(Debug)]
+pub struct Nats {
+    // Before the folder: dropped first, so that nobody writes there any more.
+    server: rowcast_local::Nats,
+    url: String,
+    monitor_url: String,
+    passwords: BTreeMap<&'static str, Secret>,
+    callout_seed: Secret,
+    _folder: TempDir,
+}
+
+impl Nats {
+    /// Starts a server without streams.
+    ///
+    /// # Errors
+    /// Where NATS is not installed or does not start.
+    pub async fn start() -> anyhow::Result<Self> {
+        let folder = folder("nats")?;
+        let state = State::open(folder.path())?;
+        let [port, monitor_port] = port::distinct()?;
+        let options = NatsOptions {
+            port,
+            monitor_port,
+            echo: false,
+        };
+        let server = rowcast_local::Nats::start(&state, options).await?;
+        let credentials = state.credentials();
+        let passwords = NATS_USERS
+            .into_iter()
+            .map(|user| Ok((user, credentials.nats_password(user)?)))
+            .collect::<Result<_, rowcast_local::Error>>()?;
+        Ok(Self {
+            url: server.url(),
+            monitor_url: server.monitor_url(),
+            server,
+            passwords,
+            callout_seed: credentials.callout_seed()?,
+            _folder: folder,
+        })
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where the monitor answers.
+    #[must_use]
+    pub fn monitor_url(&self) -> &str {
+        &self.monitor_url
+    }
+
+    /// Password of a user of `nats.conf`.
+    ///
+    /// # Panics
+    /// Where there is no such user.
+    #[must_use]
+    pub fn password(&self, user: &str) -> &str {
+        match self.passwords.get(user) {
+            Some(password) => password.expose(),
+            None => panic!("nats.conf has no user {user}"),
+        }
+    }
+
+    /// Seed of the key that signs the answers to the auth callout.
+    #[must_use]
+    pub fn callout_seed(&self) -> &str {
+        self.callout_seed.expose()
+    }
+
+    /// Connects as a user of `nats.conf`.
+    ///
+    /// # Errors
+    /// Where the server does not let it in.
+    pub async fn client(&self, user: &str) -> anyhow::Result<async_nats::Client> {
+        let password = self.password(user).to_owned();
+        ConnectOptions::with_user_and_password(user.to_owned(), password)
+            .name(format!("test of {user}"))
+            .connect(&self.url)
+            .await
+            .with_context(|| format!("cannot connect to NATS as {user}"))
+    }
+
+    /// Kills the server, as a power cut would.
+    ///
+    /// # Errors
+    /// Where it cannot be signalled.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.server.kill().await?)
+    }
+
+    /// Starts the server again, with its ports and what it has stored. Stops it first if it runs.
+    ///
+    /// # Errors
+    /// Where it does not come back.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        Ok(self.server.restart().await?)
+    }
+}
+
+/// A folder that goes with the test, open enough for the account that PostgreSQL runs as.
+pub(crate) fn folder(kind: &str) -> anyhow::Result<TempDir> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::Builder::new()
+        .prefix(&format!("rowcast-test-{kind}-"))
+        .tempdir()?;
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
+    Ok(folder)
+}

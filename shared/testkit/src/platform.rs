@@ -1,0 +1,92 @@
+//! The whole platform, of a test's own.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use rowcast_local::{PlatformOptions, Ports, Service, State};
+use tempfile::TempDir;
+
+/// What a test wants to be different.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// More variables for all services, as `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub environment: BTreeMap<String, String>,
+    /// More variables for one service; they win over the others.
+    pub service_environment: BTreeMap<Service, BTreeMap<String, String>>,
+    /// Copies every log to standard error.
+    pub echo: bool,
+}
+
+/// The running platform: reads and does what [`rowcast_local::Platform`] does.
+#[derive(Debug)]
+pub struct Platform {
+    // Before the folder: dropped first, so that nobody writes there any more.
+    platform: rowcast_local::Platform,
+    state: State,
+    _folder: TempDir,
+}
+
+impl Platform {
+    /// Starts PostgreSQL, NATS and the services as they were built last.
+    ///
+    /// # Errors
+    /// Where something is not installed or not built, or does not get ready.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let folder = crate::nats::folder("platform")?;
+        let state = State::open(folder.path())?;
+        let options = PlatformOptions {
+            programs: programs()?,
+            ports: Ports::free()?,
+            durable: false,
+            echo: options.echo,
+            environment: options.environment,
+            service_environment: options.service_environment,
+        };
+        // Boxed: it holds the start of eight processes.
+        let platform = Box::pin(rowcast_local::Platform::start(&state, options)).await?;
+        Ok(Self {
+            platform,
+            state,
+            _folder: folder,
+        })
+    }
+
+    /// Everything a process of the platform has written.
+    ///
+    /// # Errors
+    /// Where there is no such process.
+    pub fn log(&self, process: &str) -> anyhow::Result<String> {
+        std::fs::read_to_string(self.state.log(process))
+            .with_context(|| format!("no log of {process}"))
+    }
+
+    /// Stops the services, then NATS, then PostgreSQL, each in its own orderly way.
+    ///
+    /// # Errors
+    /// Where one cannot be signalled.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        Ok(self.platform.stop().await?)
+    }
+}
+
+impl std::ops::Deref for Platform {
+    type Target = rowcast_local::Platform;
+
+    fn deref(&self) -> &Self::Target {
+        &self.platform
+    }
+}
+
+impl std::ops::DerefMut for Platform {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.platform
+    }
+}
+
+/// Cargo puts programs one folder above the tests.
+fn programs() -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let folder = test.parent().and_then(std::path::Path::parent);
+    Ok(folder.context("the test runs from the root folder")?.into())
+}

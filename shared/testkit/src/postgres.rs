@@ -1,0 +1,96 @@
+//! A PostgreSQL cluster of the test's own.
+
+use anyhow::Context as _;
+use rowcast_local::{PostgresOptions, State, port};
+use tempfile::TempDir;
+
+/// A running server: logical decoding on, SCRAM passwords, superuser `postgres`.
+#[derive(Debug)]
+pub struct Postgres {
+    // Before the folder: dropped first, so that nobody writes there any more.
+    server: rowcast_local::Postgres,
+    _folder: TempDir,
+}
+
+impl Postgres {
+    /// Makes a cluster and starts it.
+    ///
+    /// # Errors
+    /// Where PostgreSQL is not installed or does not start.
+    pub async fn start() -> anyhow::Result<Self> {
+        let folder = crate::nats::folder("pg")?;
+        let state = State::open(folder.path())?;
+        let options = PostgresOptions {
+            port: port::free()?,
+            durable: false,
+            echo: false,
+        };
+        let server = rowcast_local::Postgres::start(&state, options).await?;
+        Ok(Self {
+            server,
+            _folder: folder,
+        })
+    }
+
+    /// Its port on 127.0.0.1.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.server.port()
+    }
+
+    /// The superuser's password.
+    #[must_use]
+    pub fn password(&self) -> &str {
+        self.server.password().expose()
+    }
+
+    /// URL of a database, as superuser.
+    #[must_use]
+    pub fn dsn(&self, database: &str) -> String {
+        self.server.url(database).expose().to_owned()
+    }
+
+    /// Connects as superuser.
+    ///
+    /// # Errors
+    /// Where the database is missing.
+    pub async fn client(&self, database: &str) -> anyhow::Result<tokio_postgres::Client> {
+        let (client, connection) =
+            tokio_postgres::connect(&self.dsn(database), tokio_postgres::NoTls)
+                .await
+                .with_context(|| format!("cannot connect to the database {database}"))?;
+        // Ends with the client.
+        #[expect(clippy::disallowed_methods, reason = "a test has no supervised tasks")]
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection to PostgreSQL ended");
+            }
+        });
+        Ok(client)
+    }
+
+    /// Makes a role and a schema of a service's name in the database `rowcast`; returns its URL.
+    ///
+    /// # Errors
+    /// Where the server refuses.
+    pub async fn service_database(&self, service: &str) -> anyhow::Result<String> {
+        let url = self.server.service_database(service).await?;
+        Ok(url.expose().to_owned())
+    }
+
+    /// Ends the server and its sessions, and starts it again.
+    ///
+    /// # Errors
+    /// Where it does not come back.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        Ok(self.server.restart().await?)
+    }
+
+    /// Ends the server as a crash would, and starts it again.
+    ///
+    /// # Errors
+    /// Where it does not come back.
+    pub async fn crash_and_restart(&mut self) -> anyhow::Result<()> {
+        Ok(self.server.crash_and_restart().await?)
+    }
+}
