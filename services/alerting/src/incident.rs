@@ -1,0 +1,286 @@
+//! When an incident is raised, and when it ends.
+
+use chrono::{DateTime, Utc};
+use rowcast_domain::{IncidentId, TaskId, TaskState};
+use rowcast_proto::message;
+use rowcast_proto::message::{TaskError, TaskStateChanged};
+
+use crate::error::Error;
+
+/// The rule: the task stopped and needs a decision.
+pub(crate) const TASK_ABNORMAL: &str = "task_abnormal";
+
+/// Something that needs a person.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Incident {
+    pub(crate) id: IncidentId,
+    pub(crate) task_id: TaskId,
+    pub(crate) task_name: String,
+    /// The rule that raised it.
+    pub(crate) rule: String,
+    /// What happened, in a sentence.
+    pub(crate) summary: String,
+    /// The error behind it.
+    pub(crate) error: Option<TaskError>,
+    pub(crate) opened_at: DateTime<Utc>,
+    /// `None` while open.
+    pub(crate) resolved_at: Option<DateTime<Utc>>,
+}
+
+impl From<Incident> for message::Incident {
+    fn from(incident: Incident) -> Self {
+        let Incident {
+            id,
+            task_id,
+            task_name,
+            rule,
+            summary,
+            error,
+            opened_at,
+            resolved_at,
+        } = incident;
+        Self {
+            id: id.into(),
+            task_id: task_id.into(),
+            task_name,
+            rule,
+            summary,
+            error,
+            opened_at: Some(opened_at.into()),
+            resolved_at: resolved_at.map(Into::into),
+        }
+    }
+}
+
+/// A task's change of state, as far as rules look at it.
+#[derive(Debug, Clone)]
+pub(crate) struct StateChange {
+    pub(crate) event_id: String,
+    pub(crate) task_id: TaskId,
+    pub(crate) task_name: String,
+    pub(crate) to: TaskState,
+    pub(crate) reason: String,
+    pub(crate) error: Option<TaskError>,
+    pub(crate) at: DateTime<Utc>,
+}
+
+impl StateChange {
+    /// Reads the event. One without a readable time happened `now`.
+    ///
+    /// # Errors
+    /// Where it names no event, no task or no state that we know.
+    pub(crate) fn read(event: TaskStateChanged, now: DateTime<Utc>) -> Result<Self, Error> {
+        let TaskStateChanged {
+            meta,
+            task_id,
+            task_name,
+            to,
+            reason,
+            error,
+            ..
+        } = event;
+        let meta = meta.unwrap_or_default();
+        if meta.id.is_empty() {
+            return Err(Error::Malformed {
+                field: "meta.id",
+                value: meta.id,
+            });
+        }
+        let Ok(id) = TaskId::try_from(task_id.clone()) else {
+            return Err(Error::Malformed {
+                field: "task_id",
+                value: task_id,
+            });
+        };
+        let Some(to) = TaskState::from_name(&to) else {
+            return Err(Error::Malformed {
+                field: "to",
+                value: to,
+            });
+        };
+        let at = meta
+            .occurred_at
+            .and_then(|at| at.try_into().ok())
+            .unwrap_or(now);
+        Ok(Self {
+            event_id: meta.id,
+            task_id: id,
+            task_name,
+            to,
+            reason,
+            error,
+            at,
+        })
+    }
+}
+
+/// What a change of state makes of incidents.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Action {
+    /// Nothing.
+    Keep,
+    /// A new one begins.
+    Raise(Incident),
+    /// The open one ends.
+    Resolve(Incident),
+}
+
+/// Decides by the open incident of the task, if it has one. `id` is for a new one.
+pub(crate) fn decide(open: Option<Incident>, change: &StateChange, id: IncidentId) -> Action {
+    match (open, change.to == TaskState::Abnormal) {
+        (None, true) => Action::Raise(Incident {
+            id,
+            task_id: change.task_id.clone(),
+            task_name: change.task_name.clone(),
+            rule: TASK_ABNORMAL.to_owned(),
+            summary: summary(change),
+            error: change.error.clone(),
+            opened_at: change.at,
+            resolved_at: None,
+        }),
+        // A task that fails again while it is failed is the same incident.
+        (Some(_), true) | (None, false) => Action::Keep,
+        (Some(open), false) => {
+            // Clocks of two machines may differ; an incident does not end before it begins.
+            let resolved_at = Some(change.at.max(open.opened_at));
+            Action::Resolve(Incident {
+                resolved_at,
+                ..open
+            })
+        }
+    }
+}
+
+fn summary(change: &StateChange) -> String {
+    let StateChange {
+        task_name,
+        reason,
+        error,
+        ..
+    } = change;
+    let why = error
+        .as_ref()
+        .map_or(reason.as_str(), |error| error.message.as_str());
+    if why.is_empty() {
+        format!("Task {task_name} stopped and needs a decision.")
+    } else {
+        format!("Task {task_name} stopped and needs a decision: {why}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use rowcast_proto::message::EventMeta;
+
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+    }
+
+    fn change(to: TaskState) -> StateChange {
+        StateChange {
+            event_id: "e1".to_owned(),
+            task_id: "t000000000000".parse().unwrap(),
+            task_name: "orders".to_owned(),
+            to,
+            reason: "capture stopped".to_owned(),
+            error: None,
+            at: now(),
+        }
+    }
+
+    fn id() -> IncidentId {
+        "c000000000000".parse().unwrap()
+    }
+
+    fn open() -> Incident {
+        match decide(None, &change(TaskState::Abnormal), id()) {
+            Action::Raise(incident) => incident,
+            other @ (Action::Keep | Action::Resolve(_)) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn abnormal_raises_once() {
+        let incident = open();
+        assert_eq!(incident.rule, TASK_ABNORMAL);
+        assert_eq!(incident.opened_at, now());
+        assert_eq!(
+            incident.summary,
+            "Task orders stopped and needs a decision: capture stopped"
+        );
+        let again = decide(Some(incident), &change(TaskState::Abnormal), id());
+        assert_eq!(again, Action::Keep);
+    }
+
+    #[test]
+    fn every_other_state_resolves_what_is_open_and_only_that() {
+        for to in TaskState::ALL
+            .into_iter()
+            .filter(|to| *to != TaskState::Abnormal)
+        {
+            assert_eq!(decide(None, &change(to), id()), Action::Keep, "{to}");
+            let resolved = Incident {
+                resolved_at: Some(now()),
+                ..open()
+            };
+            assert_eq!(
+                decide(Some(open()), &change(to), id()),
+                Action::Resolve(resolved),
+                "{to}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_incident_never_ends_before_it_begins() {
+        let early = StateChange {
+            at: now() - TimeDelta::hours(1),
+            ..change(TaskState::Running)
+        };
+        let Action::Resolve(incident) = decide(Some(open()), &early, id()) else {
+            panic!()
+        };
+        assert_eq!(incident.resolved_at, Some(incident.opened_at));
+    }
+
+    #[test]
+    fn the_error_says_more_than_the_reason() {
+        let error = Some(TaskError {
+            message: "the slot is lost".to_owned(),
+            ..TaskError::default()
+        });
+        let change = StateChange {
+            error,
+            ..change(TaskState::Abnormal)
+        };
+        assert!(summary(&change).ends_with(": the slot is lost"));
+    }
+
+    #[test]
+    fn an_event_that_names_nothing_we_know_is_malformed() {
+        let event = |to: &str, task: &str, id: &str| TaskStateChanged {
+            meta: Some(EventMeta {
+                id: id.to_owned(),
+                ..EventMeta::default()
+            }),
+            task_id: task.to_owned(),
+            to: to.to_owned(),
+            ..TaskStateChanged::default()
+        };
+        let good = StateChange::read(event("abnormal", "t000000000000", "e1"), now()).unwrap();
+        assert_eq!((good.to, good.at), (TaskState::Abnormal, now()));
+        for bad in [
+            event("exploded", "t000000000000", "e1"),
+            event("abnormal", "x", "e1"),
+            event("abnormal", "t000000000000", ""),
+        ] {
+            assert!(matches!(
+                StateChange::read(bad, now()),
+                Err(Error::Malformed { .. })
+            ));
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Incidents when a task fails.
+//!
+//! ```text
+//! TaskStateChanged ─▶ state_changed ─▶ incident: raise or resolve? ─▶ store ─▶ outbox ─▶ IncidentRaised
+//!                                                                       │                IncidentResolved
+//!                                                  ListIncidents ◀──────┘
+//! ```
+//!
+//! The incident, the id of the event that caused it and the fact that tells of it are written in one
+//! transaction: an event that comes twice does nothing the second time.
+
+mod config;
+mod error;
+mod state_changed;
+mod incident;
+mod fact;
+mod store;
+mod list_incidents;
+
+use rowcast_bus::{Bus, Server, consume, publish};
+use rowcast_proto::message::{TaskStateChanged, TraceContext};
+use rowcast_proto::rpc::ListIncidents;
+use rowcast_service::{BoxError, Context, Kind, database, outbox};
+
+pub use config::Config;
+
+/// The service's name on the bus, and its schema.
+const NAME: &str = "alerting";
+
+/// Connects and spawns: the consumer of events, the relay of facts, the answers.
+///
+/// # Errors
+/// Where the database or NATS does not let us in.
+pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
+    let pool = database::connect(&config.database_url, NAME).await?;
+    sqlx::migrate!().run(&pool).await?;
+    let bus = Bus::connect(&config.nats).await?;
+    let Context {
+        tasks,
+        stop,
+        version,
+        ..
+    } = context;
+
+    let mut server = Server::start(&bus, NAME, version, "Incidents of tasks").await?;
+    let answers_from = pool.clone();
+    server
+        .add::<ListIncidents, _, _>(move |request| {
+            let pool = answers_from.clone();
+            async move { list_incidents::answer(&pool, request).await }
+        })
+        .await?;
+    tasks.spawn(Kind::Essential, "answer", server.run(stop.clone()));
+
+    let takes_into = pool.clone();
+    let events = consume::<TaskStateChanged, _, _>(bus.clone(), NAME, stop.clone(), move |event| {
+        let pool = takes_into.clone();
+        async move { state_changed::take(&pool, event).await.map_err(Into::into) }
+    });
+    tasks.spawn(Kind::Essential, "consume", events);
+
+    let relay = outbox::relay(pool, NAME, stop, move |entry| send(bus.clone(), entry));
+    tasks.spawn(Kind::Essential, "relay", relay);
+    Ok(())
+}
+
+async fn send(bus: Bus, entry: outbox::Entry) -> Result<(), BoxError> {
+    let outbox::Entry {
+        event_id,
+        subject,
+        payload,
+        traceparent,
+        tracestate,
+    } = entry;
+    let trace = TraceContext {
+        traceparent,
+        tracestate,
+    };
+    publish::event(&bus, subject, &event_id, payload.into(), &trace).await
+}

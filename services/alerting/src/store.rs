@@ -1,0 +1,4 @@
+//! The service's tables, one a module.
+
+pub(crate) mod incidents;
+pub(crate) mod seen_events;

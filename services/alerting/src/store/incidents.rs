@@ -1,0 +1,152 @@
+//! Incidents, open and past.
+
+use chrono::{DateTime, Utc};
+use rowcast_domain::{ParseIdError, TaskId};
+use rowcast_proto::message::TaskError;
+use sqlx::{PgConnection, PgExecutor};
+
+use crate::incident::Incident;
+
+/// Most incidents in one answer.
+const LISTED: i64 = 200;
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    task_id: String,
+    task_name: String,
+    rule: String,
+    summary: String,
+    error_code: Option<String>,
+    error_message: String,
+    error_advice: String,
+    opened_at: DateTime<Utc>,
+    resolved_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Row> for Incident {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, Self::Error> {
+        let not_an_id = |error: ParseIdError| sqlx::Error::Decode(error.into());
+        let (message, advice) = (row.error_message, row.error_advice);
+        Ok(Self {
+            id: row.id.try_into().map_err(not_an_id)?,
+            task_id: row.task_id.try_into().map_err(not_an_id)?,
+            task_name: row.task_name,
+            rule: row.rule,
+            summary: row.summary,
+            error: row.error_code.map(|code| TaskError {
+                code,
+                message,
+                advice,
+            }),
+            opened_at: row.opened_at,
+            resolved_at: row.resolved_at,
+        })
+    }
+}
+
+/// The open incident of a task and rule. Nobody else changes it before the transaction ends.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn find_open(
+    connection: &mut PgConnection,
+    task: &TaskId,
+    rule: &str,
+) -> Result<Option<Incident>, sqlx::Error> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT id, task_id, task_name, rule, summary, error_code, error_message, error_advice,
+                opened_at, resolved_at
+         FROM incidents
+         WHERE task_id = $1 AND rule = $2 AND resolved_at IS NULL
+         FOR UPDATE",
+    )
+    .bind(task.as_str())
+    .bind(rule)
+    .fetch_optional(connection)
+    .await?;
+    row.map(Incident::try_from).transpose()
+}
+
+/// Stores a new incident.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    incident: &Incident,
+) -> Result<(), sqlx::Error> {
+    let Incident {
+        id,
+        task_id,
+        task_name,
+        rule,
+        summary,
+        error,
+        opened_at,
+        resolved_at,
+    } = incident;
+    let text = |part: fn(&TaskError) -> &String| error.as_ref().map_or("", |error| part(error));
+    sqlx::query(
+        "INSERT INTO incidents (id, task_id, task_name, rule, summary, error_code, error_message,
+                                error_advice, opened_at, resolved_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(id.as_str())
+    .bind(task_id.as_str())
+    .bind(task_name)
+    .bind(rule)
+    .bind(summary)
+    .bind(error.as_ref().map(|error| &error.code))
+    .bind(text(|error| &error.message))
+    .bind(text(|error| &error.advice))
+    .bind(opened_at)
+    .bind(resolved_at)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Stores that an incident has ended.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn resolve(
+    connection: &mut PgConnection,
+    incident: &Incident,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE incidents SET resolved_at = $2 WHERE id = $1")
+        .bind(incident.id.as_str())
+        .bind(incident.resolved_at)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Incidents, newest first: of one task or all, open ones or all.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn list(
+    executor: impl PgExecutor<'_>,
+    task: Option<&TaskId>,
+    only_open: bool,
+) -> Result<Vec<Incident>, sqlx::Error> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT id, task_id, task_name, rule, summary, error_code, error_message, error_advice,
+                opened_at, resolved_at
+         FROM incidents
+         WHERE ($1::text IS NULL OR task_id = $1)
+           AND (NOT $2 OR resolved_at IS NULL)
+         ORDER BY opened_at DESC, id DESC
+         LIMIT $3",
+    )
+    .bind(task.map(TaskId::as_str))
+    .bind(only_open)
+    .bind(LISTED)
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(Incident::try_from).collect()
+}

@@ -1,0 +1,103 @@
+//! The checks, in the order run.
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use rowcast_pg::{ConnectOptions, Error};
+use rowcast_proto::message::{CheckOutcome, CheckResult};
+use tokio::time::Instant;
+
+use crate::finding::Finding;
+use crate::source::{Source, Wish};
+
+mod connectivity;
+mod server_version;
+mod primary;
+mod wal_level;
+mod replication_slots;
+mod wal_senders;
+mod privileges;
+mod objects;
+mod keys;
+mod wal_keep;
+mod existing_slot;
+
+/// What the report says of a check whatever it finds.
+struct Rule {
+    /// Stable name.
+    code: &'static str,
+    /// For people.
+    title: &'static str,
+    /// What it runs.
+    ran: &'static str,
+}
+
+type Check = for<'a> fn(&'a Source) -> BoxFuture<'a, Result<Finding, Error>>;
+
+/// Everything after [`connectivity`].
+const CHECKS: &[(Rule, Check)] = &[
+    (server_version::RULE, |source| {
+        server_version::check(source).boxed()
+    }),
+    (primary::RULE, |source| primary::check(source).boxed()),
+    (wal_level::RULE, |source| wal_level::check(source).boxed()),
+    (replication_slots::RULE, |source| {
+        replication_slots::check(source).boxed()
+    }),
+    (wal_senders::RULE, |source| {
+        wal_senders::check(source).boxed()
+    }),
+    (objects::RULE, |source| objects::check(source).boxed()),
+    (privileges::RULE, |source| privileges::check(source).boxed()),
+    (keys::RULE, |source| keys::check(source).boxed()),
+    (wal_keep::RULE, |source| wal_keep::check(source).boxed()),
+    (existing_slot::RULE, |source| {
+        existing_slot::check(source).boxed()
+    }),
+];
+
+/// Runs every check; all but the first are skipped where the source cannot be reached.
+pub(crate) async fn run_all(options: &ConnectOptions, wish: Wish) -> Vec<CheckResult> {
+    let mut results = Vec::with_capacity(CHECKS.len() + 1);
+    let begun = Instant::now();
+    let (finding, session) = connectivity::check(options).await;
+    results.push(result(&connectivity::RULE, finding, begun));
+    let Some(session) = session else {
+        let skipped = || Finding::skipped("The source cannot be reached.");
+        let rest = CHECKS
+            .iter()
+            .map(|(rule, _)| result(rule, skipped(), Instant::now()));
+        results.extend(rest);
+        return results;
+    };
+    let source = Source::new(session, wish);
+    for (rule, check) in CHECKS {
+        let begun = Instant::now();
+        let finding = check(&source)
+            .await
+            .unwrap_or_else(|error| Finding::unreadable(&error));
+        results.push(result(rule, finding, begun));
+    }
+    results
+}
+
+fn result(rule: &Rule, finding: Finding, begun: Instant) -> CheckResult {
+    let Finding {
+        outcome,
+        saw,
+        cause,
+        repair,
+    } = finding;
+    if outcome == CheckOutcome::Fail {
+        tracing::debug!(check = rule.code, saw, cause, "check failed");
+    }
+    CheckResult {
+        code: rule.code.to_owned(),
+        title: rule.title.to_owned(),
+        outcome: outcome.into(),
+        ran: rule.ran.to_owned(),
+        saw,
+        cause,
+        repair,
+        duration_ms: u32::try_from(begun.elapsed().as_millis()).unwrap_or(u32::MAX),
+    }
+}

@@ -1,0 +1,136 @@
+//! Does a slot of the task's name stand on the server, and is it fit?
+
+use rowcast_pg::Error;
+use rowcast_pg::slot::{self, SlotState};
+
+use super::Rule;
+use crate::finding::Finding;
+use crate::source::Source;
+
+/// The output plugin of the task's slots.
+const PLUGIN: &str = "pgoutput";
+
+pub(super) const RULE: Rule = Rule {
+    code: "existing_slot",
+    title: "The task's replication slot is free",
+    ran: "SELECT plugin, database, active, wal_status FROM pg_replication_slots \
+          WHERE slot_name = 'rowcast_<task>'",
+};
+
+pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
+    let name = source.wish.object_name();
+    let row = source
+        .session
+        .query_one("SELECT pg_catalog.current_database()::text", &[])
+        .await?;
+    let database: String = row.try_get(0)?;
+    let found = slot::find(&source.session, &name).await?;
+    Ok(judge(&name, found.as_ref(), &database))
+}
+
+fn judge(name: &str, found: Option<&SlotState>, database: &str) -> Finding {
+    let Some(slot) = found else {
+        return Finding::pass(format!("there is no slot {name} yet"));
+    };
+    let drop = format!("SELECT pg_drop_replication_slot('{name}');");
+    let plugin = slot.plugin.as_deref().unwrap_or("none");
+    let of = slot.database.as_deref().unwrap_or("none");
+    if plugin != PLUGIN || of != database {
+        return Finding::fail(
+            format!("slot {name} of database {of} with plugin {plugin}"),
+            "The slot bears the task's name but is not the task's.",
+            drop,
+        );
+    }
+    if slot.is_lost() {
+        return Finding::alert(
+            format!("slot {name} is lost"),
+            "The server no longer has the WAL that the task would continue from: the task stops at \
+             the gap until it is accepted.",
+            format!("Accept the gap when the task stops. To begin anew: {drop}"),
+        );
+    }
+    if slot.active {
+        let pid = slot
+            .active_pid
+            .map_or_else(String::new, |pid| format!(" by process {pid}"));
+        return Finding::alert(
+            format!("slot {name} is in use{pid}"),
+            "Somebody streams from the slot: this task, or a foreign client that takes its place.",
+            "Nothing, while the task runs. Otherwise: SELECT pg_terminate_backend(active_pid) FROM \
+             pg_replication_slots WHERE slot_name = '"
+                .to_owned()
+                + name + "';",
+        );
+    }
+    let position = slot
+        .confirmed_flush_lsn
+        .map_or_else(String::new, |lsn| format!(" at {lsn}"));
+    Finding::pass(format!(
+        "slot {name} stands{position}, the task continues from it"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use rowcast_proto::message::CheckOutcome;
+
+    use super::*;
+
+    fn slot() -> SlotState {
+        SlotState {
+            plugin: Some(PLUGIN.to_owned()),
+            database: Some("shop".to_owned()),
+            active: false,
+            active_pid: None,
+            restart_lsn: None,
+            confirmed_flush_lsn: None,
+            wal_status: Some("reserved".to_owned()),
+            safe_wal_size: None,
+            invalidation_reason: None,
+        }
+    }
+
+    fn outcome(slot: &SlotState) -> CheckOutcome {
+        judge("rowcast_t1", Some(slot), "shop").outcome
+    }
+
+    #[test]
+    fn no_slot_and_an_idle_one_are_good() {
+        assert_eq!(
+            judge("rowcast_t1", None, "shop").outcome,
+            CheckOutcome::Pass
+        );
+        assert_eq!(outcome(&slot()), CheckOutcome::Pass);
+    }
+
+    #[test]
+    fn one_in_use_or_lost_is_worth_knowing() {
+        let active = SlotState {
+            active: true,
+            active_pid: Some(7),
+            ..slot()
+        };
+        assert_eq!(outcome(&active), CheckOutcome::Alert);
+        let lost = SlotState {
+            wal_status: Some("lost".to_owned()),
+            ..slot()
+        };
+        assert_eq!(outcome(&lost), CheckOutcome::Alert);
+    }
+
+    #[test]
+    fn a_foreign_one_must_go() {
+        let other = SlotState {
+            database: Some("crm".to_owned()),
+            ..slot()
+        };
+        assert_eq!(outcome(&other), CheckOutcome::Fail);
+        let physical = SlotState {
+            plugin: None,
+            database: None,
+            ..slot()
+        };
+        assert_eq!(outcome(&physical), CheckOutcome::Fail);
+    }
+}

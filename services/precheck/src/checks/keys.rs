@@ -1,0 +1,149 @@
+//! Does every table identify the rows that it updates and deletes?
+//!
+//! Once a table is published for updates or deletes, PostgreSQL refuses these where it has no
+//! replica identity: the task would break the application.
+
+use rowcast_domain::TableName;
+use rowcast_pg::{Client, Error};
+
+use super::Rule;
+use crate::finding::{Finding, name_some};
+use crate::source::Source;
+
+/// Statements shown at most.
+const SHOWN: usize = 50;
+
+pub(super) const RULE: Rule = Rule {
+    code: "keys",
+    title: "Updated and deleted rows can be identified",
+    ran: "SELECT relreplident FROM pg_class; \
+          SELECT indisprimary, indisreplident, indimmediate FROM pg_index",
+};
+
+pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
+    let operations = source.wish.operations();
+    let needed: Vec<&str> = operations
+        .into_iter()
+        .filter(|name| matches!(*name, "update" | "delete"))
+        .collect();
+    if needed.is_empty() {
+        return Ok(Finding::pass("neither updates nor deletes are tracked"));
+    }
+    let tables = source.selected().await?.tables();
+    let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+    Ok(judge(
+        &without_identity(&source.session, &oids).await?,
+        &needed.join(" and "),
+    ))
+}
+
+fn judge(without: &[TableName], operations: &str) -> Finding {
+    if without.is_empty() {
+        return Finding::pass("every table has a primary key or a replica identity");
+    }
+    let mut statements: Vec<String> = without
+        .iter()
+        .take(SHOWN)
+        .map(|table| format!("ALTER TABLE {} REPLICA IDENTITY FULL;", table.quoted()))
+        .collect();
+    if without.len() > SHOWN {
+        statements.push(format!("-- and {} more", without.len() - SHOWN));
+    }
+    Finding::fail(
+        format!(
+            "without: {}",
+            name_some(without.iter().map(ToString::to_string))
+        ),
+        format!(
+            "These tables have neither a primary key nor another replica identity. Once they are \
+             published, PostgreSQL refuses every {operations} on them."
+        ),
+        format!(
+            "Add primary keys (ALTER TABLE <table> ADD PRIMARY KEY (<columns>);), or:\n{}",
+            statements.join("\n")
+        ),
+    )
+}
+
+/// Tables, and partitions and children of them, that PostgreSQL would refuse to update.
+///
+/// A partition has an identity of its own; a deferrable index is none.
+async fn without_identity(client: &Client, oids: &[u32]) -> Result<Vec<TableName>, Error> {
+    let rows = client
+        .query(
+            "WITH RECURSIVE published (oid) AS (
+                 SELECT s.oid
+                 FROM pg_catalog.unnest($1::oid[]) AS s (oid)
+                 UNION
+                 SELECT h.inhrelid
+                 FROM published AS p
+                 JOIN pg_catalog.pg_inherits AS h
+                   ON h.inhparent = p.oid
+             )
+             SELECT n.nspname::text,
+                    c.relname::text
+             FROM published AS p
+             JOIN pg_catalog.pg_class AS c
+               ON c.oid = p.oid
+             JOIN pg_catalog.pg_namespace AS n
+               ON n.oid = c.relnamespace
+             WHERE c.relkind = 'r'
+               AND c.relreplident <> 'f'
+               AND NOT EXISTS (SELECT 1
+                               FROM pg_catalog.pg_index AS i
+                               WHERE i.indrelid = c.oid
+                                 AND i.indisvalid
+                                 AND i.indimmediate
+                                 AND CASE c.relreplident
+                                     WHEN 'd' THEN i.indisprimary
+                                     WHEN 'i' THEN i.indisreplident
+                                     ELSE false
+                                     END)
+             ORDER BY 1, 2",
+            &[&oids],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let schema: String = row.try_get(0)?;
+            Ok(TableName::new(schema, row.try_get::<_, String>(1)?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rowcast_proto::message::CheckOutcome;
+
+    use super::*;
+
+    #[test]
+    fn each_table_without_an_identity_gets_its_statement() {
+        assert_eq!(judge(&[], "update").outcome, CheckOutcome::Pass);
+        let finding = judge(
+            &[TableName::new("public", "Audit Log")],
+            "update and delete",
+        );
+        assert_eq!(finding.outcome, CheckOutcome::Fail);
+        assert!(
+            finding
+                .repair
+                .contains("ALTER TABLE \"public\".\"Audit Log\" REPLICA IDENTITY FULL;"),
+            "{}",
+            finding.repair
+        );
+        assert!(
+            finding.cause.contains("update and delete"),
+            "{}",
+            finding.cause
+        );
+    }
+
+    #[test]
+    fn long_repairs_are_cut() {
+        let tables: Vec<TableName> = (0..60)
+            .map(|number| TableName::new("public", format!("t{number}")))
+            .collect();
+        assert!(judge(&tables, "update").repair.ends_with("-- and 10 more"));
+    }
+}

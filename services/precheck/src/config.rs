@@ -1,0 +1,36 @@
+//! Settings, read once at the start.
+
+use rowcast_bus::BusConfig;
+use rowcast_domain::Secret;
+use rowcast_service::Settings;
+
+/// What the service needs to know.
+#[derive(Debug)]
+pub struct Config {
+    /// `ROWCAST_NATS_URL`, `ROWCAST_NATS_USER` (default `precheck`) and `ROWCAST_NATS_PASSWORD` or
+    /// `ROWCAST_NATS_PASSWORD_FILE`.
+    pub nats: BusConfig,
+    /// `ROWCAST_SECRET_KEY` or `ROWCAST_SECRET_KEY_FILE`: opens the passwords of sources. Lines of
+    /// 64 hexadecimal digits.
+    pub secret_key: Secret,
+}
+
+impl Config {
+    /// Reads the settings; problems are noted there.
+    #[must_use]
+    pub fn read(settings: &mut Settings) -> Option<Self> {
+        let url = settings.required("nats_url");
+        let user = settings.optional("nats_user", "precheck".to_owned());
+        let password = settings.secret("nats_password");
+        let secret_key = settings.secret("secret_key");
+        Some(Self {
+            nats: BusConfig {
+                url: url?,
+                user: user?,
+                password: password?,
+                name: "precheck".to_owned(),
+            },
+            secret_key: secret_key?,
+        })
+    }
+}

@@ -1,0 +1,50 @@
+//! Answers whether a source is fit for a task, with a repair for each problem.
+//!
+//! ```text
+//! RunPrecheck ─▶ target: open the password ─▶ connectivity ─▶ checks in order ─▶ report
+//! ```
+//!
+//! Nothing is written to the source and nothing is stored: a report goes to whoever asked.
+//!
+//! A check reads facts and judges them. Judging is pure, so that every verdict is tested without a
+//! server.
+
+mod config;
+mod error;
+mod target;
+mod run_precheck;
+mod checks;
+mod finding;
+mod report;
+mod source;
+mod selected;
+
+use std::sync::Arc;
+
+use rowcast_bus::{Bus, Server};
+use rowcast_proto::rpc::RunPrecheck;
+use rowcast_service::keyring::Keyring;
+use rowcast_service::{BoxError, Context, Kind};
+
+pub use config::Config;
+
+/// Connects and answers until told to stop.
+///
+/// # Errors
+/// Where the key is malformed or NATS does not let us in.
+pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
+    let keyring = Arc::new(Keyring::from_secret(&config.secret_key)?);
+    let bus = Bus::connect(&config.nats).await?;
+    let description = "Answers whether a source is fit for a task";
+    let mut server = Server::start(&bus, "precheck", context.version, description).await?;
+    server
+        .add::<RunPrecheck, _, _>(move |request| {
+            let keyring = Arc::clone(&keyring);
+            async move { run_precheck::answer(&keyring, request).await }
+        })
+        .await?;
+    context
+        .tasks
+        .spawn(Kind::Essential, "answer", server.run(context.stop.clone()));
+    Ok(())
+}

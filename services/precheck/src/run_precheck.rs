@@ -1,0 +1,49 @@
+//! Answers `RunPrecheck`.
+
+use chrono::Utc;
+use rowcast_domain::TaskId;
+use rowcast_pg::ConnectOptions;
+use rowcast_proto::message::{PrecheckReport, PrecheckRequest, RpcError};
+use rowcast_service::keyring::Keyring;
+
+use crate::error::Error;
+use crate::source::Wish;
+use crate::{checks, report, target};
+
+/// Runs every check and reports.
+///
+/// # Errors
+/// Where the question itself is at fault; a source that is at fault is what the report is about.
+pub(crate) async fn answer(
+    keyring: &Keyring,
+    request: PrecheckRequest,
+) -> Result<PrecheckReport, RpcError> {
+    let started_at = Utc::now();
+    let (options, wish) = read(keyring, request)?;
+    let task_id = wish.task.clone();
+    let items = Box::pin(checks::run_all(&options, wish)).await;
+    let report = report::assemble(&task_id, items, started_at, Utc::now());
+    tracing::info!(
+        task = %task_id,
+        passed = report.passed,
+        success_percent = report.success_percent,
+        "precheck finished"
+    );
+    Ok(report)
+}
+
+fn read(keyring: &Keyring, request: PrecheckRequest) -> Result<(ConnectOptions, Wish), Error> {
+    let task: TaskId = request.task_id.parse()?;
+    let source = request.source.ok_or(Error::Missing("source"))?;
+    let objects = request.objects.ok_or(Error::Missing("objects"))?;
+    let change_types = request.change_types.ok_or(Error::Missing("change_types"))?;
+    let options = target::connect_options(keyring, source)?;
+    Ok((
+        options,
+        Wish {
+            task,
+            objects,
+            change_types,
+        },
+    ))
+}

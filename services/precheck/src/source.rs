@@ -1,0 +1,56 @@
+//! The source under check, once it is reached.
+
+use rowcast_domain::TaskId;
+use rowcast_pg::{Error, Session};
+use rowcast_proto::message::{ChangeTypes, ObjectSelection};
+use rowcast_proto::stream;
+use tokio::sync::OnceCell;
+
+use crate::selected::Selected;
+
+/// What the task wants of the source.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    pub(crate) task: TaskId,
+    pub(crate) objects: ObjectSelection,
+    pub(crate) change_types: ChangeTypes,
+}
+
+impl Wish {
+    /// The slot and the publication that the task owns on the source.
+    pub(crate) fn object_name(&self) -> String {
+        stream::source_object(&self.task)
+    }
+
+    /// The operations to be published.
+    pub(crate) fn operations(&self) -> Vec<&str> {
+        self.change_types.data.iter().map(String::as_str).collect()
+    }
+}
+
+/// A session and the wish.
+pub(crate) struct Source {
+    pub(crate) session: Session,
+    pub(crate) wish: Wish,
+    selected: OnceCell<Selected>,
+}
+
+impl Source {
+    pub(crate) fn new(session: Session, wish: Wish) -> Self {
+        Self {
+            session,
+            wish,
+            selected: OnceCell::new(),
+        }
+    }
+
+    /// What the wish selects on this server; read once, for a database may have many tables.
+    ///
+    /// # Errors
+    /// Where the catalog cannot be read.
+    pub(crate) async fn selected(&self) -> Result<&Selected, Error> {
+        self.selected
+            .get_or_try_init(|| Selected::read(&self.session, &self.wish.objects))
+            .await
+    }
+}

@@ -1,0 +1,125 @@
+//! From the question to the server that it is about.
+
+use std::time::Duration;
+
+use rowcast_domain::Secret;
+use rowcast_pg::ConnectOptions;
+use rowcast_proto::message::SourceConnection;
+use rowcast_service::keyring::{Keyring, Sealed};
+
+use crate::error::Error;
+
+/// Longer than any healthy login takes, and short enough to be told apart from a slow check.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where to connect; the password is opened here.
+pub(crate) fn connect_options(
+    keyring: &Keyring,
+    source: SourceConnection,
+) -> Result<ConnectOptions, Error> {
+    for (field, value) in [
+        ("source.host", &source.host),
+        ("source.database", &source.database),
+        ("source.account", &source.account),
+    ] {
+        if value.is_empty() {
+            return Err(Error::Missing(field));
+        }
+    }
+    let port = u16::try_from(source.port).ok().filter(|port| *port > 0);
+    let password = match source.password {
+        Some(sealed) => {
+            let sealed = Sealed {
+                key_id: sealed.key_id,
+                nonce: sealed.nonce,
+                ciphertext: sealed.ciphertext,
+            };
+            keyring.open(&sealed, &format!("source-password/{}", source.source_id))?
+        }
+        // The server may ask for none.
+        None => Secret::new(""),
+    };
+    Ok(ConnectOptions {
+        host: source.host,
+        port: port.ok_or(Error::Port(source.port))?,
+        database: source.database,
+        user: source.account,
+        password,
+        ssl_mode: source.sslmode.parse()?,
+        ssl_root_cert: Some(source.sslrootcert).filter(|pem| !pem.is_empty()),
+        application_name: "rowcast-precheck".to_owned(),
+        connect_timeout: CONNECT_TIMEOUT,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rowcast_proto::message::SealedSecret;
+
+    use super::*;
+
+    fn keyring() -> Keyring {
+        Keyring::from_secret(&Secret::new("a".repeat(64))).unwrap()
+    }
+
+    fn source() -> SourceConnection {
+        let sealed = keyring()
+            .seal(&Secret::new("hunter2"), "source-password/s1")
+            .unwrap();
+        SourceConnection {
+            source_id: "s1".to_owned(),
+            host: "db.example.com".to_owned(),
+            port: 5432,
+            database: "shop".to_owned(),
+            account: "rowcast".to_owned(),
+            password: Some(SealedSecret {
+                key_id: sealed.key_id,
+                nonce: sealed.nonce,
+                ciphertext: sealed.ciphertext,
+            }),
+            sslmode: "prefer".to_owned(),
+            sslrootcert: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_password_opens_for_its_own_source_only() {
+        let options = connect_options(&keyring(), source()).unwrap();
+        assert_eq!(options.password.expose(), "hunter2");
+        assert_eq!(options.ssl_root_cert, None);
+        let stolen = SourceConnection {
+            source_id: "s2".to_owned(),
+            ..source()
+        };
+        let error = connect_options(&keyring(), stolen).unwrap_err();
+        assert!(matches!(error, Error::Password(_)), "{error}");
+    }
+
+    #[test]
+    fn bad_values_are_named() {
+        let port = SourceConnection {
+            port: 70_000,
+            ..source()
+        };
+        assert!(matches!(
+            connect_options(&keyring(), port),
+            Err(Error::Port(70_000))
+        ));
+        let mode = SourceConnection {
+            sslmode: "maybe".to_owned(),
+            ..source()
+        };
+        assert!(matches!(
+            connect_options(&keyring(), mode),
+            Err(Error::SslMode(_))
+        ));
+        let host = SourceConnection {
+            host: String::new(),
+            ..source()
+        };
+        assert!(matches!(
+            connect_options(&keyring(), host),
+            Err(Error::Missing("source.host"))
+        ));
+    }
+}

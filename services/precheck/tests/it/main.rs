@@ -1,0 +1,11 @@
+//! The service's process against a real PostgreSQL, asked over a real NATS.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a step of a test that fails fails the test"
+)]
+
+mod service;
+mod reachable;
+mod rights;
+mod tables;

@@ -1,0 +1,109 @@
+//! Sources that are reached, and sources that are not.
+
+use rowcast_bus::request::AskError;
+use rowcast_proto::message::{CheckOutcome, PrecheckRequest, SourceConnection};
+
+use crate::service::{Service, codes, item, named, question};
+
+#[tokio::test]
+async fn a_good_source_passes_and_unlimited_wal_is_worth_knowing() {
+    let service = Service::start().await;
+    service
+        .sql("CREATE TABLE orders (id int PRIMARY KEY, amount int)")
+        .await;
+    let report = service.report(service.superuser(), &["orders"]).await;
+    assert!(report.passed, "{report:?}");
+    assert_eq!(report.success_percent, 100);
+    assert_eq!(codes(&report, CheckOutcome::Alert), ["wal_keep"]);
+    assert_eq!(report.items.len(), 11);
+    assert!(!report.id.is_empty());
+    assert!(report.started_at.is_some() && report.finished_at.is_some());
+}
+
+#[tokio::test]
+async fn what_cannot_be_reached_is_told_by_cause_and_the_rest_is_skipped() {
+    let service = Service::start().await;
+    let good = service.superuser();
+    let bad = [
+        ("password_wrong", service.login("postgres", "wrong")),
+        (
+            "database_missing",
+            SourceConnection {
+                database: "nowhere".to_owned(),
+                ..good.clone()
+            },
+        ),
+        (
+            "refused",
+            SourceConnection {
+                port: 1,
+                ..good.clone()
+            },
+        ),
+        (
+            "host_not_found",
+            SourceConnection {
+                host: "nowhere.invalid".to_owned(),
+                ..good.clone()
+            },
+        ),
+        (
+            "tls",
+            SourceConnection {
+                sslmode: "verify-full".to_owned(),
+                ..good.clone()
+            },
+        ),
+    ];
+    for (name, source) in bad {
+        let report = service.report(source, &["orders"]).await;
+        let found = item(&report, "connectivity");
+        assert!(found.saw.starts_with(&format!("{name}: ")), "{found:?}");
+        assert!(
+            !found.cause.is_empty() && !found.repair.is_empty(),
+            "{found:?}"
+        );
+        assert_eq!(codes(&report, CheckOutcome::Fail), ["connectivity"]);
+        assert_eq!(codes(&report, CheckOutcome::Skipped).len(), 10);
+        assert!(!report.passed);
+        assert_eq!(report.success_percent, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_bad_question_is_refused_with_its_field() {
+    let service = Service::start().await;
+    let good = question(service.superuser(), named(&["orders"]));
+    let stolen = SourceConnection {
+        source_id: "s999999999999".to_owned(),
+        ..service.superuser()
+    };
+    for (field, request) in [
+        (
+            "task_id",
+            PrecheckRequest {
+                task_id: "x".to_owned(),
+                ..good.clone()
+            },
+        ),
+        (
+            "source",
+            PrecheckRequest {
+                source: None,
+                ..good.clone()
+            },
+        ),
+        (
+            "source.password",
+            PrecheckRequest {
+                source: Some(stolen),
+                ..good.clone()
+            },
+        ),
+    ] {
+        match service.ask(request).await {
+            Err(AskError::Refused(error)) => assert_eq!(error.field, field, "{error:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}

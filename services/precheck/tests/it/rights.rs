@@ -1,0 +1,73 @@
+//! What the account may do.
+
+use rowcast_proto::message::{CheckOutcome, ObjectSelection};
+
+use crate::service::{Service, codes, item, question};
+
+#[tokio::test]
+async fn the_repairs_of_a_plain_role_make_it_pass() {
+    let service = Service::start().await;
+    service
+        .sql(
+            "CREATE ROLE shop;
+             CREATE ROLE plain LOGIN PASSWORD 'plain';
+             CREATE TABLE orders (id int PRIMARY KEY);
+             ALTER TABLE orders OWNER TO shop",
+        )
+        .await;
+    let report = service
+        .report(service.login("plain", "plain"), &["orders"])
+        .await;
+    assert_eq!(codes(&report, CheckOutcome::Fail), ["privileges"]);
+    let repair = &item(&report, "privileges").repair;
+    assert_eq!(repair.lines().count(), 3, "{repair}");
+
+    // Every line is SQL; what follows -- is for people.
+    service.sql(repair).await;
+    let report = service
+        .report(service.login("plain", "plain"), &["orders"])
+        .await;
+    assert!(report.passed, "{report:?}");
+    assert_eq!(item(&report, "privileges").outcome(), CheckOutcome::Pass);
+}
+
+#[tokio::test]
+async fn a_publication_by_a_superuser_stands_in_for_ownership() {
+    let service = Service::start().await;
+    service
+        .sql(
+            "CREATE ROLE plain LOGIN REPLICATION PASSWORD 'plain';
+             GRANT CREATE ON DATABASE postgres TO plain;
+             CREATE TABLE orders (id int PRIMARY KEY)",
+        )
+        .await;
+    let source = service.login("plain", "plain");
+    let report = service.report(source.clone(), &["orders"]).await;
+    let repair = &item(&report, "privileges").repair;
+    let statement = repair.strip_prefix("As a superuser: ").unwrap();
+    service.sql(statement).await;
+    assert!(service.report(source, &["orders"]).await.passed);
+}
+
+#[tokio::test]
+async fn a_whole_database_without_a_superuser_is_told_what_it_misses() {
+    let service = Service::start().await;
+    service
+        .sql(
+            "CREATE ROLE plain LOGIN REPLICATION PASSWORD 'plain';
+             GRANT CREATE ON DATABASE postgres TO plain;
+             CREATE TABLE orders (id int PRIMARY KEY);
+             ALTER TABLE orders OWNER TO plain",
+        )
+        .await;
+    let all = ObjectSelection {
+        all: true,
+        schemas: Vec::new(),
+    };
+    let request = question(service.login("plain", "plain"), all);
+    let report = service.ask(request).await.unwrap();
+    assert!(report.passed, "{report:?}");
+    let found = item(&report, "privileges");
+    assert_eq!(found.outcome(), CheckOutcome::Alert);
+    assert!(found.repair.contains("FOR ALL TABLES"), "{found:?}");
+}

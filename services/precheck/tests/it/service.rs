@@ -1,0 +1,144 @@
+//! The running service, and a source to ask it about.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use rowcast_bus::request::{self, AskError};
+use rowcast_bus::{Bus, BusConfig};
+use rowcast_domain::Secret;
+use rowcast_proto::message::{
+    ChangeTypes, CheckOutcome, CheckResult, ObjectSelection, PrecheckReport, PrecheckRequest,
+    SchemaSelection, SealedSecret, SourceConnection,
+};
+use rowcast_proto::rpc::RunPrecheck;
+use rowcast_service::keyring::Keyring;
+use rowcast_testkit::{Nats, Postgres, eventually};
+use tokio::process::{Child, Command};
+
+pub(crate) const TASK: &str = "t000000000000";
+const SOURCE: &str = "s000000000000";
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+pub(crate) struct Service {
+    pub(crate) postgres: Postgres,
+    bus: Bus,
+    keyring: Keyring,
+    _process: Child,
+    _nats: Nats,
+}
+
+impl Service {
+    pub(crate) async fn start() -> Self {
+        let (postgres, nats) = tokio::join!(Postgres::start(), Nats::start());
+        let (postgres, nats) = (postgres.unwrap(), nats.unwrap());
+        let key = "ab".repeat(32);
+        let process = Command::new(env!("CARGO_BIN_EXE_precheck"))
+            .env("ROWCAST_ADMIN_LISTEN", "127.0.0.1:0")
+            .env("ROWCAST_NATS_URL", nats.url())
+            .env("ROWCAST_NATS_PASSWORD", nats.password("precheck"))
+            .env("ROWCAST_SECRET_KEY", &key)
+            .stdout(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let config = BusConfig {
+            url: nats.url().to_owned(),
+            user: "task-api".to_owned(),
+            password: Secret::new(nats.password("task-api")),
+            name: "test".to_owned(),
+        };
+        let service = Self {
+            postgres,
+            bus: Bus::connect(&config).await.unwrap(),
+            keyring: Keyring::from_secret(&Secret::new(key)).unwrap(),
+            _process: process,
+            _nats: nats,
+        };
+        eventually("precheck answers", TIMEOUT, async || {
+            !matches!(
+                service.ask(PrecheckRequest::default()).await,
+                Err(AskError::Unavailable(_))
+            )
+        })
+        .await;
+        service
+    }
+
+    /// Runs statements as superuser.
+    pub(crate) async fn sql(&self, statements: &str) {
+        let client = self.postgres.client("postgres").await.unwrap();
+        client.batch_execute(statements).await.unwrap();
+    }
+
+    /// The source, as superuser.
+    pub(crate) fn superuser(&self) -> SourceConnection {
+        self.login("postgres", self.postgres.password())
+    }
+
+    /// The source, as another role.
+    pub(crate) fn login(&self, account: &str, password: &str) -> SourceConnection {
+        let aad = format!("source-password/{SOURCE}");
+        let sealed = self.keyring.seal(&Secret::new(password), &aad).unwrap();
+        SourceConnection {
+            source_id: SOURCE.to_owned(),
+            host: "127.0.0.1".to_owned(),
+            port: self.postgres.port().into(),
+            database: "postgres".to_owned(),
+            account: account.to_owned(),
+            password: Some(SealedSecret {
+                key_id: sealed.key_id,
+                nonce: sealed.nonce,
+                ciphertext: sealed.ciphertext,
+            }),
+            sslmode: "disable".to_owned(),
+            sslrootcert: String::new(),
+        }
+    }
+
+    pub(crate) async fn ask(&self, request: PrecheckRequest) -> Result<PrecheckReport, AskError> {
+        request::ask::<RunPrecheck>(&self.bus, &request, TIMEOUT).await
+    }
+
+    /// The report on tables of the schema `public`.
+    pub(crate) async fn report(&self, source: SourceConnection, tables: &[&str]) -> PrecheckReport {
+        self.ask(question(source, named(tables))).await.unwrap()
+    }
+}
+
+/// All data changes of these objects.
+pub(crate) fn question(source: SourceConnection, objects: ObjectSelection) -> PrecheckRequest {
+    let data = ["insert", "update", "delete", "truncate"];
+    PrecheckRequest {
+        task_id: TASK.to_owned(),
+        source: Some(source),
+        objects: Some(objects),
+        change_types: Some(ChangeTypes {
+            data: data.map(str::to_owned).to_vec(),
+            schema: false,
+        }),
+    }
+}
+
+/// These tables of the schema `public`.
+pub(crate) fn named(tables: &[&str]) -> ObjectSelection {
+    ObjectSelection {
+        all: false,
+        schemas: vec![SchemaSelection {
+            name: "public".to_owned(),
+            all: false,
+            tables: tables.iter().map(|&table| table.to_owned()).collect(),
+        }],
+    }
+}
+
+/// The result of one check.
+#[track_caller]
+pub(crate) fn item<'a>(report: &'a PrecheckReport, code: &str) -> &'a CheckResult {
+    report.items.iter().find(|item| item.code == code).unwrap()
+}
+
+/// The checks that ended so.
+pub(crate) fn codes(report: &PrecheckReport, outcome: CheckOutcome) -> Vec<&str> {
+    let items = report.items.iter().filter(|item| item.outcome() == outcome);
+    items.map(|item| item.code.as_str()).collect()
+}
