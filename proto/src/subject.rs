@@ -175,19 +175,24 @@ pub fn group_inbox(group: &GroupId) -> String {
 /// What a group's clients may publish to: pulls, consumer info and acks of the group's consumer.
 ///
 /// Acks come in two forms: `$JS.ACK.<stream>.<consumer>…` and, where the server has the second
-/// form on, `$JS.ACK.<domain>.<account hash>.<stream>.<consumer>…` (NATS ADR-15).
+/// form on, `$JS.ACK.<domain>.<account hash>.<stream>.<consumer>…` (NATS ADR-15). They are told apart
+/// by their number of tokens, nine against eleven or more: a pattern of the second form that fits nine
+/// tokens would allow acks of any other consumer.
 #[must_use]
 pub fn group_publish(stream: &str, consumer: &str) -> Vec<String> {
     vec![
         format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
         format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}"),
-        format!("$JS.ACK.{stream}.{consumer}.>"),
-        format!("$JS.ACK.*.*.{stream}.{consumer}.>"),
+        format!("$JS.ACK.{stream}.{consumer}.*.*.*.*.*"),
+        format!("$JS.ACK.*.*.{stream}.{consumer}.*.*.*.*.>"),
     ]
 }
 
 /// Where nats-server asks whether a login is good (NATS docs, "Auth Callout").
 pub const AUTH_CALLOUT: &str = "$SYS.REQ.USER.AUTH";
+
+/// Where every server tells its connections.
+pub const PING_CONNECTIONS: &str = "$SYS.REQ.SERVER.PING.CONNZ";
 
 /// Closes a connection of a server.
 #[must_use]

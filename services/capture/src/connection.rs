@@ -5,7 +5,7 @@ use std::time::Duration;
 use rowcast_domain::Secret;
 use rowcast_pg::{ConnectOptions, SslMode};
 use rowcast_proto::message::SourceConnection;
-use rowcast_service::keyring::{Keyring, Sealed};
+use rowcast_service::keyring::{self, Keyring, Sealed};
 
 use crate::error::Error;
 
@@ -57,6 +57,6 @@ fn open(
         ciphertext: sealed.ciphertext.to_vec(),
     };
     keyring
-        .open(&sealed, &format!("source-password/{source_id}"))
+        .open(&sealed, &keyring::source_password(source_id))
         .map_err(|error| Error::MalformedSpec(error.to_string()))
 }

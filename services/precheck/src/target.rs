@@ -5,7 +5,7 @@ use std::time::Duration;
 use rowcast_domain::Secret;
 use rowcast_pg::ConnectOptions;
 use rowcast_proto::message::SourceConnection;
-use rowcast_service::keyring::{Keyring, Sealed};
+use rowcast_service::keyring::{self, Keyring, Sealed};
 
 use crate::error::Error;
 
@@ -34,7 +34,7 @@ pub(crate) fn connect_options(
                 nonce: sealed.nonce,
                 ciphertext: sealed.ciphertext,
             };
-            keyring.open(&sealed, &format!("source-password/{}", source.source_id))?
+            keyring.open(&sealed, &keyring::source_password(&source.source_id))?
         }
         // The server may ask for none.
         None => Secret::new(""),

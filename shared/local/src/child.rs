@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, PipeReader, Write as _};
+use std::io::{BufRead as _, BufReader, PipeReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::account::Account;
 use crate::error::Error;
-use crate::find;
+use crate::{find, orphan};
 
 /// Lines of a log that an error shows.
 const SHOWN_LINES: usize = 20;
@@ -38,7 +38,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Interrupt => "INT",
             Self::Terminate => "TERM",
@@ -74,8 +74,12 @@ pub struct Launch {
 pub struct Child {
     name: String,
     log: PathBuf,
+    /// Where its own lines begin: before them are those of earlier starts.
+    log_start: u64,
     stop: Signal,
     abort: Signal,
+    /// Its process id, also after it has ended.
+    first_id: Option<u32>,
     process: tokio::process::Child,
 }
 
@@ -94,6 +98,7 @@ impl Child {
 
     pub(crate) fn spawn_as(launch: Launch, account: Option<Account>) -> Result<Self, Error> {
         let log = open_log(&launch.log)?;
+        let log_start = log.metadata().map_or(0, |found| found.len());
         let mut command = command(&launch.program, account, launch.stop);
         command
             .args(&launch.arguments)
@@ -120,13 +125,20 @@ impl Child {
         }
         let process = command.spawn().map_err(started)?;
         tracing::debug!(process = launch.name, id = process.id(), "process started");
-        Ok(Self {
+        let first_id = process.id();
+        let child = Self {
             name: launch.name,
             log: launch.log,
+            log_start,
             stop: launch.stop,
             abort: launch.abort,
+            first_id,
             process,
-        })
+        };
+        if let Some(id) = first_id {
+            orphan::remember(&orphan::mark(&child.log), id, &launch.program)?;
+        }
+        Ok(child)
     }
 
     /// Its name.
@@ -250,14 +262,7 @@ impl Child {
         let Some(id) = self.process.id() else {
             return Ok(());
         };
-        std::process::Command::new("sh")
-            .args(["-c", "kill -s \"$1\" \"$2\"", "kill", signal.name()])
-            .arg(id.to_string())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .map(|_status| ())
-            .map_err(Error::io("signal", &self.name))
+        orphan::signal(id, signal)
     }
 
     /// The error of a process that ended and should not have.
@@ -271,8 +276,16 @@ impl Child {
         }
     }
 
+    fn own_lines(&self) -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(&self.log)?;
+        file.seek(SeekFrom::Start(self.log_start))?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text)?;
+        Ok(text)
+    }
+
     fn log_end(&self) -> String {
-        let text = std::fs::read(&self.log).unwrap_or_default();
+        let text = self.own_lines().unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         let skipped = lines.len().saturating_sub(SHOWN_LINES);
@@ -287,6 +300,15 @@ impl Child {
 impl Drop for Child {
     /// Blocks until the process is gone: whoever drops it may remove its folder next.
     fn drop(&mut self) {
+        self.end();
+        if let Some(id) = self.first_id {
+            orphan::forget(&orphan::mark(&self.log), id);
+        }
+    }
+}
+
+impl Child {
+    fn end(&mut self) {
         if self.process.id().is_none() || self.signal(self.abort).is_err() {
             return;
         }

@@ -65,6 +65,23 @@ impl Credentials {
         })
     }
 
+    /// Password of a consumer group that is made together with this folder.
+    ///
+    /// # Errors
+    /// Where its file cannot be read or written.
+    pub fn group_password(&self, group: &str) -> Result<Secret, Error> {
+        self.keep(&format!("group-{group}"), || Ok(random_group_password()))
+    }
+
+    /// File of [`Self::group_password`].
+    ///
+    /// # Errors
+    /// Where it cannot be read or written.
+    pub fn group_password_file(&self, group: &str) -> Result<PathBuf, Error> {
+        self.group_password(group)?;
+        Ok(self.file(&format!("group-{group}")))
+    }
+
     /// Seed of the key that signs the answers to the auth callout.
     ///
     /// # Errors
@@ -185,6 +202,11 @@ fn write_new(path: &Path, text: &str, options: &mut OpenOptions) -> Result<(), E
 #[must_use]
 pub fn random_password() -> String {
     format!("p{}", random_hex::<24>())
+}
+
+/// A group's password has at most 32 characters, of two kinds at least.
+fn random_group_password() -> String {
+    format!("P{}", random_hex::<12>())
 }
 
 fn random_hex<const BYTES: usize>() -> String {

@@ -49,6 +49,12 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A folder that is not of our making.
+    #[error("{} is not a state folder: nothing was removed", path.display())]
+    NoStateFolder {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A process ended although it should run.
     #[error("{name} ended early ({status}); the end of {}:\n{log_end}", log.display())]
     Ended {

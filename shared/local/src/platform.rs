@@ -43,6 +43,23 @@ pub struct PlatformOptions {
     pub service_environment: BTreeMap<Service, BTreeMap<String, String>>,
 }
 
+/// A step of a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress<'a> {
+    /// A process is being started.
+    Starts {
+        /// Its name.
+        name: &'a str,
+        /// Where it listens, as `127.0.0.1:4222`.
+        address: &'a str,
+    },
+    /// It answers that it is ready.
+    Ready {
+        /// Its name.
+        name: &'a str,
+    },
+}
+
 /// The running platform. Dropped, everything ends at once.
 #[derive(Debug)]
 pub struct Platform {
@@ -101,6 +118,18 @@ impl Platform {
     /// # Errors
     /// Where one of them does not get ready: what was started ends.
     pub async fn start(state: &State, options: PlatformOptions) -> Result<Self, Error> {
+        Self::start_told(state, options, |_progress| {}).await
+    }
+
+    /// As [`Self::start`], and calls `tell` at each step.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`].
+    pub async fn start_told(
+        state: &State,
+        options: PlatformOptions,
+        tell: impl Fn(Progress<'_>),
+    ) -> Result<Self, Error> {
         require_programs(&options.programs)?;
         port::require_free(options.ports.api, Service::TaskApi.name())?;
         let postgres = PostgresOptions {
@@ -113,8 +142,15 @@ impl Platform {
             monitor_port: options.ports.nats_monitor,
             echo: options.echo,
         };
-        let (postgres, nats) =
-            tokio::try_join!(Postgres::start(state, postgres), Nats::start(state, nats))?;
+        let (postgres, nats) = tokio::try_join!(
+            told(
+                &tell,
+                "postgres",
+                options.ports.postgres,
+                Postgres::start(state, postgres)
+            ),
+            told(&tell, "nats", options.ports.nats, Nats::start(state, nats)),
+        )?;
         let mut platform = Self {
             api_url: format!("http://127.0.0.1:{}", options.ports.api),
             nats_url: nats.url(),
@@ -125,7 +161,7 @@ impl Platform {
             nats,
             postgres,
         };
-        platform.start_services(state, &options).await?;
+        platform.start_services(state, &options, &tell).await?;
         Ok(platform)
     }
 
@@ -189,6 +225,7 @@ impl Platform {
         &mut self,
         state: &State,
         options: &PlatformOptions,
+        tell: &impl Fn(Progress<'_>),
     ) -> Result<(), Error> {
         let endpoints = service_env::Endpoints {
             nats_url: self.nats_url.clone(),
@@ -212,6 +249,18 @@ impl Platform {
                 stop: Signal::Terminate,
                 abort: Signal::Kill,
             };
+            let port = match service {
+                Service::TaskApi => options.ports.api,
+                Service::Capture
+                | Service::Precheck
+                | Service::ConsumerGroup
+                | Service::Billing
+                | Service::Alerting => admin_port,
+            };
+            tell(Progress::Starts {
+                name: service.name(),
+                address: &format!("127.0.0.1:{port}"),
+            });
             let running = Running {
                 admin_url: format!("http://127.0.0.1:{admin_port}"),
                 admin_port,
@@ -221,8 +270,9 @@ impl Platform {
             self.services.insert(service.name(), running);
         }
         // All are on their way already: the slowest decides.
-        for running in self.services.values_mut() {
+        for (name, running) in &mut self.services {
             running.ready().await?;
+            tell(Progress::Ready { name });
         }
         Ok(())
     }
@@ -232,6 +282,21 @@ impl Platform {
             .get_mut(name)
             .ok_or_else(|| Error::UnknownProcess(name.to_owned()))
     }
+}
+
+async fn told<T>(
+    tell: &impl Fn(Progress<'_>),
+    name: &str,
+    port: u16,
+    start: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tell(Progress::Starts {
+        name,
+        address: &format!("127.0.0.1:{port}"),
+    });
+    let started = start.await?;
+    tell(Progress::Ready { name });
+    Ok(started)
 }
 
 fn more_variables(

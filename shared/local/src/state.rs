@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::account;
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::port;
@@ -38,6 +39,20 @@ impl Ports {
             api,
         })
     }
+}
+
+/// Files of the folder itself.
+const FILES: [&str; 3] = ["ports.json", "platform.json", "up.pid"];
+
+/// What [`State::remove`] has removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// The state folder.
+    pub root: PathBuf,
+    /// PostgreSQL's folder, where it was outside.
+    pub moved: Option<PathBuf>,
+    /// Whether the state folder itself is gone: it stays where somebody else's files are in it.
+    pub whole: bool,
 }
 
 /// The state folder.
@@ -72,6 +87,55 @@ impl State {
     #[must_use]
     pub const fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    /// Removes what is kept in a state folder, and the folder too where nothing else is in it.
+    /// Returns whether it is gone, and where PostgreSQL's data was outside of it, if it was.
+    ///
+    /// # Errors
+    /// Where `root` is no state folder, or something cannot be removed.
+    pub fn remove(root: &Path) -> Result<Removed, Error> {
+        let root = std::fs::canonicalize(root).map_err(Error::io("open", root))?;
+        if !["secrets", "nats", "logs"]
+            .iter()
+            .all(|name| root.join(name).is_dir())
+        {
+            return Err(Error::NoStateFolder { path: root });
+        }
+        let inside = root.join("pg");
+        let moved = Some(account::reachable(&inside)).filter(|at| *at != inside && at.exists());
+        // The secrets last: until then the folder is known for what it is.
+        let folders = [moved.clone(), Some(inside)].into_iter().flatten().chain(
+            ["nats", "logs", "secrets"]
+                .into_iter()
+                .map(|name| root.join(name)),
+        );
+        for folder in folders.filter(|folder| folder.exists()) {
+            std::fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))?;
+        }
+        for name in FILES {
+            let file = root.join(name);
+            match std::fs::remove_file(&file) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(Error::io("remove", &file)(error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        let whole = std::fs::remove_dir(&root).is_ok();
+        Ok(Removed { root, moved, whole })
+    }
+
+    /// File that tells other processes what runs where, while it runs.
+    #[must_use]
+    pub fn platform_file(root: &Path) -> PathBuf {
+        root.join("platform.json")
+    }
+
+    /// File with the id of the process that runs the platform, locked by it.
+    #[must_use]
+    pub fn lock_file(root: &Path) -> PathBuf {
+        root.join("up.pid")
     }
 
     /// Folder of PostgreSQL, if its account can reach it.
@@ -136,5 +200,26 @@ mod tests {
             .unwrap()
             .ports(|| Err(Error::NoPort));
         assert_eq!(again.unwrap(), chosen.unwrap());
+    }
+
+    #[test]
+    fn only_a_state_folder_is_removed_and_only_what_is_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("state");
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(root.join("thesis.txt"), "years of work").unwrap();
+        assert!(matches!(
+            State::remove(&root),
+            Err(Error::NoStateFolder { .. })
+        ));
+        State::open(&root).unwrap().ports(Ports::free).unwrap();
+        assert!(!State::remove(&root).unwrap().whole);
+        assert!(root.join("thesis.txt").exists());
+        assert!(!root.join("secrets").exists());
+
+        std::fs::remove_file(root.join("thesis.txt")).unwrap();
+        State::open(&root).unwrap();
+        assert!(State::remove(&root).unwrap().whole);
+        assert!(!root.exists());
     }
 }

@@ -125,6 +125,18 @@ impl Keyring {
     }
 }
 
+/// What the password of a source is sealed for.
+#[must_use]
+pub fn source_password(source_id: &str) -> String {
+    format!("source-password/{source_id}")
+}
+
+/// What the password of a new group is sealed for, on its way between two services.
+#[must_use]
+pub fn group_password(task_id: &str) -> String {
+    format!("group-password/{task_id}")
+}
+
 impl Key {
     fn parse(line: &str) -> Option<Self> {
         let bytes = HEXLOWER_PERMISSIVE.decode(line.as_bytes()).ok()?;

@@ -12,6 +12,7 @@ mod settings;
 mod tasks;
 mod readiness;
 mod admin;
+mod healthcheck;
 mod signal;
 pub mod database;
 pub mod outbox;

@@ -12,10 +12,13 @@ use crate::readiness::Readiness;
 use crate::settings::Settings;
 use crate::signal::Signals;
 use crate::tasks::{Chain, Failure, Kind, Tasks};
-use crate::{BoxError, admin};
+use crate::{BoxError, admin, healthcheck};
 
 /// Exit code for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
+
+/// Exit code for a command line that cannot be understood (`EX_USAGE` of sysexits.h).
+const EXIT_USAGE: u8 = 64;
 
 /// How long the admin endpoints may take to close.
 const ADMIN_GRACE: Duration = Duration::from_secs(2);
@@ -33,6 +36,9 @@ pub struct Context {
     pub version: &'static str,
 }
 
+/// The argument that makes a program ask instead of run.
+const HEALTHCHECK: &str = "healthcheck";
+
 /// Settings of the shell itself.
 struct Shell {
     /// `ROWCAST_ADMIN_LISTEN`: where `/live`, `/ready` and `/metrics` answer. Default 127.0.0.1:9100.
@@ -44,8 +50,7 @@ struct Shell {
 
 impl Shell {
     fn read(settings: &mut Settings, service: &'static str, version: &'static str) -> Option<Self> {
-        let admin_listen =
-            settings.optional("admin_listen", SocketAddr::from(([127, 0, 0, 1], 9100)));
+        let admin_listen = admin_listen(settings);
         let grace = settings.optional("grace_seconds", 20_u64);
         // ROWCAST_LOG_FORMAT: json or text. Default json.
         let format = settings.optional("log_format", LogFormat::Json);
@@ -68,7 +73,13 @@ impl Shell {
     }
 }
 
+fn admin_listen(settings: &mut Settings) -> Option<SocketAddr> {
+    settings.optional("admin_listen", SocketAddr::from(([127, 0, 0, 1], 9100)))
+}
+
 /// Runs a service: the whole `main` of its process.
+///
+/// Called as `<service> healthcheck` the program only asks the running one whether it is ready.
 ///
 /// `read` takes the service's settings; `start` connects, spawns named tasks and returns. The
 /// process then runs until a signal or the failure of an essential task.
@@ -82,6 +93,11 @@ where
     S: AsyncFnOnce(C, Context) -> Result<(), BoxError>,
 {
     let mut settings = Settings::from_process();
+    match std::env::args().nth(1).as_deref() {
+        None => {}
+        Some(HEALTHCHECK) => return check_health(settings, service),
+        Some(other) => return fail(service, &format!("unknown argument {other:?}"), EXIT_USAGE),
+    }
     let shell = Shell::read(&mut settings, service, version);
     let config = read(&mut settings);
     let (shell, config) = match settings.finish(shell.zip(config)) {
@@ -117,6 +133,16 @@ where
     // On a thread without a runtime: the exporter's HTTP client is blocking.
     telemetry.shutdown();
     code
+}
+
+fn check_health(mut settings: Settings, service: &str) -> ExitCode {
+    let Some(address) = admin_listen(&mut settings) else {
+        return fail(service, "ROWCAST_ADMIN_LISTEN is malformed", 1);
+    };
+    match healthcheck::ask(address) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(service, &error.to_string(), 1),
+    }
 }
 
 async fn live<C, S>(shell: Shell, config: C, start: S, metrics: Metrics) -> Result<(), BoxError>

@@ -13,6 +13,6 @@ pub use eventually::eventually;
 pub use log::init_tracing;
 pub use nats::Nats;
 pub use platform::{Options as PlatformOptions, Platform};
-pub use postgres::Postgres;
+pub use postgres::{Postgres, connect};
 pub use rowcast_local::Service;
 pub use stream::{Stored, read_stream, rows_in_order, stream_length};

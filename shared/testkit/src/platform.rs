@@ -61,6 +61,27 @@ impl Platform {
             .with_context(|| format!("no log of {process}"))
     }
 
+    /// Password of a user of `nats.conf`.
+    ///
+    /// # Errors
+    /// Where there is no such user.
+    pub fn nats_password(&self, user: &str) -> anyhow::Result<String> {
+        Ok(self
+            .state
+            .credentials()
+            .nats_password(user)?
+            .expose()
+            .to_owned())
+    }
+
+    /// Connects to a database of the platform's PostgreSQL as superuser.
+    ///
+    /// # Errors
+    /// Where the database is missing.
+    pub async fn sql(&self, database: &str) -> anyhow::Result<tokio_postgres::Client> {
+        crate::postgres::connect(self.postgres.url(database).expose()).await
+    }
+
     /// Stops the services, then NATS, then PostgreSQL, each in its own orderly way.
     ///
     /// # Errors

@@ -55,18 +55,7 @@ impl Postgres {
     /// # Errors
     /// Where the database is missing.
     pub async fn client(&self, database: &str) -> anyhow::Result<tokio_postgres::Client> {
-        let (client, connection) =
-            tokio_postgres::connect(&self.dsn(database), tokio_postgres::NoTls)
-                .await
-                .with_context(|| format!("cannot connect to the database {database}"))?;
-        // Ends with the client.
-        #[expect(clippy::disallowed_methods, reason = "a test has no supervised tasks")]
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection to PostgreSQL ended");
-            }
-        });
-        Ok(client)
+        connect(&self.dsn(database)).await
     }
 
     /// Makes a role and a schema of a service's name in the database `rowcast`; returns its URL.
@@ -93,4 +82,22 @@ impl Postgres {
     pub async fn crash_and_restart(&mut self) -> anyhow::Result<()> {
         Ok(self.server.crash_and_restart().await?)
     }
+}
+
+/// Connects by a URL.
+///
+/// # Errors
+/// Where the server does not answer or refuses.
+pub async fn connect(url: &str) -> anyhow::Result<tokio_postgres::Client> {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+        .await
+        .context("cannot connect to PostgreSQL")?;
+    // Ends with the client.
+    #[expect(clippy::disallowed_methods, reason = "a test has no supervised tasks")]
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "connection to PostgreSQL ended");
+        }
+    });
+    Ok(client)
 }

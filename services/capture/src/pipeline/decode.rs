@@ -121,24 +121,33 @@ impl Decoder {
                 relations,
                 cascade,
                 restart_identity,
-            } => {
-                let relations = relations
-                    .iter()
-                    .map(|oid| self.relations.get(oid).cloned())
-                    .collect::<Option<Vec<_>>>()
-                    .ok_or_else(|| wrong("a truncate of a table without a shape"))?;
-                let (transaction, first_ordinal) = self
-                    .next_ordinals(relations.len() as u64)
-                    .ok_or_else(|| wrong("a truncate outside a transaction"))?;
-                Ok(Decoded::Change(Change::Truncate {
-                    transaction,
-                    first_ordinal,
-                    relations,
-                    cascade,
-                    restart_identity,
-                }))
-            }
+            } => self.truncate(lsn, &relations, cascade, restart_identity),
         }
+    }
+
+    fn truncate(
+        &mut self,
+        lsn: Lsn,
+        oids: &[u32],
+        cascade: bool,
+        restart_identity: bool,
+    ) -> Result<Decoded<'_>, DecodeError> {
+        let wrong = |problem| DecodeError::OutOfOrder { lsn, problem };
+        let relations = oids
+            .iter()
+            .map(|oid| self.relations.get(oid).cloned())
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| wrong("a truncate of a table without a shape"))?;
+        let (transaction, first_ordinal) = self
+            .next_ordinals(relations.len() as u64)
+            .ok_or_else(|| wrong("a truncate outside a transaction"))?;
+        Ok(Decoded::Change(Change::Truncate {
+            transaction,
+            first_ordinal,
+            relations,
+            cascade,
+            restart_identity,
+        }))
     }
 
     fn row<'a>(

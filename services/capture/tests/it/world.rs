@@ -11,7 +11,7 @@ use rowcast_proto::message::{
     SealedSecret, SourceConnection, TaskSpec, TaskStatus,
 };
 use rowcast_proto::stream::{TASK_STATUS, TASKS, source_object};
-use rowcast_service::keyring::Keyring;
+use rowcast_service::keyring::{self, Keyring};
 use rowcast_testkit::{Nats, Postgres, Stored, eventually, read_stream, stream_length};
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -248,7 +248,7 @@ fn source(postgres: &Postgres) -> SourceConnection {
     let sealed = keyring
         .seal(
             &Secret::new(postgres.password()),
-            &format!("source-password/{source_id}"),
+            &keyring::source_password(&source_id),
         )
         .unwrap();
     SourceConnection {

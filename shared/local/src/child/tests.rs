@@ -41,6 +41,17 @@ async fn an_early_death_shows_the_end_of_the_log() {
 }
 
 #[tokio::test]
+async fn the_end_of_the_log_is_of_this_start_only() {
+    let folder = tempfile::tempdir().unwrap();
+    for _start in 0..2 {
+        let mut child = Child::spawn(shell(folder.path(), "echo once; exit 3")).unwrap();
+        let status = child.wait().await.unwrap();
+        let text = child.ended(status).to_string();
+        assert_eq!(text.matches("once").count(), 1, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_ready_in_time_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = Child::spawn(shell(folder.path(), "exec sleep 60")).unwrap();

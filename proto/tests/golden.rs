@@ -1,0 +1,274 @@
+//! The wire, held to its samples in `golden/`.
+//!
+//! Every message has one. A sample is never changed: what an older version wrote must be read for
+//! ever. A new form of a message is a new sample beside it, `<message>.v2.json`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rowcast_proto::{change, message, rest};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A field that no version has.
+const UNKNOWN: &str = "fieldOfANewerVersion";
+
+/// What a reader does with a field that it does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UnknownField {
+    /// Reads on, in every object of the message.
+    IgnoredEverywhere,
+    /// Reads on; objects further down are rows, or parts of a request.
+    IgnoredAtTop,
+    /// Tells the user, who has misspelled a field of a request.
+    Refused,
+}
+
+/// A message: its folder and name, and what a sample of it must stand.
+struct Message {
+    folder: &'static str,
+    name: &'static str,
+    check: fn(&str, &Value),
+}
+
+macro_rules! messages {
+    ($folder:literal, $unknown:ident: $($module:ident::$name:ident),+ $(,)?) => {
+        vec![$(Message {
+            folder: $folder,
+            name: stringify!($name),
+            check: |file, sample| check::<$module::$name>(file, sample, UnknownField::$unknown),
+        }),+]
+    };
+}
+
+fn control_plane() -> Vec<Message> {
+    messages!("message", IgnoredEverywhere:
+        message::ChangeTypes,
+        message::CheckResult,
+        message::CreateGroupRequest,
+        message::DeleteGroupReply,
+        message::EventMeta,
+        message::Group,
+        message::GroupConnection,
+        message::GroupCreated,
+        message::GroupDeleted,
+        message::GroupRequest,
+        message::Incident,
+        message::IncidentRaised,
+        message::IncidentResolved,
+        message::Instance,
+        message::InstancePurchased,
+        message::InstanceReply,
+        message::InstanceRequest,
+        message::ListGroupsReply,
+        message::ListGroupsRequest,
+        message::ListIncidentsReply,
+        message::ListIncidentsRequest,
+        message::ObjectSelection,
+        message::PrecheckReport,
+        message::PrecheckRequest,
+        message::PurchaseRequest,
+        message::Quote,
+        message::QuoteRequest,
+        message::Retention,
+        message::RpcError,
+        message::SchemaSelection,
+        message::SealedSecret,
+        message::SourceConnection,
+        message::TaskError,
+        message::TaskSpec,
+        message::TaskStateChanged,
+        message::TaskStatus,
+        message::TraceContext,
+        message::UsageLine,
+        message::UsageMetered,
+        message::UsageReply,
+        message::UsageRequest,
+    )
+}
+
+fn data_path() -> Vec<Message> {
+    messages!("change", IgnoredAtTop:
+        change::Change,
+        change::TableSchema,
+        change::Column,
+        change::Checkpoint,
+    )
+}
+
+fn rest_bodies() -> Vec<Message> {
+    let mut bodies = messages!("rest", IgnoredAtTop:
+        rest::CheckItem,
+        rest::Group,
+        rest::GroupConnection,
+        rest::GroupList,
+        rest::Incident,
+        rest::IncidentList,
+        rest::Instance,
+        rest::Precheck,
+        rest::Problem,
+        rest::Source,
+        rest::SourceList,
+        rest::Task,
+        rest::TaskError,
+        rest::TaskList,
+        rest::TaskPosition,
+        rest::TaskTransition,
+        rest::TaskTransitionList,
+        rest::UsageLine,
+        rest::UsageList,
+    );
+    bodies.extend(messages!("rest", Refused:
+        rest::ChangeTypes,
+        rest::CreateGroup,
+        rest::CreateSource,
+        rest::CreateTask,
+        rest::Objects,
+        rest::PurchaseTask,
+        rest::Retention,
+        rest::SchemaObjects,
+    ));
+    bodies
+}
+
+fn check<T: Serialize + DeserializeOwned>(file: &str, sample: &Value, unknown: UnknownField) {
+    let again = match T::deserialize(sample) {
+        Ok(message) => encode(file, &message),
+        Err(error) => panic!("{file} is not read: {error}"),
+    };
+    assert_eq!(&again, sample, "{file} is written in another form");
+
+    let mut newer = sample.clone();
+    add_unknown(&mut newer, unknown == UnknownField::IgnoredEverywhere);
+    match (T::deserialize(&newer), unknown) {
+        (Ok(message), UnknownField::IgnoredEverywhere | UnknownField::IgnoredAtTop) => {
+            assert_eq!(
+                &encode(file, &message),
+                sample,
+                "{file} with an unknown field"
+            );
+        }
+        (Err(_refused), UnknownField::Refused) => {}
+        (Ok(_message), UnknownField::Refused) => panic!("{file}: an unknown field is let through"),
+        (Err(error), UnknownField::IgnoredEverywhere | UnknownField::IgnoredAtTop) => {
+            panic!("{file}: an unknown field is refused: {error}")
+        }
+    }
+}
+
+fn encode(file: &str, message: &impl Serialize) -> Value {
+    match serde_json::to_value(message) {
+        Ok(value) => value,
+        Err(error) => panic!("{file} is not written: {error}"),
+    }
+}
+
+fn add_unknown(value: &mut Value, everywhere: bool) {
+    if let Value::Object(fields) = value {
+        if everywhere {
+            fields
+                .values_mut()
+                .for_each(|field| add_unknown(field, true));
+        }
+        fields.insert(UNKNOWN.to_owned(), serde_json::json!({"a": [1, null]}));
+    } else if let Value::Array(items) = value {
+        items
+            .iter_mut()
+            .for_each(|item| add_unknown(item, everywhere));
+    }
+}
+
+fn path(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
+
+/// Names and texts of the files of a folder, in order.
+fn files(relative: &str) -> Vec<(String, String)> {
+    let read = || -> std::io::Result<Vec<_>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(path(relative))? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            files.push((name, fs::read_to_string(entry.path())?));
+        }
+        files.sort();
+        Ok(files)
+    };
+    match read() {
+        Ok(files) => files,
+        Err(error) => panic!("{relative}: {error}"),
+    }
+}
+
+/// Reads every sample of a folder; returns the messages that have one.
+fn check_folder(folder: &str, messages: &[Message]) -> BTreeSet<String> {
+    let mut sampled = BTreeSet::new();
+    for (file, text) in files(&format!("golden/{folder}")) {
+        let name = file.split('.').next().unwrap_or_default();
+        let message = messages.iter().find(|message| message.name == name);
+        let Some(message) = message else {
+            panic!("golden/{folder}/{file} is a sample of no message");
+        };
+        assert_eq!(message.folder, folder);
+        match serde_json::from_str(&text) {
+            Ok(sample) => (message.check)(&file, &sample),
+            Err(error) => panic!("golden/{folder}/{file} is no JSON: {error}"),
+        }
+        sampled.insert(name.to_owned());
+    }
+    sampled
+}
+
+/// What follows `keyword` at the begin of lines, up to something that is no name.
+fn declared(texts: &[(String, String)], keyword: &str) -> BTreeSet<String> {
+    texts
+        .iter()
+        .flat_map(|(_file, text)| text.lines())
+        .filter_map(|line| line.strip_prefix(keyword))
+        .map(|rest| {
+            rest.chars()
+                .take_while(char::is_ascii_alphanumeric)
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn every_message_of_the_control_plane_is_read_and_written_as_sampled() {
+    let sampled = check_folder("message", &control_plane());
+    assert_eq!(sampled, declared(&files("schema"), "message "));
+}
+
+#[test]
+fn every_rest_body_is_read_and_written_as_sampled() {
+    let sampled = check_folder("rest", &rest_bodies());
+    assert_eq!(sampled, declared(&files("src/rest"), "pub struct "));
+}
+
+#[test]
+fn every_message_of_the_data_path_is_read_and_written_as_sampled() {
+    let sampled = check_folder("change", &data_path());
+    let sources: Vec<_> = files_of_change();
+    assert_eq!(sampled, declared(&sources, "pub struct "));
+}
+
+fn files_of_change() -> Vec<(String, String)> {
+    match fs::read_to_string(path("src/change.rs")) {
+        Ok(text) => vec![("change.rs".to_owned(), text)],
+        Err(error) => panic!("src/change.rs: {error}"),
+    }
+}
+
+#[test]
+fn every_operation_has_a_sample() {
+    let sampled: BTreeSet<_> = files("golden/change")
+        .into_iter()
+        .filter_map(|(file, _text)| {
+            Some(file.strip_prefix("Change.")?.split('.').next()?.to_owned())
+        })
+        .collect();
+    let operations = rowcast_proto::subject::Op::ALL.map(|op| op.as_str().to_owned());
+    assert_eq!(sampled, BTreeSet::from(operations));
+}
