@@ -1,0 +1,51 @@
+//! Settings, read once at the start.
+
+use std::net::SocketAddr;
+
+use rowcast_bus::BusConfig;
+use rowcast_domain::Secret;
+use rowcast_service::Settings;
+
+/// What the service needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `ROWCAST_HTTP_LISTEN`: where the REST API answers. Default `127.0.0.1:8080`.
+    pub http_listen: SocketAddr,
+    /// `ROWCAST_ADMIN_TOKEN` or `ROWCAST_ADMIN_TOKEN_FILE`: the bearer token of the API. Required.
+    pub admin_token: Secret,
+    /// `ROWCAST_SECRET_KEY` or `ROWCAST_SECRET_KEY_FILE`: seals passwords. Lines of 64 hexadecimal
+    /// digits. Required.
+    pub secret_key: Secret,
+    /// `ROWCAST_DATABASE_URL` or `ROWCAST_DATABASE_URL_FILE`: the control-plane database. Required.
+    pub database_url: Secret,
+    /// `ROWCAST_NATS_URL` (default `nats://127.0.0.1:4222`), `ROWCAST_NATS_USER` (default
+    /// `task-api`) and `ROWCAST_NATS_PASSWORD` or `ROWCAST_NATS_PASSWORD_FILE` (required).
+    pub nats: BusConfig,
+}
+
+impl Config {
+    /// Reads the settings; problems are noted there.
+    #[must_use]
+    pub fn read(settings: &mut Settings) -> Option<Self> {
+        let http_listen =
+            settings.optional("http_listen", SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let admin_token = settings.secret("admin_token");
+        let secret_key = settings.secret("secret_key");
+        let database_url = settings.secret("database_url");
+        let url = settings.optional("nats_url", "nats://127.0.0.1:4222".to_owned());
+        let user = settings.optional("nats_user", "task-api".to_owned());
+        let password = settings.secret("nats_password");
+        Some(Self {
+            http_listen: http_listen?,
+            admin_token: admin_token?,
+            secret_key: secret_key?,
+            database_url: database_url?,
+            nats: BusConfig {
+                url: url?,
+                user: user?,
+                password: password?,
+                name: "task-api".to_owned(),
+            },
+        })
+    }
+}

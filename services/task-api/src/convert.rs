@@ -1,0 +1,242 @@
+//! From the bodies of the API to the messages of the bus, and back.
+
+use chrono::{DateTime, Utc};
+use rowcast_proto::message as m;
+use rowcast_proto::message::Timestamp;
+use rowcast_proto::rest;
+use rowcast_proto::stream;
+use rowcast_service::keyring::Sealed;
+
+use crate::error::ApiError;
+use crate::store::source::StoredSource;
+use crate::store::task::StoredTask;
+
+const SECONDS_PER_HOUR: u64 = 3600;
+
+pub(crate) fn task(stored: StoredTask) -> rest::Task {
+    let rest::CreateTask {
+        name,
+        source_id,
+        database,
+        objects,
+        change_types,
+        retry_minutes,
+        retention,
+        partitions,
+        transactions,
+    } = stored.definition;
+    rest::Task {
+        stream: stream::task_stream(&stored.id),
+        id: stored.id,
+        name,
+        source_id,
+        database: database.unwrap_or_default(),
+        objects,
+        change_types,
+        retry_minutes,
+        retention,
+        partitions,
+        transactions,
+        state: stored.state,
+        error: stored.error,
+        position: stored.position,
+        created_at: stored.created_at,
+        updated_at: stored.updated_at,
+    }
+}
+
+/// How to reach the database that a task tracks.
+pub(crate) fn connection(stored: StoredSource, database: Option<String>) -> m::SourceConnection {
+    let StoredSource {
+        source,
+        sslrootcert,
+        password,
+    } = stored;
+    m::SourceConnection {
+        source_id: source.id.into(),
+        host: source.host,
+        port: source.port.into(),
+        database: database.unwrap_or(source.database),
+        account: source.account,
+        password: Some(sealed(password)),
+        sslmode: source.sslmode.as_str().to_owned(),
+        sslrootcert: sslrootcert.unwrap_or_default(),
+    }
+}
+
+pub(crate) fn sealed(sealed: Sealed) -> m::SealedSecret {
+    m::SealedSecret {
+        key_id: sealed.key_id,
+        nonce: sealed.nonce,
+        ciphertext: sealed.ciphertext,
+    }
+}
+
+pub(crate) fn objects(objects: rest::Objects) -> m::ObjectSelection {
+    let schemas = objects
+        .schemas
+        .into_iter()
+        .map(|schema| m::SchemaSelection {
+            name: schema.name,
+            all: schema.all,
+            tables: schema.tables,
+        });
+    m::ObjectSelection {
+        all: objects.all,
+        schemas: schemas.collect(),
+    }
+}
+
+pub(crate) fn change_types(types: &rest::ChangeTypes) -> m::ChangeTypes {
+    m::ChangeTypes {
+        data: types
+            .data
+            .iter()
+            .map(|kind| kind.as_str().to_owned())
+            .collect(),
+        // Not offered to the user yet: a schema version always comes before its first row.
+        schema: false,
+    }
+}
+
+pub(crate) fn retention(retention: &rest::Retention) -> m::Retention {
+    m::Retention {
+        age_seconds: u64::from(retention.hours) * SECONDS_PER_HOUR,
+        bytes: retention.max_bytes.unwrap_or_default(),
+    }
+}
+
+pub(crate) fn task_error_message(error: rest::TaskError) -> m::TaskError {
+    m::TaskError {
+        code: error.code,
+        message: error.message,
+        advice: error.advice,
+    }
+}
+
+pub(crate) fn task_error(error: m::TaskError, retry_until: Option<Timestamp>) -> rest::TaskError {
+    rest::TaskError {
+        code: error.code,
+        message: error.message,
+        advice: error.advice,
+        retry_until: retry_until.and_then(|time| time.try_into().ok()),
+    }
+}
+
+fn unreadable(what: &str, error: impl std::fmt::Display) -> ApiError {
+    ApiError::Unreadable(format!("{what}: {error}"))
+}
+
+fn time(what: &str, time: Option<Timestamp>) -> Result<DateTime<Utc>, ApiError> {
+    let time = time.ok_or_else(|| unreadable(what, "is missing"))?;
+    time.try_into().map_err(|error| unreadable(what, error))
+}
+
+fn id<T: std::str::FromStr<Err: std::fmt::Display>>(what: &str, text: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|error| unreadable(what, error))
+}
+
+pub(crate) fn precheck(report: m::PrecheckReport) -> Result<rest::Precheck, ApiError> {
+    Ok(rest::Precheck {
+        id: report.id,
+        passed: report.passed,
+        success_percent: report.success_percent,
+        items: report.items.into_iter().map(check_item).collect(),
+        started_at: time("started_at", report.started_at)?,
+        finished_at: time("finished_at", report.finished_at)?,
+    })
+}
+
+fn check_item(item: m::CheckResult) -> rest::CheckItem {
+    let outcome = match item.outcome() {
+        m::CheckOutcome::Pass => rest::CheckOutcome::Pass,
+        m::CheckOutcome::Alert => rest::CheckOutcome::Alert,
+        m::CheckOutcome::Fail => rest::CheckOutcome::Fail,
+        m::CheckOutcome::Skipped | m::CheckOutcome::Unspecified => rest::CheckOutcome::Skipped,
+    };
+    rest::CheckItem {
+        code: item.code,
+        title: item.title,
+        outcome,
+        ran: item.ran,
+        saw: item.saw,
+        cause: item.cause,
+        repair: item.repair,
+        duration_ms: item.duration_ms,
+    }
+}
+
+pub(crate) const fn charge_type(kind: rest::ChargeType) -> m::ChargeType {
+    match kind {
+        rest::ChargeType::PayAsYouGo => m::ChargeType::PayAsYouGo,
+    }
+}
+
+pub(crate) fn instance(instance: m::Instance) -> Result<rest::Instance, ApiError> {
+    let charge_type = match instance.charge_type() {
+        m::ChargeType::PayAsYouGo => rest::ChargeType::PayAsYouGo,
+        m::ChargeType::Unspecified => return Err(unreadable("charge_type", "is unknown")),
+    };
+    Ok(rest::Instance {
+        id: id("instance", &instance.id)?,
+        task_id: id("task_id", &instance.task_id)?,
+        charge_type,
+        hour_micros: instance.hour_micros,
+        currency: instance.currency,
+        purchased_at: time("purchased_at", instance.purchased_at)?,
+    })
+}
+
+pub(crate) fn usage_line(line: m::UsageLine) -> Result<rest::UsageLine, ApiError> {
+    Ok(rest::UsageLine {
+        hour: time("hour", line.hour)?,
+        seconds: line.seconds,
+        amount_micros: line.amount_micros,
+        currency: line.currency,
+        closed: line.closed,
+    })
+}
+
+pub(crate) fn incident(incident: m::Incident) -> Result<rest::Incident, ApiError> {
+    let resolved_at = incident
+        .resolved_at
+        .map(|at| time("resolved_at", Some(at)))
+        .transpose()?;
+    Ok(rest::Incident {
+        id: id("incident", &incident.id)?,
+        task_id: id("task_id", &incident.task_id)?,
+        task_name: incident.task_name,
+        rule: incident.rule,
+        summary: incident.summary,
+        error: incident.error.map(|error| task_error(error, None)),
+        opened_at: time("opened_at", incident.opened_at)?,
+        resolved_at,
+    })
+}
+
+pub(crate) fn group(group: m::Group) -> Result<rest::Group, ApiError> {
+    Ok(rest::Group {
+        id: id("group", &group.id)?,
+        task_id: id("task_id", &group.task_id)?,
+        name: group.name,
+        account: group.account,
+        acknowledged_sequence: group.acknowledged_sequence,
+        pending: group.pending,
+        in_flight: group.in_flight,
+        created_at: time("created_at", group.created_at)?,
+    })
+}
+
+pub(crate) fn group_connection(
+    connection: m::GroupConnection,
+) -> Result<rest::GroupConnection, ApiError> {
+    Ok(rest::GroupConnection {
+        urls: connection.urls,
+        login: connection.login,
+        stream: connection.stream,
+        consumer: connection.consumer,
+        inbox_prefix: connection.inbox_prefix,
+        group_id: id("group_id", &connection.group_id)?,
+        task_id: id("task_id", &connection.task_id)?,
+    })
+}

@@ -1,0 +1,151 @@
+//! Every route on one screen.
+//!
+//! ```text
+//! span ─▶ panics ─▶ time-out ─▶ token ─▶ Idempotency-Key ─▶ handler
+//! ```
+
+mod body;
+mod json_path;
+mod idempotency;
+mod trace;
+mod create_source;
+mod get_source;
+mod list_sources;
+mod create_task;
+mod get_task;
+mod list_tasks;
+mod run_precheck;
+mod get_precheck;
+mod purchase_task;
+mod start_task;
+mod suspend_task;
+mod resume_task;
+mod release_task;
+mod list_events;
+mod get_usage;
+mod list_incidents;
+mod create_group;
+mod list_groups;
+mod get_group;
+mod get_connection;
+mod delete_group;
+
+use std::any::Any;
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth;
+use crate::error::ApiError;
+use crate::state::App;
+
+/// How long another service may take to answer.
+const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a precheck may take: it makes several connections to a server that may be slow.
+pub(crate) const PRECHECK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long any request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// The API, ready to be served.
+pub(crate) fn router(app: App) -> Router {
+    let (api, mut document) = OpenApiRouter::new()
+        .nest("/api/v1", routes())
+        .split_for_parts();
+    describe(&mut document);
+    api.route_layer(from_fn_with_state(app.clone(), idempotency::replay))
+        .route_layer(from_fn_with_state(app.clone(), auth::require_token))
+        .route("/api/v1/openapi.json", get(async || Json(document)))
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn(in_time))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(trace::within_span))
+        .with_state(app)
+}
+
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(
+            create_source::create_source,
+            list_sources::list_sources
+        ))
+        .routes(routes!(get_source::get_source))
+        .routes(routes!(create_task::create_task, list_tasks::list_tasks))
+        .routes(routes!(get_task::get_task))
+        .routes(routes!(
+            run_precheck::run_precheck,
+            get_precheck::get_precheck
+        ))
+        .routes(routes!(purchase_task::purchase_task))
+        .routes(routes!(start_task::start_task))
+        .routes(routes!(suspend_task::suspend_task))
+        .routes(routes!(resume_task::resume_task))
+        .routes(routes!(release_task::release_task))
+        .routes(routes!(list_events::list_events))
+        .routes(routes!(get_usage::get_usage))
+        .routes(routes!(list_incidents::list_incidents))
+        .routes(routes!(
+            create_group::create_group,
+            list_groups::list_groups
+        ))
+        .routes(routes!(get_group::get_group, delete_group::delete_group))
+        .routes(routes!(get_connection::get_connection))
+}
+
+fn describe(document: &mut OpenApi) {
+    "Rowcast".clone_into(&mut document.info.title);
+    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
+    document.info.description =
+        Some("Change tracking for PostgreSQL, delivered over NATS.".to_owned());
+    let token = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("token", token);
+    document.security = Some(vec![SecurityRequirement::new("token", [""; 0])]);
+}
+
+async fn no_such_route(uri: Uri) -> ApiError {
+    let detail = format!("there is no route {}", uri.path());
+    ApiError::refused(StatusCode::NOT_FOUND, "no_such_route", detail)
+        .repair("See /api/v1/openapi.json for all routes.")
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+    let detail = format!("{} does not take {method}", uri.path());
+    ApiError::refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+        .repair("See /api/v1/openapi.json for the methods of each route.")
+}
+
+async fn in_time(request: Request, next: Next) -> Result<Response, ApiError> {
+    let answered = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
+    answered.map_err(|_elapsed| {
+        let detail = format!("no answer within {} s", REQUEST_TIMEOUT.as_secs());
+        ApiError::refused(StatusCode::GATEWAY_TIMEOUT, "timeout", detail)
+            .repair("Look at the task before trying again: it may have been done.")
+    })
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the layer gives the panic away"
+)]
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("unknown");
+    tracing::error!(message, "a handler panicked");
+    ApiError::Panicked.into_response()
+}

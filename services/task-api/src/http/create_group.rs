@@ -1,0 +1,67 @@
+//! `POST /tasks/{id}/groups`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use rowcast_bus::request::ask;
+use rowcast_domain::{Secret, TaskState};
+use rowcast_proto::message::CreateGroupRequest;
+use rowcast_proto::rest::{CreateGroup, Group};
+use rowcast_proto::rpc;
+use rowcast_service::keyring;
+
+use super::body::{self, TaskPath};
+use super::get_task::existing;
+use super::{ASK_TIMEOUT, idempotency};
+use crate::auth::USER;
+use crate::error::{ApiError, ProblemBody};
+use crate::state::App;
+use crate::{convert, validate};
+
+/// Creates a consumer group.
+#[utoipa::path(
+    post,
+    path = "/tasks/{id}/groups",
+    tag = "groups",
+    params(("id" = String, Path, description = "The task")),
+    request_body = CreateGroup,
+    responses(
+        (status = 201, description = "The group, without its password", body = Group),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn create_group(
+    State(app): State<App>,
+    TaskPath(id): TaskPath,
+    headers: HeaderMap,
+    body::Json(wanted): body::Json<CreateGroup>,
+) -> Result<(StatusCode, Json<Group>), ApiError> {
+    validate::group(&wanted)?;
+    let task = existing(&app, &id).await?;
+    if task.state == TaskState::Released {
+        let detail = "a task that is released has no changes to read";
+        return Err(
+            ApiError::refused(StatusCode::CONFLICT, "state_forbids", detail)
+                .repair("Create a new task."),
+        );
+    }
+    let CreateGroup {
+        name,
+        account,
+        password,
+    } = wanted;
+    let sealed = app.keyring().seal(
+        &Secret::new(password),
+        &keyring::group_password(id.as_str()),
+    )?;
+    let question = CreateGroupRequest {
+        task_id: id.into(),
+        name,
+        account,
+        password: Some(convert::sealed(sealed)),
+        request_key: idempotency::key(&headers)?.unwrap_or_default(),
+        actor: USER.to_owned(),
+    };
+    let created = ask::<rpc::CreateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
+    Ok((StatusCode::CREATED, Json(convert::group(created)?)))
+}

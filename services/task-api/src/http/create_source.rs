@@ -1,0 +1,65 @@
+//! `POST /sources`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use rowcast_domain::{Secret, SourceId};
+use rowcast_proto::rest::{CreateSource, Source};
+use rowcast_service::keyring;
+
+use super::body;
+use crate::error::{ApiError, ProblemBody};
+use crate::state::App;
+use crate::store::source::{self, StoredSource};
+use crate::{clock, validate};
+
+/// Registers a source.
+#[utoipa::path(
+    post,
+    path = "/sources",
+    tag = "sources",
+    request_body = CreateSource,
+    responses(
+        (status = 201, description = "The source, without its password", body = Source),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn create_source(
+    State(app): State<App>,
+    body::Json(wanted): body::Json<CreateSource>,
+) -> Result<(StatusCode, Json<Source>), ApiError> {
+    validate::source(&wanted)?;
+    let CreateSource {
+        name,
+        host,
+        port,
+        database,
+        account,
+        password,
+        sslmode,
+        sslrootcert,
+    } = wanted;
+    let id = SourceId::random();
+    let password = app.keyring().seal(
+        &Secret::new(password),
+        &keyring::source_password(id.as_str()),
+    )?;
+    let source = Source {
+        id,
+        name,
+        host,
+        port,
+        database,
+        account,
+        sslmode,
+        created_at: clock::now(),
+    };
+    let stored = StoredSource {
+        source,
+        sslrootcert,
+        password,
+    };
+    source::insert(app.pool(), &stored).await?;
+    tracing::info!(source = %stored.source.id, "source registered");
+    Ok((StatusCode::CREATED, Json(stored.source)))
+}

@@ -1,0 +1,33 @@
+//! `DELETE /tasks/{id}/groups/{gid}`.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use rowcast_bus::request::ask;
+use rowcast_proto::rpc::DeleteGroup;
+
+use super::ASK_TIMEOUT;
+use super::body::GroupPath;
+use super::get_group::question;
+use super::get_task::existing;
+use crate::error::{ApiError, ProblemBody};
+use crate::state::App;
+
+/// Deletes a consumer group and closes its connections.
+#[utoipa::path(
+    delete,
+    path = "/tasks/{id}/groups/{gid}",
+    tag = "groups",
+    params(("id" = String, Path, description = "The task"), ("gid" = String, Path, description = "The group")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn delete_group(
+    State(app): State<App>,
+    GroupPath(task, group): GroupPath,
+) -> Result<StatusCode, ApiError> {
+    existing(&app, &task).await?;
+    ask::<DeleteGroup>(app.bus(), &question(task, group), ASK_TIMEOUT).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

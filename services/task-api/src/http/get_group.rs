@@ -1,0 +1,47 @@
+//! `GET /tasks/{id}/groups/{gid}`.
+
+use axum::Json;
+use axum::extract::State;
+use rowcast_bus::request::ask;
+use rowcast_domain::{GroupId, TaskId};
+use rowcast_proto::message::GroupRequest;
+use rowcast_proto::rest::Group;
+use rowcast_proto::rpc::GetGroup;
+
+use super::ASK_TIMEOUT;
+use super::body::GroupPath;
+use super::get_task::existing;
+use crate::auth::USER;
+use crate::convert;
+use crate::error::{ApiError, ProblemBody};
+use crate::state::App;
+
+/// Shows a consumer group.
+#[utoipa::path(
+    get,
+    path = "/tasks/{id}/groups/{gid}",
+    tag = "groups",
+    params(("id" = String, Path, description = "The task"), ("gid" = String, Path, description = "The group")),
+    responses(
+        (status = 200, description = "The group", body = Group),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn get_group(
+    State(app): State<App>,
+    GroupPath(task, group): GroupPath,
+) -> Result<Json<Group>, ApiError> {
+    existing(&app, &task).await?;
+    let question = question(task, group);
+    let answer = ask::<GetGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
+    Ok(Json(convert::group(answer)?))
+}
+
+/// The question about one group.
+pub(crate) fn question(task: TaskId, group: GroupId) -> GroupRequest {
+    GroupRequest {
+        task_id: task.into(),
+        group_id: group.into(),
+        actor: USER.to_owned(),
+    }
+}

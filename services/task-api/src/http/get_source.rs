@@ -1,0 +1,32 @@
+//! `GET /sources/{id}`.
+
+use axum::Json;
+use axum::extract::State;
+use rowcast_proto::rest::Source;
+
+use super::body::SourcePath;
+use crate::error::{ApiError, ProblemBody};
+use crate::state::App;
+use crate::store::source;
+
+/// Shows a source.
+#[utoipa::path(
+    get,
+    path = "/sources/{id}",
+    tag = "sources",
+    params(("id" = String, Path, description = "The source")),
+    responses(
+        (status = 200, description = "The source, without its password", body = Source),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn get_source(
+    State(app): State<App>,
+    SourcePath(id): SourcePath,
+) -> Result<Json<Source>, ApiError> {
+    let mut connection = app.pool().acquire().await?;
+    let stored = source::get(&mut connection, &id)
+        .await?
+        .ok_or_else(|| ApiError::not_found("source", id.as_str()))?;
+    Ok(Json(stored.source))
+}

@@ -1,0 +1,65 @@
+//! `GET /incidents`.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use rowcast_bus::request::ask;
+use rowcast_domain::TaskId;
+use rowcast_proto::message::ListIncidentsRequest;
+use rowcast_proto::rest::IncidentList;
+use rowcast_proto::rpc::ListIncidents;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::ASK_TIMEOUT;
+use crate::convert;
+use crate::error::{ApiError, ProblemBody};
+use crate::state::App;
+
+/// Which incidents.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Filter {
+    /// Only of this task.
+    #[param(value_type = Option<String>)]
+    task_id: Option<TaskId>,
+    /// Only open ones.
+    #[serde(default)]
+    open: bool,
+}
+
+/// Lists incidents, newest first.
+#[utoipa::path(
+    get,
+    path = "/incidents",
+    tag = "incidents",
+    params(Filter),
+    responses(
+        (status = 200, description = "The incidents", body = IncidentList),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list_incidents(
+    State(app): State<App>,
+    filter: Result<Query<Filter>, QueryRejection>,
+) -> Result<Json<IncidentList>, ApiError> {
+    let Query(filter) = filter.map_err(|error| {
+        ApiError::refused(
+            StatusCode::BAD_REQUEST,
+            "malformed_query",
+            error.body_text(),
+        )
+        .repair("Filter by task_id=<id> and open=true.")
+    })?;
+    let question = ListIncidentsRequest {
+        task_id: filter.task_id.map(String::from).unwrap_or_default(),
+        open: filter.open,
+    };
+    let answer = ask::<ListIncidents>(app.bus(), &question, ASK_TIMEOUT).await?;
+    let incidents = answer.incidents.into_iter().map(convert::incident);
+    Ok(Json(IncidentList {
+        incidents: incidents.collect::<Result<_, _>>()?,
+    }))
+}

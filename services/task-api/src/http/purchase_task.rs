@@ -1,0 +1,56 @@
+//! `POST /tasks/{id}/purchase`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use rowcast_bus::request::ask;
+use rowcast_domain::TaskState;
+use rowcast_proto::message::PurchaseRequest;
+use rowcast_proto::rest::{Instance, PurchaseTask};
+use rowcast_proto::rpc::PurchaseInstance;
+
+use super::body::{self, TaskPath};
+use super::get_task::existing;
+use super::{ASK_TIMEOUT, idempotency};
+use crate::auth::USER;
+use crate::convert;
+use crate::error::{ApiError, ProblemBody};
+use crate::state::App;
+
+/// Buys an instance for a task; repeated, with the same Idempotency-Key or twice without one, it buys once.
+#[utoipa::path(
+    post,
+    path = "/tasks/{id}/purchase",
+    tag = "tasks",
+    params(("id" = String, Path, description = "The task"), ("Idempotency-Key" = Option<String>, Header, description = "The order's key; the task's id where absent")),
+    request_body = PurchaseTask,
+    responses(
+        (status = 201, description = "What was bought", body = Instance),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn purchase_task(
+    State(app): State<App>,
+    TaskPath(id): TaskPath,
+    headers: HeaderMap,
+    body::Json(wanted): body::Json<PurchaseTask>,
+) -> Result<(StatusCode, Json<Instance>), ApiError> {
+    // A task has one instance: without a key of the buyer's, the task itself is the order.
+    let order_key = idempotency::key(&headers)?.unwrap_or_else(|| id.to_string());
+    let task = existing(&app, &id).await?;
+    if task.state == TaskState::Released {
+        let detail = "nothing can be bought for a task that is released";
+        return Err(
+            ApiError::refused(StatusCode::CONFLICT, "state_forbids", detail)
+                .repair("Create a new task."),
+        );
+    }
+    let order = PurchaseRequest {
+        task_id: id.into(),
+        charge_type: convert::charge_type(wanted.charge_type).into(),
+        order_key,
+        actor: USER.to_owned(),
+    };
+    let bought = ask::<PurchaseInstance>(app.bus(), &order, ASK_TIMEOUT).await?;
+    Ok((StatusCode::CREATED, Json(convert::instance(bought)?)))
+}

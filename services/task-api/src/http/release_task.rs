@@ -1,0 +1,33 @@
+//! `POST /tasks/{id}/release`.
+
+use axum::Json;
+use axum::extract::State;
+use rowcast_domain::TaskEvent;
+use rowcast_proto::rest::Task;
+
+use super::body::TaskPath;
+use crate::auth::USER;
+use crate::convert;
+use crate::error::{ApiError, ProblemBody};
+use crate::lifecycle::{self, Step};
+use crate::state::App;
+
+/// Ends a task for good and removes everything it made.
+#[utoipa::path(
+    post,
+    path = "/tasks/{id}/release",
+    tag = "tasks",
+    params(("id" = String, Path, description = "The task")),
+    responses(
+        (status = 200, description = "The task, released", body = Task),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn release_task(
+    State(app): State<App>,
+    TaskPath(id): TaskPath,
+) -> Result<Json<Task>, ApiError> {
+    let step = Step::requested(TaskEvent::Release, USER, "release asked for");
+    let task = lifecycle::take(&app, &id, step).await?;
+    Ok(Json(convert::task(task)))
+}

@@ -1,0 +1,28 @@
+//! `POST /tasks/{id}/resume`.
+
+use axum::Json;
+use axum::extract::State;
+use rowcast_proto::rest::Task;
+
+use super::body::TaskPath;
+use super::start_task::begin;
+use crate::error::{ApiError, ProblemBody};
+use crate::state::App;
+
+/// Starts a suspended or stopped task again where it stood.
+#[utoipa::path(
+    post,
+    path = "/tasks/{id}/resume",
+    tag = "tasks",
+    params(("id" = String, Path, description = "The task")),
+    responses(
+        (status = 200, description = "The task, starting", body = Task),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn resume_task(
+    State(app): State<App>,
+    TaskPath(id): TaskPath,
+) -> Result<Json<Task>, ApiError> {
+    begin(&app, &id, "resume asked for").await.map(Json)
+}

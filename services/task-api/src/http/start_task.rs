@@ -1,0 +1,58 @@
+//! `POST /tasks/{id}/start`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use rowcast_bus::request::ask;
+use rowcast_domain::{TaskEvent, TaskId};
+use rowcast_proto::message::InstanceRequest;
+use rowcast_proto::rest::Task;
+use rowcast_proto::rpc::GetInstance;
+
+use super::ASK_TIMEOUT;
+use super::body::TaskPath;
+use super::get_task::existing;
+use crate::auth::USER;
+use crate::convert;
+use crate::error::{ApiError, ProblemBody};
+use crate::lifecycle::{self, Step};
+use crate::state::App;
+
+/// Starts a task that has passed its precheck and has an instance.
+#[utoipa::path(
+    post,
+    path = "/tasks/{id}/start",
+    tag = "tasks",
+    params(("id" = String, Path, description = "The task")),
+    responses(
+        (status = 200, description = "The task, starting", body = Task),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn start_task(
+    State(app): State<App>,
+    TaskPath(id): TaskPath,
+) -> Result<Json<Task>, ApiError> {
+    begin(&app, &id, "start asked for").await.map(Json)
+}
+
+/// Makes a task run. What the state forbids is told before what was not bought.
+pub(crate) async fn begin(app: &App, id: &TaskId, reason: &str) -> Result<Task, ApiError> {
+    existing(app, id)
+        .await?
+        .state
+        .transition(TaskEvent::Start)?;
+    let question = InstanceRequest {
+        task_id: id.to_string(),
+    };
+    let answer = ask::<GetInstance>(app.bus(), &question, ASK_TIMEOUT).await?;
+    if answer.instance.is_none() {
+        let detail = "the task has no instance";
+        return Err(
+            ApiError::refused(StatusCode::CONFLICT, "instance_missing", detail)
+                .repair("Buy one: POST /api/v1/tasks/{id}/purchase."),
+        );
+    }
+    let step = Step::requested(TaskEvent::Start, USER, reason);
+    Ok(convert::task(lifecycle::take(app, id, step).await?))
+}

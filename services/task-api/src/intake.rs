@@ -1,0 +1,211 @@
+//! What capture says of the tasks: from the bucket of reports into the tasks' rows.
+//!
+//! ```text
+//! KV watch ──────┐
+//! every 5 s, all ┴─▶ same version of the wish? ─▶ transition, error, position
+//! ```
+
+use std::time::Duration;
+
+use async_nats::jetstream::kv;
+use futures::StreamExt as _;
+use rowcast_bus::{async_nats, provision, trace_context};
+use rowcast_domain::{Backoff, TaskEvent, TaskId};
+use rowcast_proto::message::{CaptureState, TaskStatus};
+use rowcast_proto::rest::{TaskError, TaskPosition};
+use rowcast_proto::stream::TASK_STATUS;
+use rowcast_service::{BoxError, CancellationToken};
+use tokio::time::MissedTickBehavior;
+use tracing::Instrument as _;
+
+use crate::lifecycle::{self, Step};
+use crate::state::App;
+use crate::store::task;
+use crate::{clock, convert};
+
+/// How often all reports are read again: a watch may miss one.
+const REREAD_EVERY: Duration = Duration::from_secs(5);
+
+const ACTOR: &str = "service:capture";
+
+/// Takes reports until told to stop.
+///
+/// # Errors
+/// None while the database and NATS can come back: those failures are retried.
+pub(crate) async fn run(app: App, stop: CancellationToken) -> Result<(), BoxError> {
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    while !stop.is_cancelled() {
+        let taken = stop
+            .run_until_cancelled(Box::pin(until_failure(&app)))
+            .await;
+        let Some(Err(error)) = taken else { break };
+        tracing::warn!(error = %error, "reports not taken");
+        stop.run_until_cancelled(tokio::time::sleep(backoff.next_wait()))
+            .await;
+    }
+    Ok(())
+}
+
+async fn until_failure(app: &App) -> Result<(), BoxError> {
+    // Again after each failure: the bucket is in memory, and a server that comes back has lost it.
+    let store = provision::bucket(app.bus(), &TASK_STATUS).await?;
+    let mut reports = store.watch_all().await?;
+    let mut timer = tokio::time::interval(REREAD_EVERY);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = timer.tick() => reread(app, &store).await?,
+            report = reports.next() => {
+                let entry = report.ok_or("the watch has ended")??;
+                if entry.operation == kv::Operation::Put {
+                    take(app, &entry.key, &entry.value).await?;
+                }
+            }
+        }
+    }
+}
+
+async fn reread(app: &App, store: &kv::Store) -> Result<(), BoxError> {
+    let mut keys = store.keys().await?;
+    while let Some(key) = keys.next().await {
+        let key = key?;
+        if let Some(value) = store.get(&key).await? {
+            take(app, &key, &value).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes one report. One that cannot be read is told of and left: the others go on.
+async fn take(app: &App, key: &str, value: &[u8]) -> Result<(), BoxError> {
+    let (id, status) = match (
+        key.parse::<TaskId>(),
+        serde_json::from_slice::<TaskStatus>(value),
+    ) {
+        (Ok(id), Ok(status)) => (id, status),
+        (Err(error), _) => {
+            tracing::warn!(key, error = %error, "report of no task");
+            return Ok(());
+        }
+        (_, Err(error)) => {
+            tracing::warn!(key, error = %error, "report not read");
+            return Ok(());
+        }
+    };
+    // One every few seconds and task: seen when debugging, no trace of its own.
+    let span = tracing::debug_span!("take report", task = %id, generation = status.generation);
+    trace_context::continue_from(&span, status.trace.as_ref().unwrap_or(&Default::default()));
+    apply(app, &id, status).instrument(span).await
+}
+
+async fn apply(app: &App, id: &TaskId, status: TaskStatus) -> Result<(), BoxError> {
+    let mut transaction = app.pool().begin().await?;
+    let Some(locked) = task::lock(&mut transaction, id).await? else {
+        tracing::debug!("report of an unknown task");
+        return Ok(());
+    };
+    if status.generation != locked.generation {
+        // It speaks of an older wish; the one about the current wish is still to come.
+        return Ok(());
+    }
+    let error = error(&status);
+    let position = position(&status);
+    task::observe(&mut transaction, id, error.as_ref(), position.as_ref()).await?;
+    if let Some(step) = step(&status, error) {
+        if locked.state.transition(step.event).is_ok() {
+            lifecycle::apply(&mut transaction, locked, step, clock::now()).await?;
+        } else {
+            tracing::debug!(state = %locked.state, event = ?step.event, "report changes nothing");
+        }
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// What a report means for the task's state; `None` where it is only about the way there.
+fn step(status: &TaskStatus, error: Option<TaskError>) -> Option<Step> {
+    let (event, reason) = match status.state() {
+        CaptureState::Running => (TaskEvent::CaptureRunning, "changes flow"),
+        CaptureState::Retrying => (TaskEvent::CaptureRetrying, "interrupted, tries again"),
+        CaptureState::Stopped => (TaskEvent::CaptureStopped, "stopped, needs a decision"),
+        // What the user asked for is the task's state already.
+        CaptureState::Unspecified
+        | CaptureState::Starting
+        | CaptureState::Suspended
+        | CaptureState::Released => return None,
+    };
+    let reason = match &error {
+        Some(error) => format!("{reason}: {}", error.message),
+        None => reason.to_owned(),
+    };
+    Some(Step {
+        event,
+        actor: ACTOR,
+        reason,
+        error,
+        trace: status.trace.clone().unwrap_or_default(),
+    })
+}
+
+fn error(status: &TaskStatus) -> Option<TaskError> {
+    let error = status.error.clone()?;
+    Some(convert::task_error(error, status.retry_until))
+}
+
+/// `None` before the first change is in the stream.
+fn position(status: &TaskStatus) -> Option<TaskPosition> {
+    Some(TaskPosition {
+        position: status.position.parse().ok()?,
+        stream_sequence: status.stream_sequence,
+        committed_at: status.committed_at.and_then(|time| time.try_into().ok()),
+        confirmed_lsn: status.confirmed_lsn.parse().ok()?,
+        lag_bytes: status.lag_bytes,
+        changes: status.changes,
+        durable: status.durable,
+        reported_at: status.updated_at?.try_into().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rowcast_proto::message;
+
+    use super::*;
+
+    fn status(state: CaptureState) -> TaskStatus {
+        TaskStatus {
+            state: state.into(),
+            ..TaskStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_stop_carries_its_error_and_its_reason() {
+        let mut stopped = status(CaptureState::Stopped);
+        stopped.error = Some(message::TaskError {
+            code: "SlotLost".to_owned(),
+            message: "the slot is gone".to_owned(),
+            advice: String::new(),
+        });
+        let step = step(&stopped, error(&stopped)).unwrap();
+        assert_eq!(step.event, TaskEvent::CaptureStopped);
+        assert!(step.reason.ends_with("the slot is gone"), "{}", step.reason);
+        assert_eq!(step.error.unwrap().code, "SlotLost");
+    }
+
+    #[test]
+    fn what_the_user_asked_for_is_no_news() {
+        for state in [
+            CaptureState::Starting,
+            CaptureState::Suspended,
+            CaptureState::Released,
+        ] {
+            assert!(step(&status(state), None).is_none(), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_report_without_a_position_has_none() {
+        assert_eq!(position(&status(CaptureState::Starting)), None);
+    }
+}

@@ -1,0 +1,83 @@
+//! REST API; owner of sources and tasks and of their lifecycle.
+//!
+//! ```text
+//! request ─▶ http ─▶ lifecycle ─▶ tasks, history, outbox ─▶ outbox ─▶ task.state_changed
+//!              │                    │          ▲
+//!              ▼                    ▼          │
+//!      questions to others        wish      intake
+//!                                   │          ▲
+//!                                   ▼          │
+//!                                KV wishes  KV reports (capture)
+//! ```
+//!
+//! Only `lifecycle` changes a task's state. What capture must do follows from the tasks' rows, never
+//! from a request, so that a crash at any point is made good by the next look.
+
+mod config;
+mod error;
+mod state;
+mod auth;
+mod http;
+mod validate;
+mod convert;
+mod lifecycle;
+mod store;
+mod clock;
+mod wish;
+mod intake;
+mod outbox;
+mod sweep;
+
+use rowcast_service::{BoxError, Context, Kind};
+use tokio::net::TcpListener;
+
+use crate::state::App;
+
+pub use config::Config;
+
+/// Connects and spawns the service's tasks.
+///
+/// # Errors
+/// Where the address is taken, or the database or NATS does not let us in.
+pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
+    let connected = context.readiness.latch("database and NATS");
+    let listener = TcpListener::bind(config.http_listen)
+        .await
+        .map_err(|error| {
+            let address = config.http_listen;
+            format!("ROWCAST_HTTP_LISTEN: cannot listen on {address}: {error}")
+        })?;
+    let app = App::connect(&config).await?;
+    drop(connected);
+    let address = listener.local_addr()?;
+
+    let Context { tasks, stop, .. } = context;
+    tasks.spawn(
+        Kind::Essential,
+        "wish",
+        wish::run(app.clone(), stop.clone()),
+    );
+    tasks.spawn(
+        Kind::Essential,
+        "intake",
+        intake::run(app.clone(), stop.clone()),
+    );
+    tasks.spawn(
+        Kind::Essential,
+        "outbox",
+        outbox::run(app.clone(), stop.clone()),
+    );
+    tasks.spawn(
+        Kind::Essential,
+        "sweep",
+        sweep::run(app.clone(), stop.clone()),
+    );
+    tasks.spawn(Kind::Essential, "http", async move {
+        axum::serve(listener, http::router(app))
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await?;
+        Ok(())
+    });
+    tracing::info!(%address, "listening");
+    Ok(())
+}

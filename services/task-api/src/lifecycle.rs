@@ -1,0 +1,258 @@
+//! The only way a task changes its state.
+//!
+//! One transaction holds the row's lock, the new state, the new version of the wish, the entry in
+//! the task's history and the event for the others.
+
+use chrono::{DateTime, Utc};
+use rowcast_bus::trace_context;
+use rowcast_domain::{TaskEvent, TaskId};
+use rowcast_proto::event::Event as _;
+use rowcast_proto::message::{DesiredState, EventMeta, TaskStateChanged, TraceContext};
+use rowcast_proto::rest::{TaskError, TaskTransition};
+use rowcast_service::outbox;
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use crate::error::ApiError;
+use crate::state::App;
+use crate::store::task::{self, StoredTask};
+use crate::store::transition;
+use crate::{clock, convert};
+
+/// Something that happens to a task, and who and what is behind it.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    pub(crate) event: TaskEvent,
+    /// `user:<name>` or `service:<name>`.
+    pub(crate) actor: &'static str,
+    pub(crate) reason: String,
+    /// Why the task does not run, where that is what happens.
+    pub(crate) error: Option<TaskError>,
+    /// The request behind it.
+    pub(crate) trace: TraceContext,
+}
+
+impl Step {
+    /// A step of the request that is being answered.
+    pub(crate) fn requested(event: TaskEvent, actor: &'static str, reason: &str) -> Self {
+        Self {
+            event,
+            actor,
+            reason: reason.to_owned(),
+            error: None,
+            trace: trace_context::current(),
+        }
+    }
+}
+
+/// Takes a step in a transaction of its own.
+pub(crate) async fn take(app: &App, id: &TaskId, step: Step) -> Result<StoredTask, ApiError> {
+    let mut transaction = app.pool().begin().await?;
+    let locked = task::lock(&mut transaction, id)
+        .await?
+        .ok_or_else(|| ApiError::not_found("task", id.as_str()))?;
+    let task = apply(&mut transaction, locked, step, clock::now()).await?;
+    transaction.commit().await?;
+    app.wish_changed().notify_one();
+    Ok(task)
+}
+
+/// Takes a step with a task that the transaction has locked.
+///
+/// A step that leads to where the task already stands leaves no trace in its history.
+pub(crate) async fn apply(
+    connection: &mut PgConnection,
+    locked: StoredTask,
+    step: Step,
+    now: DateTime<Utc>,
+) -> Result<StoredTask, ApiError> {
+    // A clock that went back must not turn the order of the events around.
+    let now = now.max(locked.updated_at);
+    let task = after(&locked, &step, now)?;
+    let moved = task.state != locked.state;
+    let wished = task.generation != locked.generation;
+    if moved || wished || task.error != locked.error {
+        task::update(connection, &task).await?;
+    }
+    if moved {
+        record(connection, &locked, &task, step).await?;
+    }
+    Ok(task)
+}
+
+/// The task after the step.
+fn after(task: &StoredTask, step: &Step, now: DateTime<Utc>) -> Result<StoredTask, ApiError> {
+    let state = task.state.transition(step.event)?;
+    let mut next = task.clone();
+    next.state = state;
+    next.error.clone_from(&step.error);
+    if state != task.state {
+        next.updated_at = now;
+    }
+    if let Some(desired) = desired_by(step.event) {
+        // Asking again for what is already wished changes nothing, unless it has failed.
+        let renewed = desired != task.desired || state != task.state || task.error.is_some();
+        if renewed {
+            next.desired = desired;
+            next.generation += 1;
+            next.wish_trace = step.trace.clone();
+            next.updated_at = now;
+        }
+    }
+    Ok(next)
+}
+
+/// What capture must make true after this event; `None` where its orders stay as they are.
+const fn desired_by(event: TaskEvent) -> Option<DesiredState> {
+    match event {
+        TaskEvent::Start => Some(DesiredState::Running),
+        TaskEvent::Suspend | TaskEvent::Lock => Some(DesiredState::Suspended),
+        TaskEvent::Release => Some(DesiredState::Released),
+        TaskEvent::Configured
+        | TaskEvent::PrecheckStarted
+        | TaskEvent::PrecheckSucceeded
+        | TaskEvent::PrecheckFailed
+        | TaskEvent::CaptureRunning
+        | TaskEvent::CaptureRetrying
+        | TaskEvent::CaptureStopped => None,
+    }
+}
+
+async fn record(
+    connection: &mut PgConnection,
+    before: &StoredTask,
+    task: &StoredTask,
+    step: Step,
+) -> Result<(), ApiError> {
+    let entry = TaskTransition {
+        from: before.state,
+        to: task.state,
+        actor: step.actor.to_owned(),
+        reason: step.reason.clone(),
+        trace_id: trace_context::trace_id(&step.trace).map(str::to_owned),
+        at: task.updated_at,
+    };
+    transition::insert(connection, &task.id, &entry).await?;
+    tracing::info!(
+        task = %task.id,
+        from = %entry.from,
+        to = %entry.to,
+        actor = step.actor,
+        reason = step.reason,
+        "task changed its state"
+    );
+    let event = TaskStateChanged {
+        meta: Some(EventMeta {
+            id: Uuid::now_v7().to_string(),
+            occurred_at: Some(task.updated_at.into()),
+            trace: Some(step.trace),
+        }),
+        task_id: task.id.to_string(),
+        task_name: task.definition.name.clone(),
+        from: entry.from.to_string(),
+        to: entry.to.to_string(),
+        actor: entry.actor,
+        reason: entry.reason,
+        error: task.error.clone().map(convert::task_error_message),
+    };
+    append(connection, event).await
+}
+
+async fn append(connection: &mut PgConnection, event: TaskStateChanged) -> Result<(), ApiError> {
+    let payload = serde_json::to_vec(&event)
+        .map_err(|error| ApiError::Unreadable(format!("event: {error}")))?;
+    let meta = event.meta().cloned().unwrap_or_default();
+    let trace = meta.trace.unwrap_or_default();
+    let entry = outbox::Entry {
+        event_id: meta.id,
+        subject: TaskStateChanged::SUBJECT.to_owned(),
+        payload,
+        traceparent: trace.traceparent,
+        tracestate: trace.tracestate,
+    };
+    outbox::append(connection, &entry).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rowcast_domain::TaskState;
+
+    use super::*;
+
+    fn task(state: TaskState, desired: DesiredState) -> StoredTask {
+        let definition = serde_json::json!({
+            "name": "orders", "source_id": "s000000000000", "objects": {"all": true}
+        });
+        StoredTask {
+            id: "t000000000000".parse().unwrap(),
+            definition: serde_json::from_value(definition).unwrap(),
+            state,
+            desired,
+            generation: 3,
+            wish_trace: TraceContext::default(),
+            error: None,
+            position: None,
+            created_at: DateTime::UNIX_EPOCH,
+            updated_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn step(event: TaskEvent) -> Step {
+        Step::requested(event, "user:test", "asked")
+    }
+
+    fn failure() -> TaskError {
+        TaskError {
+            code: "SlotLost".to_owned(),
+            message: String::new(),
+            advice: String::new(),
+            retry_until: None,
+        }
+    }
+
+    #[test]
+    fn a_suspension_is_a_new_wish() {
+        let running = task(TaskState::Running, DesiredState::Running);
+        let next = after(&running, &step(TaskEvent::Suspend), clock::now()).unwrap();
+        assert_eq!(next.state, TaskState::Suspended);
+        assert_eq!(
+            (next.desired, next.generation),
+            (DesiredState::Suspended, 4)
+        );
+    }
+
+    #[test]
+    fn a_report_leaves_the_wish_alone() {
+        let starting = task(TaskState::Starting, DesiredState::Running);
+        let next = after(&starting, &step(TaskEvent::CaptureRunning), clock::now()).unwrap();
+        assert_eq!(next.state, TaskState::Running);
+        assert_eq!((next.desired, next.generation), (DesiredState::Running, 3));
+    }
+
+    #[test]
+    fn asking_twice_wishes_once() {
+        let starting = task(TaskState::Starting, DesiredState::Running);
+        let next = after(&starting, &step(TaskEvent::Start), clock::now()).unwrap();
+        assert_eq!(next.generation, 3);
+        assert_eq!(next.updated_at, starting.updated_at);
+    }
+
+    #[test]
+    fn a_release_that_failed_is_wished_again() {
+        let mut released = task(TaskState::Released, DesiredState::Released);
+        released.error = Some(failure());
+        let next = after(&released, &step(TaskEvent::Release), clock::now()).unwrap();
+        assert_eq!((next.state, next.generation), (TaskState::Released, 4));
+        assert_eq!(next.error, None);
+    }
+
+    #[test]
+    fn a_start_after_a_stop_is_a_new_wish_without_the_old_error() {
+        let mut abnormal = task(TaskState::Abnormal, DesiredState::Running);
+        abnormal.error = Some(failure());
+        let next = after(&abnormal, &step(TaskEvent::Start), clock::now()).unwrap();
+        assert_eq!((next.state, next.generation), (TaskState::Starting, 4));
+        assert_eq!(next.error, None);
+    }
+}

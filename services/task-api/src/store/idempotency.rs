@@ -1,0 +1,101 @@
+//! Table `idempotency_keys`.
+
+use chrono::{DateTime, Utc};
+use sqlx::postgres::PgPool;
+
+/// What is known of a key.
+#[derive(Debug)]
+pub(crate) enum Claim {
+    /// This request is the one that is to be answered.
+    Ours,
+    /// The key was used with another request.
+    OtherRequest,
+    /// The same request is being answered now.
+    InProgress,
+    /// The same request was answered like this.
+    Answered { status: i32, answer: Vec<u8> },
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    fingerprint: Vec<u8>,
+    status: Option<i32>,
+    answer: Option<Vec<u8>>,
+}
+
+/// Takes the key for a request; a claim made before `abandoned_before` without an answer is taken over.
+pub(crate) async fn claim(
+    pool: &PgPool,
+    key: &str,
+    fingerprint: &[u8],
+    now: DateTime<Utc>,
+    abandoned_before: DateTime<Utc>,
+) -> Result<Claim, sqlx::Error> {
+    let claimed = sqlx::query(
+        "INSERT INTO idempotency_keys (key, fingerprint, claimed_at)
+         VALUES ($1, $2, $3)
+         ON CONFLICT (key) DO UPDATE
+         SET claimed_at = $3
+         WHERE idempotency_keys.fingerprint = $2
+           AND idempotency_keys.status IS NULL
+           AND idempotency_keys.claimed_at < $4",
+    )
+    .bind(key)
+    .bind(fingerprint)
+    .bind(now)
+    .bind(abandoned_before)
+    .execute(pool)
+    .await?;
+    if claimed.rows_affected() == 1 {
+        return Ok(Claim::Ours);
+    }
+    let known: Option<Row> =
+        sqlx::query_as("SELECT fingerprint, status, answer FROM idempotency_keys WHERE key = $1")
+            .bind(key)
+            .fetch_optional(pool)
+            .await?;
+    Ok(match known {
+        Some(row) if row.fingerprint != fingerprint => Claim::OtherRequest,
+        Some(Row {
+            status: Some(status),
+            answer: Some(answer),
+            ..
+        }) => Claim::Answered { status, answer },
+        // Given back between the two statements: the asker tries again.
+        Some(_) | None => Claim::InProgress,
+    })
+}
+
+/// Keeps the answer for the next request with the key.
+pub(crate) async fn store_answer(
+    pool: &PgPool,
+    key: &str,
+    status: u16,
+    answer: &[u8],
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE idempotency_keys SET status = $2, answer = $3 WHERE key = $1")
+        .bind(key)
+        .bind(i32::from(status))
+        .bind(answer)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// Gives the key back: the request was refused, and may be made again.
+pub(crate) async fn give_back(pool: &PgPool, key: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM idempotency_keys WHERE key = $1 AND status IS NULL")
+        .bind(key)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// Forgets keys taken before `before`.
+pub(crate) async fn forget(pool: &PgPool, before: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM idempotency_keys WHERE claimed_at < $1")
+        .bind(before)
+        .execute(pool)
+        .await?;
+    Ok(())
+}

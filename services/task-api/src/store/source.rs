@@ -1,0 +1,108 @@
+//! Table `sources`.
+
+use chrono::{DateTime, Utc};
+use rowcast_domain::SourceId;
+use rowcast_proto::rest::{Source, SslMode};
+use rowcast_service::keyring::Sealed;
+use sqlx::postgres::{PgConnection, PgPool};
+
+use super::{decoded, parsed};
+
+/// A source with what is never shown of it.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredSource {
+    pub(crate) source: Source,
+    pub(crate) sslrootcert: Option<String>,
+    pub(crate) password: Sealed,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    name: String,
+    host: String,
+    port: i32,
+    database: String,
+    account: String,
+    sslmode: String,
+    sslrootcert: Option<String>,
+    password_key_id: String,
+    password_nonce: Vec<u8>,
+    password_ciphertext: Vec<u8>,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<Row> for StoredSource {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, Self::Error> {
+        let sslmode = SslMode::from_name(&row.sslmode)
+            .ok_or_else(|| sqlx::Error::Decode(format!("sslmode {:?}", row.sslmode).into()))?;
+        Ok(Self {
+            source: Source {
+                id: parsed(&row.id)?,
+                name: row.name,
+                host: row.host,
+                port: decoded(u16::try_from(row.port))?,
+                database: row.database,
+                account: row.account,
+                sslmode,
+                created_at: row.created_at,
+            },
+            sslrootcert: row.sslrootcert,
+            password: Sealed {
+                key_id: row.password_key_id,
+                nonce: row.password_nonce,
+                ciphertext: row.password_ciphertext,
+            },
+        })
+    }
+}
+
+pub(crate) async fn insert(pool: &PgPool, stored: &StoredSource) -> Result<(), sqlx::Error> {
+    let StoredSource {
+        source,
+        sslrootcert,
+        password,
+    } = stored;
+    sqlx::query(
+        "INSERT INTO sources (
+             id, name, host, port, database, account, sslmode, sslrootcert,
+             password_key_id, password_nonce, password_ciphertext, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    )
+    .bind(source.id.as_str())
+    .bind(&source.name)
+    .bind(&source.host)
+    .bind(i32::from(source.port))
+    .bind(&source.database)
+    .bind(&source.account)
+    .bind(source.sslmode.as_str())
+    .bind(sslrootcert)
+    .bind(&password.key_id)
+    .bind(&password.nonce)
+    .bind(&password.ciphertext)
+    .bind(source.created_at)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn get(
+    connection: &mut PgConnection,
+    id: &SourceId,
+) -> Result<Option<StoredSource>, sqlx::Error> {
+    let row: Option<Row> = sqlx::query_as("SELECT * FROM sources WHERE id = $1")
+        .bind(id.as_str())
+        .fetch_optional(connection)
+        .await?;
+    row.map(StoredSource::try_from).transpose()
+}
+
+/// Oldest first.
+pub(crate) async fn list(pool: &PgPool) -> Result<Vec<StoredSource>, sqlx::Error> {
+    let rows: Vec<Row> = sqlx::query_as("SELECT * FROM sources ORDER BY created_at, id")
+        .fetch_all(pool)
+        .await?;
+    rows.into_iter().map(StoredSource::try_from).collect()
+}

@@ -1,0 +1,218 @@
+//! Table `tasks`.
+
+use chrono::{DateTime, Utc};
+use rowcast_domain::{TaskId, TaskState};
+use rowcast_proto::message::{DesiredState, TraceContext};
+use rowcast_proto::rest::{CreateTask, TaskError, TaskPosition};
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::types::Json;
+
+use super::{decoded, parsed};
+
+/// A task as it is stored.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredTask {
+    pub(crate) id: TaskId,
+    /// The body it was created with, the database filled in.
+    pub(crate) definition: CreateTask,
+    pub(crate) state: TaskState,
+    pub(crate) desired: DesiredState,
+    pub(crate) generation: u64,
+    pub(crate) wish_trace: TraceContext,
+    pub(crate) error: Option<TaskError>,
+    pub(crate) position: Option<TaskPosition>,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) updated_at: DateTime<Utc>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    definition: Json<CreateTask>,
+    state: String,
+    desired: Option<String>,
+    generation: i64,
+    wish_traceparent: String,
+    wish_tracestate: String,
+    error: Option<Json<TaskError>>,
+    position: Option<Json<TaskPosition>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl TryFrom<Row> for StoredTask {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, Self::Error> {
+        let state = TaskState::from_name(&row.state)
+            .ok_or_else(|| sqlx::Error::Decode(format!("state {:?}", row.state).into()))?;
+        let desired = match row.desired.as_deref() {
+            None => DesiredState::Unspecified,
+            Some("running") => DesiredState::Running,
+            Some("suspended") => DesiredState::Suspended,
+            Some("released") => DesiredState::Released,
+            Some(other) => {
+                return Err(sqlx::Error::Decode(
+                    format!("desired state {other:?}").into(),
+                ));
+            }
+        };
+        Ok(Self {
+            id: parsed(&row.id)?,
+            definition: row.definition.0,
+            state,
+            desired,
+            generation: decoded(u64::try_from(row.generation))?,
+            wish_trace: TraceContext {
+                traceparent: row.wish_traceparent,
+                tracestate: row.wish_tracestate,
+            },
+            error: row.error.map(|error| error.0),
+            position: row.position.map(|position| position.0),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+const fn desired_name(desired: DesiredState) -> Option<&'static str> {
+    match desired {
+        DesiredState::Unspecified => None,
+        DesiredState::Running => Some("running"),
+        DesiredState::Suspended => Some("suspended"),
+        DesiredState::Released => Some("released"),
+    }
+}
+
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    id: &TaskId,
+    definition: &CreateTask,
+    state: TaskState,
+    now: DateTime<Utc>,
+) -> Result<StoredTask, sqlx::Error> {
+    let row: Row = sqlx::query_as(
+        "INSERT INTO tasks (id, source_id, definition, state, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $5)
+         RETURNING *",
+    )
+    .bind(id.as_str())
+    .bind(definition.source_id.as_str())
+    .bind(Json(definition))
+    .bind(state.as_str())
+    .bind(now)
+    .fetch_one(connection)
+    .await?;
+    row.try_into()
+}
+
+pub(crate) async fn get(pool: &PgPool, id: &TaskId) -> Result<Option<StoredTask>, sqlx::Error> {
+    let row: Option<Row> = sqlx::query_as("SELECT * FROM tasks WHERE id = $1")
+        .bind(id.as_str())
+        .fetch_optional(pool)
+        .await?;
+    row.map(StoredTask::try_from).transpose()
+}
+
+/// Oldest first.
+pub(crate) async fn list(pool: &PgPool) -> Result<Vec<StoredTask>, sqlx::Error> {
+    let rows: Vec<Row> = sqlx::query_as("SELECT * FROM tasks ORDER BY created_at, id")
+        .fetch_all(pool)
+        .await?;
+    rows.into_iter().map(StoredTask::try_from).collect()
+}
+
+/// Reads a task and keeps it from being changed until the end of the transaction.
+pub(crate) async fn lock(
+    connection: &mut PgConnection,
+    id: &TaskId,
+) -> Result<Option<StoredTask>, sqlx::Error> {
+    let row: Option<Row> = sqlx::query_as("SELECT * FROM tasks WHERE id = $1 FOR UPDATE")
+        .bind(id.as_str())
+        .fetch_optional(connection)
+        .await?;
+    row.map(StoredTask::try_from).transpose()
+}
+
+/// Locks one task whose wish is not in the bucket yet; those that another copy works on are left out.
+pub(crate) async fn lock_unwritten(
+    connection: &mut PgConnection,
+) -> Result<Option<StoredTask>, sqlx::Error> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT *
+         FROM tasks
+         WHERE written_generation < generation
+         ORDER BY updated_at
+         LIMIT 1
+         FOR UPDATE SKIP LOCKED",
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(StoredTask::try_from).transpose()
+}
+
+/// Writes the state, the error, and the wish if it is a new version.
+pub(crate) async fn update(
+    connection: &mut PgConnection,
+    task: &StoredTask,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE tasks
+         SET state = $2, desired = $3, generation = $4, wish_traceparent = $5,
+             wish_tracestate = $6, error = $7, updated_at = $8
+         WHERE id = $1",
+    )
+    .bind(task.id.as_str())
+    .bind(task.state.as_str())
+    .bind(desired_name(task.desired))
+    .bind(decoded(i64::try_from(task.generation))?)
+    .bind(&task.wish_trace.traceparent)
+    .bind(&task.wish_trace.tracestate)
+    .bind(task.error.as_ref().map(Json))
+    .bind(task.updated_at)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Writes what capture last said.
+pub(crate) async fn observe(
+    connection: &mut PgConnection,
+    id: &TaskId,
+    error: Option<&TaskError>,
+    position: Option<&TaskPosition>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE tasks SET error = $2, position = coalesce($3, position) WHERE id = $1")
+        .bind(id.as_str())
+        .bind(error.map(Json))
+        .bind(position.map(Json))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Notes that the bucket holds this version of the wish.
+pub(crate) async fn wish_written(
+    connection: &mut PgConnection,
+    task: &StoredTask,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE tasks SET written_generation = $2 WHERE id = $1")
+        .bind(task.id.as_str())
+        .bind(decoded(i64::try_from(task.generation))?)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Tasks whose precheck began before `before` and has not ended.
+pub(crate) async fn prechecking_since(
+    pool: &PgPool,
+    before: DateTime<Utc>,
+) -> Result<Vec<TaskId>, sqlx::Error> {
+    let ids: Vec<String> =
+        sqlx::query_scalar("SELECT id FROM tasks WHERE state = 'prechecking' AND updated_at < $1")
+            .bind(before)
+            .fetch_all(pool)
+            .await?;
+    ids.iter().map(|id| parsed(id)).collect()
+}

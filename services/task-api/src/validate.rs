@@ -1,0 +1,425 @@
+//! What a body must hold beyond its shape. All problems are found at once.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+use std::ops::RangeInclusive;
+
+use rowcast_proto::rest::{
+    ChangeTypes, CreateGroup, CreateSource, CreateTask, Objects, SchemaObjects,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::error::ApiError;
+
+/// A field at fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Issue {
+    /// Where, as `objects.schemas[0].name`.
+    pub(crate) field: String,
+    /// What is wrong with it.
+    pub(crate) detail: String,
+    /// What to do about it.
+    pub(crate) repair: String,
+}
+
+const NAME_CHARACTERS: RangeInclusive<usize> = 1..=64;
+
+/// PostgreSQL cuts identifiers at `NAMEDATALEN` - 1 bytes.
+const IDENTIFIER_BYTES: RangeInclusive<usize> = 1..=63;
+
+/// The longest DNS name; a unix socket's folder is shorter.
+const HOST_BYTES_MAX: usize = 255;
+
+const SOURCE_PASSWORD_BYTES: RangeInclusive<usize> = 1..=1024;
+
+/// The wish holds certificates and objects, and a value of its bucket 256 KiB in all.
+const CERTIFICATES_BYTES_MAX: usize = 64 * 1024;
+const OBJECTS_BYTES_MAX: usize = 128 * 1024;
+
+const RETRY_MINUTES: RangeInclusive<u32> = 10..=1440;
+const RETENTION_HOURS: RangeInclusive<u32> = 1..=8760;
+/// JetStream counts bytes in 63 bits. Less than a MiB would not hold one large change.
+const RETENTION_BYTES: RangeInclusive<u64> = 1024 * 1024..=i64::MAX.unsigned_abs();
+const PARTITIONS: RangeInclusive<u32> = 1..=256;
+
+const GROUP_ACCOUNT_CHARACTERS: RangeInclusive<usize> = 1..=16;
+const GROUP_PASSWORD_CHARACTERS: RangeInclusive<usize> = 8..=32;
+
+/// Notes problems.
+#[derive(Default)]
+struct Issues(Vec<Issue>);
+
+impl Issues {
+    fn note(&mut self, field: &str, detail: impl Into<String>, repair: impl Into<String>) {
+        self.0.push(Issue {
+            field: field.to_owned(),
+            detail: detail.into(),
+            repair: repair.into(),
+        });
+    }
+
+    fn finish(self) -> Result<(), ApiError> {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::Invalid(self.0))
+        }
+    }
+
+    /// A name that people give.
+    fn name(&mut self, field: &str, name: &str) {
+        let (least, most) = NAME_CHARACTERS.into_inner();
+        if !NAME_CHARACTERS.contains(&name.chars().count()) {
+            let detail = format!("must have {least} to {most} characters");
+            self.note(
+                field,
+                detail,
+                format!("Give a name of {least} to {most} characters."),
+            );
+        } else if name.trim() != name || name.chars().any(char::is_control) {
+            let detail = "must not begin or end with a space, nor hold control characters";
+            self.note(
+                field,
+                detail,
+                "Remove the spaces around it and the control characters.",
+            );
+        }
+    }
+
+    /// A name of PostgreSQL's.
+    fn identifier(&mut self, field: &str, name: &str) {
+        let (least, most) = IDENTIFIER_BYTES.into_inner();
+        if !IDENTIFIER_BYTES.contains(&name.len()) || name.contains('\0') {
+            let detail = format!("must have {least} to {most} bytes, none of them NUL");
+            self.note(
+                field,
+                detail,
+                "Give the name as PostgreSQL stores it, without quotes.",
+            );
+        }
+    }
+
+    fn range<N>(&mut self, field: &str, number: N, range: &RangeInclusive<N>)
+    where
+        N: PartialOrd + std::fmt::Display + Copy,
+    {
+        if !range.contains(&number) {
+            let (least, most) = (range.start(), range.end());
+            let detail = format!("is {number}, but must lie between {least} and {most}");
+            self.note(
+                field,
+                detail,
+                format!("Give a number between {least} and {most}."),
+            );
+        }
+    }
+
+    fn unique<T: Hash + Eq + std::fmt::Display>(
+        &mut self,
+        field: &str,
+        values: impl IntoIterator<Item = T>,
+    ) {
+        let mut seen = HashSet::new();
+        for value in values {
+            if let Some(value) = seen.replace(value) {
+                let detail = format!("names {value} more than once");
+                self.note(field, detail, "Name each once.");
+                return;
+            }
+        }
+    }
+}
+
+/// # Errors
+/// Every problem of the body.
+pub(crate) fn source(body: &CreateSource) -> Result<(), ApiError> {
+    let mut issues = Issues::default();
+    issues.name("name", &body.name);
+    host(&mut issues, &body.host);
+    if body.port == 0 {
+        let repair = "Give the port that PostgreSQL listens on; its default is 5432.";
+        issues.note("port", "must lie between 1 and 65535", repair);
+    }
+    issues.identifier("database", &body.database);
+    issues.identifier("account", &body.account);
+    if !SOURCE_PASSWORD_BYTES.contains(&body.password.len()) || body.password.contains('\0') {
+        let detail = "must have 1 to 1024 bytes, none of them NUL";
+        issues.note("password", detail, "Give the password of the account.");
+    }
+    if let Some(certificates) = &body.sslrootcert {
+        if !certificates.contains("-----BEGIN CERTIFICATE-----") {
+            let repair = "Give the text of the authority's .pem or .crt file, or leave it out.";
+            issues.note("sslrootcert", "holds no certificate in PEM", repair);
+        } else if certificates.len() > CERTIFICATES_BYTES_MAX {
+            let repair = "Give only the authority that signed the server's certificate.";
+            issues.note("sslrootcert", "is longer than 64 KiB", repair);
+        }
+    }
+    issues.finish()
+}
+
+fn host(issues: &mut Issues, host: &str) {
+    let is_folder = host.starts_with('/');
+    let strange =
+        |c: char| c.is_control() || (!is_folder && (c.is_whitespace() || "/@,".contains(c)));
+    if host.is_empty() || host.len() > HOST_BYTES_MAX || host.contains(strange) {
+        let detail = "must be one DNS name, one address, or the folder of a unix socket";
+        issues.note(
+            "host",
+            detail,
+            "Give the host alone, without scheme, port or database.",
+        );
+    }
+}
+
+/// # Errors
+/// Every problem of the body.
+pub(crate) fn task(body: &CreateTask) -> Result<(), ApiError> {
+    let mut issues = Issues::default();
+    issues.name("name", &body.name);
+    if let Some(database) = &body.database {
+        issues.identifier("database", database);
+    }
+    objects(&mut issues, &body.objects);
+    change_types(&mut issues, &body.change_types);
+    issues.range("retry_minutes", body.retry_minutes, &RETRY_MINUTES);
+    issues.range("retention.hours", body.retention.hours, &RETENTION_HOURS);
+    if let Some(bytes) = body.retention.max_bytes {
+        issues.range("retention.max_bytes", bytes, &RETENTION_BYTES);
+    }
+    issues.range("partitions", body.partitions, &PARTITIONS);
+    issues.finish()
+}
+
+fn objects(issues: &mut Issues, objects: &Objects) {
+    if objects.all != objects.schemas.is_empty() {
+        let detail = "must be either all, or a list of schemas";
+        let repair = "Give `all: true` without schemas, or at least one schema without all.";
+        issues.note("objects", detail, repair);
+    }
+    let names = || objects.schemas.iter().map(|schema| schema.name.as_str());
+    issues.unique("objects.schemas", names());
+    for (index, schema) in objects.schemas.iter().enumerate() {
+        schema_objects(issues, &format!("objects.schemas[{index}]"), schema);
+    }
+    let tables = objects.schemas.iter().flat_map(|schema| &schema.tables);
+    let bytes: usize = names()
+        .chain(tables.map(String::as_str))
+        .map(str::len)
+        .sum();
+    if bytes > OBJECTS_BYTES_MAX {
+        let detail = "the names have more than 128 KiB in all";
+        issues.note(
+            "objects",
+            detail,
+            "Track whole schemas, or make several tasks.",
+        );
+    }
+}
+
+fn schema_objects(issues: &mut Issues, field: &str, schema: &SchemaObjects) {
+    issues.identifier(&format!("{field}.name"), &schema.name);
+    if schema.all != schema.tables.is_empty() {
+        let detail = "must be either all tables, or a list of them";
+        let repair = "Give `all: true` without tables, or at least one table without all.";
+        issues.note(field, detail, repair);
+    }
+    let tables = format!("{field}.tables");
+    issues.unique(&tables, &schema.tables);
+    for (index, table) in schema.tables.iter().enumerate() {
+        issues.identifier(&format!("{tables}[{index}]"), table);
+    }
+}
+
+fn change_types(issues: &mut Issues, types: &ChangeTypes) {
+    if types.data.is_empty() {
+        let repair =
+            "Name at least one of insert, update, delete, truncate, or leave it out for all.";
+        issues.note("change_types.data", "is empty", repair);
+    }
+    issues.unique(
+        "change_types.data",
+        types.data.iter().map(|kind| kind.as_str()),
+    );
+}
+
+/// # Errors
+/// Every problem of the body.
+pub(crate) fn group(body: &CreateGroup) -> Result<(), ApiError> {
+    let mut issues = Issues::default();
+    issues.name("name", &body.name);
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let begins = body.account.starts_with(|c: char| c.is_ascii_lowercase());
+    if !GROUP_ACCOUNT_CHARACTERS.contains(&body.account.len())
+        || !begins
+        || !body.account.chars().all(plain)
+    {
+        let detail = "must have 1 to 16 characters of [a-z0-9_], a letter first";
+        issues.note("account", detail, "Give a short name such as `reader`.");
+    }
+    if !is_group_password(&body.password) {
+        let detail = "must have 8 to 32 printable characters of at least two classes";
+        let repair = "Mix lower case, upper case, digits and other characters.";
+        issues.note("password", detail, repair);
+    }
+    issues.finish()
+}
+
+fn is_group_password(password: &str) -> bool {
+    let has = |class: fn(&char) -> bool| password.chars().any(|c| class(&c));
+    let classes = [
+        has(char::is_ascii_lowercase),
+        has(char::is_ascii_uppercase),
+        has(char::is_ascii_digit),
+        has(|c| !c.is_ascii_alphanumeric()),
+    ];
+    let printable = password.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+    printable
+        && GROUP_PASSWORD_CHARACTERS.contains(&password.len())
+        && classes.into_iter().filter(|&class| class).count() >= 2
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn fields(result: Result<(), ApiError>) -> Vec<String> {
+        match result {
+            Err(ApiError::Invalid(issues)) => issues.into_iter().map(|issue| issue.field).collect(),
+            other => {
+                other.unwrap();
+                Vec::new()
+            }
+        }
+    }
+
+    fn task_fields(changes: &[(&str, Value)]) -> Vec<String> {
+        let mut body = json!({
+            "name": "orders", "source_id": "s000000000000", "objects": {"all": true}
+        });
+        for (field, value) in changes {
+            body[field] = value.clone();
+        }
+        fields(task(&serde_json::from_value(body).unwrap()))
+    }
+
+    #[test]
+    fn the_shortest_task_is_good() {
+        assert!(task_fields(&[]).is_empty());
+    }
+
+    #[test]
+    fn every_problem_of_a_task_is_told() {
+        let found = task_fields(&[
+            ("name", json!("")),
+            ("retry_minutes", json!(9)),
+            ("partitions", json!(257)),
+            ("retention", json!({"hours": 0, "max_bytes": 0})),
+            ("change_types", json!({"data": []})),
+        ]);
+        let expected = [
+            "name",
+            "change_types.data",
+            "retry_minutes",
+            "retention.hours",
+            "retention.max_bytes",
+            "partitions",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn objects_are_all_or_named_and_named_once() {
+        let field = |objects: Value| task_fields(&[("objects", objects)]);
+        assert_eq!(field(json!({})), ["objects"]);
+        assert_eq!(
+            field(json!({"all": true, "schemas": [{"name": "a", "all": true}]})),
+            ["objects"]
+        );
+        assert_eq!(
+            field(json!({"schemas": [{"name": "a", "all": true}, {"name": "a", "all": true}]})),
+            ["objects.schemas"]
+        );
+        assert_eq!(
+            field(json!({"schemas": [{"name": "a"}]})),
+            ["objects.schemas[0]"]
+        );
+        assert_eq!(
+            field(json!({"schemas": [{"name": "a", "tables": ["t", "t", ""]}]})),
+            ["objects.schemas[0].tables", "objects.schemas[0].tables[2]"]
+        );
+        assert!(field(json!({"schemas": [{"name": "a", "tables": ["t"]}]})).is_empty());
+    }
+
+    fn source_fields(changes: &[(&str, Value)]) -> Vec<String> {
+        let mut body = json!({
+            "name": "shop", "host": "db.example.com", "database": "shop",
+            "account": "rowcast", "password": "secret"
+        });
+        for (field, value) in changes {
+            body[field] = value.clone();
+        }
+        fields(source(&serde_json::from_value(body).unwrap()))
+    }
+
+    #[test]
+    fn every_problem_of_a_source_is_told() {
+        assert!(source_fields(&[]).is_empty());
+        let found = source_fields(&[
+            ("host", json!("postgres://db")),
+            ("port", json!(0)),
+            ("database", json!("d".repeat(64))),
+            ("password", json!("")),
+            ("sslrootcert", json!("/etc/ca.pem")),
+        ]);
+        assert_eq!(
+            found,
+            ["host", "port", "database", "password", "sslrootcert"]
+        );
+    }
+
+    #[test]
+    fn a_host_may_be_a_folder_or_an_address() {
+        for host in ["/run/postgresql", "::1", "10.0.0.1"] {
+            assert!(source_fields(&[("host", json!(host))]).is_empty(), "{host}");
+        }
+        for host in ["", "a b", "a,b", "user@a"] {
+            assert_eq!(source_fields(&[("host", json!(host))]), ["host"], "{host}");
+        }
+    }
+
+    #[test]
+    fn a_group_password_mixes_classes() {
+        for good in ["abcdefg1", "ABCDEFGh", "12345678!", "pass word"] {
+            assert!(is_group_password(good), "{good}");
+        }
+        let long = "a1".repeat(17);
+        for bad in [
+            "abcdef1",
+            "abcdefgh",
+            "12345678",
+            "abcdefg\t1",
+            long.as_str(),
+        ] {
+            assert!(!is_group_password(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_account_begins_with_a_letter() {
+        let of = |account: &str| {
+            fields(group(&CreateGroup {
+                name: "g".to_owned(),
+                account: account.to_owned(),
+                password: "abcdefg1".to_owned(),
+            }))
+        };
+        assert!(of("reader_1").is_empty());
+        for bad in ["", "1reader", "Reader", "reader-1", "abcdefghijklmnopq"] {
+            assert_eq!(of(bad), ["account"], "{bad}");
+        }
+    }
+}

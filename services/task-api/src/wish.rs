@@ -1,0 +1,99 @@
+//! What capture must make true: from the tasks' rows into the bucket of wishes.
+//!
+//! ```text
+//! commit ─▶ notify ─┐
+//!       every second ┴─▶ rows whose wish is not written ─▶ KV ─▶ note it in the row
+//! ```
+//!
+//! Level-triggered: a notification that is lost, or a crash between the two writes, costs a second.
+
+use std::time::Duration;
+
+use async_nats::jetstream::kv;
+use rowcast_bus::{async_nats, provision, trace_context};
+use rowcast_domain::Backoff;
+use rowcast_proto::message::TaskSpec;
+use rowcast_proto::stream::TASKS;
+use rowcast_service::{BoxError, CancellationToken};
+use tracing::Instrument as _;
+
+use crate::convert;
+use crate::state::App;
+use crate::store::source::{self, StoredSource};
+use crate::store::task::{self, StoredTask};
+
+/// How often the rows are looked at without a notification.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Writes wishes until told to stop.
+///
+/// # Errors
+/// None while the database and NATS can come back: those failures are retried.
+pub(crate) async fn run(app: App, stop: CancellationToken) -> Result<(), BoxError> {
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    while !stop.is_cancelled() {
+        let written = stop.run_until_cancelled(until_failure(&app)).await;
+        let Some(Err(error)) = written else { break };
+        tracing::warn!(error = %error, "wishes not written");
+        stop.run_until_cancelled(tokio::time::sleep(backoff.next_wait()))
+            .await;
+    }
+    Ok(())
+}
+
+async fn until_failure(app: &App) -> Result<(), BoxError> {
+    let store = provision::bucket(app.bus(), &TASKS).await?;
+    loop {
+        while write_one(app, &store).await? {}
+        tokio::select! {
+            () = app.wish_changed().notified() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// Writes one wish; `false` where none is left.
+///
+/// The row stays locked while the bucket is written: of two copies of this service, one that is slow
+/// cannot put an older version over a newer one.
+async fn write_one(app: &App, store: &kv::Store) -> Result<bool, BoxError> {
+    let mut transaction = app.pool().begin().await?;
+    let Some(task) = task::lock_unwritten(&mut transaction).await? else {
+        return Ok(false);
+    };
+    let source = source::get(&mut transaction, &task.definition.source_id)
+        .await?
+        .ok_or("a task without its source")?;
+    let span = tracing::info_span!("write wish", task = %task.id, generation = task.generation);
+    trace_context::continue_from(&span, &task.wish_trace);
+    async {
+        let value = serde_json::to_vec(&spec(&task, source))?;
+        store.put(task.id.as_str(), value.into()).await?;
+        task::wish_written(&mut transaction, &task).await?;
+        transaction.commit().await?;
+        tracing::info!(desired = task.desired.as_str_name(), "wish written");
+        Ok(true)
+    }
+    .instrument(span)
+    .await
+}
+
+fn spec(task: &StoredTask, source: StoredSource) -> TaskSpec {
+    let definition = &task.definition;
+    TaskSpec {
+        task_id: task.id.to_string(),
+        generation: task.generation,
+        desired: task.desired.into(),
+        source: Some(convert::connection(source, definition.database.clone())),
+        objects: Some(convert::objects(definition.objects.clone())),
+        change_types: Some(convert::change_types(&definition.change_types)),
+        retry_minutes: definition.retry_minutes,
+        retention: Some(convert::retention(&definition.retention)),
+        partitions: definition.partitions,
+        transactions: definition.transactions,
+        // That of the request itself: what capture does hangs below what the user asked for.
+        trace: Some(task.wish_trace.clone()),
+        name: definition.name.clone(),
+        accepted_stop: String::new(),
+    }
+}

@@ -1,0 +1,65 @@
+//! Who may ask, and what is asked for that is not there.
+
+use reqwest::{Method, StatusCode};
+
+use crate::fixture::{Api, send};
+
+#[tokio::test]
+async fn without_the_token_nothing_is_told() {
+    let api = Api::start().await;
+    for path in [
+        "/sources",
+        "/tasks",
+        "/incidents",
+        "/tasks/t000000000000/groups",
+    ] {
+        let answer = send(api.anonymous(Method::GET, path)).await;
+        answer.is_problem(StatusCode::UNAUTHORIZED, "unauthorized");
+        let wrong = api.anonymous(Method::GET, path).bearer_auth("wrong");
+        send(wrong)
+            .await
+            .is_problem(StatusCode::UNAUTHORIZED, "unauthorized");
+    }
+    assert_eq!(api.get("/tasks").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_problem() {
+    let api = Api::start().await;
+    api.get("/nothing")
+        .await
+        .is_problem(StatusCode::NOT_FOUND, "no_such_route");
+    let wrong = send(api.request(Method::DELETE, "/tasks")).await;
+    wrong.is_problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed");
+    for path in [
+        "/tasks/t000000000000",
+        "/tasks/none",
+        "/tasks/t000000000000/events",
+    ] {
+        api.get(path)
+            .await
+            .is_problem(StatusCode::NOT_FOUND, "task_not_found");
+    }
+    let answer = api.get("/sources/s000000000000").await;
+    answer.is_problem(StatusCode::NOT_FOUND, "source_not_found");
+    let answer = api.command("/tasks/t000000000000/start").await;
+    answer.is_problem(StatusCode::NOT_FOUND, "task_not_found");
+    let answer = api.get("/incidents?opened=true").await;
+    answer.is_problem(StatusCode::BAD_REQUEST, "malformed_query");
+}
+
+#[tokio::test]
+async fn the_document_names_every_route_and_needs_no_token() {
+    let api = Api::start().await;
+    let document = send(api.anonymous(Method::GET, "/openapi.json")).await;
+    assert_eq!(document.status, StatusCode::OK);
+    let paths = document.body["paths"].as_object().unwrap();
+    let routes: usize = paths
+        .values()
+        .map(|path| path.as_object().unwrap().len())
+        .sum();
+    assert_eq!(routes, 21, "{:?}", paths.keys());
+    assert!(paths.contains_key("/api/v1/tasks/{id}/groups/{gid}/connection"));
+    let schemas = document.body["components"]["schemas"].as_object().unwrap();
+    assert!(schemas.contains_key("CreateTask") && schemas.contains_key("ProblemBody"));
+}

@@ -1,0 +1,153 @@
+//! What a task goes through, as capture and the other services see it.
+
+use reqwest::StatusCode;
+use rowcast_bus::async_nats;
+use rowcast_bus::provision;
+use rowcast_domain::Secret;
+use rowcast_proto::message::{CaptureState, DesiredState, TaskError};
+use rowcast_proto::stream::TASK_STATUS;
+use rowcast_service::keyring::{Keyring, Sealed};
+
+use crate::fixture::{Api, status};
+
+#[tokio::test]
+async fn a_wish_holds_what_capture_needs() {
+    let api = Api::start().await;
+    let task = api.starting_task().await;
+    let wish = api.wish(&task, 1).await;
+    assert_eq!(wish.desired(), DesiredState::Running);
+    assert_eq!(
+        (wish.name.as_str(), wish.partitions, wish.retry_minutes),
+        ("orders", 16, 120)
+    );
+    assert_eq!(wish.retention.unwrap().age_seconds, 24 * 3600);
+    assert!(wish.objects.unwrap().all);
+    assert_eq!(wish.change_types.unwrap().data.len(), 4);
+    let source = wish.source.unwrap();
+    assert_eq!(
+        (source.database.as_str(), source.sslmode.as_str()),
+        ("shop", "require")
+    );
+    let password = source.password.unwrap();
+    let sealed = Sealed {
+        key_id: password.key_id,
+        nonce: password.nonce,
+        ciphertext: password.ciphertext,
+    };
+    let keyring = Keyring::from_secret(&Secret::new("ab".repeat(32))).unwrap();
+    let opened = keyring
+        .open(&sealed, &format!("source-password/{}", source.source_id))
+        .unwrap();
+    assert_eq!(opened.expose(), "correct horse");
+}
+
+#[tokio::test]
+async fn the_task_follows_the_reports_of_capture() {
+    let api = Api::start().await;
+    let task = api.starting_task().await;
+    let mut running = status(&task, 1, CaptureState::Running);
+    running.position = "0/16B3748.2".to_owned();
+    running.confirmed_lsn = "0/16B3748".to_owned();
+    running.stream_sequence = 7;
+    api.report(running).await;
+    api.reaches(&task, "running").await;
+    let shown = api.get(&format!("/tasks/{task}")).await;
+    assert_eq!(shown.body["position"]["stream_sequence"], 7, "{shown:?}");
+
+    let mut stopped = status(&task, 1, CaptureState::Stopped);
+    stopped.error = Some(TaskError {
+        code: "SlotLost".to_owned(),
+        message: "the slot is gone".to_owned(),
+        advice: "release the task".to_owned(),
+    });
+    api.report(stopped).await;
+    api.reaches(&task, "abnormal").await;
+    let shown = api.get(&format!("/tasks/{task}")).await;
+    assert_eq!(shown.body["error"]["code"], "SlotLost");
+    assert_eq!(shown.body["position"]["stream_sequence"], 7, "{shown:?}");
+
+    let events = api.get(&format!("/tasks/{task}/events")).await;
+    let last = events.body["events"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["actor"], "service:capture");
+    assert_eq!(
+        (&last["from"], &last["to"]),
+        (&"running".into(), &"abnormal".into())
+    );
+    let told = api.told().await;
+    let steps: Vec<_> = told
+        .iter()
+        .map(|event| (event.from.as_str(), event.to.as_str()))
+        .collect();
+    let expected = [
+        ("not_configured", "not_started"),
+        ("starting", "running"),
+        ("running", "abnormal"),
+    ];
+    assert_eq!(steps, expected);
+    assert_eq!(
+        told.last().unwrap().error.as_ref().unwrap().code,
+        "SlotLost"
+    );
+}
+
+#[tokio::test]
+async fn a_report_on_an_older_wish_changes_nothing() {
+    let api = Api::start().await;
+    let task = api.starting_task().await;
+    api.report(status(&task, 1, CaptureState::Running)).await;
+    api.reaches(&task, "running").await;
+    let suspended = api.command(&format!("/tasks/{task}/suspend")).await;
+    assert_eq!(suspended.status, StatusCode::OK, "{suspended:?}");
+    assert_eq!(api.wish(&task, 2).await.desired(), DesiredState::Suspended);
+
+    // Two tasks' reports are taken in order: once the second is seen, the first has been.
+    let witness = api.starting_task().await;
+    api.report(status(&task, 1, CaptureState::Stopped)).await;
+    api.report(status(&task, 1, CaptureState::Running)).await;
+    api.report(status(&witness, 1, CaptureState::Running)).await;
+    api.reaches(&witness, "running").await;
+    assert_eq!(api.state(&task).await, "suspended");
+}
+
+#[tokio::test]
+async fn a_release_without_a_start_is_told_too() {
+    let api = Api::start().await;
+    let task = api.created_task().await;
+    for _ in 0..2 {
+        let released = api.command(&format!("/tasks/{task}/release")).await;
+        assert_eq!(released.body["state"], "released", "{released:?}");
+    }
+    // The second one asked for nothing new.
+    assert_eq!(api.wish(&task, 1).await.desired(), DesiredState::Released);
+    let suspend = api.command(&format!("/tasks/{task}/suspend")).await;
+    suspend.is_problem(StatusCode::CONFLICT, "state_forbids");
+    assert_eq!(
+        suspend.body["repair"],
+        "A task that is released allows: release."
+    );
+    assert_eq!(api.told().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_wish_made_while_nats_is_away_is_written_later() {
+    let mut api = Api::start().await;
+    let task = api.starting_task().await;
+    api.nats.kill().await.unwrap();
+    let suspended = api.command(&format!("/tasks/{task}/suspend")).await;
+    assert_eq!(suspended.status, StatusCode::OK, "{suspended:?}");
+    api.nats.restart().await.unwrap();
+    assert_eq!(api.wish(&task, 2).await.desired(), DesiredState::Suspended);
+}
+
+#[tokio::test]
+async fn reports_are_taken_again_after_their_bucket_was_lost() {
+    let api = Api::start().await;
+    let task = api.starting_task().await;
+    api.report(status(&task, 1, CaptureState::Running)).await;
+    api.reaches(&task, "running").await;
+    let jetstream: &async_nats::jetstream::Context = api.bus.jetstream();
+    jetstream.delete_key_value(TASK_STATUS.name).await.unwrap();
+    provision::bucket(&api.bus, &TASK_STATUS).await.unwrap();
+    api.report(status(&task, 1, CaptureState::Retrying)).await;
+    api.reaches(&task, "retrying").await;
+}

@@ -1,0 +1,68 @@
+//! What needs another service, while none of them runs.
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use crate::fixture::{Api, send};
+
+#[tokio::test]
+async fn the_service_that_is_absent_is_named() {
+    let api = Api::start().await;
+    let task = api.created_task().await;
+    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+
+    let incidents = api.get("/incidents?open=true").await;
+    incidents.is_problem(unavailable, "alerting_unavailable");
+    let usage = api.get(&format!("/tasks/{task}/usage")).await;
+    usage.is_problem(unavailable, "billing_unavailable");
+    let groups = api.get(&format!("/tasks/{task}/groups")).await;
+    groups.is_problem(unavailable, "consumer_group_unavailable");
+    let group = json!({"name": "g", "account": "reader", "password": "abcdefg1"});
+    let created = api.post(&format!("/tasks/{task}/groups"), &group).await;
+    created.is_problem(unavailable, "consumer_group_unavailable");
+    let detail = created.body["detail"].as_str().unwrap();
+    assert!(detail.contains("consumer-group"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_precheck_without_a_report_fails_and_may_be_repeated() {
+    let api = Api::start().await;
+    let task = api.created_task().await;
+    let path = format!("/tasks/{task}/precheck");
+    for _ in 0..2 {
+        let answer = api.command(&path).await;
+        answer.is_problem(StatusCode::SERVICE_UNAVAILABLE, "precheck_unavailable");
+        assert_eq!(api.state(&task).await, "precheck_failed");
+    }
+    api.get(&path)
+        .await
+        .is_problem(StatusCode::NOT_FOUND, "precheck_not_found");
+}
+
+#[tokio::test]
+async fn a_purchase_needs_no_key_and_takes_one() {
+    let api = Api::start().await;
+    let task = api.created_task().await;
+    let path = format!("/tasks/{task}/purchase");
+    let body = json!({"charge_type": "pay_as_you_go"});
+    let without = api.post(&path, &body).await;
+    without.is_problem(StatusCode::SERVICE_UNAVAILABLE, "billing_unavailable");
+    let request = api
+        .request(Method::POST, &path)
+        .header("Idempotency-Key", "order-1");
+    let with = send(request.json(&body)).await;
+    with.is_problem(StatusCode::SERVICE_UNAVAILABLE, "billing_unavailable");
+}
+
+#[tokio::test]
+async fn the_state_is_looked_at_before_the_instance() {
+    let api = Api::start().await;
+    let task = api.created_task().await;
+    let start = api.command(&format!("/tasks/{task}/start")).await;
+    start.is_problem(StatusCode::CONFLICT, "state_forbids");
+    let repair = start.body["repair"].as_str().unwrap();
+    assert_eq!(
+        repair,
+        "A task that is not_started allows: precheck, release."
+    );
+}
