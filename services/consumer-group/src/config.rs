@@ -1,0 +1,103 @@
+//! What the service is told at start.
+
+use nkeys::{KeyPair, KeyPairType};
+use rowcast_bus::BusConfig;
+use rowcast_domain::Secret;
+use rowcast_service::Settings;
+
+/// Settings of consumer-group.
+///
+/// Every password and key is read from the file that its variable names.
+#[derive(Debug)]
+pub struct Config {
+    /// Login to account CONTROL.
+    ///
+    /// `ROWCAST_NATS_URL`: one or more NATS URLs, separated by commas, for all four logins. Default
+    /// `nats://127.0.0.1:4222`.
+    /// `ROWCAST_NATS_USER`: default `consumer-group`.
+    /// `ROWCAST_NATS_PASSWORD_FILE`: required.
+    pub control: BusConfig,
+    /// Login to account DATA.
+    ///
+    /// `ROWCAST_DATA_NATS_USER`: default `consumer-group-data`.
+    /// `ROWCAST_DATA_NATS_PASSWORD_FILE`: required.
+    pub data: BusConfig,
+    /// Login to account AUTH.
+    ///
+    /// `ROWCAST_CALLOUT_NATS_USER`: default `callout`.
+    /// `ROWCAST_CALLOUT_NATS_PASSWORD_FILE`: required.
+    pub callout: BusConfig,
+    /// Login to the system account.
+    ///
+    /// `ROWCAST_SYS_NATS_USER`: default `sys`.
+    /// `ROWCAST_SYS_NATS_PASSWORD_FILE`: required.
+    pub system: BusConfig,
+    /// `ROWCAST_CALLOUT_SEED_FILE`: file with the seed of the account nkey that signs users. Required.
+    pub callout_seed: Secret,
+    /// `ROWCAST_DATABASE_URL_FILE`: file with the URL of the control-plane database. Required.
+    pub database_url: Secret,
+    /// `ROWCAST_SECRET_KEY_FILE`: file with the key that opens sealed passwords. Required.
+    pub secret_key: Secret,
+    /// `ROWCAST_CLIENT_NATS_URL`: the NATS URLs that clients are told, separated by commas. Default:
+    /// those of `ROWCAST_NATS_URL`.
+    pub client_urls: Vec<String>,
+    /// `ROWCAST_GROUPS_PER_TASK`: most groups of a task. Default 20.
+    pub groups_per_task: u32,
+}
+
+impl Config {
+    /// Reads them; problems are noted in `settings`.
+    pub fn read(settings: &mut Settings) -> Option<Self> {
+        let url = settings.optional("nats_url", "nats://127.0.0.1:4222".to_owned());
+        let control = login(settings, url.as_deref(), "", "consumer-group");
+        let data = login(settings, url.as_deref(), "data_", "consumer-group-data");
+        let callout = login(settings, url.as_deref(), "callout_", "callout");
+        let system = login(settings, url.as_deref(), "sys_", "sys");
+        let callout_seed = settings.secret("callout_seed");
+        if let Some(problem) = callout_seed.as_ref().and_then(seed_problem) {
+            settings.problem("callout_seed", problem);
+        }
+        let database_url = settings.secret("database_url");
+        let secret_key = settings.secret("secret_key");
+        let client_url = settings.optional("client_nats_url", url.unwrap_or_default());
+        let groups_per_task = settings.optional("groups_per_task", 20);
+        Some(Self {
+            control: control?,
+            data: data?,
+            callout: callout?,
+            system: system?,
+            callout_seed: callout_seed?,
+            database_url: database_url?,
+            secret_key: secret_key?,
+            client_urls: client_url?
+                .split(',')
+                .map(|url| url.trim().to_owned())
+                .collect(),
+            groups_per_task: groups_per_task?,
+        })
+    }
+}
+
+fn login(
+    settings: &mut Settings,
+    url: Option<&str>,
+    prefix: &str,
+    default_user: &str,
+) -> Option<BusConfig> {
+    let user = settings.optional(&format!("{prefix}nats_user"), default_user.to_owned());
+    let password = settings.secret(&format!("{prefix}nats_password"));
+    Some(BusConfig {
+        url: url?.to_owned(),
+        name: default_user.to_owned(),
+        user: user?,
+        password: password?,
+    })
+}
+
+fn seed_problem(seed: &Secret) -> Option<&'static str> {
+    match KeyPair::from_seed(seed.expose()) {
+        Ok(key) if key.key_pair_type() == KeyPairType::Account => None,
+        Ok(_another) => Some("is the seed of another kind of key than an account's"),
+        Err(_malformed) => Some("is no nkey seed"),
+    }
+}

@@ -1,0 +1,61 @@
+//! What a client of a group must know, and the login that it shows.
+
+use rowcast_domain::GroupId;
+use rowcast_proto::message::GroupConnection;
+use rowcast_proto::stream::{group_consumer, task_stream};
+use rowcast_proto::subject::group_inbox;
+
+use crate::store::group::Group;
+
+/// The account of NATS that members of groups land in.
+pub(crate) const CLIENTS_ACCOUNT: &str = "CLIENTS";
+
+/// The login of a group's members.
+pub(crate) fn login(account: &str, group: &GroupId) -> String {
+    format!("{account}-{group}")
+}
+
+/// The account and the group that a login names.
+pub(crate) fn parse_login(login: &str) -> Option<(&str, GroupId)> {
+    let (account, group) = login.rsplit_once('-')?;
+    Some((account, group.parse().ok()?))
+}
+
+/// Everything a client needs but the password.
+pub(crate) fn describe(group: &Group, urls: &[String]) -> GroupConnection {
+    GroupConnection {
+        urls: urls.to_vec(),
+        login: login(&group.account, &group.id),
+        stream: task_stream(&group.task_id),
+        consumer: group_consumer(&group.id),
+        inbox_prefix: group_inbox(&group.id),
+        group_id: group.id.to_string(),
+        task_id: group.task_id.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_names_its_account_and_group() {
+        let group = GroupId::random();
+        let login = login("reader_1", &group);
+        assert_eq!(parse_login(&login), Some(("reader_1", group)));
+    }
+
+    #[test]
+    fn what_is_no_login_names_nothing() {
+        for text in [
+            "",
+            "-",
+            "reader",
+            "reader-",
+            "reader-t000000000000",
+            "g000000000000",
+        ] {
+            assert_eq!(parse_login(text), None, "{text:?}");
+        }
+    }
+}

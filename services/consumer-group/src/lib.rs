@@ -1,0 +1,78 @@
+//! Consumer groups: accounts, authorization, positions.
+//!
+//! ```text
+//! questions ─▶ respond ─▶ groups ─▶ outbox ─▶ group.created, group.deleted
+//!                           │
+//!                           ├─▶ reconcile ─▶ consumers of the tasks' streams, connections of deleted groups
+//!                           └─▶ callout ◀─ nats-server: may this login in, and what may it do?
+//! ```
+//!
+//! The tables say which groups are wanted; what NATS has follows them. Members of a group log in with
+//! its account and password, land in an account without data of its own, and reach nothing but the
+//! group's consumer.
+
+mod config;
+mod state;
+mod store;
+mod respond;
+mod removal;
+mod outbox;
+mod task_released;
+mod reconcile;
+mod consumer;
+mod connection;
+mod kick;
+mod callout;
+mod jwt;
+mod permission;
+mod password;
+
+use rowcast_bus::Bus;
+use rowcast_service::{BoxError, Context, Kind, database};
+
+use crate::callout::Callout;
+use crate::state::State;
+
+pub use config::Config;
+
+/// The service's schema in the control-plane database.
+const SCHEMA: &str = "consumer_group";
+
+/// Connects and spawns the service's tasks.
+///
+/// # Errors
+/// Where the database or NATS does not let us in.
+pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
+    let pool = database::connect(&config.database_url, SCHEMA).await?;
+    sqlx::migrate!().run(&pool).await?;
+    let bus = Bus::connect(&config.control).await?;
+    let state = State::open(&config, pool.clone()).await?;
+    let callout = Callout::connect(&config.callout, &config.callout_seed, state.clone()).await?;
+    let Context {
+        tasks,
+        readiness: _,
+        stop,
+        version,
+    } = context;
+
+    let requests = callout.listen().await?;
+    tasks.spawn(
+        Kind::Essential,
+        "callout",
+        callout.run(requests, stop.clone()),
+    );
+    let server = respond::serve(&bus, &state, version).await?;
+    tasks.spawn(Kind::Essential, "respond", server.run(stop.clone()));
+    tasks.spawn(
+        Kind::Essential,
+        "reconcile",
+        reconcile::run(state.clone(), stop.clone()),
+    );
+    tasks.spawn(
+        Kind::Essential,
+        "task-released",
+        task_released::run(bus.clone(), state, stop.clone()),
+    );
+    tasks.spawn(Kind::Essential, "outbox", outbox::run(bus, pool, stop));
+    Ok(())
+}

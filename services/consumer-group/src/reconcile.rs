@@ -1,0 +1,108 @@
+//! Makes consumers as the wanted groups say, again and again.
+//!
+//! A consumer can be missing for many reasons: the task was not started when the group was made, its
+//! stream was made anew, NATS was away. A deleted group can have a member whose login was judged in
+//! the moment of the deletion. Looking at everything, always, heals all of them.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::{StreamExt as _, stream};
+use rowcast_domain::TaskId;
+use rowcast_proto::stream::group_consumer;
+use rowcast_service::{BoxError, CancellationToken};
+
+use crate::state::State;
+use crate::store::group::Group;
+use crate::{connection, consumer, kick, store};
+
+/// How often everything is looked at.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Tasks looked at at a time.
+const CONCURRENT: usize = 8;
+
+/// A deleted group is looked at for this long: longer than any login that began before takes.
+const CLEAR_AFTER: TimeDelta = TimeDelta::seconds(60);
+
+/// Reconciles until told to stop.
+pub(crate) async fn run(state: State, stop: CancellationToken) -> Result<(), BoxError> {
+    while !stop.is_cancelled() {
+        if let Some(Err(error)) = stop.run_until_cancelled(everything(&state)).await {
+            tracing::warn!(error = %error, "groups not reconciled");
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = state.changed.notified() => {}
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+    Ok(())
+}
+
+async fn everything(state: &State) -> Result<(), BoxError> {
+    let groups = store::group::open(&state.pool).await?;
+    let by_task: Vec<&[Group]> = groups
+        .chunk_by(|one, next| one.task_id == next.task_id)
+        .collect();
+    stream::iter(by_task)
+        .for_each_concurrent(CONCURRENT, |groups| async move {
+            if let Some(first) = groups.first()
+                && let Err(error) = task(state, &first.task_id, groups).await
+            {
+                // The other tasks are not held up.
+                tracing::warn!(task = %first.task_id, error = %error, "groups not reconciled");
+            }
+        })
+        .await;
+    Ok(())
+}
+
+async fn task(state: &State, task_id: &TaskId, groups: &[Group]) -> Result<(), BoxError> {
+    let found = consumer::names(&state.data, task_id).await?;
+    for group in groups {
+        match group.deleted_at {
+            Some(deleted_at) => {
+                remove(state, group).await?;
+                let now = Utc::now();
+                if is_over(deleted_at, now) {
+                    store::group::clear(&state.pool, &group.id, now).await?;
+                }
+            }
+            None if found.contains(&group_consumer(&group.id)) => {}
+            None => make(state, group).await?,
+        }
+    }
+    Ok(())
+}
+
+async fn make(state: &State, group: &Group) -> Result<(), BoxError> {
+    if consumer::create(&state.data, &group.task_id, &group.id).await? == consumer::Created::Yes {
+        tracing::info!(group = %group.id, task = %group.task_id, "consumer made");
+    }
+    Ok(())
+}
+
+/// Removes what a deleted group has in NATS: first its consumer, then its connections.
+pub(crate) async fn remove(state: &State, group: &Group) -> Result<(), BoxError> {
+    consumer::delete(&state.data, &group.task_id, &group.id).await?;
+    let login = connection::login(&group.account, &group.id);
+    kick::login(&state.system, &login).await?;
+    Ok(())
+}
+
+fn is_over(deleted_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    now - deleted_at > CLEAR_AFTER
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deleted_group_is_looked_at_for_a_minute() {
+        let deleted_at = DateTime::UNIX_EPOCH;
+        assert!(!is_over(deleted_at, deleted_at + TimeDelta::seconds(60)));
+        assert!(is_over(deleted_at, deleted_at + TimeDelta::seconds(61)));
+    }
+}

@@ -1,0 +1,11 @@
+//! One group.
+
+use rowcast_proto::message::{Group, GroupRequest, RpcError};
+
+use super::{find_live, with_position};
+use crate::state::State;
+
+pub(super) async fn answer(state: State, question: GroupRequest) -> Result<Group, RpcError> {
+    let group = find_live(&state, &question).await?;
+    with_position(&state, &group).await
+}

@@ -1,0 +1,174 @@
+//! Table `groups`.
+
+use chrono::{DateTime, Utc};
+use rowcast_domain::{GroupId, TaskId};
+use sqlx::postgres::{PgConnection, PgExecutor};
+
+/// A group as it is stored.
+#[derive(Debug, Clone)]
+pub(crate) struct Group {
+    pub(crate) id: GroupId,
+    pub(crate) task_id: TaskId,
+    pub(crate) name: String,
+    pub(crate) account: String,
+    pub(crate) password_hash: String,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) deleted_at: Option<DateTime<Utc>>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    task_id: String,
+    name: String,
+    account: String,
+    password_hash: String,
+    created_at: DateTime<Utc>,
+    deleted_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Row> for Group {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        let malformed = |error: rowcast_domain::ParseIdError| sqlx::Error::Decode(error.into());
+        Ok(Self {
+            id: row.id.parse().map_err(malformed)?,
+            task_id: row.task_id.parse().map_err(malformed)?,
+            name: row.name,
+            account: row.account,
+            password_hash: row.password_hash,
+            created_at: row.created_at,
+            deleted_at: row.deleted_at,
+        })
+    }
+}
+
+/// Adds a group; `false` where the task has one of that name.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    group: &Group,
+    request_key: Option<&str>,
+) -> Result<bool, sqlx::Error> {
+    let inserted = sqlx::query(
+        "INSERT INTO groups (id, task_id, name, account, password_hash, request_key, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (task_id, name) WHERE deleted_at IS NULL DO NOTHING",
+    )
+    .bind(group.id.as_str())
+    .bind(group.task_id.as_str())
+    .bind(&group.name)
+    .bind(&group.account)
+    .bind(&group.password_hash)
+    .bind(request_key)
+    .bind(group.created_at)
+    .execute(connection)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// The group with this id, deleted or not.
+pub(crate) async fn by_id(
+    executor: impl PgExecutor<'_>,
+    id: &GroupId,
+) -> Result<Option<Group>, sqlx::Error> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT id, task_id, name, account, password_hash, created_at, deleted_at
+         FROM groups
+         WHERE id = $1",
+    )
+    .bind(id.as_str())
+    .fetch_optional(executor)
+    .await?;
+    row.map(Group::try_from).transpose()
+}
+
+/// The group that a request with this key made, deleted or not.
+pub(crate) async fn by_request_key(
+    executor: impl PgExecutor<'_>,
+    task_id: &TaskId,
+    request_key: &str,
+) -> Result<Option<Group>, sqlx::Error> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT id, task_id, name, account, password_hash, created_at, deleted_at
+         FROM groups
+         WHERE task_id = $1
+           AND request_key = $2",
+    )
+    .bind(task_id.as_str())
+    .bind(request_key)
+    .fetch_optional(executor)
+    .await?;
+    row.map(Group::try_from).transpose()
+}
+
+/// The groups of a task, oldest first.
+pub(crate) async fn of_task(
+    executor: impl PgExecutor<'_>,
+    task_id: &TaskId,
+) -> Result<Vec<Group>, sqlx::Error> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT id, task_id, name, account, password_hash, created_at, deleted_at
+         FROM groups
+         WHERE task_id = $1
+           AND deleted_at IS NULL
+         ORDER BY created_at, id",
+    )
+    .bind(task_id.as_str())
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(Group::try_from).collect()
+}
+
+/// Groups that are wanted, and deleted ones of which something may be left; by task.
+pub(crate) async fn open(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT id, task_id, name, account, password_hash, created_at, deleted_at
+         FROM groups
+         WHERE cleared_at IS NULL
+         ORDER BY task_id, id",
+    )
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(Group::try_from).collect()
+}
+
+/// How many groups a task has.
+pub(crate) async fn count(
+    connection: &mut PgConnection,
+    task_id: &TaskId,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("SELECT count(*) FROM groups WHERE task_id = $1 AND deleted_at IS NULL")
+        .bind(task_id.as_str())
+        .fetch_one(connection)
+        .await
+}
+
+/// Marks a group as deleted; `false` where it was before.
+pub(crate) async fn delete(
+    connection: &mut PgConnection,
+    id: &GroupId,
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let deleted =
+        sqlx::query("UPDATE groups SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL")
+            .bind(id.as_str())
+            .bind(now)
+            .execute(connection)
+            .await?;
+    Ok(deleted.rows_affected() == 1)
+}
+
+/// Notes that nothing is left of a deleted group.
+pub(crate) async fn clear(
+    executor: impl PgExecutor<'_>,
+    id: &GroupId,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE groups SET cleared_at = $2 WHERE id = $1 AND deleted_at IS NOT NULL")
+        .bind(id.as_str())
+        .bind(now)
+        .execute(executor)
+        .await?;
+    Ok(())
+}

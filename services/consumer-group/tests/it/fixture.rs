@@ -1,0 +1,297 @@
+//! A running consumer-group service, those who ask it, and members of its groups.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::StreamExt as _;
+use rowcast_bus::async_nats::jetstream::consumer::{PullConsumer, pull};
+use rowcast_bus::async_nats::jetstream::{self, stream};
+use rowcast_bus::async_nats::{Client, ConnectErrorKind, ConnectOptions};
+use rowcast_bus::request::{AskError, ask};
+use rowcast_bus::{Bus, BusConfig, provision};
+use rowcast_domain::{Secret, TaskId};
+use rowcast_proto::event::Event;
+use rowcast_proto::message as m;
+use rowcast_proto::rpc::{CreateGroup, GetGroup, GetGroupConnection, ListGroups, Rpc};
+use rowcast_proto::stream::{EVENTS, task_stream, task_stream_subjects};
+use rowcast_proto::subject::{Op, change_into, object};
+use rowcast_service::keyring::{self, Keyring};
+use rowcast_testkit::{Nats, Postgres, eventually};
+use sqlx::PgPool;
+use tokio::process::{Child, Command};
+
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// How long something that must not come is waited for.
+pub(crate) const QUIET: Duration = Duration::from_millis(500);
+
+pub(crate) const PASSWORD: &str = "hunter2A";
+
+pub(crate) struct Service {
+    pub(crate) nats: Nats,
+    /// The service's own tables.
+    pub(crate) pool: PgPool,
+    /// A connection as task-api.
+    pub(crate) bus: Bus,
+    /// A connection as capture, which owns the streams.
+    pub(crate) capture: Bus,
+    keyring: Keyring,
+    _process: Child,
+    // Last, so that the server outlives what is connected to it.
+    _postgres: Postgres,
+}
+
+impl Service {
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        let (postgres, nats) = (Postgres::start().await?, Nats::start().await?);
+        let database_url = postgres.service_database("consumer_group").await?;
+        let pool = PgPool::connect(&database_url).await?;
+        let (bus, capture) = (
+            bus(&nats, "task-api").await?,
+            bus(&nats, "capture-data").await?,
+        );
+        provision::stream(&bus, &EVENTS).await?;
+        let key = "ab".repeat(32);
+        let process = Command::new(env!("CARGO_BIN_EXE_consumer-group"))
+            .env("ROWCAST_ADMIN_LISTEN", "127.0.0.1:0")
+            .env("ROWCAST_LOG_FORMAT", "text")
+            .env("ROWCAST_NATS_URL", nats.url())
+            .env("ROWCAST_NATS_PASSWORD", nats.password("consumer-group"))
+            .env(
+                "ROWCAST_DATA_NATS_PASSWORD",
+                nats.password("consumer-group-data"),
+            )
+            .env("ROWCAST_CALLOUT_NATS_PASSWORD", nats.password("callout"))
+            .env("ROWCAST_SYS_NATS_PASSWORD", nats.password("sys"))
+            .env("ROWCAST_CALLOUT_SEED", nats.callout_seed())
+            .env("ROWCAST_SECRET_KEY", &key)
+            .env("ROWCAST_DATABASE_URL", &database_url)
+            .env("ROWCAST_GROUPS_PER_TASK", "3")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        let service = Self {
+            nats,
+            pool,
+            bus,
+            capture,
+            keyring: Keyring::from_secret(&Secret::new(key))?,
+            _process: process,
+            _postgres: postgres,
+        };
+        let question = m::ListGroupsRequest {
+            task_id: TaskId::random().to_string(),
+        };
+        eventually("consumer-group answers", LIMIT, async || {
+            service.ask::<ListGroups>(&question).await.is_ok()
+        })
+        .await;
+        Ok(service)
+    }
+
+    pub(crate) async fn ask<R: Rpc>(&self, question: &R::Request) -> Result<R::Reply, AskError> {
+        ask::<R>(&self.bus, question, Duration::from_secs(10)).await
+    }
+
+    /// What the service answers when it refuses.
+    pub(crate) async fn refusal<R>(&self, question: &R::Request) -> m::RpcError
+    where
+        R: Rpc<Reply: std::fmt::Debug>,
+    {
+        match self.ask::<R>(question).await {
+            Err(AskError::Refused(error)) => error,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    /// A good wish for a group.
+    pub(crate) fn wish(&self, task: &TaskId, name: &str) -> m::CreateGroupRequest {
+        m::CreateGroupRequest {
+            task_id: task.to_string(),
+            name: name.to_owned(),
+            account: "reader".to_owned(),
+            password: Some(self.seal(task, PASSWORD)),
+            request_key: String::new(),
+            actor: "user:test".to_owned(),
+        }
+    }
+
+    pub(crate) fn seal(&self, task: &TaskId, password: &str) -> m::SealedSecret {
+        let sealed = self
+            .keyring
+            .seal(
+                &Secret::new(password),
+                &keyring::group_password(task.as_str()),
+            )
+            .unwrap();
+        m::SealedSecret {
+            key_id: sealed.key_id,
+            nonce: sealed.nonce,
+            ciphertext: sealed.ciphertext,
+        }
+    }
+
+    /// Makes a group and waits until its consumer is there.
+    pub(crate) async fn group(&self, task: &TaskId, name: &str) -> anyhow::Result<Member> {
+        let group = self.ask::<CreateGroup>(&self.wish(task, name)).await?;
+        let connection = self.ask::<GetGroupConnection>(&named(&group)).await?;
+        eventually("the consumer is there", LIMIT, async || {
+            self.consumer_exists(&connection).await
+        })
+        .await;
+        Ok(Member { group, connection })
+    }
+
+    pub(crate) async fn consumer_exists(&self, connection: &m::GroupConnection) -> bool {
+        let stream = self
+            .capture
+            .jetstream()
+            .get_stream_no_info(&connection.stream)
+            .await
+            .unwrap();
+        stream.consumer_info(&connection.consumer).await.is_ok()
+    }
+
+    /// What capture does when a task starts.
+    pub(crate) async fn make_stream(&self, task: &TaskId) -> anyhow::Result<()> {
+        let config = stream::Config {
+            name: task_stream(task),
+            subjects: task_stream_subjects(task),
+            ..stream::Config::default()
+        };
+        self.capture.jetstream().create_stream(config).await?;
+        Ok(())
+    }
+
+    /// What capture does for a change.
+    pub(crate) async fn change(&self, task: &TaskId, body: &str) -> anyhow::Result<()> {
+        let acked = self
+            .capture
+            .jetstream()
+            .publish(change_subject(task), body.to_owned().into())
+            .await?;
+        acked.await?;
+        Ok(())
+    }
+
+    /// Where the group stands, as the service tells.
+    pub(crate) async fn seen(&self, group: &m::Group) -> m::Group {
+        self.ask::<GetGroup>(&named(group)).await.unwrap()
+    }
+
+    /// Every fact of a kind in the stream, as long as the service has nothing more to send.
+    pub(crate) async fn facts<E: Event>(&self) -> anyhow::Result<Vec<E>> {
+        eventually("the outbox is empty", LIMIT, async || {
+            let left = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM consumer_group.outbox")
+                .fetch_one(&self.pool)
+                .await;
+            matches!(left, Ok(0))
+        })
+        .await;
+        let stream = self.bus.jetstream().get_stream(EVENTS.name).await?;
+        let mut facts = Vec::new();
+        for sequence in 1..=stream.cached_info().state.last_sequence {
+            let message = stream.get_raw_message(sequence).await?;
+            if message.subject.as_str() == E::SUBJECT {
+                facts.push(serde_json::from_slice(&message.payload)?);
+            }
+        }
+        Ok(facts)
+    }
+
+    /// Whether NATS lets this login in.
+    pub(crate) async fn lets_in(&self, login: &str, password: &str) -> bool {
+        let options = ConnectOptions::with_user_and_password(login.to_owned(), password.to_owned());
+        match options.connect(self.nats.url()).await {
+            Ok(_client) => true,
+            Err(error) => {
+                assert_eq!(
+                    error.kind(),
+                    ConnectErrorKind::AuthorizationViolation,
+                    "{error}"
+                );
+                false
+            }
+        }
+    }
+}
+
+/// A member of a group.
+pub(crate) struct Member {
+    pub(crate) group: m::Group,
+    pub(crate) connection: m::GroupConnection,
+}
+
+impl Member {
+    pub(crate) fn options(&self) -> ConnectOptions {
+        ConnectOptions::with_user_and_password(self.connection.login.clone(), PASSWORD.to_owned())
+            .custom_inbox_prefix(self.connection.inbox_prefix.clone())
+    }
+
+    pub(crate) async fn connect(&self) -> anyhow::Result<Client> {
+        Ok(self.options().connect(&self.connection.urls).await?)
+    }
+
+    /// The group's consumer, as a stock client finds it.
+    pub(crate) async fn consumer(&self, client: &Client) -> anyhow::Result<PullConsumer> {
+        Ok(jetstream::new(client.clone())
+            .get_consumer_from_stream(&self.connection.consumer, &self.connection.stream)
+            .await?)
+    }
+}
+
+/// The next changes, in order.
+pub(crate) async fn read(
+    consumer: &PullConsumer,
+    count: usize,
+) -> anyhow::Result<Vec<jetstream::Message>> {
+    let mut messages: pull::Batch = consumer
+        .batch()
+        .max_messages(count)
+        .expires(Duration::from_secs(5))
+        .messages()
+        .await?;
+    let mut read = Vec::new();
+    while let Some(message) = messages.next().await {
+        read.push(message.map_err(|error| anyhow::anyhow!(error))?);
+    }
+    anyhow::ensure!(
+        read.len() == count,
+        "{} of {count} changes came",
+        read.len()
+    );
+    Ok(read)
+}
+
+pub(crate) fn bodies(messages: &[jetstream::Message]) -> Vec<&str> {
+    messages
+        .iter()
+        .map(|message| std::str::from_utf8(&message.payload).unwrap())
+        .collect()
+}
+
+pub(crate) fn named(group: &m::Group) -> m::GroupRequest {
+    m::GroupRequest {
+        task_id: group.task_id.clone(),
+        group_id: group.id.clone(),
+        actor: "user:test".to_owned(),
+    }
+}
+
+pub(crate) fn change_subject(task: &TaskId) -> String {
+    let mut subject = String::new();
+    let orders = object("public", "orders");
+    change_into(&mut subject, task, Some(0), Some(&orders), Op::Insert);
+    subject
+}
+
+async fn bus(nats: &Nats, user: &str) -> anyhow::Result<Bus> {
+    let config = BusConfig {
+        url: nats.url().to_owned(),
+        user: user.to_owned(),
+        password: Secret::new(nats.password(user)),
+        name: "test".to_owned(),
+    };
+    Bus::connect(&config).await.context("no bus")
+}

@@ -1,0 +1,9 @@
+//! Consumer-group as a process, with a real PostgreSQL and a real NATS that asks it about logins.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panic")]
+
+mod fixture;
+mod groups;
+mod login;
+mod permission;
+mod deletion;
