@@ -1,0 +1,35 @@
+//! What the service is told at start.
+
+use rowcast_bus::BusConfig;
+use rowcast_domain::Secret;
+use rowcast_service::Settings;
+
+/// Settings of billing.
+#[derive(Debug)]
+pub struct Config {
+    /// `ROWCAST_NATS_URL`: one or more NATS URLs, separated by commas. Default `nats://127.0.0.1:4222`.
+    /// `ROWCAST_NATS_USER`: the user. Default `billing`.
+    /// `ROWCAST_NATS_PASSWORD_FILE`: file with its password. Required.
+    pub bus: BusConfig,
+    /// `ROWCAST_DATABASE_URL_FILE`: file with the URL of the control-plane database. Required.
+    pub database_url: Secret,
+}
+
+impl Config {
+    /// Reads them; problems are noted in `settings`.
+    pub fn read(settings: &mut Settings) -> Option<Self> {
+        let url = settings.optional("nats_url", "nats://127.0.0.1:4222".to_owned());
+        let user = settings.optional("nats_user", "billing".to_owned());
+        let password = settings.secret("nats_password");
+        let database_url = settings.secret("database_url");
+        Some(Self {
+            bus: BusConfig {
+                url: url?,
+                user: user?,
+                password: password?,
+                name: "billing".to_owned(),
+            },
+            database_url: database_url?,
+        })
+    }
+}

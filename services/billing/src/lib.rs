@@ -1,0 +1,57 @@
+//! Prices, instances and metered usage.
+//!
+//! ```text
+//! questions ─▶ answer ─▶ instances ──────────────┐
+//! task.state_changed ─▶ intake ─▶ intervals ─▶ close ─▶ usage ─▶ outbox ─▶ usage.metered
+//! ```
+//!
+//! An instance is bought once per task. The task's changes of state make intervals of billable time;
+//! each hour that is over becomes one usage line, priced and rounded once, and is final.
+
+mod config;
+mod price;
+mod meter;
+mod store;
+mod outbox;
+mod answer;
+mod intake;
+mod close;
+
+use rowcast_bus::Bus;
+use rowcast_service::{BoxError, Context, Kind, database};
+
+pub use config::Config;
+
+/// The service's schema in the control-plane database.
+const SCHEMA: &str = "billing";
+
+/// Connects and spawns the service's tasks.
+///
+/// # Errors
+/// Where the database or NATS does not let us in.
+pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
+    let pool = database::connect(&config.database_url, SCHEMA).await?;
+    sqlx::migrate!().run(&pool).await?;
+    let bus = Bus::connect(&config.bus).await?;
+    let Context {
+        tasks,
+        readiness: _,
+        stop,
+        version,
+    } = context;
+
+    let server = answer::serve(&bus, &pool, version).await?;
+    tasks.spawn(Kind::Essential, "answer", server.run(stop.clone()));
+    tasks.spawn(
+        Kind::Essential,
+        "intake",
+        intake::run(bus.clone(), pool.clone(), stop.clone()),
+    );
+    tasks.spawn(
+        Kind::Essential,
+        "close",
+        close::run(bus.clone(), pool.clone(), stop.clone()),
+    );
+    tasks.spawn(Kind::Essential, "outbox", outbox::run(bus, pool, stop));
+    Ok(())
+}
