@@ -1,0 +1,51 @@
+//! What a member of a group must know.
+
+use rowcast_domain::{GroupId, Secret, TaskId};
+use rowcast_proto::rest::GroupConnection;
+
+/// Where a group's changes are, and how to log in.
+#[derive(Debug, Clone)]
+pub struct GroupCredentials {
+    /// NATS URLs.
+    pub urls: Vec<String>,
+    /// User name: `<account>-<group id>`.
+    pub login: String,
+    /// The group's password.
+    pub password: Secret,
+    /// The group.
+    pub group_id: GroupId,
+    /// Its task.
+    pub task_id: TaskId,
+    /// JetStream stream.
+    pub stream: String,
+    /// Durable pull consumer.
+    pub consumer: String,
+    /// Prefix of the inboxes; the server allows no others.
+    pub inbox_prefix: String,
+}
+
+impl GroupCredentials {
+    /// The answer of `GET /tasks/{id}/groups/{gid}/connection`, and the group's password.
+    #[must_use]
+    pub fn new(connection: GroupConnection, password: Secret) -> Self {
+        let GroupConnection {
+            urls,
+            login,
+            stream,
+            consumer,
+            inbox_prefix,
+            group_id,
+            task_id,
+        } = connection;
+        Self {
+            urls,
+            login,
+            password,
+            group_id,
+            task_id,
+            stream,
+            consumer,
+            inbox_prefix,
+        }
+    }
+}

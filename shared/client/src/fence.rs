@@ -1,0 +1,90 @@
+//! How far the caller has acknowledged: what comes again from before that is dropped.
+
+use std::sync::{Mutex, PoisonError};
+
+use rowcast_domain::Position;
+
+/// The last change that the caller acknowledged.
+#[derive(Debug, Default)]
+pub(crate) struct Fence(Mutex<Option<Acked>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Acked {
+    position: Position,
+    sequence: u64,
+}
+
+impl Fence {
+    /// Notes an acknowledgement. One of an earlier change changes nothing.
+    pub(crate) fn advance(&self, position: Position, sequence: u64) {
+        let mut acked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if acked.is_none_or(|acked| sequence > acked.sequence || position > acked.position) {
+            *acked = Some(Acked { position, sequence });
+        }
+    }
+
+    /// Whether the caller has acknowledged this change, or one after it.
+    ///
+    /// Position and sequence must agree. A schema message shares the position of the change before
+    /// it, a source that was replaced begins with low positions, and a stream that was made anew
+    /// begins with low sequences: each alone would drop what was never seen.
+    pub(crate) fn covers(&self, position: Position, sequence: u64) -> bool {
+        self.get()
+            .is_some_and(|acked| position <= acked.position && sequence <= acked.sequence)
+    }
+
+    /// Stream sequence of the last change acknowledged.
+    pub(crate) fn sequence(&self) -> Option<u64> {
+        self.get().map(|acked| acked.sequence)
+    }
+
+    fn get(&self) -> Option<Acked> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rowcast_domain::Lsn;
+
+    use super::*;
+
+    fn position(lsn: u64, ordinal: u64) -> Position {
+        Position::new(Lsn::new(lsn), ordinal)
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_covered_and_what_follows_is_not() {
+        let fence = Fence::default();
+        assert!(!fence.covers(position(1, 1), 1));
+        fence.advance(position(10, 2), 5);
+        assert!(fence.covers(position(10, 1), 4));
+        assert!(fence.covers(position(10, 2), 5));
+        assert!(!fence.covers(position(10, 3), 6));
+    }
+
+    #[test]
+    fn a_message_that_shares_its_position_is_not_covered_by_the_one_before() {
+        let fence = Fence::default();
+        fence.advance(position(10, 2), 5);
+        assert!(!fence.covers(position(10, 2), 6));
+    }
+
+    #[test]
+    fn a_new_stream_or_a_new_source_is_not_covered() {
+        let fence = Fence::default();
+        fence.advance(position(10, 2), 500);
+        assert!(!fence.covers(position(11, 1), 1), "a stream made anew");
+        assert!(!fence.covers(position(3, 1), 501), "a source replaced");
+        fence.advance(position(3, 1), 501);
+        assert!(fence.covers(position(3, 1), 501));
+    }
+
+    #[test]
+    fn a_late_acknowledgement_does_not_go_back() {
+        let fence = Fence::default();
+        fence.advance(position(10, 2), 5);
+        fence.advance(position(10, 1), 4);
+        assert!(fence.covers(position(10, 2), 5));
+    }
+}

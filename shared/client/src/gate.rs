@@ -1,0 +1,180 @@
+//! Keeps changes in order where deliveries were lost.
+//!
+//! An acknowledgement covers everything before it, also what the server has sent and this member has
+//! not received: to a process that crashed, or over a connection that broke. The server sends it
+//! again only after the consumer's ack wait, and newer changes first. To hand those out would be to
+//! lose the older ones with the next acknowledgement. So after a loss, changes are held until all
+//! that the server counts as sent and unacknowledged is here, and are then handed out in order.
+//!
+//! Holds at most what the consumer may have in flight (its `max_ack_pending`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The consumer as the server sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    /// Stream sequence up to which everything is acknowledged.
+    pub(crate) ack_floor: u64,
+    /// Stream sequence of the newest change sent.
+    pub(crate) delivered: u64,
+    /// Number of its deliveries, counting repeats.
+    pub(crate) deliveries: u64,
+    /// Changes sent and not acknowledged.
+    pub(crate) unacknowledged: usize,
+}
+
+/// Holds items by stream sequence while something before them is missing.
+#[derive(Debug)]
+pub(crate) struct Gate<T> {
+    held: BTreeMap<u64, T>,
+    /// Handed out and not acknowledged.
+    out: BTreeSet<u64>,
+    deliveries: u64,
+    open: bool,
+}
+
+impl<T> Gate<T> {
+    /// A gate for a member that begins now. It is open where nothing is in flight.
+    pub(crate) fn new(seen: Seen) -> Self {
+        Self {
+            held: BTreeMap::new(),
+            out: BTreeSet::new(),
+            deliveries: seen.deliveries,
+            open: seen.unacknowledged == 0,
+        }
+    }
+
+    /// Notes a delivery; one missing before it closes the gate.
+    pub(crate) fn count(&mut self, delivery: u64) {
+        if delivery != self.deliveries + 1 {
+            self.open = false;
+        }
+        self.deliveries = delivery;
+    }
+
+    /// Takes an item.
+    pub(crate) fn hold(&mut self, sequence: u64, item: T) {
+        self.held.insert(sequence, item);
+    }
+
+    /// The next item, where nothing before it is missing.
+    pub(crate) fn next(&mut self) -> Option<T> {
+        if !self.open {
+            return None;
+        }
+        let (sequence, item) = self.held.pop_first()?;
+        self.out.insert(sequence);
+        Some(item)
+    }
+
+    /// Forgets what the caller had and has acknowledged.
+    ///
+    /// What is held stays: in a stream that was made anew, a low sequence is no old change.
+    pub(crate) fn acknowledged(&mut self, sequence: u64) {
+        self.out = self.out.split_off(&(sequence + 1));
+    }
+
+    /// Closes the gate: deliveries may be lost.
+    pub(crate) const fn close(&mut self) {
+        self.open = false;
+    }
+
+    pub(crate) const fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Opens the gate where everything that the server has in flight is here.
+    pub(crate) fn check(&mut self, seen: Seen) {
+        let in_flight = seen.ack_floor + 1..=seen.delivered;
+        let here = if in_flight.is_empty() {
+            0
+        } else {
+            let held = self.held.range(in_flight.clone());
+            let out = self.out.range(in_flight);
+            held.count()
+                + out
+                    .filter(|sequence| !self.held.contains_key(sequence))
+                    .count()
+        };
+        self.open = here >= seen.unacknowledged;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(ack_floor: u64, delivered: u64, unacknowledged: usize) -> Seen {
+        Seen {
+            ack_floor,
+            delivered,
+            deliveries: delivered,
+            unacknowledged,
+        }
+    }
+
+    fn drain(gate: &mut Gate<u64>) -> Vec<u64> {
+        std::iter::from_fn(|| gate.next()).collect()
+    }
+
+    fn deliver(gate: &mut Gate<u64>, delivery: u64, sequence: u64) {
+        gate.count(delivery);
+        gate.hold(sequence, sequence);
+    }
+
+    #[test]
+    fn without_a_loss_changes_pass() {
+        let mut gate = Gate::new(seen(4, 4, 0));
+        deliver(&mut gate, 5, 5);
+        assert_eq!(drain(&mut gate), [5]);
+        deliver(&mut gate, 6, 9);
+        assert_eq!(drain(&mut gate), [9]);
+    }
+
+    #[test]
+    fn what_a_crashed_member_was_sent_comes_before_what_is_new() {
+        // 5 and 6 were sent to a member that crashed.
+        let mut gate = Gate::new(seen(4, 6, 2));
+        deliver(&mut gate, 7, 7);
+        gate.check(seen(4, 7, 3));
+        assert!(drain(&mut gate).is_empty());
+        deliver(&mut gate, 8, 5);
+        deliver(&mut gate, 9, 6);
+        gate.check(seen(4, 7, 3));
+        assert_eq!(drain(&mut gate), [5, 6, 7]);
+    }
+
+    #[test]
+    fn a_lost_delivery_closes_the_gate() {
+        let mut gate = Gate::new(seen(0, 0, 0));
+        deliver(&mut gate, 1, 1);
+        assert_eq!(drain(&mut gate), [1]);
+        deliver(&mut gate, 3, 3);
+        assert!(drain(&mut gate).is_empty());
+        // The caller acknowledges what it has; 2 comes again.
+        gate.acknowledged(1);
+        gate.check(seen(1, 3, 2));
+        assert!(!gate.is_open());
+        deliver(&mut gate, 4, 2);
+        gate.check(seen(1, 3, 2));
+        assert_eq!(drain(&mut gate), [2, 3]);
+    }
+
+    #[test]
+    fn a_repeat_of_what_is_out_counts_once() {
+        let mut gate = Gate::new(seen(0, 0, 0));
+        deliver(&mut gate, 1, 1);
+        assert_eq!(drain(&mut gate), [1]);
+        deliver(&mut gate, 3, 3);
+        deliver(&mut gate, 4, 1);
+        gate.check(seen(0, 3, 3));
+        assert!(!gate.is_open());
+    }
+
+    #[test]
+    fn an_empty_consumer_opens_the_gate() {
+        let mut gate: Gate<u64> = Gate::new(seen(0, 6, 2));
+        gate.check(seen(6, 6, 0));
+        assert!(gate.is_open());
+    }
+}

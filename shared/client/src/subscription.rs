@@ -1,0 +1,321 @@
+//! The stream of a group's changes.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{PullConsumer, pull};
+use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
+use async_nats::jetstream::{self, ErrorCode, Message};
+use async_nats::{Client, ClientError, ConnectErrorKind, ConnectOptions, Event};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt as _};
+use rowcast_domain::Backoff;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::credentials::GroupCredentials;
+use crate::delivery::{Delivery, Place};
+use crate::error::Error;
+use crate::fence::Fence;
+use crate::gate::{Gate, Seen};
+
+/// Changes asked for at a time, and so about the most that wait in this process.
+const BATCH: usize = 256;
+
+/// Bytes asked for at a time; a batch of large changes ends here.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long the server may keep a request for changes open.
+const PULL_EXPIRES: Duration = Duration::from_secs(30);
+
+/// A server that is silent for twice this long is asked again.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// How often a closed gate looks whether everything in flight has come.
+const GATE_CHECK: Duration = Duration::from_millis(500);
+
+/// How long the first connection may take; the login is checked by a service behind NATS.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long logins may be refused before a subscription ends: the service that checks them may be
+/// restarting.
+const REFUSED_LIMIT: Duration = Duration::from_secs(60);
+
+/// A group's changes, in commit order.
+///
+/// A [`Stream`] of [`Delivery`]. It reconnects by itself and asks for more only as deliveries are
+/// taken: at most a batch of 256 changes or 8 MiB waits in memory, and after a lost connection what
+/// the group has in flight (1000 changes).
+pub struct Subscription {
+    deliveries: BoxStream<'static, Result<Delivery, Error>>,
+}
+
+impl Subscription {
+    /// Logs in and begins after the last change that the group has acknowledged.
+    ///
+    /// # Errors
+    /// [`Error::LoginRefused`], [`Error::GroupDeleted`], [`Error::Unreachable`].
+    pub async fn connect(credentials: GroupCredentials) -> Result<Self, Error> {
+        let (client, refused) = log_in(&credentials).await?;
+        let member = Member::join(client, refused, credentials).await?;
+        let deliveries = futures::stream::unfold(Some(member), |member| async move {
+            let mut member = member?;
+            let next = member.next().await;
+            let ended = next.as_ref().is_err_and(Error::is_final);
+            Some((next, (!ended).then_some(member)))
+        });
+        Ok(Self {
+            deliveries: deliveries.boxed(),
+        })
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Result<Delivery, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.deliveries.poll_next_unpin(context)
+    }
+}
+
+impl std::fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subscription").finish_non_exhaustive()
+    }
+}
+
+/// Since when logins are refused.
+type Refused = watch::Receiver<Option<Instant>>;
+
+async fn log_in(credentials: &GroupCredentials) -> Result<(Client, Refused), Error> {
+    let (sender, refused) = watch::channel(None);
+    let sender = Arc::new(sender);
+    let login = credentials.login.clone();
+    let connected =
+        ConnectOptions::with_user_and_password(login.clone(), credentials.password.expose().into())
+            .name(format!("rowcast-client {}", credentials.group_id))
+            .custom_inbox_prefix(&credentials.inbox_prefix)
+            .connection_timeout(CONNECT_TIMEOUT)
+            .event_callback(move |event| {
+                note(&sender, &event);
+                std::future::ready(())
+            })
+            .connect(credentials.urls.as_slice())
+            .await;
+    match connected {
+        Ok(client) => Ok((client, refused)),
+        Err(error) => Err(match error.kind() {
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                Error::LoginRefused { login }
+            }
+            ConnectErrorKind::ServerParse
+            | ConnectErrorKind::Dns
+            | ConnectErrorKind::TimedOut
+            | ConnectErrorKind::Tls
+            | ConnectErrorKind::Io
+            | ConnectErrorKind::MaxReconnects => Error::Unreachable(error.into()),
+        }),
+    }
+}
+
+/// A refused reconnection comes as the text of an event only.
+fn note(refused: &watch::Sender<Option<Instant>>, event: &Event) {
+    tracing::debug!(%event, "NATS connection");
+    let is_refusal = |text: &str| {
+        [
+            ConnectErrorKind::Authentication,
+            ConnectErrorKind::AuthorizationViolation,
+        ]
+        .iter()
+        .any(|kind| text.contains(&kind.to_string()))
+    };
+    if matches!(event, Event::Connected) {
+        refused.send_replace(None);
+    } else if let Event::ClientError(ClientError::Other(text)) = event
+        && is_refusal(text)
+    {
+        refused.send_modify(|since| {
+            since.get_or_insert_with(Instant::now);
+        });
+    }
+}
+
+/// Ends once logins have been refused for too long.
+async fn refused_for_good(mut refused: Refused) {
+    loop {
+        let since = *refused.borrow_and_update();
+        let changed = match since {
+            Some(since) => {
+                let limit = since + REFUSED_LIMIT;
+                match tokio::time::timeout_at(limit, refused.changed()).await {
+                    Ok(changed) => changed,
+                    Err(_elapsed) => return,
+                }
+            }
+            None => refused.changed().await,
+        };
+        if changed.is_err() {
+            // The client is gone, and nothing refuses any more.
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// One member of the group, as the server sees it.
+struct Member {
+    credentials: GroupCredentials,
+    jetstream: jetstream::Context,
+    refused: Refused,
+    messages: pull::Stream,
+    gate: Gate<(Message, Place)>,
+    fence: Arc<Fence>,
+    backoff: Backoff,
+}
+
+impl Member {
+    async fn join(
+        client: Client,
+        refused: Refused,
+        credentials: GroupCredentials,
+    ) -> Result<Self, Error> {
+        let jetstream = jetstream::new(client);
+        let consumer = look(&jetstream, &credentials).await?;
+        Ok(Self {
+            messages: pull(&consumer).await?,
+            gate: Gate::new(seen(&consumer)),
+            jetstream,
+            refused,
+            credentials,
+            fence: Arc::new(Fence::default()),
+            backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
+        })
+    }
+
+    async fn next(&mut self) -> Result<Delivery, Error> {
+        loop {
+            if let Some(sequence) = self.fence.sequence() {
+                self.gate.acknowledged(sequence);
+            }
+            while let Some((message, place)) = self.gate.next() {
+                let delivery = Delivery::read(message, place, Arc::clone(&self.fence))?;
+                let seen_before = delivery.redelivered
+                    && self
+                        .fence
+                        .covers(delivery.position, delivery.stream_sequence);
+                if !seen_before {
+                    return Ok(delivery);
+                }
+            }
+            tokio::select! {
+                () = refused_for_good(self.refused.clone()) => {
+                    let login = self.credentials.login.clone();
+                    return Err(Error::LoginRefused { login });
+                }
+                message = self.messages.next() => match message {
+                    Some(Ok(message)) => self.take(message),
+                    Some(Err(error)) => {
+                        tracing::debug!(error = %error, "changes interrupted");
+                        self.resume().await?;
+                    }
+                    None => self.resume().await?,
+                },
+                () = tokio::time::sleep(GATE_CHECK), if !self.gate.is_open() => {
+                    self.check_gate().await?;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        self.backoff.reset();
+        let Some(place) = Place::of(&message) else {
+            tracing::warn!(subject = %message.subject, "a message that no consumer sent is ignored");
+            return;
+        };
+        self.gate.count(place.delivery);
+        self.gate.hold(place.stream_sequence, (message, place));
+    }
+
+    /// Asks for changes again after an interruption.
+    async fn resume(&mut self) -> Result<(), Error> {
+        // What was under way to the old request is lost.
+        self.gate.close();
+        tokio::time::sleep(self.backoff.next_wait()).await;
+        let resumed = match look(&self.jetstream, &self.credentials).await {
+            Ok(consumer) => pull(&consumer).await,
+            Err(error) => Err(error),
+        };
+        match resumed {
+            Ok(messages) => self.messages = messages,
+            Err(error) if error.is_final() => return Err(error),
+            Err(error) => tracing::debug!(error = %error, "not resumed yet"),
+        }
+        Ok(())
+    }
+
+    async fn check_gate(&mut self) -> Result<(), Error> {
+        match look(&self.jetstream, &self.credentials).await {
+            Ok(consumer) => self.gate.check(seen(&consumer)),
+            Err(error) if error.is_final() => return Err(error),
+            Err(error) => tracing::debug!(error = %error, "gate not checked"),
+        }
+        Ok(())
+    }
+}
+
+/// The consumer as it is now. Asks for nothing but what a group may ask for.
+async fn look(
+    jetstream: &jetstream::Context,
+    credentials: &GroupCredentials,
+) -> Result<PullConsumer, Error> {
+    jetstream
+        .get_consumer_from_stream(&credentials.consumer, &credentials.stream)
+        .await
+        .map_err(|error| {
+            if is_missing(&error) {
+                Error::GroupDeleted {
+                    group: credentials.group_id.clone(),
+                }
+            } else {
+                Error::Unreachable(error.into())
+            }
+        })
+}
+
+fn is_missing(error: &ConsumerError) -> bool {
+    match error.kind() {
+        ConsumerErrorKind::JetStream(error) => {
+            [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND]
+                .contains(&error.error_code())
+        }
+        ConsumerErrorKind::TimedOut
+        | ConsumerErrorKind::Request
+        | ConsumerErrorKind::InvalidConsumerType
+        | ConsumerErrorKind::InvalidName
+        | ConsumerErrorKind::Other => false,
+    }
+}
+
+fn seen(consumer: &PullConsumer) -> Seen {
+    let info = consumer.cached_info();
+    Seen {
+        ack_floor: info.ack_floor.stream_sequence,
+        delivered: info.delivered.stream_sequence,
+        deliveries: info.delivered.consumer_sequence,
+        unacknowledged: info.num_ack_pending,
+    }
+}
+
+async fn pull(consumer: &PullConsumer) -> Result<pull::Stream, Error> {
+    consumer
+        .stream()
+        .max_messages_per_batch(BATCH)
+        .max_bytes_per_batch(BATCH_BYTES)
+        .expires(PULL_EXPIRES)
+        .heartbeat(HEARTBEAT)
+        .messages()
+        .await
+        .map_err(|error| Error::Unreachable(error.into()))
+}

@@ -1,0 +1,80 @@
+//! What ends a subscription, and what does not.
+
+use futures::StreamExt as _;
+use rowcast_client::{Error, Secret};
+
+use crate::fixture::{Group, next, ordinals};
+
+#[tokio::test]
+async fn a_wrong_password_is_refused() -> anyhow::Result<()> {
+    let mut group = Group::start().await?;
+    group.credentials.password = Secret::new("wrong");
+    let refused = group.subscribe().await;
+    assert!(
+        matches!(refused, Err(Error::LoginRefused { .. })),
+        "{refused:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_deleted_group_ends_its_subscription() -> anyhow::Result<()> {
+    let mut group = Group::start().await?;
+    group.publish(1).await?;
+    let mut changes = group.subscribe().await?;
+    next(&mut changes).await?.ack().await?;
+    group
+        .owner
+        .delete_consumer_from_stream(&group.credentials.consumer, &group.credentials.stream)
+        .await?;
+    let ended = next(&mut changes).await;
+    assert!(
+        matches!(ended, Err(Error::GroupDeleted { .. })),
+        "{ended:?}"
+    );
+    assert!(changes.next().await.is_none());
+
+    let refused = group.subscribe().await;
+    assert!(
+        matches!(refused, Err(Error::GroupDeleted { .. })),
+        "{refused:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_subscription_outlives_its_server() -> anyhow::Result<()> {
+    let mut group = Group::start().await?;
+    group.publish(3).await?;
+    let mut changes = group.subscribe().await?;
+    next(&mut changes).await?.ack().await?;
+    assert_eq!(ordinals(&mut changes, 2).await?, [2, 3]);
+
+    group.nats.kill().await?;
+    group.nats.restart().await?;
+    group.publish(2).await?;
+    // 2 and 3 were not acknowledged and may come again; nothing is left out.
+    let mut last = 3;
+    while last < 5 {
+        let ordinal = next(&mut changes).await?.position.ordinal;
+        assert!(ordinal <= last + 1, "{ordinal} after {last}");
+        last = ordinal;
+    }
+    next_is_silent_after_ack(&mut group, changes).await
+}
+
+/// After an acknowledgement of the newest change only new ones come.
+async fn next_is_silent_after_ack(
+    group: &mut Group,
+    mut changes: rowcast_client::Subscription,
+) -> anyhow::Result<()> {
+    group.publish(1).await?;
+    let mut delivery = next(&mut changes).await?;
+    while delivery.position.ordinal != 6 {
+        delivery = next(&mut changes).await?;
+    }
+    delivery.ack().await?;
+    group.publish(1).await?;
+    assert_eq!(ordinals(&mut changes, 1).await?, [7]);
+    Ok(())
+}

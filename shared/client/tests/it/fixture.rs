@@ -1,0 +1,116 @@
+//! A group's stream and consumer, as capture and consumer-group make them.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::{self, stream};
+use futures::StreamExt as _;
+use rowcast_client::{Delivery, Error, GroupCredentials, Secret, Subscription};
+use rowcast_domain::{GroupId, TaskId};
+use rowcast_proto::stream::{group_consumer, task_stream, task_stream_subjects};
+use rowcast_proto::subject::group_inbox;
+use rowcast_testkit::Nats;
+
+const LIMIT: Duration = Duration::from_secs(40);
+
+/// Short, so that a test need not wait long for what comes again.
+const ACK_WAIT: Duration = Duration::from_secs(2);
+
+pub(crate) struct Group {
+    pub(crate) nats: Nats,
+    pub(crate) credentials: GroupCredentials,
+    pub(crate) capture: jetstream::Context,
+    pub(crate) owner: jetstream::Context,
+    published: u64,
+}
+
+impl Group {
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        let nats = Nats::start().await?;
+        let (task, group) = (TaskId::random(), GroupId::random());
+        let capture = jetstream::new(nats.client("capture-data").await?);
+        let owner = jetstream::new(nats.client("consumer-group-data").await?);
+        capture
+            .create_stream(stream::Config {
+                name: task_stream(&task),
+                subjects: task_stream_subjects(&task),
+                ..stream::Config::default()
+            })
+            .await?;
+        let config = pull::Config {
+            durable_name: Some(group_consumer(&group)),
+            ack_policy: AckPolicy::All,
+            ack_wait: ACK_WAIT,
+            max_ack_pending: 1000,
+            ..pull::Config::default()
+        };
+        owner
+            .create_consumer_on_stream(config, task_stream(&task))
+            .await?;
+        // The real login goes through the auth callout of consumer-group, which is not here.
+        let login = "consumer-group-data";
+        let credentials = GroupCredentials {
+            urls: vec![nats.url().to_owned()],
+            login: login.to_owned(),
+            password: Secret::new(nats.password(login)),
+            stream: task_stream(&task),
+            consumer: group_consumer(&group),
+            inbox_prefix: group_inbox(&group),
+            group_id: group,
+            task_id: task,
+        };
+        Ok(Self {
+            nats,
+            credentials,
+            capture,
+            owner,
+            published: 0,
+        })
+    }
+
+    pub(crate) async fn subscribe(&self) -> Result<Subscription, Error> {
+        Subscription::connect(self.credentials.clone()).await
+    }
+
+    /// Publishes the next `count` changes, numbered from 1.
+    pub(crate) async fn publish(&mut self, count: u64) -> anyhow::Result<()> {
+        for _ in 0..count {
+            self.published += 1;
+            let number = self.published;
+            let body = format!(
+                r#"{{"id":"0/10.{number}","op":"insert","database":"shop","schema":"public",
+                    "table":"orders","lsn":"0/10","ordinal":{number},
+                    "committed_at":"2026-11-23T05:33:10.123456Z","after":{{"id":{number}}}}}"#
+            );
+            self.publish_raw(body).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn publish_raw(&self, body: String) -> anyhow::Result<()> {
+        let subject = format!(
+            "rowcast.change.{}.000.public.orders.insert",
+            self.credentials.task_id
+        );
+        self.capture.publish(subject, body.into()).await?.await?;
+        Ok(())
+    }
+}
+
+/// The next item; a subscription that is silent fails the test.
+pub(crate) async fn next(changes: &mut Subscription) -> Result<Delivery, Error> {
+    match tokio::time::timeout(LIMIT, changes.next()).await {
+        Ok(Some(item)) => item,
+        Ok(None) => panic!("the subscription has ended"),
+        Err(_elapsed) => panic!("no change within {LIMIT:?}"),
+    }
+}
+
+/// The ordinals of the next `count` changes.
+pub(crate) async fn ordinals(changes: &mut Subscription, count: usize) -> Result<Vec<u64>, Error> {
+    let mut ordinals = Vec::new();
+    for _ in 0..count {
+        ordinals.push(next(changes).await?.position.ordinal);
+    }
+    Ok(ordinals)
+}

@@ -1,0 +1,5 @@
+//! A subscription against a real NATS.
+
+mod fixture;
+mod delivery;
+mod failure;
