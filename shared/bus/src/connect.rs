@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::{Client, ConnectOptions, Event, jetstream};
+use bytes::Bytes;
+use futures::StreamExt as _;
 use rowcast_domain::Secret;
+
+use crate::BoxError;
 
 /// How a service logs in.
 #[derive(Debug, Clone)]
@@ -83,6 +87,20 @@ impl Bus {
     #[must_use]
     pub const fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Waits until the server has taken all that was sent before, subscriptions included.
+    ///
+    /// A flush only hands it to the socket: somebody else's message may still be there first.
+    ///
+    /// # Errors
+    /// Where the server does not answer.
+    pub async fn round_trip(&self) -> Result<(), BoxError> {
+        let inbox = self.client.new_inbox();
+        let mut answers = self.client.subscribe(inbox.clone()).await?;
+        self.client.publish(inbox, Bytes::new()).await?;
+        let answer = tokio::time::timeout(API_TIMEOUT, answers.next()).await?;
+        answer.map(drop).ok_or_else(|| "the connection is closed".into())
     }
 
     /// Its `JetStream` context.

@@ -73,6 +73,8 @@ impl Server {
             .name(R::ENDPOINT)
             .add(R::SUBJECT)
             .await?;
+        // Ready must mean that a question asked from now on finds us.
+        self.bus.round_trip().await?;
         let bus = self.bus.clone();
         let questions = endpoint.take_until(self.stop.clone().cancelled_owned());
         self.endpoints.spawn(async move {

@@ -10,7 +10,7 @@ use crate::error::Error;
 const OLDEST_NATS: (u32, u32) = (2, 15);
 
 /// Finds nats-server: `ROWCAST_NATS_SERVER`, then `PATH`, then `.tools/nats-server` in the folder we
-/// are in or one above it.
+/// are in or one above it, or in one above our program.
 ///
 /// # Errors
 /// Where there is none, or only ones that are too old.
@@ -83,10 +83,16 @@ fn on_path(name: &str) -> impl Iterator<Item = PathBuf> {
 }
 
 fn tools(name: &str) -> Option<PathBuf> {
-    let here = std::env::current_dir().ok()?;
-    here.ancestors()
-        .map(|folder| folder.join(".tools").join(name))
-        .find(|file| file.is_file())
+    let above = |place: PathBuf| {
+        place
+            .ancestors()
+            .map(|folder| folder.join(".tools").join(name))
+            .find(|file| file.is_file())
+    };
+    [std::env::current_dir(), std::env::current_exe()]
+        .into_iter()
+        .filter_map(Result::ok)
+        .find_map(above)
 }
 
 /// Debian's `/usr/lib/postgresql/18/bin`, Red Hat's `/usr/pgsql-18/bin`, Homebrew's.

@@ -1,0 +1,89 @@
+//! The command line. The doc comments are its help.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Rowcast on one machine: change tracking for PostgreSQL, delivered over NATS.
+#[derive(Debug, Parser)]
+#[command(name = "rowcast", version)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Folder that keeps everything between two starts
+    #[arg(
+        long,
+        global = true,
+        env = "ROWCAST_STATE",
+        default_value = ".rowcast",
+        value_name = "FOLDER"
+    )]
+    pub(crate) state: PathBuf,
+    /// Folder of the services' programs [default: the folder of this program]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub(crate) bin: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start everything, with a demo, and show changes until Ctrl-C
+    Up(Up),
+    /// Stop what runs
+    Down,
+    /// Show what runs where; ends with 3 where nothing runs
+    Status(Status),
+    /// Remove the state folder: databases, streams, secrets
+    Reset(Reset),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Up {
+    /// Start without the demo database, its task and its consumer groups
+    #[arg(long)]
+    pub(crate) no_demo: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Status {
+    /// For people, or for scripts
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One JSON document
+    Json,
+    /// A table
+    Table,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reset {
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_on_either_side() {
+        for line in [
+            ["rowcast", "--state", "a", "up"],
+            ["rowcast", "up", "--state", "a"],
+        ] {
+            let args = Args::try_parse_from(line).unwrap();
+            assert_eq!(args.state, PathBuf::from("a"));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Shows changes as they come.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use owo_colors::{AnsiColors, OwoColorize as _};
+use rowcast_client::{Change, Error, GroupCredentials, Operation, Subscription};
+use rowcast_domain::Backoff;
+
+use super::row_text;
+use crate::output;
+
+/// Shows changes until the terminal is closed. Interruptions are told and healed.
+pub(super) async fn show(credentials: GroupCredentials) -> anyhow::Result<()> {
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    loop {
+        let Err(error) = follow(&credentials, &mut backoff).await else {
+            continue;
+        };
+        match error.downcast::<Error>() {
+            Ok(error) => output::trouble(format_args!("changes cannot be shown: {error}")),
+            Err(other) => return Err(other),
+        }
+        tokio::time::sleep(backoff.next_wait()).await;
+    }
+}
+
+async fn follow(credentials: &GroupCredentials, backoff: &mut Backoff) -> anyhow::Result<()> {
+    let mut changes = Subscription::connect(credentials.clone()).await?;
+    while let Some(delivery) = changes.next().await {
+        match delivery {
+            Ok(delivery) => {
+                if is_shown(delivery.change.op) {
+                    output::line(line(&delivery.change))?;
+                }
+                delivery.ack().await?;
+                backoff.reset();
+            }
+            Err(error @ Error::Malformed(_)) => output::trouble(error),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Heartbeats and the bounds of transactions say nothing of the shop.
+const fn is_shown(op: Operation) -> bool {
+    match op {
+        Operation::Insert
+        | Operation::Update
+        | Operation::Delete
+        | Operation::Truncate
+        | Operation::Schema
+        | Operation::Unknown => true,
+        Operation::Begin | Operation::Commit | Operation::Heartbeat => false,
+    }
+}
+
+fn line(change: &Change) -> String {
+    let (word, color) = operation(change.op);
+    let table = match (&change.schema, &change.table) {
+        (Some(schema), Some(table)) => format!("{schema}.{table}"),
+        (None, Some(name)) | (Some(name), None) => name.clone(),
+        (None, None) => String::new(),
+    };
+    format!(
+        "{}  {}  {table:<16}  {:<22}  {}",
+        time_of_day(&change.committed_at).dimmed(),
+        format_args!("{word:<8}").color(color),
+        row_text::key(change),
+        row_text::values(change),
+    )
+    .trim_end()
+    .to_owned()
+}
+
+const fn operation(op: Operation) -> (&'static str, AnsiColors) {
+    match op {
+        Operation::Insert => ("INSERT", AnsiColors::Green),
+        Operation::Update => ("UPDATE", AnsiColors::Yellow),
+        Operation::Delete => ("DELETE", AnsiColors::Red),
+        Operation::Truncate => ("TRUNCATE", AnsiColors::Magenta),
+        Operation::Schema => ("SCHEMA", AnsiColors::Cyan),
+        Operation::Begin => ("BEGIN", AnsiColors::Blue),
+        Operation::Commit => ("COMMIT", AnsiColors::Blue),
+        Operation::Heartbeat => ("ALIVE", AnsiColors::BrightBlack),
+        Operation::Unknown => ("OTHER", AnsiColors::BrightBlack),
+    }
+}
+
+/// `05:33:10.123` of `2026-11-23T05:33:10.123456Z`.
+fn time_of_day(timestamp: &str) -> &str {
+    timestamp
+        .split_once('T')
+        .and_then(|(_, time)| time.get(..12))
+        .unwrap_or(timestamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_are_enough() {
+        assert_eq!(time_of_day("2026-11-23T05:33:10.123456Z"), "05:33:10.123");
+        assert_eq!(time_of_day("now"), "now");
+    }
+}

@@ -1,0 +1,204 @@
+//! A change on one line.
+
+use rowcast_client::{Change, Operation, Row};
+use serde_json::Value;
+
+/// Characters of one value that are shown.
+const VALUE_CHARACTERS: usize = 28;
+
+/// Characters of all values of one change that are shown.
+const LINE_CHARACTERS: usize = 110;
+
+/// `id=4`: the row's key.
+pub(super) fn key(change: &Change) -> String {
+    change.key.as_ref().map_or_else(String::new, |key| {
+        let pairs: Vec<String> = key
+            .iter()
+            .map(|(name, value)| format!("{name}={}", shown(value)))
+            .collect();
+        pairs.join(" ")
+    })
+}
+
+/// What a reader wants to know of the values.
+pub(super) fn values(change: &Change) -> String {
+    let text = match change.op {
+        Operation::Insert => inserted(change),
+        Operation::Update => updated(change),
+        Operation::Delete => deleted(change),
+        Operation::Schema => shape(change),
+        Operation::Truncate
+        | Operation::Begin
+        | Operation::Commit
+        | Operation::Heartbeat
+        | Operation::Unknown => String::new(),
+    };
+    shortened(&text, LINE_CHARACTERS)
+}
+
+fn inserted(change: &Change) -> String {
+    change
+        .after
+        .as_ref()
+        .map_or_else(String::new, |after| pairs(change, after))
+}
+
+/// Old and new where the old row is known, else all of the new row.
+fn updated(change: &Change) -> String {
+    let Some(after) = &change.after else {
+        return String::new();
+    };
+    let Some(before) = &change.before else {
+        return pairs(change, after);
+    };
+    let differing: Vec<String> = after
+        .iter()
+        .filter_map(|(name, new)| {
+            let old = before.get(name)?;
+            (old != new).then(|| difference(name, old, new))
+        })
+        .collect();
+    differing.join(" ")
+}
+
+/// Of documents, the members that differ: their beginnings mostly do not.
+fn difference(name: &str, old: &Value, new: &Value) -> String {
+    let (Value::Object(old), Value::Object(new)) = (old, new) else {
+        return format!("{name}={}→{}", shown(old), shown(new));
+    };
+    let members: Vec<String> = new
+        .iter()
+        .filter(|(member, value)| old.get(*member) != Some(*value))
+        .map(|(member, value)| {
+            let old = old.get(member).unwrap_or(&Value::Null);
+            format!("{name}.{member}={}→{}", shown(old), shown(value))
+        })
+        .chain(
+            old.keys()
+                .filter(|member| !new.contains_key(*member))
+                .map(|member| format!("{name}.{member} removed")),
+        )
+        .collect();
+    members.join(" ")
+}
+
+fn deleted(change: &Change) -> String {
+    change
+        .before
+        .as_ref()
+        .map_or_else(String::new, |before| pairs(change, before))
+}
+
+fn shape(change: &Change) -> String {
+    change
+        .definition
+        .as_ref()
+        .map_or_else(String::new, |table| {
+            let columns: Vec<String> = table
+                .columns
+                .iter()
+                .map(|column| format!("{}:{}", column.name, column.type_name))
+                .collect();
+            columns.join(" ")
+        })
+}
+
+/// Without the key, which stands before.
+fn pairs(change: &Change, row: &Row) -> String {
+    let in_key = |name: &String| {
+        change
+            .key
+            .as_ref()
+            .is_some_and(|key| key.contains_key(name))
+    };
+    let pairs: Vec<String> = row
+        .iter()
+        .filter(|(name, value)| !in_key(name) && !value.is_null())
+        .map(|(name, value)| format!("{name}={}", shown(value)))
+        .collect();
+    pairs.join(" ")
+}
+
+fn shown(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            value.to_string()
+        }
+    };
+    // A value must not move the cursor or start a new line.
+    let text: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    shortened(&text, VALUE_CHARACTERS)
+}
+
+fn shortened(text: &str, limit: usize) -> String {
+    if text.chars().count() <= limit {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(limit.saturating_sub(1)).collect();
+    format!("{kept}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn change(op: &str, more: &Value) -> Change {
+        let mut body = json!({
+            "id": "0/10.1", "op": op, "database": "shop", "schema": "shop", "table": "orders",
+            "lsn": "0/10", "ordinal": 1, "committed_at": "2026-11-23T05:33:10.123456Z",
+            "key": {"id": 7}
+        });
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        serde_json::from_value(body).unwrap()
+    }
+
+    #[test]
+    fn the_key_is_told_once() {
+        let inserted = change(
+            "insert",
+            &json!({"after": {"id": 7, "total": "9.50", "note": null}}),
+        );
+        assert_eq!(key(&inserted), "id=7");
+        assert_eq!(values(&inserted), "total=9.50");
+    }
+
+    #[test]
+    fn an_update_shows_old_and_new_where_the_old_is_known() {
+        let rows = json!({
+            "before": {"id": 7, "status": "new", "total": "9.50"},
+            "after": {"id": 7, "status": "paid", "total": "9.50"}
+        });
+        assert_eq!(values(&change("update", &rows)), "status=new→paid");
+        let after = json!({"after": {"id": 7, "status": "paid"}});
+        assert_eq!(values(&change("update", &after)), "status=paid");
+    }
+
+    #[test]
+    fn of_documents_only_the_members_that_differ_are_shown() {
+        let rows = json!({
+            "before": {"id": 7, "more": {"a": 1, "b": 2, "c": 3}},
+            "after": {"id": 7, "more": {"a": 1, "b": 4}}
+        });
+        let text = values(&change("update", &rows));
+        assert_eq!(text, "more.b=2→4 more.c removed");
+    }
+
+    #[test]
+    fn long_and_strange_values_stay_on_the_line() {
+        let long = "ü".repeat(40);
+        let text = values(&change(
+            "insert",
+            &json!({"after": {"a": long, "b": "x\n\u{1b}y"}}),
+        ));
+        assert!(text.contains("…"), "{text}");
+        assert!(text.ends_with("b=x  y"), "{text}");
+    }
+}

@@ -1,0 +1,140 @@
+//! The demo's task, from nothing to running.
+
+use std::time::Duration;
+
+use anyhow::{anyhow, bail};
+use rowcast_domain::{SourceId, TaskId, TaskState};
+use rowcast_proto::rest::{
+    ChangeTypes, CheckOutcome, CreateTask, Objects, Precheck, Retention, SchemaObjects, Task,
+};
+use tokio::time::Instant;
+
+use super::api::Api;
+use super::database::SHOP;
+use crate::output;
+
+/// How long the task may take to run; after a crash the lease of the capture before must run out.
+const RUNNING_LIMIT: Duration = Duration::from_secs(120);
+
+/// Time between two looks at the task.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Finds the task or makes it, and brings it to where changes flow.
+///
+/// One that the user has suspended stays so.
+pub(super) async fn running(api: &Api, source: &SourceId) -> anyhow::Result<Task> {
+    let known = api.tasks().await?;
+    let ours = |task: &Task| {
+        task.source_id == *source && task.name == SHOP && task.state != TaskState::Released
+    };
+    let mut task = match known.into_iter().find(ours) {
+        Some(task) => task,
+        None => {
+            output::line("demo: task shop")?;
+            api.create_task(&wanted(source)).await?
+        }
+    };
+    let deadline = Instant::now() + RUNNING_LIMIT;
+    let mut told = None;
+    loop {
+        if told != Some(task.state) {
+            output::line(format_args!("demo: task {} is {}", task.id, task.state))?;
+            told = Some(task.state);
+        }
+        match task.state {
+            TaskState::Running => return Ok(task),
+            TaskState::Suspended => {
+                output::trouble(format_args!(
+                    "the demo's task is suspended: resume it with POST /api/v1/tasks/{}/resume",
+                    task.id
+                ));
+                return Ok(task);
+            }
+            TaskState::NotConfigured | TaskState::NotStarted | TaskState::PrecheckFailed => {
+                check(api, &task.id).await?;
+            }
+            TaskState::PrecheckPassed => {
+                api.purchase(&task.id).await?;
+                api.start(&task.id).await?;
+            }
+            TaskState::Abnormal | TaskState::Locked | TaskState::Released => {
+                return Err(stopped(&task));
+            }
+            TaskState::Prechecking | TaskState::Starting | TaskState::Retrying => {
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+        if Instant::now() > deadline {
+            bail!(
+                "the demo's task is {} and not running after {} s{}",
+                task.state,
+                RUNNING_LIMIT.as_secs(),
+                why(&task)
+            );
+        }
+        task = api.task(&task.id).await?;
+    }
+}
+
+fn wanted(source: &SourceId) -> CreateTask {
+    CreateTask {
+        name: SHOP.to_owned(),
+        source_id: source.clone(),
+        database: None,
+        objects: Objects {
+            all: false,
+            schemas: vec![SchemaObjects {
+                name: SHOP.to_owned(),
+                all: true,
+                tables: Vec::new(),
+            }],
+        },
+        change_types: ChangeTypes::default(),
+        retry_minutes: 120,
+        retention: Retention::default(),
+        partitions: 16,
+        transactions: false,
+    }
+}
+
+async fn check(api: &Api, id: &TaskId) -> anyhow::Result<()> {
+    let report = api.precheck(id).await?;
+    if report.passed {
+        output::line(format_args!(
+            "demo: precheck passed, {} checks",
+            report.items.len()
+        ))?;
+        return Ok(());
+    }
+    Err(failed(&report))
+}
+
+fn failed(report: &Precheck) -> anyhow::Error {
+    let problems: Vec<String> = report
+        .items
+        .iter()
+        .filter(|item| item.outcome == CheckOutcome::Fail)
+        .map(|item| {
+            format!(
+                "\n  {}: {}\n    repair: {}",
+                item.title, item.cause, item.repair
+            )
+        })
+        .collect();
+    anyhow!("the precheck of the demo failed:{}", problems.concat())
+}
+
+fn stopped(task: &Task) -> anyhow::Error {
+    anyhow!(
+        "the demo's task {} is {}{}; begin anew with `rowcast reset`, or start without it: --no-demo",
+        task.id,
+        task.state,
+        why(task)
+    )
+}
+
+fn why(task: &Task) -> String {
+    task.error.as_ref().map_or_else(String::new, |error| {
+        format!(" ({}: {} {})", error.code, error.message, error.advice)
+    })
+}

@@ -1,0 +1,62 @@
+//! What the terminal shows: answers on standard output, troubles on standard error.
+
+use std::fmt::Display;
+use std::io::{ErrorKind, Write as _};
+use std::process::ExitCode;
+
+/// Prints one line; colours are left out where nobody would see them.
+///
+/// # Errors
+/// Where standard output is closed or full.
+pub(crate) fn line(text: impl Display) -> std::io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
+}
+
+/// Prints text that must not be followed by a new line.
+pub(crate) fn question(text: impl Display) -> std::io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    write!(out, "{text}")?;
+    out.flush()
+}
+
+/// Tells of a trouble that does not end the command.
+pub(crate) fn trouble(text: impl Display) {
+    // Where standard error is closed there is nobody to tell.
+    writeln!(anstream::stderr().lock(), "rowcast: {text}").unwrap_or_default();
+}
+
+/// Tells why the command ends.
+pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
+    if is_broken_pipe(error) {
+        // The reader has seen enough, as `head` does.
+        return ExitCode::SUCCESS;
+    }
+    trouble(format_args!("{error:#}"));
+    ExitCode::FAILURE
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_broken_pipe_is_no_failure() {
+        let broken = || std::io::Error::from(ErrorKind::BrokenPipe);
+        assert!(is_broken_pipe(&broken().into()));
+        assert!(!is_broken_pipe(&std::io::Error::other("disk").into()));
+        let psql = rowcast_local::Error::Io {
+            action: "write to",
+            path: "psql".into(),
+            source: broken(),
+        };
+        assert!(!is_broken_pipe(&psql.into()));
+    }
+}

@@ -1,0 +1,11 @@
+//! User stories, over the wire only.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a step of a test that fails fails the test"
+)]
+
+mod first_change;
+mod refused;
+mod trace;
+mod operations;

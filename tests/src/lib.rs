@@ -1,0 +1,14 @@
+//! The platform from outside, over the wire only: what its tests share.
+
+mod api;
+mod shop;
+mod traces;
+
+pub use api::Api;
+pub use shop::{Group, Shop};
+pub use traces::{Span, TraceReceiver};
+
+use std::time::Duration;
+
+/// How long anything may take that a user would wait for.
+pub const PATIENCE: Duration = Duration::from_secs(60);

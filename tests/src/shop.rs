@@ -1,0 +1,202 @@
+//! A shop whose changes are tracked: a source database, and a task on its way from "create" to
+//! "running".
+
+use anyhow::Context as _;
+use rowcast_client::{GroupCredentials, Subscription};
+use rowcast_domain::{Secret, TaskId, TaskState};
+use rowcast_proto::rest::{self, GroupConnection, Precheck, Source, Task};
+use rowcast_testkit::{Platform, PlatformOptions, eventually};
+use serde_json::json;
+
+use crate::PATIENCE;
+use crate::api::Api;
+
+/// Tables with the types that most shops have.
+const SCHEMA: &str = include_str!("../fixtures/shop.sql");
+
+const PASSWORD: &str = "Shop-demo-1";
+
+/// The password of every group.
+const GROUP_PASSWORD: &str = "Blue-horse-7";
+
+/// The platform, and a database beside it.
+pub struct Shop {
+    /// The running platform.
+    pub platform: Platform,
+    /// Its API.
+    pub api: Api,
+    /// The shop's own connection.
+    pub sql: tokio_postgres::Client,
+    /// The task that tracks it.
+    pub task: TaskId,
+}
+
+/// A consumer group and its password.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// What a client needs to know.
+    pub connection: GroupConnection,
+    /// Its password.
+    pub password: &'static str,
+}
+
+impl Group {
+    /// What the Rust SDK takes.
+    #[must_use]
+    pub fn credentials(&self) -> GroupCredentials {
+        GroupCredentials::new(self.connection.clone(), Secret::new(self.password))
+    }
+
+    /// Joins the group by the Rust SDK.
+    ///
+    /// # Errors
+    /// Where the login is refused.
+    pub async fn subscribe(&self) -> Result<Subscription, rowcast_client::Error> {
+        Subscription::connect(self.credentials()).await
+    }
+}
+
+impl Shop {
+    /// Everything up to a created task.
+    ///
+    /// # Errors
+    /// Where a step fails.
+    pub async fn open(options: PlatformOptions) -> anyhow::Result<Self> {
+        rowcast_testkit::init_tracing();
+        let platform = Box::pin(Platform::start(options)).await?;
+        let api = Api::new(&platform.api_url, platform.admin_token.expose())?;
+        let sql = source_database(&platform).await?;
+        let source: Source = api
+            .post(
+                "/sources",
+                &json!({
+                    "name": "shop", "host": "127.0.0.1", "port": platform.postgres.port(),
+                    "database": "shop", "account": "shop_owner", "password": PASSWORD,
+                    "sslmode": "disable",
+                }),
+            )
+            .await?;
+        let task: Task = api
+            .post(
+                "/tasks",
+                &json!({
+                    "name": "shop", "source_id": source.id, "retry_minutes": 10,
+                    "objects": {"schemas": [{"name": "shop", "all": true}]},
+                }),
+            )
+            .await?;
+        Ok(Self {
+            platform,
+            api,
+            sql,
+            task: task.id,
+        })
+    }
+
+    /// Everything up to a running task.
+    ///
+    /// # Errors
+    /// Where a step fails.
+    pub async fn running(options: PlatformOptions) -> anyhow::Result<Self> {
+        let shop = Box::pin(Self::open(options)).await?;
+        shop.precheck().await?;
+        shop.purchase().await?;
+        let _task: Task = shop.command("start").await?;
+        shop.reaches(TaskState::Running).await;
+        Ok(shop)
+    }
+
+    /// Runs the precheck, which must pass.
+    ///
+    /// # Errors
+    /// With the checks that failed.
+    pub async fn precheck(&self) -> anyhow::Result<()> {
+        let report: Precheck = self.command("precheck").await?;
+        anyhow::ensure!(report.passed, "{:#?}", report.items);
+        Ok(())
+    }
+
+    /// Buys an instance for the task.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub async fn purchase(&self) -> anyhow::Result<()> {
+        let body = json!({"charge_type": "pay_as_you_go"});
+        let _bought: serde_json::Value = self.api.post(&self.path("purchase"), &body).await?;
+        Ok(())
+    }
+
+    /// A command on the task.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub async fn command<T: serde::de::DeserializeOwned>(&self, name: &str) -> anyhow::Result<T> {
+        self.api.command(&self.path(name), &[]).await
+    }
+
+    /// Path of what belongs to the task.
+    #[must_use]
+    pub fn path(&self, of: &str) -> String {
+        format!("/tasks/{}/{of}", self.task)
+    }
+
+    /// The task as the API shows it.
+    ///
+    /// # Errors
+    /// Where the API does not answer.
+    pub async fn task(&self) -> anyhow::Result<Task> {
+        self.api.get(&format!("/tasks/{}", self.task)).await
+    }
+
+    /// Waits until the task is in a state.
+    ///
+    /// # Panics
+    /// Where it does not get there.
+    pub async fn reaches(&self, state: TaskState) {
+        eventually(&format!("the task is {state:?}"), PATIENCE, async || {
+            self.task().await.is_ok_and(|task| task.state == state)
+        })
+        .await;
+    }
+
+    /// Creates a consumer group.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub async fn group(&self, name: &str) -> anyhow::Result<Group> {
+        let body = json!({"name": name, "account": "reader", "password": GROUP_PASSWORD});
+        let group: rest::Group = self.api.post(&self.path("groups"), &body).await?;
+        let path = self.path(&format!("groups/{}/connection", group.id));
+        Ok(Group {
+            connection: self.api.get(&path).await?,
+            password: GROUP_PASSWORD,
+        })
+    }
+
+    /// A user of account DATA, past all groups.
+    ///
+    /// # Errors
+    /// Where NATS does not let us in.
+    pub async fn data(&self) -> anyhow::Result<async_nats::Client> {
+        let password = self.platform.nats_password("capture-data")?;
+        async_nats::ConnectOptions::with_user_and_password("capture-data".to_owned(), password)
+            .connect(&self.platform.nats_url)
+            .await
+            .context("cannot connect to NATS as capture-data")
+    }
+}
+
+/// A database of a role that may do no more than it must.
+async fn source_database(platform: &Platform) -> anyhow::Result<tokio_postgres::Client> {
+    let admin = platform.sql("postgres").await?;
+    let role = format!("CREATE ROLE shop_owner LOGIN REPLICATION PASSWORD '{PASSWORD}'");
+    admin.batch_execute(&role).await?;
+    admin
+        .batch_execute("CREATE DATABASE shop OWNER shop_owner")
+        .await?;
+    let port = platform.postgres.port();
+    let url = format!("postgres://shop_owner:{PASSWORD}@127.0.0.1:{port}/shop");
+    let sql = rowcast_testkit::connect(&url).await?;
+    sql.batch_execute(SCHEMA).await?;
+    Ok(sql)
+}
