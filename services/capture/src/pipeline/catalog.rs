@@ -1,6 +1,8 @@
 //! Completes a table's shape with what only the source's catalog knows, and tells it in KV before its
 //! first use.
 
+use std::collections::HashSet;
+
 use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_domain::TaskId;
 use rowcast_pg::publication::Selection;
@@ -19,6 +21,8 @@ pub(crate) struct Catalog {
     schemas: kv::Store,
     task: TaskId,
     types: TypeCatalog,
+    /// Ids of the shapes that are in KV.
+    told: HashSet<String>,
 }
 
 impl Catalog {
@@ -28,6 +32,7 @@ impl Catalog {
             schemas,
             task,
             types: TypeCatalog::default(),
+            told: HashSet::new(),
         }
     }
 
@@ -57,13 +62,17 @@ impl Catalog {
         Ok(relation)
     }
 
-    async fn publish(&self, schema: &TableSchema) -> Result<(), Error> {
+    async fn publish(&mut self, schema: &TableSchema) -> Result<(), Error> {
+        if self.told.contains(&schema.id) {
+            return Ok(());
+        }
         let key = format!("{}.{}", self.task, subject::escape(&schema.id));
         let value = serde_json::to_vec(schema).map_err(Error::broker)?;
         self.schemas
             .put(key, value.into())
             .await
             .map_err(Error::broker)?;
+        self.told.insert(schema.id.clone());
         Ok(())
     }
 }

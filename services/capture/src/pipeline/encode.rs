@@ -92,7 +92,12 @@ impl Encoder {
     /// first of them that is encoded: changes that the stream holds already need none, and no message
     /// ever lies before the one that precedes it in the stream.
     pub(crate) fn define(&mut self, relation: &Relation) {
-        self.tables.insert(relation.oid, Rendered::new(relation));
+        let mut table = Rendered::new(relation);
+        // PostgreSQL also repeats a shape that has not changed, as after an ANALYZE.
+        let known = self.tables.get(&relation.oid);
+        table.announced =
+            known.is_some_and(|known| known.announced && known.schema_id == table.schema_id);
+        self.tables.insert(relation.oid, table);
     }
 
     /// Encodes a change into any number of messages.

@@ -17,6 +17,7 @@ const COMMIT: u64 = 0x16_B374;
 struct Bench {
     decoder: Decoder,
     encoder: Encoder,
+    relation: Arc<Relation>,
     sent: Vec<Outbound>,
 }
 
@@ -27,11 +28,6 @@ impl Bench {
     /// A table `public.orders (id int8 key, status text, total numeric, note text)`.
     fn new(replica_identity: u8, transactions: bool) -> Self {
         let task = "t00000000001a".parse().unwrap();
-        let mut bench = Self {
-            decoder: Decoder::default(),
-            encoder: Encoder::new(task, "shop", 16, transactions, 1 << 20),
-            sent: Vec::new(),
-        };
         let column = |name, type_oid, identity| ColumnBody {
             identity,
             name,
@@ -51,6 +47,12 @@ impl Bench {
             ],
         });
         let relation = Arc::new(shape.resolve(&TypeCatalog::default(), &["id".to_owned()]));
+        let mut bench = Self {
+            decoder: Decoder::default(),
+            encoder: Encoder::new(task, "shop", 16, transactions, 1 << 20),
+            relation: Arc::clone(&relation),
+            sent: Vec::new(),
+        };
         bench.encoder.define(&relation);
         bench.decoder.define(relation);
         bench.feed(&begin());
@@ -159,6 +161,19 @@ fn a_shape_comes_before_its_first_use_and_once() {
     assert_eq!(definition.columns.len(), 4);
     assert!(bench.sent.is_sorted_by(|a, b| a.position <= b.position));
     assert_eq!(read[0].id, Position::new(Lsn::new(COMMIT), 0));
+}
+
+#[test]
+fn a_shape_that_is_repeated_unchanged_is_not_told_again() {
+    let mut bench = Bench::new(b'd', false);
+    bench.feed(&row(b'I', &[(b'N', &PAID)]));
+    bench.encoder.define(&bench.relation);
+    bench.feed(&row(b'I', &[(b'N', &PAID)]));
+    let operations: Vec<Operation> = bench.read().iter().map(|change| change.op).collect();
+    assert_eq!(
+        operations,
+        [Operation::Schema, Operation::Insert, Operation::Insert]
+    );
 }
 
 #[test]
