@@ -100,7 +100,9 @@ impl Bus {
         let mut answers = self.client.subscribe(inbox.clone()).await?;
         self.client.publish(inbox, Bytes::new()).await?;
         let answer = tokio::time::timeout(API_TIMEOUT, answers.next()).await?;
-        answer.map(drop).ok_or_else(|| "the connection is closed".into())
+        answer
+            .map(drop)
+            .ok_or_else(|| "the connection is closed".into())
     }
 
     /// Its `JetStream` context.
