@@ -9,9 +9,9 @@ mod billing;
 pub use billing::{
     ChargeType, Incident, IncidentList, Instance, PurchaseTask, UsageLine, UsageList,
 };
-pub use group::{CreateGroup, Group, GroupConnection, GroupList};
+pub use group::{CreateGroup, Group, GroupConnection, GroupList, GroupMode};
 pub use problem::Problem;
-pub use source::{CreateSource, Source, SourceList, SslMode};
+pub use source::{CreateSource, Source, SourceKind, SourceList, SslMode};
 pub use task::{
     ChangeTypes, CheckItem, CheckOutcome, CreateTask, DataChange, Objects, Precheck, Retention,
     SchemaObjects, Task, TaskError, TaskList, TaskPosition, TaskTransition, TaskTransitionList,

@@ -38,7 +38,8 @@ pub const TASK_STATUS: BucketDefinition = BucketDefinition {
     name: "rowcast_task_status",
     history: 1,
     ttl: None,
-    memory: true,
+    // A task that waits for a decision must still wait after a restart of the broker.
+    memory: false,
     max_value_bytes: 64 * KIB,
 };
 

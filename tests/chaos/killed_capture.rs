@@ -33,9 +33,9 @@ async fn write(sql: &tokio_postgres::Client, killed: &CancellationToken) -> u64 
 #[tokio::test]
 async fn ten_kills_during_twenty_thousand_transactions_lose_repeat_and_reorder_nothing() {
     let mut shop = Box::pin(Shop::running(Default::default())).await.unwrap();
-    let data = shop.data().await.unwrap();
+    let data = rowcast_e2e::data(&shop.platform).await.unwrap();
     let task = shop.task.clone();
-    let (platform, sql) = (&mut shop.platform, &shop.sql);
+    let (platform, sql) = (&mut shop.platform, &shop.tracked.sql);
     let killed = CancellationToken::new();
     let kills = async {
         for kill in 1..=KILLS {

@@ -67,7 +67,7 @@ async fn wrong_group_credentials_are_refused() {
             "{subject} was answered: {answer:?}"
         );
     }
-    let data = shop.data().await.unwrap();
+    let data = rowcast_e2e::data(&shop.platform).await.unwrap();
     let stored = rowcast_testkit::read_stream(&data, &shop.task).await;
     assert!(stored.is_ok(), "the stream is gone: {stored:?}");
 }

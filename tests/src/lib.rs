@@ -5,7 +5,7 @@ mod shop;
 mod traces;
 
 pub use api::Api;
-pub use shop::{Group, Shop};
+pub use shop::{Group, Shop, Tracked, data};
 pub use traces::{Span, TraceReceiver};
 
 use std::time::Duration;

@@ -1,5 +1,4 @@
-//! A shop whose changes are tracked: a source database, and a task on its way from "create" to
-//! "running".
+//! A database whose changes are tracked, on its way from "create" to "running".
 
 use anyhow::Context as _;
 use rowcast_client::{GroupCredentials, Subscription};
@@ -19,16 +18,30 @@ const PASSWORD: &str = "Shop-demo-1";
 /// The password of every group.
 const GROUP_PASSWORD: &str = "Blue-horse-7";
 
-/// The platform, and a database beside it.
-pub struct Shop {
-    /// The running platform.
-    pub platform: Platform,
-    /// Its API.
+/// A database and the task that tracks it.
+pub struct Tracked {
+    /// The platform's API.
     pub api: Api,
-    /// The shop's own connection.
+    /// The owner's connection to the database.
     pub sql: tokio_postgres::Client,
     /// The task that tracks it.
     pub task: TaskId,
+}
+
+/// A platform, and a shop in its own PostgreSQL. Does what [`Tracked`] does.
+pub struct Shop {
+    /// The running platform.
+    pub platform: Platform,
+    /// The shop.
+    pub tracked: Tracked,
+}
+
+impl std::ops::Deref for Shop {
+    type Target = Tracked;
+
+    fn deref(&self) -> &Tracked {
+        &self.tracked
+    }
 }
 
 /// A consumer group and its password.
@@ -64,13 +77,42 @@ impl Shop {
     pub async fn open(options: PlatformOptions) -> anyhow::Result<Self> {
         rowcast_testkit::init_tracing();
         let platform = Box::pin(Platform::start(options)).await?;
+        let admin = platform.sql("postgres").await?;
+        let port = platform.postgres.port();
+        let tracked = Tracked::create(&platform, &admin, port, SCHEMA).await?;
+        Ok(Self { platform, tracked })
+    }
+
+    /// Everything up to a running task.
+    ///
+    /// # Errors
+    /// Where a step fails.
+    pub async fn running(options: PlatformOptions) -> anyhow::Result<Self> {
+        let shop = Box::pin(Self::open(options)).await?;
+        shop.run().await?;
+        Ok(shop)
+    }
+}
+
+impl Tracked {
+    /// Makes a database on the server at `port` and a task for its schema `shop`. `admin` is a
+    /// superuser there.
+    ///
+    /// # Errors
+    /// Where a step fails.
+    pub async fn create(
+        platform: &Platform,
+        admin: &tokio_postgres::Client,
+        port: u16,
+        schema: &str,
+    ) -> anyhow::Result<Self> {
         let api = Api::new(&platform.api_url, platform.admin_token.expose())?;
-        let sql = source_database(&platform).await?;
+        let sql = source_database(admin, port, schema).await?;
         let source: Source = api
             .post(
                 "/sources",
                 &json!({
-                    "name": "shop", "host": "127.0.0.1", "port": platform.postgres.port(),
+                    "name": "shop", "host": "127.0.0.1", "port": port,
                     "database": "shop", "account": "shop_owner", "password": PASSWORD,
                     "sslmode": "disable",
                 }),
@@ -85,25 +127,20 @@ impl Shop {
                 }),
             )
             .await?;
-        Ok(Self {
-            platform,
-            api,
-            sql,
-            task: task.id,
-        })
+        let task = task.id;
+        Ok(Self { api, sql, task })
     }
 
-    /// Everything up to a running task.
+    /// Prechecks, buys, starts, and waits until changes flow.
     ///
     /// # Errors
     /// Where a step fails.
-    pub async fn running(options: PlatformOptions) -> anyhow::Result<Self> {
-        let shop = Box::pin(Self::open(options)).await?;
-        shop.precheck().await?;
-        shop.purchase().await?;
-        let _task: Task = shop.command("start").await?;
-        shop.reaches(TaskState::Running).await;
-        Ok(shop)
+    pub async fn run(&self) -> anyhow::Result<()> {
+        self.precheck().await?;
+        self.purchase().await?;
+        let _task: Task = self.command("start").await?;
+        self.reaches(TaskState::Running).await;
+        Ok(())
     }
 
     /// Runs the precheck, which must pass.
@@ -172,31 +209,33 @@ impl Shop {
             password: GROUP_PASSWORD,
         })
     }
+}
 
-    /// A user of account DATA, past all groups.
-    ///
-    /// # Errors
-    /// Where NATS does not let us in.
-    pub async fn data(&self) -> anyhow::Result<async_nats::Client> {
-        let password = self.platform.nats_password("capture-data")?;
-        async_nats::ConnectOptions::with_user_and_password("capture-data".to_owned(), password)
-            .connect(&self.platform.nats_url)
-            .await
-            .context("cannot connect to NATS as capture-data")
-    }
+/// A user of account DATA, past all groups.
+///
+/// # Errors
+/// Where NATS does not let us in.
+pub async fn data(platform: &Platform) -> anyhow::Result<async_nats::Client> {
+    let password = platform.nats_password("capture-data")?;
+    async_nats::ConnectOptions::with_user_and_password("capture-data".to_owned(), password)
+        .connect(&platform.nats_url)
+        .await
+        .context("cannot connect to NATS as capture-data")
 }
 
 /// A database of a role that may do no more than it must.
-async fn source_database(platform: &Platform) -> anyhow::Result<tokio_postgres::Client> {
-    let admin = platform.sql("postgres").await?;
+async fn source_database(
+    admin: &tokio_postgres::Client,
+    port: u16,
+    schema: &str,
+) -> anyhow::Result<tokio_postgres::Client> {
     let role = format!("CREATE ROLE shop_owner LOGIN REPLICATION PASSWORD '{PASSWORD}'");
     admin.batch_execute(&role).await?;
     admin
         .batch_execute("CREATE DATABASE shop OWNER shop_owner")
         .await?;
-    let port = platform.postgres.port();
     let url = format!("postgres://shop_owner:{PASSWORD}@127.0.0.1:{port}/shop");
     let sql = rowcast_testkit::connect(&url).await?;
-    sql.batch_execute(SCHEMA).await?;
+    sql.batch_execute(schema).await?;
     Ok(sql)
 }

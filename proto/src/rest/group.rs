@@ -5,6 +5,14 @@ use rowcast_domain::{GroupId, TaskId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// In which order members of a group get changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupMode {
+    /// In commit order, by one active member.
+    Ordered,
+}
+
 /// `POST /tasks/{id}/groups`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -15,6 +23,9 @@ pub struct CreateGroup {
     pub account: String,
     /// 8–32 printable characters of at least two of: lower case, upper case, digits, others. Never returned.
     pub password: String,
+    /// Ordered where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<GroupMode>,
 }
 
 /// A consumer group.

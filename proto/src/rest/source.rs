@@ -50,12 +50,23 @@ impl SslMode {
     }
 }
 
+/// A kind of database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// PostgreSQL.
+    Postgresql,
+}
+
 /// `POST /sources`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateSource {
     /// The user's name for it, 1–64 characters.
     pub name: String,
+    /// What it is; PostgreSQL where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<SourceKind>,
     /// DNS name, address, or the folder of a unix socket.
     pub host: String,
     /// TCP port.

@@ -68,6 +68,9 @@ pub struct ChangeTypes {
     /// Data changes; all kinds where absent.
     #[serde(default = "all_data_changes")]
     pub data: Vec<DataChange>,
+    /// Schema changes as events of their own: not supported yet, so false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub schema: bool,
 }
 
 fn all_data_changes() -> Vec<DataChange> {
@@ -78,6 +81,7 @@ impl Default for ChangeTypes {
     fn default() -> Self {
         Self {
             data: all_data_changes(),
+            schema: false,
         }
     }
 }

@@ -37,6 +37,11 @@ pub(crate) enum Error {
         /// Its sequence.
         sequence: u64,
     },
+    /// The server still makes the slot for an earlier start.
+    #[error(
+        "the server still makes the slot, which waits for the transactions that were open then"
+    )]
+    SlotBeingMade,
     /// The wish cannot be understood.
     #[error("the task's definition is malformed: {0}")]
     MalformedSpec(String),
@@ -132,6 +137,9 @@ impl Error {
                     "SourceRefused",
                     "Run the precheck: it names the setting, grant or object that is missing. Then start the task again.",
                 ),
+            },
+            Self::SlotBeingMade => Recovery::Retry {
+                code: "SourceUnavailable",
             },
             // A refused fence is no exception: the tail is read again, and tells whether another
             // writer or a loss is behind it.

@@ -18,7 +18,6 @@ mod metrics;
 mod supervisor;
 mod worker;
 mod report;
-mod statuses;
 mod connection;
 mod prepare;
 mod checkpoint;
@@ -33,7 +32,6 @@ use rowcast_service::keyring::Keyring;
 use rowcast_service::{BoxError, Context, Kind};
 
 pub use config::Config;
-use statuses::Statuses;
 use worker::Platform;
 
 /// Connects and begins to take tasks.
@@ -51,7 +49,7 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         keyring,
         nats_monitor_url: config.nats_monitor_url,
         wishes: provision::bucket(&control, &stream::TASKS).await?,
-        statuses: Statuses::open(&control).await?,
+        statuses: provision::bucket(&control, &stream::TASK_STATUS).await?,
         leases: provision::bucket(&control, &stream::LEASES).await?,
         checkpoints: provision::bucket(&control, &stream::CHECKPOINTS).await?,
         schemas: provision::bucket(&control, &stream::SCHEMAS).await?,

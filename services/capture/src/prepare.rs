@@ -29,7 +29,7 @@ use crate::pipeline::decode::Decoder;
 use crate::pipeline::encode::Encoder;
 use crate::pipeline::progress::{Durable, Progress};
 use crate::pipeline::publish::Publisher;
-use crate::pipeline::publish::tail::{Stored, Tail};
+use crate::pipeline::publish::tail::{Last, Stored, Tail};
 use crate::pipeline::source::{Confirmer, Received, Source, Watched};
 use crate::worker::Platform;
 
@@ -197,8 +197,15 @@ impl Preparation<'_> {
             Some(stream) => Some(Tail::read(&stream).await?),
             None => None,
         };
+        let history = match &checkpoint {
+            Some(before) if before.timeline != self.server.timeline => {
+                replication.timeline_history(self.server.timeline).await?
+            }
+            Some(_) | None => Vec::new(),
+        };
         let seen = Observation {
             server: self.server,
+            history: &history,
             slot: slot.as_ref(),
             checkpoint: checkpoint.as_ref(),
             tail,
@@ -211,7 +218,10 @@ impl Preparation<'_> {
             }
             Start::Resume(durable) => {
                 objects::check_publication(self.session, task, self.wish.objects).await?;
-                Ok((durable, tail.unwrap_or_default()))
+                let mut tail = tail.unwrap_or_default();
+                // Where retention has emptied the stream, the checkpoint says what was in it.
+                tail.last.get_or_insert(Last::at(durable.position));
+                Ok((durable, tail))
             }
         }
     }

@@ -3,8 +3,8 @@
 use futures::StreamExt as _;
 use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_domain::TaskId;
-use rowcast_pg::{publication, slot};
-use rowcast_proto::message::TaskSpec;
+use rowcast_pg::{ErrorClass, publication, slot};
+use rowcast_proto::message::{SourceConnection, TaskSpec};
 use rowcast_proto::stream::source_object;
 
 use crate::connection;
@@ -12,7 +12,7 @@ use crate::error::{Error, StopReason};
 use crate::prepare::stream;
 use crate::worker::Platform;
 
-/// Removes; may be repeated.
+/// Removes; may be repeated. What is on NATS goes in any case.
 ///
 /// # Errors
 /// Where something cannot be removed: what, and the SQL that removes it.
@@ -21,29 +21,6 @@ pub(crate) async fn release(
     task: &TaskId,
     spec: &TaskSpec,
 ) -> Result<(), Error> {
-    if let Some(source) = &spec.source {
-        let options = connection::options(source, &platform.keyring)?;
-        let session = rowcast_pg::connect(&options).await?;
-        let name = source_object(task);
-        slot::drop(&session, &name).await?;
-        publication::drop(&session, &name).await?;
-        if slot::find(&session, &name).await?.is_some() {
-            let sql = format!("SELECT pg_drop_replication_slot('{name}')");
-            return Err(StopReason::NotRemoved {
-                what: format!("the slot {name}"),
-                sql,
-            }
-            .into());
-        }
-        if publication::find(&session, &name).await?.is_some() {
-            let sql = format!("DROP PUBLICATION {name}");
-            return Err(StopReason::NotRemoved {
-                what: format!("the publication {name}"),
-                sql,
-            }
-            .into());
-        }
-    }
     stream::remove(&platform.data, task).await?;
     forget_schemas(&platform.schemas, task).await?;
     platform
@@ -51,8 +28,43 @@ pub(crate) async fn release(
         .purge(task.as_str())
         .await
         .map_err(Error::broker)?;
+    if let Some(source) = &spec.source {
+        match clean_source(platform, task, source).await {
+            Err(Error::Source(error)) if error.class() == ErrorClass::Definite => {
+                return Err(left_behind(task, &error.to_string()).into());
+            }
+            cleaned => cleaned?,
+        }
+    }
     tracing::info!(%task, "slot, publication and stream removed");
     Ok(())
+}
+
+async fn clean_source(
+    platform: &Platform,
+    task: &TaskId,
+    source: &SourceConnection,
+) -> Result<(), Error> {
+    let options = connection::options(source, &platform.keyring)?;
+    let session = rowcast_pg::connect(&options).await?;
+    let name = source_object(task);
+    slot::drop(&session, &name).await?;
+    publication::drop(&session, &name).await?;
+    let slot = slot::find(&session, &name).await?.is_some();
+    if slot || publication::find(&session, &name).await?.is_some() {
+        return Err(left_behind(task, "it is still there").into());
+    }
+    Ok(())
+}
+
+fn left_behind(task: &TaskId, cause: &str) -> StopReason {
+    let name = source_object(task);
+    StopReason::NotRemoved {
+        what: format!("the slot and the publication {name} ({cause})"),
+        sql: format!(
+            "SELECT pg_drop_replication_slot('{name}'); DROP PUBLICATION IF EXISTS {name};"
+        ),
+    }
 }
 
 async fn forget_schemas(schemas: &kv::Store, task: &TaskId) -> Result<(), Error> {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use chrono::Utc;
+use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_domain::TaskId;
 use rowcast_proto::message::{CaptureState, TaskError, TaskSpec, TaskStatus, Timestamp};
 
 use crate::metrics;
 use crate::pipeline::source::Watched;
-use crate::statuses::Statuses;
 
 /// How often a running task is looked at.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -21,7 +21,7 @@ const EPOCH_2000_SECONDS: i64 = 946_684_800;
 
 /// Reports one task.
 pub(crate) struct Reporter {
-    store: Statuses,
+    store: kv::Store,
     task: TaskId,
     status: TaskStatus,
     first_sequence: Option<u64>,
@@ -29,7 +29,7 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    pub(crate) fn new(store: Statuses, task: TaskId, capture_id: &str) -> Self {
+    pub(crate) fn new(store: kv::Store, task: TaskId, capture_id: &str) -> Self {
         let status = TaskStatus {
             task_id: task.to_string(),
             capture_id: capture_id.to_owned(),
@@ -105,7 +105,11 @@ impl Reporter {
         self.silent_looks = 0;
         self.status.updated_at = Some(Utc::now().into());
         // The task goes on: the next look reports again.
-        if let Err(error) = self.store.write(&self.task, &self.status).await {
+        let value = match serde_json::to_vec(&self.status) {
+            Ok(value) => value,
+            Err(error) => return tracing::error!(%error, "status not reported"),
+        };
+        if let Err(error) = self.store.put(self.task.as_str(), value.into()).await {
             tracing::warn!(%error, "status not reported");
         }
     }

@@ -30,6 +30,18 @@ struct Supervisor {
     stop: CancellationToken,
     wishes: HashMap<TaskId, TaskSpec>,
     workers: HashMap<TaskId, watch::Sender<TaskSpec>>,
+    /// Versions of wishes that need nobody any more.
+    settled: HashMap<TaskId, u64>,
+}
+
+/// Who works on a task.
+enum Taken {
+    /// This process.
+    ByUs(Box<Lease>),
+    /// Another one.
+    ByAnother,
+    /// Nobody needs to: the wish is true, or waits for a decision.
+    Settled,
 }
 
 /// Takes tasks and works on them until the process stops.
@@ -44,6 +56,7 @@ pub(crate) async fn run(
         stop: stop.clone(),
         wishes: HashMap::new(),
         workers: HashMap::new(),
+        settled: HashMap::new(),
     };
     while !stop.is_cancelled() {
         if let Err(error) = supervisor.follow().await {
@@ -134,24 +147,35 @@ impl Supervisor {
             return;
         }
         self.workers.remove(task);
+        if self.settled.get(task) == Some(&wish.generation) {
+            return;
+        }
         match self.take(task, &wish).await {
-            Ok(None) => {}
-            Ok(Some(lease)) => self.attend(task, wish, lease),
+            Ok(Taken::ByUs(lease)) => self.attend(task, wish, *lease),
+            Ok(Taken::ByAnother) => {}
+            Ok(Taken::Settled) => {
+                self.settled.insert(task.clone(), wish.generation);
+            }
             Err(error) => tracing::warn!(%task, %error, "task not taken, trying again"),
         }
     }
 
-    async fn take(&self, task: &TaskId, wish: &TaskSpec) -> Result<Option<Lease>, BoxError> {
-        let status = self.platform.statuses.read(task).await?;
+    async fn take(&self, task: &TaskId, wish: &TaskSpec) -> Result<Taken, BoxError> {
+        let Platform {
+            statuses,
+            leases,
+            capture_id,
+            ..
+        } = &*self.platform;
+        let status = statuses.get(task.as_str()).await?;
+        let status: Option<TaskStatus> = status
+            .map(|value| serde_json::from_slice(&value))
+            .transpose()?;
         if status.is_some_and(|status| is_settled(wish, &status)) {
-            return Ok(None);
+            return Ok(Taken::Settled);
         }
-        Lease::take(
-            &self.platform.leases,
-            task.as_str(),
-            &self.platform.capture_id,
-        )
-        .await
+        let lease = Lease::take(leases, task.as_str(), capture_id).await?;
+        Ok(lease.map_or(Taken::ByAnother, |lease| Taken::ByUs(Box::new(lease))))
     }
 
     fn attend(&mut self, task: &TaskId, wish: TaskSpec, lease: Lease) {

@@ -10,17 +10,17 @@ use rowcast_domain::{Backoff, TaskId};
 use rowcast_proto::message::{CaptureState, DesiredState, TaskError, TaskSpec, Timestamp};
 use rowcast_service::keyring::Keyring;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::error::{Error, Recovery};
 use crate::metrics;
+use crate::pipeline::source::Watched;
 use crate::prepare::{self, Prepared};
 use crate::release;
 use crate::report::{LOOK_EVERY, Reporter};
-use crate::statuses::Statuses;
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -35,7 +35,7 @@ pub(crate) struct Platform {
     pub(crate) keyring: Keyring,
     pub(crate) nats_monitor_url: String,
     pub(crate) wishes: kv::Store,
-    pub(crate) statuses: Statuses,
+    pub(crate) statuses: kv::Store,
     pub(crate) leases: kv::Store,
     pub(crate) checkpoints: kv::Store,
     pub(crate) schemas: kv::Store,
@@ -166,7 +166,8 @@ impl Worker<'_> {
             Recovery::Retry { code } => {
                 let since = *retrying.since.get_or_insert_with(Utc::now);
                 let until = since + TimeDelta::minutes(i64::from(spec.retry_minutes));
-                if Utc::now() < until {
+                // Nobody waits for a removal, but a slot that stays would fill the source's disk.
+                if Utc::now() < until || spec.desired() == DesiredState::Released {
                     metrics::interruption(code);
                     let wait = retrying.backoff.next_wait();
                     tracing::warn!(task = %self.task, code, error = message, wait_ms = wait.as_millis(), "interrupted, trying again");
@@ -235,45 +236,76 @@ impl Worker<'_> {
             confirmer,
             watched,
         } = prepared;
+        let Self {
+            task,
+            wish,
+            stop,
+            reporter,
+            ..
+        } = self;
         let started = Instant::now();
-        let started_at = watched.durable.borrow().sequence;
-        self.reporter.state(CaptureState::Running).await;
-        tracing::info!(task = %self.task, "running");
+        let first = watched.durable.borrow().sequence;
         // A task of its own, so that nothing in the pipeline can delay it; it dies with this future.
         let mut confirmations = JoinSet::new();
         confirmations.spawn(confirmer.run().in_current_span());
+        tracing::info!(%task, "running");
         let halt = CancellationToken::new();
-        let run = pipeline.run(&halt);
-        tokio::pin!(run);
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        let outcome = loop {
-            tokio::select! {
-                outcome = &mut run => break outcome,
-                Some(ended) = confirmations.join_next() => break match ended {
-                    Ok(Ok(())) => Err(Error::broker("the confirmations ended early")),
-                    Ok(Err(error)) => Err(error),
-                    Err(panic) => Err(Error::broker(panic)),
-                },
-                _ = look.tick() => self.reporter.look(&watched).await,
-                _ = self.wish.changed(), if !halt.is_cancelled() => halt.cancel(),
-                () = self.stop.cancelled(), if !halt.is_cancelled() => halt.cancel(),
+        let outcome = {
+            let run = pipeline.run(&halt);
+            // Beside the pipeline: a slow report must not stop the changes.
+            let reports = report_running(reporter, &watched);
+            tokio::pin!(run, reports);
+            loop {
+                tokio::select! {
+                    outcome = &mut run => break outcome,
+                    Some(ended) = confirmations.join_next() => break Err(early_end(ended)),
+                    () = &mut reports => {}
+                    _ = wish.changed(), if !halt.is_cancelled() => halt.cancel(),
+                    () = stop.cancelled(), if !halt.is_cancelled() => halt.cancel(),
+                }
             }
         };
         match outcome {
             Ok(()) => {
                 // The last confirmation, so that the next start has nothing to read again.
                 if let Some(Ok(Err(error))) = confirmations.join_next().await {
-                    tracing::debug!(task = %self.task, %error, "last position not confirmed");
+                    tracing::debug!(%task, %error, "last position not confirmed");
                 }
-                self.reporter.look(&watched).await;
+                reporter.look(&watched).await;
                 Ended::Halted
             }
             Err(error) => {
-                let progressed = watched.durable.borrow().sequence > started_at;
-                let recovered = progressed || started.elapsed() >= RECOVERED_AFTER;
-                Ended::Interrupted { error, recovered }
+                let progressed = watched.durable.borrow().sequence > first;
+                // An idle source has recovered once it is connected for a while. A broker has only
+                // once it acknowledges: its silence takes just as long to be noticed.
+                let idle =
+                    matches!(error, Error::Source(_)) && started.elapsed() >= RECOVERED_AFTER;
+                Ended::Interrupted {
+                    error,
+                    recovered: progressed || idle,
+                }
             }
         }
+    }
+}
+
+/// Reports a running task for ever.
+async fn report_running(reporter: &mut Reporter, watched: &Watched) {
+    reporter.state(CaptureState::Running).await;
+    let mut timer = tokio::time::interval(LOOK_EVERY);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        timer.tick().await;
+        reporter.look(watched).await;
+    }
+}
+
+/// The confirmations end with the pipeline, or because the source is lost.
+fn early_end(ended: Result<Result<(), Error>, JoinError>) -> Error {
+    match ended {
+        Ok(Ok(())) => Error::broker("the confirmations ended early"),
+        Ok(Err(error)) => error,
+        Err(panic) => Error::broker(panic),
     }
 }
 

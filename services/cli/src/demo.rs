@@ -82,6 +82,7 @@ async fn source(api: &Api, shop: &Shop) -> anyhow::Result<Source> {
             // Nothing leaves this machine.
             sslmode: SslMode::Disable,
             sslrootcert: None,
+            kind: None,
         };
         return api.create_source(&wanted).await;
     };

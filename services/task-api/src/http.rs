@@ -33,13 +33,15 @@ mod delete_group;
 use std::any::Any;
 use std::time::Duration;
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument as _;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
@@ -71,6 +73,7 @@ pub(crate) fn router(app: App) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn(in_time))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(TaskTracker::new(), to_its_end))
         .layer(from_fn(trace::within_span))
         .with_state(app)
 }
@@ -125,6 +128,18 @@ async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
     let detail = format!("{} does not take {method}", uri.path());
     ApiError::refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
         .repair("See /api/v1/openapi.json for the methods of each route.")
+}
+
+/// A command goes on where its client does not wait for it: half done, it would leave a task between
+/// two states and an Idempotency-Key without its answer.
+async fn to_its_end(State(running): State<TaskTracker>, request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let answer = running.spawn(next.run(request).in_current_span());
+    answer
+        .await
+        .unwrap_or_else(|_cut_off| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 async fn in_time(request: Request, next: Next) -> Result<Response, ApiError> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::kv;
 use rowcast_bus::{async_nats, provision, trace_context};
-use rowcast_domain::Backoff;
+use rowcast_domain::{Backoff, TaskId};
 use rowcast_proto::message::TaskSpec;
 use rowcast_proto::stream::TASKS;
 use rowcast_service::{BoxError, CancellationToken};
@@ -24,6 +24,12 @@ use crate::store::task::{self, StoredTask};
 
 /// How often the rows are looked at without a notification.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the bucket is compared with the rows.
+const COMPARE_EVERY: Duration = Duration::from_secs(60);
+
+/// Largest wish; the bucket also counts the key and headers.
+const WISH_BYTES_MAX: usize = TASKS.max_value_bytes as usize - 1024;
 
 /// Writes wishes until told to stop.
 ///
@@ -43,23 +49,58 @@ pub(crate) async fn run(app: App, stop: CancellationToken) -> Result<(), BoxErro
 
 async fn until_failure(app: &App) -> Result<(), BoxError> {
     let store = provision::bucket(app.bus(), &TASKS).await?;
+    let mut compare = tokio::time::interval(COMPARE_EVERY);
     loop {
-        while write_one(app, &store).await? {}
+        let mut left_out = Vec::new();
+        loop {
+            match write_one(app, &store, &left_out).await? {
+                Round::Written => {}
+                Round::TooLarge(task) => left_out.push(task),
+                Round::Done => break,
+            }
+        }
         tokio::select! {
             () = app.wish_changed().notified() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
+            _ = compare.tick() => write_lost_again(app, &store).await?,
         }
     }
 }
 
-/// Writes one wish; `false` where none is left.
+/// Looks whether the bucket still holds what was written: it may have been made anew, or come back
+/// from an older copy.
+async fn write_lost_again(app: &App, store: &kv::Store) -> Result<(), BoxError> {
+    for (id, generation) in task::written(app.pool()).await? {
+        let held = store.get(id.as_str()).await?;
+        let held: Option<TaskSpec> = held
+            .map(|value| serde_json::from_slice(&value))
+            .transpose()?;
+        if held.is_none_or(|spec| spec.generation < generation) {
+            tracing::warn!(task = %id, generation, "wish is gone from the bucket, written again");
+            task::wish_lost(app.pool(), &id, generation).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What became of a look at the rows.
+enum Round {
+    /// One wish was written.
+    Written,
+    /// This task's wish does not fit in the bucket; those of others do.
+    TooLarge(TaskId),
+    /// None is left.
+    Done,
+}
+
+/// Writes one wish, of another task than those.
 ///
 /// The row stays locked while the bucket is written: of two copies of this service, one that is slow
 /// cannot put an older version over a newer one.
-async fn write_one(app: &App, store: &kv::Store) -> Result<bool, BoxError> {
+async fn write_one(app: &App, store: &kv::Store, left_out: &[TaskId]) -> Result<Round, BoxError> {
     let mut transaction = app.pool().begin().await?;
-    let Some(task) = task::lock_unwritten(&mut transaction).await? else {
-        return Ok(false);
+    let Some(task) = task::lock_unwritten(&mut transaction, left_out).await? else {
+        return Ok(Round::Done);
     };
     let source = source::get(&mut transaction, &task.definition.source_id)
         .await?
@@ -68,11 +109,19 @@ async fn write_one(app: &App, store: &kv::Store) -> Result<bool, BoxError> {
     trace_context::continue_from(&span, &task.wish_trace);
     async {
         let value = serde_json::to_vec(&spec(&task, source))?;
+        if value.len() > WISH_BYTES_MAX {
+            tracing::error!(
+                bytes = value.len(),
+                limit = WISH_BYTES_MAX,
+                "wish too large to write"
+            );
+            return Ok(Round::TooLarge(task.id));
+        }
         store.put(task.id.as_str(), value.into()).await?;
         task::wish_written(&mut transaction, &task).await?;
         transaction.commit().await?;
         tracing::info!(desired = task.desired.as_str_name(), "wish written");
-        Ok(true)
+        Ok(Round::Written)
     }
     .instrument(span)
     .await

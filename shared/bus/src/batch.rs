@@ -145,12 +145,19 @@ impl BatchPublisher {
     /// Not cancel safe: a batch sent in part is abandoned by the stream and all later ones fail.
     ///
     /// # Errors
-    /// Where the connection does not take messages.
+    /// Where the connection does not take messages, or not in time.
     pub async fn send(&mut self, batch: Vec<BatchMessage>) -> Result<(), BatchError> {
-        let messages = batch.len();
-        if messages == 0 {
+        if batch.is_empty() {
             return Ok(());
         }
+        // While the connection is down the client queues, and then waits.
+        tokio::time::timeout(ACK_TIMEOUT, self.send_all(batch))
+            .await
+            .map_err(|_elapsed| BatchError::Timeout)?
+    }
+
+    async fn send_all(&mut self, batch: Vec<BatchMessage>) -> Result<(), BatchError> {
+        let messages = batch.len();
         self.batches += 1;
         let id = HeaderValue::from(format!("{}{:x}", self.id_prefix, self.batches));
         for (index, message) in batch.into_iter().enumerate() {

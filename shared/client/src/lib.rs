@@ -8,8 +8,9 @@
 //! acknowledges a change and every one before it; what was never acknowledged comes again, also after
 //! a crash of this process. See `examples/tail.rs`.
 //!
-//! A group has one active member. A second one at the same time takes no harm and makes no sense:
-//! both wait for what the other was sent.
+//! A group has one active member. While two are connected neither gets anything: each waits, for the
+//! sake of order, for what the other was sent. The one that stays goes on when the other has gone and
+//! what it had been sent comes back, within the 30 s that a change may stay unacknowledged.
 
 mod credentials;
 mod error;

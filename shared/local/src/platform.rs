@@ -133,6 +133,7 @@ impl Platform {
         require_programs(&options.programs)?;
         port::require_free(options.ports.api, Service::TaskApi.name())?;
         let postgres = PostgresOptions {
+            programs: None,
             port: options.ports.postgres,
             durable: options.durable,
             echo: options.echo,

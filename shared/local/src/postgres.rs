@@ -26,8 +26,10 @@ pub const DATABASE: &str = "rowcast";
 const SUPERUSER: &str = "postgres";
 
 /// How the server runs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct PostgresOptions {
+    /// Folder of its programs; the newest on this machine where absent.
+    pub programs: Option<PathBuf>,
     /// Its port.
     pub port: u16,
     /// Whether what it says is committed survives a power cut. Tests need not.
@@ -54,14 +56,17 @@ impl Postgres {
     /// # Errors
     /// Where it is not installed, its port is in use, or it does not get ready.
     pub async fn start(state: &State, options: PostgresOptions) -> Result<Self, Error> {
-        let bin = find::postgres_bin()?;
+        let bin = options
+            .programs
+            .clone()
+            .map_or_else(find::postgres_bin, Ok)?;
         let account = Account::for_postgres()?;
         let password = state.credentials().database_password(SUPERUSER)?;
         let folder = folder(state, account)?;
         if !folder.join("data").join("PG_VERSION").is_file() {
             initialize(&bin, &folder, account, &password, options.durable).await?;
         }
-        let child = launch(&bin, &folder, account, state, options).await?;
+        let child = launch(&bin, &folder, account, state, &options).await?;
         Ok(Self {
             state: state.clone(),
             options,
@@ -157,8 +162,8 @@ impl Postgres {
     }
 
     async fn relaunch(&mut self) -> Result<(), Error> {
-        let options = self.options;
-        self.child = launch(&self.bin, &self.folder, self.account, &self.state, options).await?;
+        let (state, options) = (&self.state, &self.options);
+        self.child = launch(&self.bin, &self.folder, self.account, state, options).await?;
         Ok(())
     }
 
@@ -226,7 +231,7 @@ async fn launch(
     folder: &Path,
     account: Option<Account>,
     state: &State,
-    options: PostgresOptions,
+    options: &PostgresOptions,
 ) -> Result<Child, Error> {
     port::require_free(options.port, "PostgreSQL")?;
     let launch = Launch {
@@ -240,7 +245,11 @@ async fn launch(
         abort: Signal::Quit,
     };
     let mut child = Child::spawn_as(launch, account)?;
-    let pg_isready = bin.join("pg_isready");
+    // Some builds have the server's programs only; the question is the same for every version.
+    let pg_isready = match bin.join("pg_isready") {
+        file if file.is_file() => file,
+        _missing => find::postgres_bin()?.join("pg_isready"),
+    };
     let port = options.port.to_string();
     child
         .ready(START_LIMIT, async || {
@@ -255,7 +264,7 @@ async fn launch(
     Ok(child)
 }
 
-fn arguments(folder: &Path, options: PostgresOptions) -> Vec<OsString> {
+fn arguments(folder: &Path, options: &PostgresOptions) -> Vec<OsString> {
     let port = options.port.to_string();
     let mut settings = vec![
         ("port", port.as_str()),

@@ -49,6 +49,15 @@ pub struct SystemIdentity {
     pub database: String,
 }
 
+/// Where a timeline of the server's past ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimelineEnd {
+    /// The timeline.
+    pub timeline: u32,
+    /// WAL up to here belongs to it; the next timeline begins here.
+    pub end: Lsn,
+}
+
 impl ReplicationConnection {
     /// Connects and logs in.
     ///
@@ -83,12 +92,36 @@ impl ReplicationConnection {
         })
     }
 
+    /// Where the timelines before `timeline` ended; the first has none (PostgreSQL docs, "Streaming
+    /// Replication Protocol", `TIMELINE_HISTORY`).
+    pub async fn timeline_history(&mut self, timeline: u32) -> Result<Vec<TimelineEnd>, Error> {
+        if timeline <= 1 {
+            return Ok(Vec::new());
+        }
+        let row = self
+            .one_row(&format!("TIMELINE_HISTORY {timeline}"))
+            .await?;
+        column(&row, 1)?
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .map(|line| {
+                let mut fields = line.split_ascii_whitespace();
+                let mut next = || fields.next().unwrap_or_default();
+                Ok(TimelineEnd {
+                    timeline: parse(next())?,
+                    end: parse(next())?,
+                })
+            })
+            .collect()
+    }
+
     /// Creates a permanent logical slot and returns its consistent point: every transaction that
     /// commits after it will be streamed.
     ///
     /// The server waits for the transactions that run at the moment, so this can take as long as
-    /// the longest of them; dropping the future closes the connection, and the server then drops
-    /// the unfinished slot.
+    /// the longest of them. Dropping the future closes the connection, but the server goes on
+    /// waiting, and the slot is seen meanwhile: active and without a position.
     pub async fn create_logical_slot(&mut self, name: &str, plugin: &str) -> Result<Lsn, Error> {
         let slot = quoted_name(name)?;
         let plugin = quoted_name(plugin)?;

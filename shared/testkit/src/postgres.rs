@@ -1,5 +1,7 @@
 //! A PostgreSQL cluster of the test's own.
 
+use std::path::PathBuf;
+
 use anyhow::Context as _;
 use rowcast_local::{PostgresOptions, State, port};
 use tempfile::TempDir;
@@ -18,9 +20,28 @@ impl Postgres {
     /// # Errors
     /// Where PostgreSQL is not installed or does not start.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(None).await
+    }
+
+    /// As [`Postgres::start`], in another major version than this machine's; `./dev test` fetches them.
+    ///
+    /// # Errors
+    /// Where that version was not fetched, or the server does not start.
+    pub async fn start_version(major: u32) -> anyhow::Result<Self> {
+        let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.tools/postgres");
+        let programs = PathBuf::from(format!("{tools}/{major}/bin"));
+        anyhow::ensure!(
+            programs.is_dir(),
+            "PostgreSQL {major} is not in {tools}: run ./dev test"
+        );
+        Self::start_with(Some(programs)).await
+    }
+
+    async fn start_with(programs: Option<PathBuf>) -> anyhow::Result<Self> {
         let folder = crate::nats::folder("pg")?;
         let state = State::open(folder.path())?;
         let options = PostgresOptions {
+            programs,
             port: port::free()?,
             durable: false,
             echo: false,

@@ -15,7 +15,9 @@ pub struct Stored {
     pub subject: String,
     /// Its sequence in the stream.
     pub sequence: u64,
-    /// Its body.
+    /// Its body, as it is stored.
+    pub payload: Vec<u8>,
+    /// Its body, read.
     pub change: Change,
 }
 
@@ -62,6 +64,7 @@ pub async fn read_stream(data: &async_nats::Client, task: &TaskId) -> anyhow::Re
         stored.push(Stored {
             subject: message.subject.to_string(),
             sequence,
+            payload: message.payload.to_vec(),
             change,
         });
     }

@@ -203,10 +203,10 @@ impl Encoder {
     }
 
     fn row(&mut self, row: &RowChange<'_>) -> Result<Outbound, EncodeError> {
-        let (op, key_tuple) = match row.images {
-            Images::Insert { new } => (Op::Insert, new),
-            Images::Update { new, .. } => (Op::Update, new),
-            Images::Delete { old } => (Op::Delete, old.tuple()),
+        let op = match row.images {
+            Images::Insert { .. } => Op::Insert,
+            Images::Update { .. } => Op::Update,
+            Images::Delete { .. } => Op::Delete,
         };
         let position = row.position();
         self.open(position, op);
@@ -217,7 +217,7 @@ impl Encoder {
             return Err(EncodeError::Undefined(row.relation.schema.table.clone()));
         };
         let out = &mut self.buffer;
-        let hash = write_key(out, table, row.relation, key_tuple);
+        let hash = write_key(out, table, row.relation, row.images);
         write_images(out, table, row.relation, row.images);
         let partition = u32::try_from(hash % self.partitions).unwrap_or_default();
         let object = table.object.clone();

@@ -15,6 +15,10 @@ use crate::error::{Error, StopReason};
 /// First version with publications of schemas (PostgreSQL docs, "CREATE PUBLICATION").
 const SCHEMA_PUBLICATIONS_SINCE: u32 = 150_000;
 
+/// First version that publishes partitioned tables under their own name; before, the partitions are
+/// published.
+const PUBLISHED_ROOTS_SINCE: u32 = 130_000;
+
 /// Makes the publication, if it is not there, from the task's objects.
 ///
 /// # Errors
@@ -77,6 +81,11 @@ pub(crate) async fn ensure_slot(
 ) -> Result<Lsn, Error> {
     let name = stream::source_object(task);
     if let Some(found) = slot::find(session, &name).await? {
+        if found.active && found.confirmed_flush_lsn.is_none() {
+            // An earlier start still waits for a transaction to end: the server does not notice
+            // that nobody listens.
+            return Err(Error::SlotBeingMade);
+        }
         return found.confirmed_flush_lsn.ok_or_else(|| {
             let cause = "the replication slot has no position".to_owned();
             StopReason::Gap {
@@ -120,8 +129,15 @@ async fn select(
     let mut tables: BTreeSet<TableName> = catalog::tables(session, &wide)
         .await?
         .into_iter()
-        // Changes of a partition come under its root.
-        .filter(|table| is_trackable(table) && !table.is_partition)
+        // Changes of a partition come under its root, where a root can be published.
+        .filter(|table| {
+            let published = if server_version >= PUBLISHED_ROOTS_SINCE {
+                !table.is_partition
+            } else {
+                table.kind == TableKind::Table
+            };
+            is_trackable(table) && published
+        })
         .map(|table| table.name)
         .collect();
     let named = named_tables(objects);

@@ -4,7 +4,7 @@
 //! before it.
 
 use rowcast_domain::Lsn;
-use rowcast_pg::replication::SystemIdentity;
+use rowcast_pg::replication::{SystemIdentity, TimelineEnd};
 use rowcast_pg::slot::SlotState;
 use rowcast_proto::change::Checkpoint;
 
@@ -17,6 +17,8 @@ use crate::pipeline::publish::tail::Tail;
 pub(crate) struct Observation<'a> {
     /// The server that answers.
     pub(crate) server: &'a SystemIdentity,
+    /// Where its earlier timelines ended.
+    pub(crate) history: &'a [TimelineEnd],
     /// The task's slot, if it is there.
     pub(crate) slot: Option<&'a SlotState>,
     /// What the task left behind; `None` where it never ran.
@@ -51,6 +53,7 @@ pub(crate) fn decide(seen: &Observation<'_>) -> Result<Start, StopReason> {
     same_history(seen.server, checkpoint)?;
     stream_is_whole(seen.tail, checkpoint)?;
     let position = tail.last.map_or(checkpoint.position, |last| last.position);
+    same_branch(seen, checkpoint, position.commit_lsn)?;
     let confirmed = slot_position(seen.slot, checkpoint, position.commit_lsn)?;
     let behind = seen.server.flush_lsn < confirmed || seen.server.flush_lsn < position.commit_lsn;
     if behind {
@@ -82,6 +85,27 @@ fn same_history(server: &SystemIdentity, checkpoint: &Checkpoint) -> Result<(), 
         )));
     }
     Ok(())
+}
+
+/// A promoted standby may have lacked what the old primary had sent already: what was read must lie
+/// before the point where the server left the timeline that it was read from.
+fn same_branch(
+    seen: &Observation<'_>,
+    checkpoint: &Checkpoint,
+    tail: Lsn,
+) -> Result<(), StopReason> {
+    let read = checkpoint.reported_lsn.max(tail);
+    let left = seen
+        .history
+        .iter()
+        .find(|past| past.timeline == checkpoint.timeline);
+    match left {
+        Some(past) if past.end < read => Err(StopReason::HistoryDiverged(format!(
+            "the server left timeline {} at {}, before {read}, which was read from it",
+            past.timeline, past.end
+        ))),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn stream_is_whole(tail: Option<Tail>, checkpoint: &Checkpoint) -> Result<(), StopReason> {
@@ -192,8 +216,19 @@ mod tests {
         checkpoint: Option<&Checkpoint>,
         tail: Option<Tail>,
     ) -> Result<Start, StopReason> {
+        decide_on(server, &[], slot, checkpoint, tail)
+    }
+
+    fn decide_on(
+        server: &SystemIdentity,
+        history: &[TimelineEnd],
+        slot: Option<&SlotState>,
+        checkpoint: Option<&Checkpoint>,
+        tail: Option<Tail>,
+    ) -> Result<Start, StopReason> {
         decide(&Observation {
             server,
+            history,
             slot,
             checkpoint,
             tail,
@@ -246,6 +281,32 @@ mod tests {
             panic!("{start:?}")
         };
         assert_eq!(durable.position, checkpoint().position);
+    }
+
+    #[test]
+    fn a_promoted_server_must_have_had_what_was_read() {
+        let promoted = SystemIdentity {
+            timeline: 2,
+            flush_lsn: Lsn::new(9000),
+            ..server()
+        };
+        let left_at = |end| {
+            [TimelineEnd {
+                timeline: 1,
+                end: Lsn::new(end),
+            }]
+        };
+        let decided = |end| {
+            decide_on(
+                &promoted,
+                &left_at(end),
+                Some(&slot(450)),
+                Some(&checkpoint()),
+                Some(tail(50, 600)),
+            )
+        };
+        assert!(matches!(decided(700), Ok(Start::Resume(_))));
+        assert_eq!(decided(599).unwrap_err().code(), "HistoryDiverged");
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl World {
             control.create_key_value(config).await.unwrap()
         };
         let wishes = bucket(TASKS.name, jetstream::stream::StorageType::File).await;
-        let statuses = bucket(TASK_STATUS.name, jetstream::stream::StorageType::Memory).await;
+        let statuses = bucket(TASK_STATUS.name, jetstream::stream::StorageType::File).await;
         let wish = TaskSpec {
             task_id: task.to_string(),
             generation: 0,

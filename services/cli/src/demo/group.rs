@@ -24,6 +24,7 @@ pub(super) async fn open(
                 name: name.to_owned(),
                 account: name.to_owned(),
                 password: password.expose().to_owned(),
+                mode: None,
             };
             api.create_group(task, &wanted).await?
         }

@@ -9,6 +9,9 @@ use crate::source::Source;
 /// Publications and `pgoutput` came with PostgreSQL 10.
 const OLDEST: u32 = 100_000;
 
+/// First version whose publications tell of a TRUNCATE.
+const TRUNCATE_SINCE: u32 = 110_000;
+
 pub(super) const RULE: Rule = Rule {
     code: "server_version",
     title: "The server is PostgreSQL 10 or newer",
@@ -16,19 +19,27 @@ pub(super) const RULE: Rule = Rule {
 };
 
 pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
-    Ok(judge(settings::read(&source.session).await?.server_version))
+    let version = settings::read(&source.session).await?.server_version;
+    let truncate = source.wish.operations().contains(&"truncate");
+    Ok(judge(version, truncate))
 }
 
-fn judge(version: u32) -> Finding {
+fn judge(version: u32, truncate: bool) -> Finding {
     let saw = format!("server_version_num = {version}");
-    if version >= OLDEST {
-        Finding::pass(saw)
-    } else {
+    if version < OLDEST {
         Finding::fail(
             saw,
             "Logical replication with publications came with PostgreSQL 10.",
             "Upgrade the server to a supported major version.",
         )
+    } else if truncate && version < TRUNCATE_SINCE {
+        Finding::alert(
+            saw,
+            "PostgreSQL 10 does not tell of a TRUNCATE: the rows vanish without a change.",
+            "Use DELETE on the tracked tables, or upgrade the server.",
+        )
+    } else {
+        Finding::pass(saw)
     }
 }
 
@@ -40,8 +51,14 @@ mod tests {
 
     #[test]
     fn ten_is_the_first_good_version() {
-        assert_eq!(judge(90_624).outcome, CheckOutcome::Fail);
-        assert_eq!(judge(100_000).outcome, CheckOutcome::Pass);
-        assert_eq!(judge(180_001).outcome, CheckOutcome::Pass);
+        assert_eq!(judge(90_624, true).outcome, CheckOutcome::Fail);
+        assert_eq!(judge(100_000, false).outcome, CheckOutcome::Pass);
+        assert_eq!(judge(180_001, true).outcome, CheckOutcome::Pass);
+    }
+
+    #[test]
+    fn a_truncate_that_is_not_told_is_named() {
+        assert_eq!(judge(100_023, true).outcome, CheckOutcome::Alert);
+        assert_eq!(judge(110_000, true).outcome, CheckOutcome::Pass);
     }
 }

@@ -59,12 +59,14 @@ fn malformed(text: &[u8], error: &serde_json::Error) -> ApiError {
         return ApiError::refused(StatusCode::BAD_REQUEST, "malformed_json", detail)
             .repair("Send a JSON object.");
     }
-    let refused = ApiError::refused(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "invalid_body",
-        detail.as_str(),
-    );
     let field = field(read_until(text, error), &detail);
+    // The parser quotes what it did not expect.
+    let detail = if field.ends_with("password") {
+        "must be a string".to_owned()
+    } else {
+        detail
+    };
+    let refused = ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail);
     let refused = if field.is_empty() {
         refused
     } else {

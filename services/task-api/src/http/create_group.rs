@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use rowcast_bus::request::ask;
 use rowcast_domain::{Secret, TaskState};
 use rowcast_proto::message::CreateGroupRequest;
-use rowcast_proto::rest::{CreateGroup, Group};
+use rowcast_proto::rest::{CreateGroup, Group, GroupMode};
 use rowcast_proto::rpc;
 use rowcast_service::keyring;
 
@@ -49,6 +49,7 @@ pub(crate) async fn create_group(
         name,
         account,
         password,
+        mode: None | Some(GroupMode::Ordered),
     } = wanted;
     let sealed = app.keyring().seal(
         &Secret::new(password),

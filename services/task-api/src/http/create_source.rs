@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use rowcast_domain::{Secret, SourceId};
-use rowcast_proto::rest::{CreateSource, Source};
+use rowcast_proto::rest::{CreateSource, Source, SourceKind};
 use rowcast_service::keyring;
 
 use super::body;
@@ -38,6 +38,7 @@ pub(crate) async fn create_source(
         password,
         sslmode,
         sslrootcert,
+        kind: None | Some(SourceKind::Postgresql),
     } = wanted;
     let id = SourceId::random();
     let password = app.keyring().seal(

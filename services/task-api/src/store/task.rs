@@ -134,21 +134,56 @@ pub(crate) async fn lock(
     row.map(StoredTask::try_from).transpose()
 }
 
-/// Locks one task whose wish is not in the bucket yet; those that another copy works on are left out.
+/// Locks one task whose wish is not in the bucket yet; those that another copy works on, and those
+/// named, are left out.
 pub(crate) async fn lock_unwritten(
     connection: &mut PgConnection,
+    left_out: &[TaskId],
 ) -> Result<Option<StoredTask>, sqlx::Error> {
+    let left_out: Vec<&str> = left_out.iter().map(TaskId::as_str).collect();
     let row: Option<Row> = sqlx::query_as(
         "SELECT *
          FROM tasks
          WHERE written_generation < generation
+           AND id <> ALL ($1)
          ORDER BY updated_at
          LIMIT 1
          FOR UPDATE SKIP LOCKED",
     )
+    .bind(left_out)
     .fetch_optional(connection)
     .await?;
     row.map(StoredTask::try_from).transpose()
+}
+
+/// Tasks whose wish should be in the bucket, with its version. What is released needs none.
+pub(crate) async fn written(pool: &PgPool) -> Result<Vec<(TaskId, u64)>, sqlx::Error> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT id, generation
+         FROM tasks
+         WHERE written_generation = generation
+           AND generation > 0
+           AND desired <> 'released'",
+    )
+    .fetch_all(pool)
+    .await?;
+    let readable =
+        |(id, generation): (String, i64)| Some((id.parse().ok()?, u64::try_from(generation).ok()?));
+    Ok(rows.into_iter().filter_map(readable).collect())
+}
+
+/// The bucket has lost this version of the wish.
+pub(crate) async fn wish_lost(
+    pool: &PgPool,
+    id: &TaskId,
+    generation: u64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE tasks SET written_generation = 0 WHERE id = $1 AND generation = $2")
+        .bind(id.as_str())
+        .bind(i64::try_from(generation).unwrap_or(i64::MAX))
+        .execute(pool)
+        .await?;
+    Ok(())
 }
 
 /// Writes the state, the error, and the wish if it is a new version.

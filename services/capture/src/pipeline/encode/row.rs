@@ -63,20 +63,38 @@ pub(super) fn member(out: &mut BytesMut, name: &str, text: &str) {
     json::string(out, text);
 }
 
-/// Appends the key, and gives the hash that decides the row's partition.
+/// Appends the key, and gives the hash that decides the row's partition: of the new row, with what
+/// was not sent again taken from the old one, or of the row that is gone.
 pub(super) fn write_key(
     out: &mut BytesMut,
     table: &Rendered,
     relation: &Relation,
-    tuple: Tuple<'_>,
+    images: Images<'_>,
 ) -> u64 {
     if !relation.key.contains(&true) {
         return table.keyless_hash;
     }
+    let (tuple, old) = match images {
+        Images::Insert { new } | Images::Update { old: None, new } => (new, None),
+        Images::Update {
+            old: Some(old),
+            new,
+        } => (new, Some(old.tuple())),
+        Images::Delete { old } => (old.tuple(), None),
+    };
+    let key = || relation.key.iter().copied();
+    let mut before = old.map(|old| {
+        let columns = old.datums().zip(key());
+        columns.filter(|(_, key)| *key).map(|(datum, _)| datum)
+    });
     let mut hasher = StableHasher::default();
     out.extend_from_slice(b",\"key\":");
-    let key = relation.key.iter().copied();
-    write_row(out, table, relation, tuple, key, |datum| {
+    write_row(out, table, relation, tuple, key(), |datum| {
+        let before = before.as_mut().and_then(Iterator::next);
+        let datum = match (datum, before) {
+            (Datum::Unchanged, Some(before)) => before,
+            (Datum::Null | Datum::Text(_) | Datum::Unchanged, _) => datum,
+        };
         if let Datum::Text(text) = datum {
             hasher.write_u64(text.len() as u64);
             hasher.write(text.as_bytes());

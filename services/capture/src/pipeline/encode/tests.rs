@@ -195,6 +195,19 @@ fn a_full_identity_fills_what_was_not_sent() {
 }
 
 #[test]
+fn a_long_key_that_was_not_sent_again_is_taken_from_the_old_row() {
+    let mut bench = Bench::new(b'd', false);
+    let stored: [Cell<'_>; 4] = [Some(Some("42")), Some(None), Some(None), Some(None)];
+    bench.feed(&row(b'I', &[(b'N', &stored)]));
+    let new: [Cell<'_>; 4] = [None, Some(Some("paid")), Some(None), Some(None)];
+    bench.feed(&row(b'U', &[(b'K', &stored), (b'N', &new)]));
+    let change = bench.read().pop().unwrap();
+    assert_eq!(change.key.unwrap()["id"], json!(42));
+    let partition = |m: &Outbound| m.subject.split('.').nth(3).unwrap().to_owned();
+    assert_eq!(partition(&bench.sent[1]), partition(&bench.sent[2]));
+}
+
+#[test]
 fn a_delete_has_its_key_and_no_after() {
     let mut bench = Bench::new(b'd', false);
     let key: [Cell<'_>; 4] = [Some(Some("7")), Some(None), Some(None), Some(None)];

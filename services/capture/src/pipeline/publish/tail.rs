@@ -25,6 +25,19 @@ pub(crate) struct Last {
     pub(crate) op: Op,
 }
 
+impl Last {
+    /// A message of which only the position is known: ordinal 0 is a heartbeat's, or a begin marker's,
+    /// which may then come twice rather than not at all.
+    pub(crate) const fn at(position: Position) -> Self {
+        let op = if position.ordinal == 0 {
+            Op::Heartbeat
+        } else {
+            Op::Commit
+        };
+        Self { position, op }
+    }
+}
+
 #[derive(Deserialize)]
 struct Body {
     id: Position,
