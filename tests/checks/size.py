@@ -52,7 +52,7 @@ REGISTRY_HOST = re.compile(
 # A lock file names where a package came from; the public index is the one that works for everybody.
 LOCK_FILES = {
     "Cargo.lock": words(("registry+https://github.com/rust-lang/crates", ".io-index")),
-    "package-lock.json": words(("https://registry.npmjs", ".org/")),
+    "package-lock.json": words(("https://registry.np", "mjs.org/")),
 }
 LOCK_SOURCE = re.compile(r"^\s*\"?(?:source|resolved)\"?\s*[=:]\s*\"(?P<source>[^\"]*)")
 UNFINISHED = words(("to", "do!("), ("unimple", "mented!("))

@@ -18,7 +18,7 @@ mod store;
 mod list_incidents;
 
 use rowcast_bus::{Bus, Server, consume, publish};
-use rowcast_proto::message::{TaskStateChanged, TraceContext};
+use rowcast_proto::message::TaskStateChanged;
 use rowcast_proto::rpc::ListIncidents;
 use rowcast_service::{BoxError, Context, Kind, database, outbox};
 
@@ -59,22 +59,9 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
     });
     tasks.spawn(Kind::Essential, "consume", events);
 
-    let relay = outbox::relay(pool, NAME, stop, move |entry| send(bus.clone(), entry));
+    let relay = outbox::relay(pool, NAME, stop, async move |fact| {
+        publish::send(&bus, fact).await
+    });
     tasks.spawn(Kind::Essential, "relay", relay);
     Ok(())
-}
-
-async fn send(bus: Bus, entry: outbox::Entry) -> Result<(), BoxError> {
-    let outbox::Entry {
-        event_id,
-        subject,
-        payload,
-        traceparent,
-        tracestate,
-    } = entry;
-    let trace = TraceContext {
-        traceparent,
-        tracestate,
-    };
-    publish::event(&bus, subject, &event_id, payload.into(), &trace).await
 }

@@ -17,7 +17,7 @@ mod answer;
 mod intake;
 mod close;
 
-use rowcast_bus::Bus;
+use rowcast_bus::{Bus, publish};
 use rowcast_service::{BoxError, Context, Kind, database};
 
 pub use config::Config;
@@ -52,6 +52,9 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
         "close",
         close::run(bus.clone(), pool.clone(), stop.clone()),
     );
-    tasks.spawn(Kind::Essential, "outbox", outbox::run(bus, pool, stop));
+    let relay = rowcast_service::outbox::relay(pool, SCHEMA, stop, async move |fact| {
+        publish::send(&bus, fact).await
+    });
+    tasks.spawn(Kind::Essential, "outbox", relay);
     Ok(())
 }

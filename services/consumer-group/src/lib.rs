@@ -27,7 +27,7 @@ mod jwt;
 mod permission;
 mod password;
 
-use rowcast_bus::Bus;
+use rowcast_bus::{Bus, publish};
 use rowcast_service::{BoxError, Context, Kind, database};
 
 use crate::callout::Callout;
@@ -73,6 +73,9 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
         "task-released",
         task_released::run(bus.clone(), state, stop.clone()),
     );
-    tasks.spawn(Kind::Essential, "outbox", outbox::run(bus, pool, stop));
+    let relay = rowcast_service::outbox::relay(pool, SCHEMA, stop, async move |fact| {
+        publish::send(&bus, fact).await
+    });
+    tasks.spawn(Kind::Essential, "outbox", relay);
     Ok(())
 }

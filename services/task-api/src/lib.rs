@@ -25,13 +25,13 @@ mod store;
 mod clock;
 mod wish;
 mod intake;
-mod outbox;
 mod sweep;
 
-use rowcast_service::{BoxError, Context, Kind};
+use rowcast_bus::publish;
+use rowcast_service::{BoxError, Context, Kind, outbox};
 use tokio::net::TcpListener;
 
-use crate::state::App;
+use crate::state::{App, SCHEMA};
 
 pub use config::Config;
 
@@ -62,11 +62,14 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         "intake",
         intake::run(app.clone(), stop.clone()),
     );
-    tasks.spawn(
-        Kind::Essential,
-        "outbox",
-        outbox::run(app.clone(), stop.clone()),
+    let bus = app.bus().clone();
+    let relay = outbox::relay(
+        app.pool().clone(),
+        SCHEMA,
+        stop.clone(),
+        async move |fact| publish::send(&bus, fact).await,
     );
+    tasks.spawn(Kind::Essential, "outbox", relay);
     tasks.spawn(
         Kind::Essential,
         "sweep",

@@ -4,9 +4,8 @@
 //! the task's history and the event for the others.
 
 use chrono::{DateTime, Utc};
-use rowcast_bus::trace_context;
+use rowcast_bus::{publish, trace_context};
 use rowcast_domain::{TaskEvent, TaskId};
-use rowcast_proto::event::Event as _;
 use rowcast_proto::message::{DesiredState, EventMeta, TaskStateChanged, TraceContext};
 use rowcast_proto::rest::{TaskError, TaskTransition};
 use rowcast_service::outbox;
@@ -155,22 +154,9 @@ async fn record(
         reason: entry.reason,
         error: task.error.clone().map(convert::task_error_message),
     };
-    append(connection, event).await
-}
-
-async fn append(connection: &mut PgConnection, event: TaskStateChanged) -> Result<(), ApiError> {
-    let payload = serde_json::to_vec(&event)
-        .map_err(|error| ApiError::Unreadable(format!("event: {error}")))?;
-    let meta = event.meta().cloned().unwrap_or_default();
-    let trace = meta.trace.unwrap_or_default();
-    let entry = outbox::Entry {
-        event_id: meta.id,
-        subject: TaskStateChanged::SUBJECT.to_owned(),
-        payload,
-        traceparent: trace.traceparent,
-        tracestate: trace.tracestate,
-    };
-    outbox::append(connection, &entry).await?;
+    let fact =
+        publish::fact(&event).map_err(|error| ApiError::Unreadable(format!("event: {error}")))?;
+    outbox::append(connection, &fact).await?;
     Ok(())
 }
 

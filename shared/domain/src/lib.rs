@@ -7,9 +7,11 @@ mod position;
 mod table;
 mod task_state;
 mod backoff;
+mod fact;
 mod secret;
 
 pub use backoff::Backoff;
+pub use fact::Fact;
 pub use id::{GroupId, IncidentId, InstanceId, ParseIdError, SourceId, TaskId};
 pub use lsn::{Lsn, ParseLsnError};
 pub use position::{ParsePositionError, Position};

@@ -21,26 +21,11 @@
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use rowcast_domain::Backoff;
+use rowcast_domain::{Backoff, Fact};
 use sqlx::postgres::{PgConnection, PgListener, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use crate::BoxError;
-
-/// A fact to be sent.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct Entry {
-    /// Unique id of the event.
-    pub event_id: String,
-    /// Where it is published.
-    pub subject: String,
-    /// Its body.
-    pub payload: Vec<u8>,
-    /// Trace of the request that caused it; empty for none.
-    pub traceparent: String,
-    /// Trace state of that request.
-    pub tracestate: String,
-}
 
 /// Facts sent under one lock; bounds what a crash sends again.
 const BATCH: i64 = 100;
@@ -52,16 +37,16 @@ const POLL: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// Those of the database.
-pub async fn append(connection: &mut PgConnection, entry: &Entry) -> Result<(), sqlx::Error> {
+pub async fn append(connection: &mut PgConnection, fact: &Fact) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO outbox (event_id, subject, payload, traceparent, tracestate)
          VALUES ($1, $2, $3, $4, $5)",
     )
-    .bind(&entry.event_id)
-    .bind(&entry.subject)
-    .bind(&entry.payload)
-    .bind(&entry.traceparent)
-    .bind(&entry.tracestate)
+    .bind(&fact.event_id)
+    .bind(&fact.subject)
+    .bind(&fact.payload)
+    .bind(&fact.traceparent)
+    .bind(&fact.tracestate)
     .execute(&mut *connection)
     .await?;
     sqlx::query("SELECT pg_notify(current_schema() || '_outbox', '')")
@@ -83,7 +68,7 @@ pub async fn relay<P>(
     publish: P,
 ) -> Result<(), BoxError>
 where
-    P: AsyncFn(Entry) -> Result<(), BoxError>,
+    P: AsyncFn(Fact) -> Result<(), BoxError>,
 {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
     while !stop.is_cancelled() {
@@ -104,7 +89,7 @@ async fn relay_until_failure<P>(
     publish: &P,
 ) -> Result<(), BoxError>
 where
-    P: AsyncFn(Entry) -> Result<(), BoxError>,
+    P: AsyncFn(Fact) -> Result<(), BoxError>,
 {
     // Listening before looking: a fact committed in between is seen by one of the two.
     let mut listener = PgListener::connect_with(pool).await?;
@@ -128,7 +113,7 @@ where
 
 async fn send_batch<P>(pool: &PgPool, publish: &P) -> Result<usize, BoxError>
 where
-    P: AsyncFn(Entry) -> Result<(), BoxError>,
+    P: AsyncFn(Fact) -> Result<(), BoxError>,
 {
     let mut transaction = pool.begin().await?;
     let locked: bool = sqlx::query_scalar(
@@ -139,7 +124,7 @@ where
     if !locked {
         return Ok(0);
     }
-    let entries: Vec<Entry> = sqlx::query_as(
+    let rows: Vec<(String, String, Vec<u8>, String, String)> = sqlx::query_as(
         "SELECT event_id, subject, payload, traceparent, tracestate
          FROM outbox
          ORDER BY id
@@ -148,10 +133,16 @@ where
     .bind(BATCH)
     .fetch_all(&mut *transaction)
     .await?;
-    let count = entries.len();
-    for entry in entries {
-        let event_id = entry.event_id.clone();
-        publish(entry).await?;
+    let count = rows.len();
+    for (event_id, subject, payload, traceparent, tracestate) in rows {
+        publish(Fact {
+            event_id: event_id.clone(),
+            subject,
+            payload,
+            traceparent,
+            tracestate,
+        })
+        .await?;
         sqlx::query("DELETE FROM outbox WHERE event_id = $1")
             .bind(&event_id)
             .execute(&mut *transaction)
