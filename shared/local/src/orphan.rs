@@ -141,11 +141,23 @@ fn command_line(id: u32) -> Option<String> {
 mod tests {
     use super::*;
 
+    /// A process that is seen: its command line is empty for a moment after its start.
+    async fn sleeping() -> std::process::Child {
+        let child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let seen = async {
+            while command_line(child.id()).is_none() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(GRACE, seen).await.unwrap();
+        child
+    }
+
     #[tokio::test]
     async fn what_was_left_behind_is_ended_by_name() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("logs")).unwrap();
-        let mut left = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let mut left = sleeping().await;
         let mark = folder.path().join("logs").join("nats.pid");
         remember(&mark, left.id(), Path::new("/bin/sleep")).unwrap();
         let ended = end_orphans(folder.path()).await.unwrap();
@@ -158,7 +170,7 @@ mod tests {
     async fn another_process_with_the_same_id_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("logs")).unwrap();
-        let mut other = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let mut other = sleeping().await;
         let mark = folder.path().join("logs").join("nats.pid");
         remember(&mark, other.id(), Path::new("/opt/nats-server")).unwrap();
         assert!(end_orphans(folder.path()).await.unwrap().is_empty());
