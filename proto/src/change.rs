@@ -8,9 +8,6 @@ use rowcast_domain::{Lsn, Position};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Header with the change's position; the same text as `id` in the body.
-pub const ID_HEADER: &str = "Rowcast-Id";
-
 /// What the message says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -29,7 +29,6 @@ pub const TASKS: BucketDefinition = BucketDefinition {
     name: "rowcast_tasks",
     history: 5,
     ttl: None,
-    memory: false,
     max_value_bytes: 256 * KIB,
 };
 
@@ -38,8 +37,6 @@ pub const TASK_STATUS: BucketDefinition = BucketDefinition {
     name: "rowcast_task_status",
     history: 1,
     ttl: None,
-    // A task that waits for a decision must still wait after a restart of the broker.
-    memory: false,
     max_value_bytes: 64 * KIB,
 };
 
@@ -48,7 +45,6 @@ pub const LEASES: BucketDefinition = BucketDefinition {
     name: "rowcast_leases",
     history: 1,
     ttl: Some(LEASE_TTL),
-    memory: false,
     max_value_bytes: KIB,
 };
 
@@ -60,7 +56,6 @@ pub const CHECKPOINTS: BucketDefinition = BucketDefinition {
     name: "rowcast_checkpoints",
     history: 1,
     ttl: None,
-    memory: false,
     max_value_bytes: 4 * KIB,
 };
 
@@ -69,7 +64,6 @@ pub const SCHEMAS: BucketDefinition = BucketDefinition {
     name: "rowcast_schemas",
     history: 1,
     ttl: None,
-    memory: false,
     max_value_bytes: 512 * KIB,
 };
 
@@ -86,7 +80,8 @@ pub struct StreamDefinition {
     pub duplicate_window: Duration,
 }
 
-/// A key-value bucket (NATS ADR-8).
+/// A key-value bucket (NATS ADR-8), on disk: a task that waits for a decision must still wait after a
+/// restart of the broker.
 #[derive(Debug, Clone)]
 pub struct BucketDefinition {
     /// Its name.
@@ -95,8 +90,6 @@ pub struct BucketDefinition {
     pub history: i64,
     /// How long a value lives that is not written again.
     pub ttl: Option<Duration>,
-    /// In memory instead of on disk.
-    pub memory: bool,
     /// Largest value, in bytes.
     pub max_value_bytes: u32,
 }

@@ -22,6 +22,7 @@ mod connection;
 mod prepare;
 mod checkpoint;
 mod pipeline;
+mod server_time;
 mod release;
 
 use std::sync::Arc;

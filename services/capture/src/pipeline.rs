@@ -19,7 +19,7 @@ use std::time::Duration;
 use rowcast_domain::{Lsn, Position};
 use rowcast_pg::replication::Frame;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::catalog::Catalog;
@@ -32,6 +32,7 @@ use self::publish::Publisher;
 use self::publish::tail::Stored;
 use self::source::Source;
 use crate::error::{Error, StopReason};
+use crate::server_time;
 
 /// How often an idle source leaves a heartbeat in the stream: each lets PostgreSQL remove the WAL
 /// that other databases write.
@@ -75,10 +76,9 @@ impl Pipeline {
     /// # Errors
     /// Whatever interrupts it; what the stream holds is open then.
     pub(crate) async fn run(mut self, stop: &CancellationToken) -> Result<(), Error> {
-        let mut tick = tokio::time::interval(Duration::from_secs(1));
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.take_frames().await?;
+            // Where there is no room, batches are in flight: their acknowledgements make it.
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return self.finish().await,
@@ -86,8 +86,6 @@ impl Pipeline {
                 filled = self.source.frames.fill(), if self.publisher.has_room() => {
                     filled.map_err(while_streaming)?;
                 }
-                // Frames may wait for room that nothing but time makes.
-                _ = tick.tick() => {}
             }
         }
     }
@@ -191,7 +189,7 @@ impl Pipeline {
             return Ok(());
         }
         self.last_heartbeat = Instant::now();
-        let heartbeat = self.encoder.heartbeat(wal_end, microseconds_since_2000())?;
+        let heartbeat = self.encoder.heartbeat(wal_end, server_time::now())?;
         self.progress.queue();
         self.publisher.push(heartbeat);
         self.publisher.end_transaction();
@@ -268,9 +266,4 @@ fn while_streaming(error: rowcast_pg::Error) -> Error {
         return StopReason::PublicationMissing(error.to_string()).into();
     }
     error.into()
-}
-
-fn microseconds_since_2000() -> i64 {
-    const EPOCH_2000: i64 = 946_684_800_000_000;
-    chrono::Utc::now().timestamp_micros() - EPOCH_2000
 }

@@ -9,15 +9,13 @@ use rowcast_proto::message::{CaptureState, TaskError, TaskSpec, TaskStatus, Time
 
 use crate::metrics;
 use crate::pipeline::source::Watched;
+use crate::server_time;
 
 /// How often a running task is looked at.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Longest silence of a running task, in looks.
 const LOOKS_BETWEEN: u32 = 5;
-
-/// Seconds between 1970 and 2000.
-const EPOCH_2000_SECONDS: i64 = 946_684_800;
 
 /// Reports one task.
 pub(crate) struct Reporter {
@@ -92,11 +90,14 @@ impl Reporter {
         status.source_lsn = source.to_string();
         status.lag_bytes = source.as_u64() - confirmed.as_u64();
         status.changes = durable.sequence.saturating_sub(first);
-        status.committed_at = durable.committed_at.map(timestamp_from_2000);
+        status.committed_at = durable
+            .committed_at
+            .and_then(server_time::to_utc)
+            .map(Timestamp::from);
         metrics::progress(
             &self.task,
             status.lag_bytes,
-            status.changes - before.changes.min(status.changes),
+            status.changes.saturating_sub(before.changes),
         );
         *status != before
     }
@@ -112,12 +113,5 @@ impl Reporter {
         if let Err(error) = self.store.put(self.task.as_str(), value.into()).await {
             tracing::warn!(%error, "status not reported");
         }
-    }
-}
-
-fn timestamp_from_2000(micros: i64) -> Timestamp {
-    Timestamp {
-        seconds: EPOCH_2000_SECONDS + micros.div_euclid(1_000_000),
-        nanos: i32::try_from(micros.rem_euclid(1_000_000) * 1000).unwrap_or_default(),
     }
 }

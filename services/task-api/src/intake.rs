@@ -47,7 +47,7 @@ pub(crate) async fn run(app: App, stop: CancellationToken) -> Result<(), BoxErro
 }
 
 async fn until_failure(app: &App) -> Result<(), BoxError> {
-    // Again after each failure: the bucket is in memory, and a server that comes back has lost it.
+    // Again after each failure: a server that comes back may have lost it.
     let store = provision::bucket(app.bus(), &TASK_STATUS).await?;
     let mut reports = store.watch_all().await?;
     let mut timer = tokio::time::interval(REREAD_EVERY);

@@ -59,17 +59,12 @@ pub async fn bucket(bus: &Bus, definition: &BucketDefinition) -> Result<kv::Stor
         Err(error) if is_missing(&error) => {}
         Err(error) => return Err(failed(error.into())),
     }
-    let storage = if definition.memory {
-        stream::StorageType::Memory
-    } else {
-        stream::StorageType::File
-    };
     let config = kv::Config {
         bucket: definition.name.to_owned(),
         history: definition.history,
         max_age: definition.ttl.unwrap_or_default(),
         max_value_size: i32::try_from(definition.max_value_bytes).unwrap_or(i32::MAX),
-        storage,
+        storage: stream::StorageType::File,
         ..kv::Config::default()
     };
     match bus.jetstream().create_key_value(config).await {

@@ -1,19 +1,16 @@
 //! Times as ISO 8601.
 
 use bytes::{BufMut as _, BytesMut};
-use chrono::{DateTime, Datelike as _, Timelike as _};
+use chrono::{Datelike as _, Timelike as _};
 
-/// Seconds from 1970-01-01 to 2000-01-01, PostgreSQL's epoch.
-const EPOCH_OFFSET_SECONDS: i64 = 946_684_800;
+use crate::server_time;
 
 /// Appends microseconds since 2000-01-01 UTC as `2026-11-23T05:33:10.123456Z`.
 ///
 /// A time that no calendar of four digits holds becomes the epoch's: commit times come from the
 /// server's clock.
 pub(crate) fn commit_time(out: &mut BytesMut, micros: i64) {
-    let time = micros
-        .checked_add(EPOCH_OFFSET_SECONDS * 1_000_000)
-        .and_then(DateTime::from_timestamp_micros)
+    let time = server_time::to_utc(micros)
         .filter(|time| (0..10_000).contains(&time.year()))
         .unwrap_or_default();
     let date = time.date_naive();

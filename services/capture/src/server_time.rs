@@ -1,0 +1,17 @@
+//! Times as PostgreSQL counts them: microseconds since 2000-01-01 UTC (PostgreSQL docs, "Streaming
+//! Replication Protocol").
+
+use chrono::{DateTime, Utc};
+
+/// Microseconds from 1970-01-01 to 2000-01-01.
+const EPOCH_OFFSET: i64 = 946_684_800_000_000;
+
+/// The time; `None` where no calendar of ours holds it.
+pub(crate) fn to_utc(micros: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_micros(micros.checked_add(EPOCH_OFFSET)?)
+}
+
+/// Now, by our clock.
+pub(crate) fn now() -> i64 {
+    Utc::now().timestamp_micros() - EPOCH_OFFSET
+}
