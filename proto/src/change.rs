@@ -8,6 +8,8 @@ use rowcast_domain::{Lsn, Position};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::message::ObjectSelection;
+
 /// What the message says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -28,6 +30,14 @@ pub enum Operation {
     Commit,
     /// Nothing happened up to this LSN.
     Heartbeat,
+    /// A command changed the schema.
+    Ddl,
+    /// An application wrote a message into the WAL.
+    Message,
+    /// Changes are missing before this LSN, and the user has accepted it.
+    Gap,
+    /// This is a piece of a message that is too large for the broker; see [`Part`].
+    Part,
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
@@ -99,10 +109,93 @@ pub struct Change {
     /// On schema: the table's columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<TableSchema>,
+    /// On ddl: the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ddl: Option<Ddl>,
+    /// On message: what the application wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<LogicalMessage>,
+    /// On gap: what is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Gap>,
+    /// On part: the piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
 }
 
 /// Column name to value.
 pub type Row = BTreeMap<String, Value>;
+
+/// A command that changed the schema, as the event trigger of schema `rowcast` on the source saw it
+/// (PostgreSQL docs, "Event Triggers"). It tells; only the `schema` messages are the truth, for any
+/// role of the source may write such a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ddl {
+    /// The command tag, as `ALTER TABLE`.
+    pub command: String,
+    /// Kind of the object, as `table`, `index`, `table column`.
+    pub object_type: String,
+    /// Identity of the object, quoted and schema-qualified as SQL.
+    pub object: String,
+    /// What the client submitted: with several commands at once, or a call of a function, all of it.
+    pub text: String,
+    /// The role that was logged in.
+    pub user: String,
+    /// The command dropped the object.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dropped: bool,
+    /// The command rewrote the table: stored rows changed without changes of rows in the stream.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rewritten: bool,
+}
+
+/// What an application wrote with `pg_logical_emit_message` (PostgreSQL docs, "System Administration
+/// Functions").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogicalMessage {
+    /// Its prefix.
+    pub prefix: String,
+    /// Whether it belongs to a transaction; if not, it is in the stream even where the transaction that
+    /// wrote it was rolled back.
+    pub transactional: bool,
+    /// Its content, where that is UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Its content in base64, where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
+}
+
+/// Changes that are not in the stream. The user was told and decided to go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Name of the stop that the user accepted, as `Gap`.
+    pub code: String,
+    /// What happened, in a sentence.
+    pub cause: String,
+    /// Everything that committed before is in the stream.
+    pub from: Lsn,
+    /// Everything that commits from here on will be.
+    pub to: Lsn,
+}
+
+/// A piece of a message that is larger than the broker takes. The pieces have the subject of the
+/// whole, follow each other in the stream, and joined by `offset` give the whole message's bytes.
+///
+/// A piece with `offset` 0 begins anew: what was collected of the same `id` is void.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Operation of the whole message.
+    pub op: Operation,
+    /// Where the piece begins in the whole, in bytes.
+    pub offset: u64,
+    /// Size of the whole in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the whole, hexadecimal.
+    pub sha256: String,
+    /// The piece, in base64.
+    pub data: String,
+}
 
 /// The shape of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,4 +243,21 @@ pub struct Checkpoint {
     pub sequence: u64,
     /// LSN reported to PostgreSQL as flushed.
     pub reported_lsn: Lsn,
+}
+
+/// What a task tracks, as capture has made it true; beside the checkpoint.
+///
+/// Transactions that commit after `since` are told by `objects`, those before by `before`: a crash
+/// between a change of the objects and its confirmation reads both again in the same way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrackedObjects {
+    /// What is tracked.
+    pub objects: ObjectSelection,
+    /// Commit LSN of the last transaction that `before` applies to.
+    pub since: Lsn,
+    /// What was tracked until `since`; absent where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<ObjectSelection>,
+    /// What the publication looked like when it was last right; empty without a publication.
+    pub publication: String,
 }

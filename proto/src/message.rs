@@ -16,5 +16,23 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/rowcast.v1.serde.rs"));
 }
 
+use rowcast_domain::{SchemaSelector, Selector};
+
 pub use generated::*;
 pub use pbjson_types::Timestamp;
+
+impl From<&ObjectSelection> for Selector {
+    fn from(objects: &ObjectSelection) -> Self {
+        let schemas = objects.schemas.iter().map(|schema| SchemaSelector {
+            name: schema.name.clone(),
+            all: schema.all,
+            tables: schema.tables.clone(),
+            patterns: schema.patterns.clone(),
+        });
+        Self {
+            all: objects.all,
+            schema_patterns: objects.schema_patterns.clone(),
+            schemas: schemas.collect(),
+        }
+    }
+}

@@ -31,11 +31,17 @@ pub enum Op {
     Commit,
     /// Nothing happened up to this LSN.
     Heartbeat,
+    /// A command changed the schema.
+    Ddl,
+    /// An application wrote a message into the WAL.
+    Message,
+    /// Changes are missing before this LSN, and the user has accepted it.
+    Gap,
 }
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Insert,
         Self::Update,
         Self::Delete,
@@ -44,6 +50,9 @@ impl Op {
         Self::Begin,
         Self::Commit,
         Self::Heartbeat,
+        Self::Ddl,
+        Self::Message,
+        Self::Gap,
     ];
 
     /// The last token of the subject, and `op` in the body.
@@ -58,6 +67,9 @@ impl Op {
             Self::Begin => "begin",
             Self::Commit => "commit",
             Self::Heartbeat => "heartbeat",
+            Self::Ddl => "ddl",
+            Self::Message => "message",
+            Self::Gap => "gap",
         }
     }
 

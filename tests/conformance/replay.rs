@@ -98,6 +98,10 @@ async fn apply(mirror: &Client, message: &Stored, schema: &TableSchema) -> u64 {
         | Operation::Begin
         | Operation::Commit
         | Operation::Heartbeat
+        | Operation::Ddl
+        | Operation::Message
+        | Operation::Gap
+        | Operation::Part
         | Operation::Unknown => {
             panic!("{change:?}")
         }

@@ -80,10 +80,12 @@ pub(crate) fn objects(objects: rest::Objects) -> m::ObjectSelection {
             name: schema.name,
             all: schema.all,
             tables: schema.tables,
+            patterns: Vec::new(),
         });
     m::ObjectSelection {
         all: objects.all,
         schemas: schemas.collect(),
+        schema_patterns: Vec::new(),
     }
 }
 

@@ -61,8 +61,9 @@ impl World {
                 schemas: vec![SchemaSelection {
                     name: "shop".to_owned(),
                     all: true,
-                    tables: Vec::new(),
+                    ..SchemaSelection::default()
                 }],
+                ..ObjectSelection::default()
             }),
             change_types: Some(ChangeTypes {
                 data: ["insert", "update", "delete", "truncate"]

@@ -51,6 +51,10 @@ const fn is_shown(op: Operation) -> bool {
         | Operation::Delete
         | Operation::Truncate
         | Operation::Schema
+        | Operation::Ddl
+        | Operation::Message
+        | Operation::Gap
+        | Operation::Part
         | Operation::Unknown => true,
         Operation::Begin | Operation::Commit | Operation::Heartbeat => false,
     }
@@ -84,6 +88,10 @@ const fn operation(op: Operation) -> (&'static str, AnsiColors) {
         Operation::Begin => ("BEGIN", AnsiColors::Blue),
         Operation::Commit => ("COMMIT", AnsiColors::Blue),
         Operation::Heartbeat => ("ALIVE", AnsiColors::BrightBlack),
+        Operation::Ddl => ("DDL", AnsiColors::Cyan),
+        Operation::Message => ("MESSAGE", AnsiColors::BrightBlack),
+        Operation::Gap => ("GAP", AnsiColors::Red),
+        Operation::Part => ("PART", AnsiColors::BrightBlack),
         Operation::Unknown => ("OTHER", AnsiColors::BrightBlack),
     }
 }

@@ -31,6 +31,10 @@ pub(super) fn values(change: &Change) -> String {
         | Operation::Begin
         | Operation::Commit
         | Operation::Heartbeat
+        | Operation::Ddl
+        | Operation::Message
+        | Operation::Gap
+        | Operation::Part
         | Operation::Unknown => String::new(),
     };
     shortened(&text, LINE_CHARACTERS)

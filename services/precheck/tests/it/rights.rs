@@ -62,7 +62,7 @@ async fn a_whole_database_without_a_superuser_is_told_what_it_misses() {
         .await;
     let all = ObjectSelection {
         all: true,
-        schemas: Vec::new(),
+        ..ObjectSelection::default()
     };
     let request = question(service.login("plain", "plain"), all);
     let report = service.ask(request).await.unwrap();

@@ -127,7 +127,9 @@ pub(crate) fn named(tables: &[&str]) -> ObjectSelection {
             name: "public".to_owned(),
             all: false,
             tables: tables.iter().map(|&table| table.to_owned()).collect(),
+            ..SchemaSelection::default()
         }],
+        ..ObjectSelection::default()
     }
 }
 
