@@ -13,6 +13,7 @@ pub use group::{CreateGroup, Group, GroupConnection, GroupList, GroupMode};
 pub use problem::Problem;
 pub use source::{CreateSource, Source, SourceKind, SourceList, SslMode};
 pub use task::{
-    ChangeTypes, CheckItem, CheckOutcome, CreateTask, DataChange, Objects, Precheck, Retention,
-    SchemaObjects, Task, TaskError, TaskList, TaskPosition, TaskTransition, TaskTransitionList,
+    AcceptableStop, ChangeTypes, CheckItem, CheckOutcome, CreateTask, DataChange, Objects,
+    Precheck, Retention, SchemaObjects, StartTask, Task, TaskError, TaskList, TaskPosition,
+    TaskTransition, TaskTransitionList,
 };

@@ -134,6 +134,7 @@ fn rest_bodies() -> Vec<Message> {
         rest::PurchaseTask,
         rest::Retention,
         rest::SchemaObjects,
+        rest::StartTask,
     ));
     bodies
 }

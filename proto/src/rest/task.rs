@@ -5,7 +5,9 @@ use rowcast_domain::{Lsn, Position, SourceId, TaskId, TaskState};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Which tables: all, or schemas, or tables of schemas.
+/// Which tables: all, or schemas, or tables of schemas. Also the body of `PUT /tasks/{id}/objects`.
+///
+/// A pattern covers a whole name: `*` stands for any text, `?` for one character.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Objects {
@@ -15,6 +17,10 @@ pub struct Objects {
     /// Per schema, where not all.
     #[serde(default)]
     pub schemas: Vec<SchemaObjects>,
+    /// All tables of the schemas whose names match one of these patterns, new ones included; where
+    /// not all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schema_patterns: Vec<String>,
 }
 
 /// Which tables of one schema.
@@ -29,6 +35,9 @@ pub struct SchemaObjects {
     /// These tables, where not all.
     #[serde(default)]
     pub tables: Vec<String>,
+    /// Tables whose names match one of these patterns, new ones included; where not all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patterns: Vec<String>,
 }
 
 /// A kind of data change.
@@ -65,10 +74,10 @@ impl DataChange {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeTypes {
-    /// Data changes; all kinds where absent.
+    /// Data changes; all kinds where absent. May be empty where schema changes are tracked.
     #[serde(default = "all_data_changes")]
     pub data: Vec<DataChange>,
-    /// Schema changes as events of their own: not supported yet, so false.
+    /// Schema changes as events of their own; needs Rowcast's event trigger on the source.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub schema: bool,
 }
@@ -150,6 +159,47 @@ const fn default_partitions() -> u32 {
     16
 }
 
+/// A stop past which a user may decide to go on; the names are those of a task's error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum AcceptableStop {
+    /// Changes between the stream's end and what the source still has are lost.
+    Gap,
+    /// The publication was dropped: what was changed meanwhile was not published.
+    PublicationMissing,
+    /// The stream has lost changes that were confirmed to the source.
+    BrokerDataLoss,
+}
+
+impl AcceptableStop {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Gap, Self::PublicationMissing, Self::BrokerDataLoss];
+
+    /// The code of the error.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gap => "Gap",
+            Self::PublicationMissing => "PublicationMissing",
+            Self::BrokerDataLoss => "BrokerDataLoss",
+        }
+    }
+
+    /// The stop with this code.
+    #[must_use]
+    pub fn from_name(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stop| stop.as_str() == code)
+    }
+}
+
+/// `POST /tasks/{id}/start`, `POST /tasks/{id}/resume`. The body may be left out.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartTask {
+    /// Goes on past the stop that the task's error names, though changes are lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept_stop: Option<AcceptableStop>,
+}
+
 /// A task.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Task {
@@ -183,6 +233,13 @@ pub struct Task {
     /// How far it has come, as last reported by capture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<TaskPosition>,
+    /// Commit LSN after which the present objects are tracked; absent until capture has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub objects_since: Option<Lsn>,
+    /// What the task cannot see though it should, each in a sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The JetStream stream of its changes.
     pub stream: String,
     /// When it was created.

@@ -27,6 +27,8 @@ pub(crate) fn task(stored: StoredTask) -> rest::Task {
     } = stored.definition;
     rest::Task {
         stream: stream::task_stream(&stored.id),
+        objects_since: stored.objects_since,
+        warnings: stored.warnings,
         id: stored.id,
         name,
         source_id,
@@ -80,12 +82,12 @@ pub(crate) fn objects(objects: rest::Objects) -> m::ObjectSelection {
             name: schema.name,
             all: schema.all,
             tables: schema.tables,
-            patterns: Vec::new(),
+            patterns: schema.patterns,
         });
     m::ObjectSelection {
         all: objects.all,
         schemas: schemas.collect(),
-        schema_patterns: Vec::new(),
+        schema_patterns: objects.schema_patterns,
     }
 }
 
@@ -96,8 +98,7 @@ pub(crate) fn change_types(types: &rest::ChangeTypes) -> m::ChangeTypes {
             .iter()
             .map(|kind| kind.as_str().to_owned())
             .collect(),
-        // Not offered to the user yet: a schema version always comes before its first row.
-        schema: false,
+        schema: types.schema,
     }
 }
 

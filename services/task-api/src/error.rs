@@ -4,7 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rowcast_bus::request::AskError;
 use rowcast_bus::trace_context;
-use rowcast_domain::{IllegalTransition, TaskEvent};
+use rowcast_domain::{IllegalTransition, TaskEvent, TaskState};
 use rowcast_proto::message::{ErrorKind, RpcError};
 use rowcast_proto::rest::Problem;
 use rowcast_service::keyring::KeyringError;
@@ -81,6 +81,11 @@ impl ApiError {
             format!("there is no {what} {id:?}"),
         )
         .repair(format!("List the {what}s to see their ids."))
+    }
+
+    /// The task's state does not allow what was asked for.
+    pub(crate) fn state_forbids(state: TaskState, asked: &str) -> Self {
+        Self::Refused(Box::new(forbidden_by(state, asked)))
     }
 }
 
@@ -190,21 +195,17 @@ fn from_issues(issues: Vec<Issue>) -> Refused {
 }
 
 fn from_transition(error: IllegalTransition) -> Refused {
-    let allowed: Vec<&str> = error.state.allowed().filter_map(command).collect();
+    forbidden_by(error.state, command(error.event).unwrap_or("this"))
+}
+
+fn forbidden_by(state: TaskState, asked: &str) -> Refused {
+    let allowed: Vec<&str> = state.allowed().filter_map(command).collect();
     let repair = if allowed.is_empty() {
-        format!(
-            "A task that is {} takes no command now; wait for its next state.",
-            error.state
-        )
+        format!("A task that is {state} takes no command now; wait for its next state.")
     } else {
-        format!(
-            "A task that is {} allows: {}.",
-            error.state,
-            allowed.join(", ")
-        )
+        format!("A task that is {state} allows: {}.", allowed.join(", "))
     };
-    let asked = command(error.event).unwrap_or("this");
-    let detail = format!("a task that is {} does not allow {asked}", error.state);
+    let detail = format!("a task that is {state} does not allow {asked}");
     Refused {
         repair: Some(repair),
         ..ApiError::refused(StatusCode::CONFLICT, "state_forbids", detail)
@@ -298,8 +299,6 @@ fn is_down(error: &sqlx::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rowcast_domain::TaskState;
-
     use super::*;
 
     #[test]

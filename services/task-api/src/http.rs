@@ -21,6 +21,7 @@ mod start_task;
 mod suspend_task;
 mod resume_task;
 mod release_task;
+mod replace_objects;
 mod list_events;
 mod get_usage;
 mod list_incidents;
@@ -96,6 +97,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(suspend_task::suspend_task))
         .routes(routes!(resume_task::resume_task))
         .routes(routes!(release_task::release_task))
+        .routes(routes!(replace_objects::replace_objects))
         .routes(routes!(list_events::list_events))
         .routes(routes!(get_usage::get_usage))
         .routes(routes!(list_incidents::list_incidents))

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_nats::jetstream::kv;
 use futures::StreamExt as _;
 use rowcast_bus::{async_nats, provision, trace_context};
-use rowcast_domain::{Backoff, TaskEvent, TaskId};
+use rowcast_domain::{Backoff, Lsn, TaskEvent, TaskId};
 use rowcast_proto::message::{CaptureState, TaskStatus};
 use rowcast_proto::rest::{TaskError, TaskPosition};
 use rowcast_proto::stream::TASK_STATUS;
@@ -20,7 +20,7 @@ use tracing::Instrument as _;
 
 use crate::lifecycle::{self, Step};
 use crate::state::App;
-use crate::store::task;
+use crate::store::task::{self, Observed};
 use crate::{clock, convert};
 
 /// How often all reports are read again: a watch may miss one.
@@ -108,10 +108,14 @@ async fn apply(app: &App, id: &TaskId, status: TaskStatus) -> Result<(), BoxErro
         // It speaks of an older wish; the one about the current wish is still to come.
         return Ok(());
     }
-    let error = error(&status);
-    let position = position(&status);
-    task::observe(&mut transaction, id, error.as_ref(), position.as_ref()).await?;
-    if let Some(step) = step(&status, error) {
+    let observed = Observed {
+        error: error(&status),
+        position: position(&status),
+        objects_since: objects_since(&status),
+        warnings: status.warnings.clone(),
+    };
+    task::observe(&mut transaction, id, &observed).await?;
+    if let Some(step) = step(&status, observed.error) {
         if locked.state.transition(step.event).is_ok() {
             lifecycle::apply(&mut transaction, locked, step, clock::now()).await?;
         } else {
@@ -143,6 +147,7 @@ fn step(status: &TaskStatus, error: Option<TaskError>) -> Option<Step> {
         actor: ACTOR,
         reason,
         error,
+        accept_stop: None,
         trace: status.trace.clone().unwrap_or_default(),
     })
 }
@@ -150,6 +155,19 @@ fn step(status: &TaskStatus, error: Option<TaskError>) -> Option<Step> {
 fn error(status: &TaskStatus) -> Option<TaskError> {
     let error = status.error.clone()?;
     Some(convert::task_error(error, status.retry_until))
+}
+
+/// `None` where the report does not speak of the task's present objects: those of a stopped task may
+/// have been replaced since, and are tracked once it is started.
+fn objects_since(status: &TaskStatus) -> Option<Lsn> {
+    match status.state() {
+        CaptureState::Running | CaptureState::Retrying => status.objects_since.parse().ok(),
+        CaptureState::Unspecified
+        | CaptureState::Starting
+        | CaptureState::Stopped
+        | CaptureState::Suspended
+        | CaptureState::Released => None,
+    }
 }
 
 /// `None` before the first change is in the stream.
@@ -202,6 +220,15 @@ mod tests {
         ] {
             assert!(step(&status(state), None).is_none(), "{state:?}");
         }
+    }
+
+    #[test]
+    fn a_stopped_task_does_not_say_since_when_its_objects_are_tracked() {
+        let mut running = status(CaptureState::Running);
+        running.objects_since = "0/16B3748".to_owned();
+        assert_eq!(objects_since(&running), "0/16B3748".parse().ok());
+        running.set_state(CaptureState::Stopped);
+        assert_eq!(objects_since(&running), None);
     }
 
     #[test]

@@ -3,11 +3,14 @@
 //! One transaction holds the row's lock, the new state, the new version of the wish, the entry in
 //! the task's history and the event for the others.
 
+mod objects;
+
+use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use rowcast_bus::{publish, trace_context};
-use rowcast_domain::{TaskEvent, TaskId};
+use rowcast_domain::{TaskEvent, TaskId, TaskState};
 use rowcast_proto::message::{DesiredState, EventMeta, TaskStateChanged, TraceContext};
-use rowcast_proto::rest::{TaskError, TaskTransition};
+use rowcast_proto::rest::{AcceptableStop, TaskError, TaskTransition};
 use rowcast_service::outbox;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
@@ -18,6 +21,8 @@ use crate::store::task::{self, StoredTask};
 use crate::store::transition;
 use crate::{clock, convert};
 
+pub(crate) use objects::replace_objects;
+
 /// Something that happens to a task, and who and what is behind it.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
@@ -27,6 +32,8 @@ pub(crate) struct Step {
     pub(crate) reason: String,
     /// Why the task does not run, where that is what happens.
     pub(crate) error: Option<TaskError>,
+    /// The stop past which the user goes on.
+    pub(crate) accept_stop: Option<AcceptableStop>,
     /// The request behind it.
     pub(crate) trace: TraceContext,
 }
@@ -39,6 +46,7 @@ impl Step {
             actor,
             reason: reason.to_owned(),
             error: None,
+            accept_stop: None,
             trace: trace_context::current(),
         }
     }
@@ -82,6 +90,9 @@ pub(crate) async fn apply(
 /// The task after the step.
 fn after(task: &StoredTask, step: &Step, now: DateTime<Utc>) -> Result<StoredTask, ApiError> {
     let state = task.state.transition(step.event)?;
+    if let Some(stop) = step.accept_stop {
+        may_accept(task, stop)?;
+    }
     let mut next = task.clone();
     next.state = state;
     next.error.clone_from(&step.error);
@@ -94,6 +105,8 @@ fn after(task: &StoredTask, step: &Step, now: DateTime<Utc>) -> Result<StoredTas
         if renewed {
             next.desired = desired;
             next.generation += 1;
+            // A decision is about one stop: the next version knows nothing of it.
+            next.accepted_stop = step.accept_stop;
             next.wish_trace = step.trace.clone();
             next.updated_at = now;
         }
@@ -117,6 +130,36 @@ const fn desired_by(event: TaskEvent) -> Option<DesiredState> {
     }
 }
 
+/// Whether the user may go on past this stop: only where the task stands at it. Asking once more for
+/// what was just accepted is no fault.
+///
+/// # Errors
+/// Says at which stop the task stands, and what can be accepted.
+pub(crate) fn may_accept(task: &StoredTask, stop: AcceptableStop) -> Result<(), ApiError> {
+    let present = task.error.as_ref().map(|error| error.code.as_str());
+    let was_accepted = task.state == TaskState::Starting && task.accepted_stop == Some(stop);
+    if present == Some(stop.as_str()) || (present.is_none() && was_accepted) {
+        return Ok(());
+    }
+    let asked = stop.as_str();
+    let detail = match present {
+        Some(code) => format!("the task's error is {code} and not {asked}"),
+        None => format!("the task has no error, so there is no {asked} to accept"),
+    };
+    let repair = match present.and_then(AcceptableStop::from_name) {
+        Some(possible) => format!(
+            "Accept {}, or leave accept_stop out to try again as it is.",
+            possible.as_str()
+        ),
+        None => format!(
+            "Leave accept_stop out. Only these can be accepted, and only as the task's present error: {}.",
+            AcceptableStop::ALL.map(AcceptableStop::as_str).join(", ")
+        ),
+    };
+    let refused = ApiError::refused(StatusCode::CONFLICT, "stop_not_present", detail);
+    Err(refused.field("accept_stop").repair(repair))
+}
+
 async fn record(
     connection: &mut PgConnection,
     before: &StoredTask,
@@ -138,7 +181,7 @@ async fn record(
         to = %entry.to,
         actor = step.actor,
         reason = step.reason,
-        "task changed its state"
+        "task changed"
     );
     let event = TaskStateChanged {
         meta: Some(EventMeta {
@@ -162,11 +205,9 @@ async fn record(
 
 #[cfg(test)]
 mod tests {
-    use rowcast_domain::TaskState;
-
     use super::*;
 
-    fn task(state: TaskState, desired: DesiredState) -> StoredTask {
+    pub(super) fn task(state: TaskState, desired: DesiredState) -> StoredTask {
         let definition = serde_json::json!({
             "name": "orders", "source_id": "s000000000000", "objects": {"all": true}
         });
@@ -177,8 +218,11 @@ mod tests {
             desired,
             generation: 3,
             wish_trace: TraceContext::default(),
+            accepted_stop: None,
             error: None,
             position: None,
+            objects_since: None,
+            warnings: Vec::new(),
             created_at: DateTime::UNIX_EPOCH,
             updated_at: DateTime::UNIX_EPOCH,
         }
@@ -189,8 +233,12 @@ mod tests {
     }
 
     fn failure() -> TaskError {
+        failure_of("SlotLost")
+    }
+
+    fn failure_of(code: &str) -> TaskError {
         TaskError {
-            code: "SlotLost".to_owned(),
+            code: code.to_owned(),
             message: String::new(),
             advice: String::new(),
             retry_until: None,
@@ -240,5 +288,49 @@ mod tests {
         let next = after(&abnormal, &step(TaskEvent::Start), clock::now()).unwrap();
         assert_eq!((next.state, next.generation), (TaskState::Starting, 4));
         assert_eq!(next.error, None);
+    }
+
+    fn accepting(stop: AcceptableStop) -> Step {
+        Step {
+            accept_stop: Some(stop),
+            ..step(TaskEvent::Start)
+        }
+    }
+
+    #[test]
+    fn an_accepted_stop_is_part_of_one_version_of_the_wish() {
+        let mut stopped = task(TaskState::Abnormal, DesiredState::Running);
+        stopped.error = Some(failure_of("Gap"));
+        let accepted = after(&stopped, &accepting(AcceptableStop::Gap), clock::now()).unwrap();
+        assert_eq!(
+            (accepted.generation, accepted.accepted_stop),
+            (4, Some(AcceptableStop::Gap))
+        );
+        // The same request again asks for nothing new.
+        let again = after(&accepted, &accepting(AcceptableStop::Gap), clock::now()).unwrap();
+        assert_eq!(again.generation, 4);
+        let suspended = after(&accepted, &step(TaskEvent::Suspend), clock::now()).unwrap();
+        assert_eq!((suspended.generation, suspended.accepted_stop), (5, None));
+    }
+
+    #[test]
+    fn only_the_stop_at_which_the_task_stands_can_be_accepted() {
+        let refused = |code: Option<&str>| {
+            let mut stopped = task(TaskState::Abnormal, DesiredState::Running);
+            stopped.error = code.map(failure_of);
+            match after(&stopped, &accepting(AcceptableStop::Gap), clock::now()) {
+                Err(ApiError::Refused(refused)) => refused.repair.unwrap(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let repair = refused(Some("BrokerDataLoss"));
+        assert!(repair.starts_with("Accept BrokerDataLoss"), "{repair}");
+        for code in [None, Some("SourceReplaced")] {
+            let repair = refused(code);
+            assert!(
+                repair.ends_with("Gap, PublicationMissing, BrokerDataLoss."),
+                "{repair}"
+            );
+        }
     }
 }

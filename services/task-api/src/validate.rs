@@ -41,6 +41,9 @@ const RETRY_MINUTES: RangeInclusive<u32> = 10..=1440;
 const RETENTION_HOURS: RangeInclusive<u32> = 1..=8760;
 /// JetStream counts bytes in 63 bits. Less than a MiB would not hold one large change.
 const RETENTION_BYTES: RangeInclusive<u64> = 1024 * 1024..=i64::MAX.unsigned_abs();
+/// PostgreSQL's longest identifier in characters of one byte.
+const PATTERN_CHARACTERS: RangeInclusive<usize> = 1..=63;
+
 const PARTITIONS: RangeInclusive<u32> = 1..=256;
 
 const GROUP_ACCOUNT_CHARACTERS: RangeInclusive<usize> = 1..=16;
@@ -192,14 +195,36 @@ pub(crate) fn task(body: &CreateTask) -> Result<(), ApiError> {
     issues.finish()
 }
 
+/// # Errors
+/// Every problem of the body.
+pub(crate) fn replaced_objects(body: &Objects) -> Result<(), ApiError> {
+    let mut issues = Issues::default();
+    objects(&mut issues, body);
+    // Here they are the whole body; what is wrong with it as such is told of its switch.
+    for Issue { field, .. } in &mut issues.0 {
+        let inside = field.strip_prefix("objects.").unwrap_or("all");
+        *field = inside.to_owned();
+    }
+    issues.finish()
+}
+
 fn objects(issues: &mut Issues, objects: &Objects) {
-    if objects.all != objects.schemas.is_empty() {
-        let detail = "must be either all, or a list of schemas";
-        let repair = "Give `all: true` without schemas, or at least one schema without all.";
+    let names_none = objects.schemas.is_empty() && objects.schema_patterns.is_empty();
+    if objects.all != names_none {
+        let detail = "must be either all, or schemas and patterns of them";
+        let repair =
+            "Give `all: true` alone, or at least one schema or schema pattern without all.";
         issues.note("objects", detail, repair);
     }
     let names = || objects.schemas.iter().map(|schema| schema.name.as_str());
     issues.unique("objects.schemas", names());
+    let repair = "Put it under schemas with `all: true`, or add `*` or `?`.";
+    patterns(
+        issues,
+        "objects.schema_patterns",
+        &objects.schema_patterns,
+        repair,
+    );
     for (index, schema) in objects.schemas.iter().enumerate() {
         schema_objects(issues, &format!("objects.schemas[{index}]"), schema);
     }
@@ -217,9 +242,10 @@ fn objects(issues: &mut Issues, objects: &Objects) {
 
 fn schema_objects(issues: &mut Issues, field: &str, schema: &SchemaObjects) {
     issues.identifier(&format!("{field}.name"), &schema.name);
-    if schema.all != schema.tables.is_empty() {
-        let detail = "must be either all tables, or a list of them";
-        let repair = "Give `all: true` without tables, or at least one table without all.";
+    let names_none = schema.tables.is_empty() && schema.patterns.is_empty();
+    if schema.all != names_none {
+        let detail = "must be either all tables, or tables and patterns of them";
+        let repair = "Give `all: true` alone, or at least one table or pattern without all.";
         issues.note(field, detail, repair);
     }
     let tables = format!("{field}.tables");
@@ -227,17 +253,36 @@ fn schema_objects(issues: &mut Issues, field: &str, schema: &SchemaObjects) {
     for (index, table) in schema.tables.iter().enumerate() {
         issues.identifier(&format!("{tables}[{index}]"), table);
     }
+    let repair = "Put it under tables, or add `*` or `?`.";
+    patterns(
+        issues,
+        &format!("{field}.patterns"),
+        &schema.patterns,
+        repair,
+    );
+}
+
+/// Patterns of names; `repair` says what to do with a plain name among them.
+fn patterns(issues: &mut Issues, field: &str, patterns: &[String], repair: &str) {
+    issues.unique(field, patterns);
+    let (least, most) = PATTERN_CHARACTERS.into_inner();
+    for (index, pattern) in patterns.iter().enumerate() {
+        let field = format!("{field}[{index}]");
+        if !PATTERN_CHARACTERS.contains(&pattern.chars().count()) || pattern.contains(['/', '\0']) {
+            let detail = format!("must have {least} to {most} characters, none of them `/` or NUL");
+            let repair = "Give one name, with `*` for any text and `?` for one character.";
+            issues.note(&field, detail, repair);
+        } else if !pattern.contains(['*', '?']) {
+            issues.note(&field, "is no pattern but a name", repair);
+        }
+    }
 }
 
 fn change_types(issues: &mut Issues, types: &ChangeTypes) {
-    if types.schema {
-        let repair = "Leave it out: every change names the shape of its table.";
-        issues.note("change_types.schema", "is not supported yet", repair);
-    }
-    if types.data.is_empty() {
-        let repair =
-            "Name at least one of insert, update, delete, truncate, or leave it out for all.";
-        issues.note("change_types.data", "is empty", repair);
+    if types.data.is_empty() && !types.schema {
+        let repair = "Name at least one of insert, update, delete, truncate, leave it out for all, \
+                      or give `schema: true`.";
+        issues.note("change_types.data", "is empty without schema", repair);
     }
     issues.unique(
         "change_types.data",
@@ -353,6 +398,63 @@ mod tests {
             ["objects.schemas[0].tables", "objects.schemas[0].tables[2]"]
         );
         assert!(field(json!({"schemas": [{"name": "a", "tables": ["t"]}]})).is_empty());
+    }
+
+    #[test]
+    fn patterns_stand_beside_names_and_not_beside_all() {
+        let field = |objects: Value| task_fields(&[("objects", objects)]);
+        assert!(field(json!({"schema_patterns": ["tenant_*"]})).is_empty());
+        let both = json!({"name": "a", "tables": ["t"], "patterns": ["log_?"]});
+        assert!(field(json!({"schemas": [both], "schema_patterns": ["*"]})).is_empty());
+        assert!(field(json!({"schemas": [{"name": "a", "patterns": ["*"]}]})).is_empty());
+        assert_eq!(
+            field(json!({"all": true, "schema_patterns": ["*"]})),
+            ["objects"]
+        );
+        assert_eq!(
+            field(json!({"schemas": [{"name": "a", "all": true, "patterns": ["*"]}]})),
+            ["objects.schemas[0]"]
+        );
+    }
+
+    #[test]
+    fn a_pattern_that_is_none_is_sent_to_the_names() {
+        let long = "*".repeat(64);
+        let body = json!({"schemas": [
+            {"name": "a", "patterns": ["x*", "x*", "orders", "", "a/*", long]}
+        ], "schema_patterns": ["shop"]});
+        let expected = [
+            "schema_patterns[0]",
+            "schemas[0].patterns",
+            "schemas[0].patterns[2]",
+            "schemas[0].patterns[3]",
+            "schemas[0].patterns[4]",
+            "schemas[0].patterns[5]",
+        ];
+        let body = serde_json::from_value(body).unwrap();
+        assert_eq!(fields(replaced_objects(&body)), expected);
+        match replaced_objects(&body) {
+            Err(ApiError::Invalid(issues)) => {
+                assert!(issues[2].repair.starts_with("Put it under tables"));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_body_itself_is_named_by_its_switch() {
+        assert_eq!(fields(replaced_objects(&Objects::default())), ["all"]);
+    }
+
+    #[test]
+    fn a_task_tracks_rows_or_schemas_or_both() {
+        let field = |types: Value| task_fields(&[("change_types", types)]);
+        assert!(field(json!({"schema": true})).is_empty());
+        assert!(field(json!({"schema": true, "data": []})).is_empty());
+        assert_eq!(
+            field(json!({"schema": false, "data": []})),
+            ["change_types.data"]
+        );
     }
 
     fn source_fields(changes: &[(&str, Value)]) -> Vec<String> {

@@ -143,6 +143,8 @@ fn spec(task: &StoredTask, source: StoredSource) -> TaskSpec {
         // That of the request itself: what capture does hangs below what the user asked for.
         trace: Some(task.wish_trace.clone()),
         name: definition.name.clone(),
-        accepted_stop: String::new(),
+        accepted_stop: task
+            .accepted_stop
+            .map_or_else(String::new, |stop| stop.as_str().to_owned()),
     }
 }

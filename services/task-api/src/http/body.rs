@@ -52,6 +52,24 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
+/// A body in JSON that may be left out.
+#[derive(Debug)]
+pub(crate) struct OptionalJson<T>(pub(crate) T);
+
+impl<S: Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Self::Rejection> {
+        let text = read(request.into_body()).await?;
+        if text.trim_ascii().is_empty() {
+            return Ok(Self(T::default()));
+        }
+        serde_json::from_slice(&text)
+            .map(Self)
+            .map_err(|error| malformed(&text, &error))
+    }
+}
+
 fn malformed(text: &[u8], error: &serde_json::Error) -> ApiError {
     let detail = error.to_string();
     if !error.is_data() {

@@ -2,9 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use rowcast_proto::rest::Task;
+use rowcast_proto::rest::{StartTask, Task};
 
-use super::body::TaskPath;
+use super::body::{OptionalJson, TaskPath};
 use super::start_task::begin;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
@@ -15,6 +15,7 @@ use crate::state::App;
     path = "/tasks/{id}/resume",
     tag = "tasks",
     params(("id" = String, Path, description = "The task")),
+    request_body = Option<StartTask>,
     responses(
         (status = 200, description = "The task, starting", body = Task),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
@@ -23,6 +24,7 @@ use crate::state::App;
 pub(crate) async fn resume_task(
     State(app): State<App>,
     TaskPath(id): TaskPath,
+    OptionalJson(how): OptionalJson<StartTask>,
 ) -> Result<Json<Task>, ApiError> {
-    begin(&app, &id, "resume asked for").await.map(Json)
+    begin(&app, &id, "resume asked for", &how).await.map(Json)
 }

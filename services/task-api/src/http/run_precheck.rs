@@ -5,7 +5,7 @@ use axum::extract::State;
 use rowcast_bus::request::ask;
 use rowcast_domain::{TaskEvent, TaskId};
 use rowcast_proto::message::PrecheckRequest;
-use rowcast_proto::rest::Precheck;
+use rowcast_proto::rest::{Objects, Precheck};
 use rowcast_proto::rpc::RunPrecheck;
 
 use super::PRECHECK_TIMEOUT;
@@ -35,9 +35,10 @@ pub(crate) async fn run_precheck(
 ) -> Result<Json<Precheck>, ApiError> {
     let step = Step::requested(TaskEvent::PrecheckStarted, USER, "precheck asked for");
     let task = lifecycle::take(&app, &id, step).await?;
+    let checked = task.definition.objects.clone();
     match report_on(&app, task).await {
         Ok(report) => {
-            settle(&app, &id, &report).await?;
+            settle(&app, &id, &report, &checked).await?;
             Ok(Json(report))
         }
         Err(error) => {
@@ -68,9 +69,23 @@ async fn report_on(app: &App, task: StoredTask) -> Result<Precheck, ApiError> {
 }
 
 /// Stores the report together with what it means for the task.
-async fn settle(app: &App, id: &TaskId, report: &Precheck) -> Result<(), ApiError> {
+async fn settle(
+    app: &App,
+    id: &TaskId,
+    report: &Precheck,
+    checked: &Objects,
+) -> Result<(), ApiError> {
+    let mut transaction = app.pool().begin().await?;
+    let locked = task::lock(&mut transaction, id)
+        .await?
+        .ok_or_else(|| ApiError::not_found("task", id.as_str()))?;
+    precheck::insert(&mut transaction, id, report).await?;
     let percent = report.success_percent;
-    let (event, reason) = if report.passed {
+    let (event, reason) = if locked.definition.objects != *checked {
+        // The report is about what the task was to track before.
+        let reason = "the objects were replaced while the precheck ran".to_owned();
+        (TaskEvent::PrecheckFailed, reason)
+    } else if report.passed {
         (
             TaskEvent::PrecheckSucceeded,
             format!("precheck passed ({percent} %)"),
@@ -81,11 +96,6 @@ async fn settle(app: &App, id: &TaskId, report: &Precheck) -> Result<(), ApiErro
             format!("precheck found a problem ({percent} %)"),
         )
     };
-    let mut transaction = app.pool().begin().await?;
-    let locked = task::lock(&mut transaction, id)
-        .await?
-        .ok_or_else(|| ApiError::not_found("task", id.as_str()))?;
-    precheck::insert(&mut transaction, id, report).await?;
     let step = Step::requested(event, "service:precheck", &reason);
     lifecycle::apply(&mut transaction, locked, step, clock::now()).await?;
     transaction.commit().await?;

@@ -6,11 +6,11 @@ use axum::http::StatusCode;
 use rowcast_bus::request::ask;
 use rowcast_domain::{TaskEvent, TaskId};
 use rowcast_proto::message::InstanceRequest;
-use rowcast_proto::rest::Task;
+use rowcast_proto::rest::{StartTask, Task};
 use rowcast_proto::rpc::GetInstance;
 
 use super::ASK_TIMEOUT;
-use super::body::TaskPath;
+use super::body::{OptionalJson, TaskPath};
 use super::get_task::existing;
 use crate::auth::USER;
 use crate::convert;
@@ -24,6 +24,7 @@ use crate::state::App;
     path = "/tasks/{id}/start",
     tag = "tasks",
     params(("id" = String, Path, description = "The task")),
+    request_body = Option<StartTask>,
     responses(
         (status = 200, description = "The task, starting", body = Task),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
@@ -32,16 +33,23 @@ use crate::state::App;
 pub(crate) async fn start_task(
     State(app): State<App>,
     TaskPath(id): TaskPath,
+    OptionalJson(how): OptionalJson<StartTask>,
 ) -> Result<Json<Task>, ApiError> {
-    begin(&app, &id, "start asked for").await.map(Json)
+    begin(&app, &id, "start asked for", &how).await.map(Json)
 }
 
-/// Makes a task run. What the state forbids is told before what was not bought.
-pub(crate) async fn begin(app: &App, id: &TaskId, reason: &str) -> Result<Task, ApiError> {
-    existing(app, id)
-        .await?
-        .state
-        .transition(TaskEvent::Start)?;
+/// Makes a task run. What the task itself forbids is told before what was not bought.
+pub(crate) async fn begin(
+    app: &App,
+    id: &TaskId,
+    reason: &str,
+    how: &StartTask,
+) -> Result<Task, ApiError> {
+    let task = existing(app, id).await?;
+    task.state.transition(TaskEvent::Start)?;
+    if let Some(stop) = how.accept_stop {
+        lifecycle::may_accept(&task, stop)?;
+    }
     let question = InstanceRequest {
         task_id: id.to_string(),
     };
@@ -53,6 +61,10 @@ pub(crate) async fn begin(app: &App, id: &TaskId, reason: &str) -> Result<Task, 
                 .repair("Buy one: POST /api/v1/tasks/{id}/purchase."),
         );
     }
-    let step = Step::requested(TaskEvent::Start, USER, reason);
+    let mut step = Step::requested(TaskEvent::Start, USER, reason);
+    if let Some(stop) = how.accept_stop {
+        step.reason = format!("{reason}, {} accepted", stop.as_str());
+        step.accept_stop = Some(stop);
+    }
     Ok(convert::task(lifecycle::take(app, id, step).await?))
 }

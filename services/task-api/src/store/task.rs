@@ -1,9 +1,9 @@
 //! Table `tasks`.
 
 use chrono::{DateTime, Utc};
-use rowcast_domain::{TaskId, TaskState};
+use rowcast_domain::{Lsn, TaskId, TaskState};
 use rowcast_proto::message::{DesiredState, TraceContext};
-use rowcast_proto::rest::{CreateTask, TaskError, TaskPosition};
+use rowcast_proto::rest::{AcceptableStop, CreateTask, Objects, TaskError, TaskPosition};
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::types::Json;
 
@@ -13,14 +13,19 @@ use super::{decoded, parsed};
 #[derive(Debug, Clone)]
 pub(crate) struct StoredTask {
     pub(crate) id: TaskId,
-    /// The body it was created with, the database filled in.
+    /// The body it was created with, the database filled in and the objects as last replaced.
     pub(crate) definition: CreateTask,
     pub(crate) state: TaskState,
     pub(crate) desired: DesiredState,
     pub(crate) generation: u64,
     pub(crate) wish_trace: TraceContext,
+    /// The stop past which this version of the wish goes on.
+    pub(crate) accepted_stop: Option<AcceptableStop>,
     pub(crate) error: Option<TaskError>,
     pub(crate) position: Option<TaskPosition>,
+    /// Commit LSN after which the present objects are tracked.
+    pub(crate) objects_since: Option<Lsn>,
+    pub(crate) warnings: Vec<String>,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
 }
@@ -34,8 +39,11 @@ struct Row {
     generation: i64,
     wish_traceparent: String,
     wish_tracestate: String,
+    accepted_stop: String,
     error: Option<Json<TaskError>>,
     position: Option<Json<TaskPosition>>,
+    objects_since: Option<String>,
+    warnings: Json<Vec<String>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -67,8 +75,11 @@ impl TryFrom<Row> for StoredTask {
                 traceparent: row.wish_traceparent,
                 tracestate: row.wish_tracestate,
             },
+            accepted_stop: accepted_stop(&row.accepted_stop)?,
             error: row.error.map(|error| error.0),
             position: row.position.map(|position| position.0),
+            objects_since: row.objects_since.as_deref().map(parsed).transpose()?,
+            warnings: row.warnings.0,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -82,6 +93,15 @@ const fn desired_name(desired: DesiredState) -> Option<&'static str> {
         DesiredState::Suspended => Some("suspended"),
         DesiredState::Released => Some("released"),
     }
+}
+
+fn accepted_stop(code: &str) -> Result<Option<AcceptableStop>, sqlx::Error> {
+    if code.is_empty() {
+        return Ok(None);
+    }
+    let stop = AcceptableStop::from_name(code);
+    stop.map(Some)
+        .ok_or_else(|| sqlx::Error::Decode(format!("stop {code:?}").into()))
 }
 
 pub(crate) async fn insert(
@@ -186,7 +206,7 @@ pub(crate) async fn wish_lost(
     Ok(())
 }
 
-/// Writes the state, the error, and the wish if it is a new version.
+/// Writes the state, the error, and the wish if it is a new version; its objects stay.
 pub(crate) async fn update(
     connection: &mut PgConnection,
     task: &StoredTask,
@@ -194,7 +214,7 @@ pub(crate) async fn update(
     sqlx::query(
         "UPDATE tasks
          SET state = $2, desired = $3, generation = $4, wish_traceparent = $5,
-             wish_tracestate = $6, error = $7, updated_at = $8
+             wish_tracestate = $6, error = $7, updated_at = $8, accepted_stop = $9
          WHERE id = $1",
     )
     .bind(task.id.as_str())
@@ -205,24 +225,60 @@ pub(crate) async fn update(
     .bind(&task.wish_trace.tracestate)
     .bind(task.error.as_ref().map(Json))
     .bind(task.updated_at)
+    .bind(task.accepted_stop.map_or("", AcceptableStop::as_str))
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Writes other objects; since when they are tracked is for capture to say.
+pub(crate) async fn replace_objects(
+    connection: &mut PgConnection,
+    id: &TaskId,
+    objects: &Objects,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE tasks
+         SET definition = jsonb_set(definition, '{objects}', $2), objects_since = NULL
+         WHERE id = $1",
+    )
+    .bind(id.as_str())
+    .bind(Json(objects))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// What capture said of a task.
+#[derive(Debug)]
+pub(crate) struct Observed {
+    pub(crate) error: Option<TaskError>,
+    /// Absent where it is still as it was.
+    pub(crate) position: Option<TaskPosition>,
+    /// Absent where it is still as it was.
+    pub(crate) objects_since: Option<Lsn>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Writes what capture last said.
 pub(crate) async fn observe(
     connection: &mut PgConnection,
     id: &TaskId,
-    error: Option<&TaskError>,
-    position: Option<&TaskPosition>,
+    observed: &Observed,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE tasks SET error = $2, position = coalesce($3, position) WHERE id = $1")
-        .bind(id.as_str())
-        .bind(error.map(Json))
-        .bind(position.map(Json))
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "UPDATE tasks
+         SET error = $2, position = coalesce($3, position),
+             objects_since = coalesce($4, objects_since), warnings = $5
+         WHERE id = $1",
+    )
+    .bind(id.as_str())
+    .bind(observed.error.as_ref().map(Json))
+    .bind(observed.position.as_ref().map(Json))
+    .bind(observed.objects_since.map(|lsn| lsn.to_string()))
+    .bind(Json(&observed.warnings))
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -1,0 +1,32 @@
+//! `PUT /tasks/{id}/objects`.
+
+use axum::Json;
+use axum::extract::State;
+use rowcast_proto::rest::{Objects, Task};
+
+use super::body::{self, TaskPath};
+use crate::error::{ApiError, ProblemBody};
+use crate::state::App;
+use crate::{convert, lifecycle, validate};
+
+/// Replaces what a task tracks, also while it runs; `objects_since` tells from where on.
+#[utoipa::path(
+    put,
+    path = "/tasks/{id}/objects",
+    tag = "tasks",
+    params(("id" = String, Path, description = "The task")),
+    request_body = Objects,
+    responses(
+        (status = 200, description = "The task", body = Task),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn replace_objects(
+    State(app): State<App>,
+    TaskPath(id): TaskPath,
+    body::Json(wanted): body::Json<Objects>,
+) -> Result<Json<Task>, ApiError> {
+    validate::replaced_objects(&wanted)?;
+    let task = lifecycle::replace_objects(&app, &id, wanted).await?;
+    Ok(Json(convert::task(task)))
+}

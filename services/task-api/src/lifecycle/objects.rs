@@ -1,0 +1,248 @@
+//! Other objects for a task: in its row, in a new version of its wish, and in its history.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use rowcast_domain::{TaskEvent, TaskId, TaskState};
+use rowcast_proto::rest::Objects;
+
+use super::{Step, record};
+use crate::auth::USER;
+use crate::clock;
+use crate::error::ApiError;
+use crate::state::App;
+use crate::store::task::{self, StoredTask};
+
+/// How many objects of each side a reason names.
+const NAMED_MAX: usize = 10;
+
+/// Gives a task other objects, in a transaction of its own. The same ones again change nothing.
+///
+/// # Errors
+/// Where there is no such task, or it is released.
+pub(crate) async fn replace_objects(
+    app: &App,
+    id: &TaskId,
+    objects: Objects,
+) -> Result<StoredTask, ApiError> {
+    let mut transaction = app.pool().begin().await?;
+    let locked = task::lock(&mut transaction, id)
+        .await?
+        .ok_or_else(|| ApiError::not_found("task", id.as_str()))?;
+    if locked.state == TaskState::Released {
+        return Err(ApiError::state_forbids(locked.state, "other objects"));
+    }
+    let Some(reason) = reason(&locked.definition.objects, &objects) else {
+        return Ok(locked);
+    };
+    let step = Step::requested(TaskEvent::Configured, USER, &reason);
+    let task = with_objects(&locked, objects, &step);
+    task::update(&mut transaction, &task).await?;
+    task::replace_objects(&mut transaction, id, &task.definition.objects).await?;
+    record(&mut transaction, &locked, &task, step).await?;
+    transaction.commit().await?;
+    app.wish_changed().notify_one();
+    Ok(task)
+}
+
+/// The task once it has these objects.
+///
+/// Before the first start it must be prechecked again. Afterwards the state stays; capture learns of
+/// the objects at once, except where it has stopped: it takes a new version of a wish to run for the
+/// decision to try again, which is the user's, so the next start brings them.
+fn with_objects(task: &StoredTask, objects: Objects, step: &Step) -> StoredTask {
+    let mut next = task.clone();
+    next.definition.objects = objects;
+    next.objects_since = None;
+    next.state = task.state.transition(step.event).unwrap_or(task.state);
+    next.updated_at = clock::now().max(task.updated_at);
+    if knows_its_wish(task.state) {
+        next.generation += 1;
+        next.accepted_stop = None;
+        next.wish_trace = step.trace.clone();
+    }
+    next
+}
+
+/// Whether capture follows, or will follow, the present version of the wish.
+const fn knows_its_wish(state: TaskState) -> bool {
+    match state {
+        TaskState::Starting
+        | TaskState::Running
+        | TaskState::Retrying
+        | TaskState::Suspended
+        | TaskState::Locked => true,
+        TaskState::NotConfigured
+        | TaskState::NotStarted
+        | TaskState::Prechecking
+        | TaskState::PrecheckFailed
+        | TaskState::PrecheckPassed
+        | TaskState::Abnormal
+        | TaskState::Released => false,
+    }
+}
+
+/// One thing that a selection names.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Piece<'a> {
+    Everything,
+    SchemasLike(&'a str),
+    Schema(&'a str),
+    Table(&'a str, &'a str),
+    TablesLike(&'a str, &'a str),
+}
+
+impl fmt::Display for Piece<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everything => f.write_str("all"),
+            Self::SchemasLike(name) | Self::Schema(name) => write!(f, "{name}.*"),
+            Self::Table(schema, name) | Self::TablesLike(schema, name) => {
+                write!(f, "{schema}.{name}")
+            }
+        }
+    }
+}
+
+fn pieces(objects: &Objects) -> BTreeSet<Piece<'_>> {
+    let all = objects.all.then_some(Piece::Everything);
+    let like = objects.schema_patterns.iter();
+    let mut pieces: BTreeSet<_> = all
+        .into_iter()
+        .chain(like.map(|pattern| Piece::SchemasLike(pattern)))
+        .collect();
+    for schema in &objects.schemas {
+        let name = schema.name.as_str();
+        pieces.extend(schema.all.then_some(Piece::Schema(name)));
+        let tables = schema.tables.iter();
+        pieces.extend(tables.map(|table| Piece::Table(name, table)));
+        let patterns = schema.patterns.iter();
+        pieces.extend(patterns.map(|pattern| Piece::TablesLike(name, pattern)));
+    }
+    pieces
+}
+
+/// What comes and goes, for people; `None` where both select the same, in whatever order.
+fn reason(before: &Objects, after: &Objects) -> Option<String> {
+    let (before, after) = (pieces(before), pieces(after));
+    if before == after {
+        return None;
+    }
+    let added = named('+', after.difference(&before));
+    let removed = named('−', before.difference(&after));
+    let changes: Vec<String> = added.into_iter().chain(removed).collect();
+    Some(format!("objects replaced: {}", changes.join(" ")))
+}
+
+/// The first few with their sign, then how many more there are.
+fn named<'a>(sign: char, pieces: impl Iterator<Item = &'a Piece<'a>>) -> Vec<String> {
+    let mut pieces = pieces.map(|piece| format!("{sign}{piece}"));
+    let mut named: Vec<String> = pieces.by_ref().take(NAMED_MAX).collect();
+    let more = pieces.count();
+    if more > 0 {
+        named.push(format!("{sign}{more} more"));
+    }
+    named
+}
+
+#[cfg(test)]
+mod tests {
+    use rowcast_proto::message::DesiredState;
+    use rowcast_proto::rest::AcceptableStop;
+    use serde_json::{Value, json};
+
+    use super::super::tests::task;
+    use super::*;
+
+    fn objects(body: Value) -> Objects {
+        serde_json::from_value(body).unwrap()
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_named() {
+        let before = objects(json!({"schemas": [
+            {"name": "shop", "tables": ["items"], "patterns": ["log_*"]}
+        ]}));
+        let after = objects(json!({"schemas": [
+            {"name": "shop", "tables": ["orders", "items"]}, {"name": "crm", "all": true}
+        ], "schema_patterns": ["tenant_?"]}));
+        assert_eq!(
+            reason(&before, &after).unwrap(),
+            "objects replaced: +tenant_?.* +crm.* +shop.orders −shop.log_*"
+        );
+        assert_eq!(
+            reason(&before, &objects(json!({"all": true}))).unwrap(),
+            "objects replaced: +all −shop.items −shop.log_*"
+        );
+    }
+
+    #[test]
+    fn the_order_does_not_matter() {
+        let one = objects(json!({"schemas": [
+            {"name": "a", "tables": ["x", "y"]}, {"name": "b", "all": true}
+        ]}));
+        let other = objects(json!({"schemas": [
+            {"name": "b", "all": true}, {"name": "a", "tables": ["y", "x"]}
+        ]}));
+        assert_eq!(reason(&one, &other), None);
+    }
+
+    #[test]
+    fn a_table_and_a_pattern_of_the_same_text_are_not_the_same() {
+        let table = objects(json!({"schemas": [{"name": "a", "tables": ["x*"]}]}));
+        let pattern = objects(json!({"schemas": [{"name": "a", "patterns": ["x*"]}]}));
+        assert!(reason(&table, &pattern).is_some());
+    }
+
+    #[test]
+    fn a_long_difference_is_cut() {
+        let tables: Vec<String> = (0..13).map(|number| format!("t{number:02}")).collect();
+        let before = objects(json!({"schemas": [{"name": "a", "tables": ["t00"]}]}));
+        let after = objects(json!({"schemas": [{"name": "a", "tables": tables}]}));
+        let reason = reason(&before, &after).unwrap();
+        assert!(reason.ends_with("+a.t10 +2 more"), "{reason}");
+    }
+
+    fn replaced(state: TaskState, desired: DesiredState) -> StoredTask {
+        let mut before = task(state, desired);
+        before.accepted_stop = Some(AcceptableStop::Gap);
+        let step = Step::requested(TaskEvent::Configured, USER, "replaced");
+        with_objects(
+            &before,
+            objects(json!({"schemas": [{"name": "a", "all": true}]})),
+            &step,
+        )
+    }
+
+    #[test]
+    fn a_task_that_was_started_stays_as_it_is_with_a_new_wish() {
+        for state in [TaskState::Running, TaskState::Retrying, TaskState::Starting] {
+            let next = replaced(state, DesiredState::Running);
+            assert_eq!(
+                (next.state, next.generation, next.accepted_stop),
+                (state, 4, None)
+            );
+        }
+        let next = replaced(TaskState::Suspended, DesiredState::Suspended);
+        assert_eq!(
+            (next.state, next.desired, next.generation),
+            (TaskState::Suspended, DesiredState::Suspended, 4)
+        );
+    }
+
+    #[test]
+    fn a_task_that_was_not_started_must_be_prechecked_again() {
+        for state in [TaskState::PrecheckPassed, TaskState::PrecheckFailed] {
+            let next = replaced(state, DesiredState::Unspecified);
+            assert_eq!((next.state, next.generation), (TaskState::NotStarted, 3));
+        }
+        let next = replaced(TaskState::Prechecking, DesiredState::Unspecified);
+        assert_eq!(next.state, TaskState::Prechecking);
+    }
+
+    #[test]
+    fn a_stopped_task_is_not_woken() {
+        let next = replaced(TaskState::Abnormal, DesiredState::Running);
+        assert_eq!((next.state, next.generation), (TaskState::Abnormal, 3));
+    }
+}
