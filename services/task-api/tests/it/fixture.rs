@@ -95,10 +95,13 @@ impl Api {
         self.answers().await;
     }
 
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}/api/v1{path}", self.url)
+    }
+
     /// A request without a token.
     pub(crate) fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client
-            .request(method, format!("{}/api/v1{path}", self.url))
+        self.client.request(method, self.url(path))
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -1,4 +1,5 @@
-//! The API as a process, with a real PostgreSQL and a real NATS. No other service runs.
+//! The API as a process, with a real PostgreSQL and a real NATS. No other service runs;
+//! `stand_in` answers for those that a test needs.
 
 #![expect(
     clippy::unwrap_used,
@@ -6,9 +7,12 @@
 )]
 
 mod fixture;
+mod stand_in;
 mod access;
 mod bodies;
 mod idempotency;
 mod sources;
 mod lifecycle;
+mod objects;
+mod stops;
 mod peers;

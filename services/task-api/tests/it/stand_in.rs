@@ -1,0 +1,70 @@
+//! Other services, as far as a test needs their answers.
+
+use rowcast_bus::{Bus, Server};
+use rowcast_proto::message::{
+    ChargeType, Instance, InstanceReply, InstanceRequest, PrecheckReport, PrecheckRequest, RpcError,
+};
+use rowcast_proto::rpc::{GetInstance, RunPrecheck};
+use rowcast_service::CancellationToken;
+
+/// Answers until the test ends.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test's runtime ends it with the test"
+)]
+fn serve(server: Server) {
+    tokio::spawn(server.run(CancellationToken::new()));
+}
+
+/// A billing where everything is bought.
+pub(crate) async fn billing(bus: &Bus) {
+    let mut server = Server::start(bus, "billing", "0.0.0", "stands in")
+        .await
+        .unwrap();
+    server
+        .add::<GetInstance, _, _>(|request: InstanceRequest| async move {
+            let instance = Instance {
+                id: "i000000000000".to_owned(),
+                task_id: request.task_id,
+                charge_type: ChargeType::PayAsYouGo.into(),
+                ..Instance::default()
+            };
+            Ok::<_, RpcError>(InstanceReply {
+                instance: Some(instance),
+            })
+        })
+        .await
+        .unwrap();
+    serve(server);
+}
+
+/// A precheck that finds nothing, once `before` is done.
+pub(crate) async fn precheck<F, W>(bus: &Bus, before: F)
+where
+    F: Fn() -> W + Clone + Send + Sync + 'static,
+    W: Future<Output = ()> + Send + 'static,
+{
+    let mut server = Server::start(bus, "precheck", "0.0.0", "stands in")
+        .await
+        .unwrap();
+    server
+        .add::<RunPrecheck, _, _>(move |request: PrecheckRequest| {
+            let before = before.clone();
+            async move {
+                before().await;
+                let now = Some(chrono::Utc::now().into());
+                Ok::<_, RpcError>(PrecheckReport {
+                    id: uuid::Uuid::now_v7().to_string(),
+                    task_id: request.task_id,
+                    items: Vec::new(),
+                    passed: true,
+                    success_percent: 100,
+                    started_at: now,
+                    finished_at: now,
+                })
+            }
+        })
+        .await
+        .unwrap();
+    serve(server);
+}
