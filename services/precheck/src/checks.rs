@@ -20,6 +20,7 @@ mod objects;
 mod keys;
 mod wal_keep;
 mod existing_slot;
+mod schema_changes;
 
 /// What the report says of a check whatever it finds.
 struct Rule {
@@ -53,7 +54,18 @@ const CHECKS: &[(Rule, Check)] = &[
     (existing_slot::RULE, |source| {
         existing_slot::check(source).boxed()
     }),
+    (schema_changes::RULE, |source| {
+        schema_changes::check(source).boxed()
+    }),
 ];
+
+/// The checks that concern this wish.
+fn concerning(wish: &Wish) -> impl Iterator<Item = &'static (Rule, Check)> + use<> {
+    let schema = wish.change_types.schema;
+    CHECKS
+        .iter()
+        .filter(move |(rule, _)| schema || rule.code != schema_changes::RULE.code)
+}
 
 /// Runs every check; all but the first are skipped where the source cannot be reached.
 pub(crate) async fn run_all(options: &ConnectOptions, wish: Wish) -> Vec<CheckResult> {
@@ -63,14 +75,13 @@ pub(crate) async fn run_all(options: &ConnectOptions, wish: Wish) -> Vec<CheckRe
     results.push(result(&connectivity::RULE, finding, begun));
     let Some(session) = session else {
         let skipped = || Finding::skipped("The source cannot be reached.");
-        let rest = CHECKS
-            .iter()
-            .map(|(rule, _)| result(rule, skipped(), Instant::now()));
+        let rest = concerning(&wish).map(|(rule, _)| result(rule, skipped(), Instant::now()));
         results.extend(rest);
         return results;
     };
+    let checks = concerning(&wish);
     let source = Source::new(session, wish);
-    for (rule, check) in CHECKS {
+    for (rule, check) in checks {
         let begun = Instant::now();
         let finding = check(&source)
             .await

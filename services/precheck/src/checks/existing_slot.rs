@@ -1,14 +1,18 @@
 //! Does a slot of the task's name stand on the server, and is it fit?
 
-use rowcast_pg::Error;
 use rowcast_pg::slot::{self, SlotState};
+use rowcast_pg::{Error, settings};
 
 use super::Rule;
+use super::server_version::PUBLICATIONS_SINCE;
 use crate::finding::Finding;
 use crate::source::Source;
 
 /// The output plugin of the task's slots.
 const PLUGIN: &str = "pgoutput";
+
+/// The same, of a server without publications.
+const PLUGIN_BEFORE_10: &str = "test_decoding";
 
 pub(super) const RULE: Rule = Rule {
     code: "existing_slot",
@@ -25,17 +29,23 @@ pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
         .await?;
     let database: String = row.try_get(0)?;
     let found = slot::find(&source.session, &name).await?;
-    Ok(judge(&name, found.as_ref(), &database))
+    let version = settings::read(&source.session).await?.server_version;
+    let wanted = if version < PUBLICATIONS_SINCE {
+        PLUGIN_BEFORE_10
+    } else {
+        PLUGIN
+    };
+    Ok(judge(&name, found.as_ref(), &database, wanted))
 }
 
-fn judge(name: &str, found: Option<&SlotState>, database: &str) -> Finding {
+fn judge(name: &str, found: Option<&SlotState>, database: &str, wanted: &str) -> Finding {
     let Some(slot) = found else {
         return Finding::pass(format!("there is no slot {name} yet"));
     };
     let drop = format!("SELECT pg_drop_replication_slot('{name}');");
     let plugin = slot.plugin.as_deref().unwrap_or("none");
     let of = slot.database.as_deref().unwrap_or("none");
-    if plugin != PLUGIN || of != database {
+    if plugin != wanted || of != database {
         return Finding::fail(
             format!("slot {name} of database {of} with plugin {plugin}"),
             "The slot bears the task's name but is not the task's.",
@@ -92,13 +102,13 @@ mod tests {
     }
 
     fn outcome(slot: &SlotState) -> CheckOutcome {
-        judge("rowcast_t1", Some(slot), "shop").outcome
+        judge("rowcast_t1", Some(slot), "shop", PLUGIN).outcome
     }
 
     #[test]
     fn no_slot_and_an_idle_one_are_good() {
         assert_eq!(
-            judge("rowcast_t1", None, "shop").outcome,
+            judge("rowcast_t1", None, "shop", PLUGIN).outcome,
             CheckOutcome::Pass
         );
         assert_eq!(outcome(&slot()), CheckOutcome::Pass);
@@ -132,5 +142,11 @@ mod tests {
             ..slot()
         };
         assert_eq!(outcome(&physical), CheckOutcome::Fail);
+        // From before an upgrade of the server.
+        let older = SlotState {
+            plugin: Some(PLUGIN_BEFORE_10.to_owned()),
+            ..slot()
+        };
+        assert_eq!(outcome(&older), CheckOutcome::Fail);
     }
 }

@@ -4,9 +4,10 @@
 //! replica identity: the task would break the application.
 
 use rowcast_domain::TableName;
-use rowcast_pg::{Client, Error};
+use rowcast_pg::{Client, Error, settings};
 
 use super::Rule;
+use super::server_version::PUBLICATIONS_SINCE;
 use crate::finding::{Finding, name_some};
 use crate::source::Source;
 
@@ -31,13 +32,15 @@ pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
     }
     let tables = source.selected().await?.tables();
     let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+    let version = settings::read(&source.session).await?.server_version;
     Ok(judge(
         &without_identity(&source.session, &oids).await?,
         &needed.join(" and "),
+        version,
     ))
 }
 
-fn judge(without: &[TableName], operations: &str) -> Finding {
+fn judge(without: &[TableName], operations: &str, version: u32) -> Finding {
     if without.is_empty() {
         return Finding::pass("every table has a primary key or a replica identity");
     }
@@ -49,20 +52,26 @@ fn judge(without: &[TableName], operations: &str) -> Finding {
     if without.len() > SHOWN {
         statements.push(format!("-- and {} more", without.len() - SHOWN));
     }
-    Finding::fail(
-        format!(
-            "without: {}",
-            name_some(without.iter().map(ToString::to_string))
-        ),
-        format!(
-            "These tables have neither a primary key nor another replica identity. Once they are \
-             published, PostgreSQL refuses every {operations} on them."
-        ),
-        format!(
-            "Add primary keys (ALTER TABLE <table> ADD PRIMARY KEY (<columns>);), or:\n{}",
-            statements.join("\n")
-        ),
-    )
+    let saw = format!(
+        "without: {}",
+        name_some(without.iter().map(ToString::to_string))
+    );
+    let repair = format!(
+        "Add primary keys (ALTER TABLE <table> ADD PRIMARY KEY (<columns>);), or:\n{}",
+        statements.join("\n")
+    );
+    if version < PUBLICATIONS_SINCE {
+        let cause = format!(
+            "These tables have neither a primary key nor another replica identity: a change by \
+             {operations} does not tell which row it was."
+        );
+        return Finding::alert(saw, cause, repair);
+    }
+    let cause = format!(
+        "These tables have neither a primary key nor another replica identity. Once they are \
+         published, PostgreSQL refuses every {operations} on them."
+    );
+    Finding::fail(saw, cause, repair)
 }
 
 /// Tables, and partitions and children of them, that PostgreSQL would refuse to update.
@@ -119,10 +128,11 @@ mod tests {
 
     #[test]
     fn each_table_without_an_identity_gets_its_statement() {
-        assert_eq!(judge(&[], "update").outcome, CheckOutcome::Pass);
+        assert_eq!(judge(&[], "update", 180_000).outcome, CheckOutcome::Pass);
         let finding = judge(
             &[TableName::new("public", "Audit Log")],
             "update and delete",
+            180_000,
         );
         assert_eq!(finding.outcome, CheckOutcome::Fail);
         assert!(
@@ -140,10 +150,22 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_refused_without_publications() {
+        let without = [TableName::new("public", "audit")];
+        let finding = judge(&without, "delete", 90_624);
+        assert_eq!(finding.outcome, CheckOutcome::Alert);
+        assert!(!finding.cause.contains("refuses"), "{}", finding.cause);
+    }
+
+    #[test]
     fn long_repairs_are_cut() {
         let tables: Vec<TableName> = (0..60)
             .map(|number| TableName::new("public", format!("t{number}")))
             .collect();
-        assert!(judge(&tables, "update").repair.ends_with("-- and 10 more"));
+        assert!(
+            judge(&tables, "update", 180_000)
+                .repair
+                .ends_with("-- and 10 more")
+        );
     }
 }

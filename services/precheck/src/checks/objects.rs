@@ -1,15 +1,12 @@
 //! Do the selected objects exist, and can their changes be tracked?
 
+use rowcast_pg::Error;
 use rowcast_pg::catalog::{Persistence, TableInfo, TableKind};
-use rowcast_pg::{Error, settings};
 
 use super::Rule;
 use crate::finding::{Finding, name_some};
 use crate::selected::Selected;
 use crate::source::Source;
-
-/// The first version that can publish a partitioned table by its root.
-const PARTITIONED_SINCE: u32 = 130_000;
 
 pub(super) const RULE: Rule = Rule {
     code: "objects",
@@ -18,65 +15,79 @@ pub(super) const RULE: Rule = Rule {
 };
 
 pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
-    let version = settings::read(&source.session).await?.server_version;
-    Ok(judge(
-        source.selected().await?,
-        version,
-        source.wish.objects.all,
-    ))
+    Ok(judge(source.selected().await?))
 }
 
-fn judge(selected: &Selected, version: u32, is_whole_database: bool) -> Finding {
-    let missing = missing(selected);
-    if !missing.is_empty() {
-        return Finding::fail(
-            format!("missing: {}", name_some(missing)),
-            "What does not exist cannot be tracked.",
-            "Take it out of the selection, create it, or correct its name; case counts.",
-        );
+fn judge(selected: &Selected) -> Finding {
+    if let Some(failed) = refused(selected) {
+        return failed;
     }
     let tables = selected.tables();
-    // A publication of all tables holds the partitions themselves.
-    let by_root = !is_whole_database && version < PARTITIONED_SINCE;
-    let partitioned = tables
-        .iter()
-        .filter(|table| by_root && table.kind == TableKind::Partitioned);
-    let unsupported: Vec<String> = selected
-        .named
-        .iter()
-        .filter_map(|table| Some(format!("{} ({})", table.name, why_unsupported(table)?)))
-        .chain(partitioned.map(|table| format!("{} (partitioned, before 13)", table.name)))
-        .collect();
-    if !unsupported.is_empty() {
-        return Finding::fail(
-            format!("unsupported: {}", name_some(unsupported)),
-            "Only permanent tables write their changes to the WAL; a partitioned table can be \
-             published since PostgreSQL 13, its partitions always.",
-            "Take them out of the selection; select the tables behind a view, the partitions of a \
-             partitioned table. ALTER TABLE <table> SET LOGGED; makes an unlogged table permanent.",
-        );
-    }
-    if tables.is_empty() {
+    if tables.is_empty() && selected.idle_patterns.is_empty() {
         return Finding::fail(
             "no table",
             "The selection holds nothing that can be tracked.",
             "Select at least one table, or create one first.",
         );
     }
-    let saw = format!("tables: {}", tables.len());
+    let mut saw = format!("tables: {}", tables.len());
+    let mut causes = Vec::new();
+    let mut repairs = Vec::new();
     let left_out: Vec<String> = selected
         .wide
         .iter()
         .filter_map(|table| Some(format!("{} ({})", table.name, why_unsupported(table)?)))
         .collect();
-    if left_out.is_empty() {
+    if !left_out.is_empty() {
+        saw = format!("{saw}; left out: {}", name_some(left_out));
+        causes.push("Tables that write no WAL are not tracked.");
+        repairs.push("ALTER TABLE <table> SET LOGGED; for each that should be.");
+    }
+    if !selected.idle_patterns.is_empty() {
+        let idle = name_some(selected.idle_patterns.iter().cloned());
+        saw = format!("{saw}; without a table: {idle}");
+        causes.push("A pattern that matches no table of today waits for tables of tomorrow.");
+        repairs.push("Correct the pattern where there should be one already; case counts.");
+    }
+    if causes.is_empty() {
         return Finding::pass(saw);
     }
-    Finding::alert(
-        format!("{saw}; left out: {}", name_some(left_out)),
-        "Tables that write no WAL are not tracked.",
-        "ALTER TABLE <table> SET LOGGED; for each that should be.",
-    )
+    Finding::alert(saw, causes.join(" "), repairs.join(" "))
+}
+
+/// What is named and cannot be had.
+fn refused(selected: &Selected) -> Option<Finding> {
+    if !selected.reserved_schemas.is_empty() {
+        let schemas = name_some(selected.reserved_schemas.iter().cloned());
+        return Some(Finding::fail(
+            format!("reserved: {schemas}"),
+            "Schemas of PostgreSQL itself, temporary tables among them, and of Rowcast are never \
+             tracked.",
+            "Take them out of the selection.",
+        ));
+    }
+    let missing = missing(selected);
+    if !missing.is_empty() {
+        return Some(Finding::fail(
+            format!("missing: {}", name_some(missing)),
+            "What does not exist cannot be tracked.",
+            "Take it out of the selection, create it, or correct its name; case counts.",
+        ));
+    }
+    let unsupported: Vec<String> = selected
+        .named
+        .iter()
+        .filter_map(|table| Some(format!("{} ({})", table.name, why_unsupported(table)?)))
+        .collect();
+    if !unsupported.is_empty() {
+        return Some(Finding::fail(
+            format!("unsupported: {}", name_some(unsupported)),
+            "Only permanent tables write their changes to the WAL.",
+            "Take them out of the selection; select the tables behind a view. ALTER TABLE <table> \
+             SET LOGGED; makes an unlogged table permanent.",
+        ));
+    }
+    None
 }
 
 fn missing(selected: &Selected) -> Vec<String> {
@@ -109,8 +120,6 @@ mod tests {
     use super::*;
     use crate::selected::tests::{nothing, table};
 
-    const VERSION: u32 = 180_000;
-
     #[test]
     fn what_is_missing_is_named() {
         let selected = Selected {
@@ -118,7 +127,7 @@ mod tests {
             missing_tables: vec![TableName::new("public", "orders")],
             ..nothing()
         };
-        let finding = judge(&selected, VERSION, false);
+        let finding = judge(&selected);
         assert_eq!(finding.outcome, CheckOutcome::Fail);
         assert_eq!(finding.saw, "missing: schema sales, public.orders");
     }
@@ -133,7 +142,7 @@ mod tests {
             named: vec![table(1, "orders"), view],
             ..nothing()
         };
-        let finding = judge(&named, VERSION, false);
+        let finding = judge(&named);
         assert_eq!(finding.outcome, CheckOutcome::Fail);
         assert_eq!(finding.saw, "unsupported: public.totals (view)");
 
@@ -145,28 +154,66 @@ mod tests {
             wide: vec![table(1, "orders"), unlogged],
             ..nothing()
         };
-        let finding = judge(&wide, VERSION, false);
+        let finding = judge(&wide);
         assert_eq!(finding.outcome, CheckOutcome::Alert);
         assert_eq!(finding.saw, "tables: 1; left out: public.cache (unlogged)");
     }
 
     #[test]
-    fn a_partitioned_table_needs_version_13_unless_all_tables_are_published() {
+    fn a_named_table_that_writes_no_wal_fails_by_name() {
+        for (persistence, why) in [
+            (Persistence::Unlogged, "unlogged"),
+            (Persistence::Temporary, "temporary"),
+        ] {
+            let cache = TableInfo {
+                persistence,
+                ..table(2, "cache")
+            };
+            let finding = judge(&Selected {
+                named: vec![table(1, "orders"), cache],
+                ..nothing()
+            });
+            assert_eq!(finding.outcome, CheckOutcome::Fail);
+            assert_eq!(finding.saw, format!("unsupported: public.cache ({why})"));
+        }
+    }
+
+    #[test]
+    fn a_pattern_without_a_table_is_worth_knowing() {
+        let patterns = Selected {
+            idle_patterns: vec!["public.log_*".to_owned()],
+            ..nothing()
+        };
+        let finding = judge(&patterns);
+        assert_eq!(finding.outcome, CheckOutcome::Alert);
+        assert_eq!(finding.saw, "tables: 0; without a table: public.log_*");
+    }
+
+    #[test]
+    fn a_reserved_schema_fails() {
+        let finding = judge(&Selected {
+            reserved_schemas: vec!["rowcast".to_owned()],
+            ..nothing()
+        });
+        assert_eq!(finding.outcome, CheckOutcome::Fail);
+        assert_eq!(finding.saw, "reserved: rowcast");
+    }
+
+    #[test]
+    fn a_partitioned_table_is_as_good_as_any() {
         let root = TableInfo {
             kind: TableKind::Partitioned,
             ..table(1, "orders")
         };
         let selected = Selected {
-            wide: vec![root],
+            named: vec![root],
             ..nothing()
         };
-        assert_eq!(judge(&selected, 120_000, false).outcome, CheckOutcome::Fail);
-        assert_eq!(judge(&selected, 120_000, true).outcome, CheckOutcome::Pass);
-        assert_eq!(judge(&selected, 130_000, false).outcome, CheckOutcome::Pass);
+        assert_eq!(judge(&selected).outcome, CheckOutcome::Pass);
     }
 
     #[test]
     fn a_selection_of_nothing_fails() {
-        assert_eq!(judge(&nothing(), VERSION, true).outcome, CheckOutcome::Fail);
+        assert_eq!(judge(&nothing()).outcome, CheckOutcome::Fail);
     }
 }

@@ -1,14 +1,16 @@
 //! May the account stream, and publish the selected tables?
 
 use rowcast_domain::TableName;
+use rowcast_pg::catalog::TableInfo;
 use rowcast_pg::publication::{self, PublicationState, Selection};
 use rowcast_pg::settings::{self, Privileges};
 use rowcast_pg::{Client, Error};
+use rowcast_proto::message::ObjectSelection;
 
 use super::Rule;
+use super::server_version::PUBLICATIONS_SINCE;
 use crate::finding::{Finding, name_some};
-use crate::selected::Selected;
-use crate::source::{Source, Wish};
+use crate::source::Source;
 
 /// The first version with publications of schemas.
 const SCHEMAS_SINCE: u32 = 150_000;
@@ -24,16 +26,37 @@ pub(super) const RULE: Rule = Rule {
 /// Everything that the verdict depends on.
 struct Facts {
     privileges: Privileges,
+    /// `None` where the server has no publications: streaming is all that is needed there.
+    publishing: Option<Publishing>,
+}
+
+/// What the account may publish.
+struct Publishing {
     database: String,
     may_create: bool,
     /// Selected tables that are neither the account's nor of a role that it is a member of.
     foreign: Vec<Owned>,
-    /// The task's publication exists and has every selected table.
-    is_published: bool,
+    /// What the task's publication has, if it exists.
+    published: Published,
     /// Tables created later belong to the selection.
     is_open: bool,
-    /// Creates the publication, for a role that may.
+    /// The task's publication.
+    publication: String,
+    /// Creates it for the tables of today, for a role that may.
     statement: String,
+    /// Creates it for those of tomorrow too, for a superuser.
+    wide_statement: String,
+}
+
+/// What a publication has of the selected tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Published {
+    /// Not all of today's.
+    Less,
+    /// All of today's.
+    Today,
+    /// All of today's, and those that are created later.
+    Later,
 }
 
 /// A table and its owner.
@@ -44,16 +67,33 @@ struct Owned {
 }
 
 pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
+    let version = settings::read(&source.session).await?.server_version;
+    let publishing = if version < PUBLICATIONS_SINCE {
+        None
+    } else {
+        Some(publishing(source, version).await?)
+    };
+    Ok(judge(&Facts {
+        privileges: settings::privileges(&source.session).await?,
+        publishing,
+    }))
+}
+
+async fn publishing(source: &Source, version: u32) -> Result<Publishing, Error> {
     let Source { session, wish, .. } = source;
     let selected = source.selected().await?;
-    let version = settings::read(session).await?.server_version;
-    let name = wish.object_name();
-    let statement = publication::create_statement(
-        &name,
-        &selection(wish, selected, version),
-        &wish.operations(),
-        version,
-    )?;
+    let tables = selected.published(session, version).await?;
+    let publication = wish.object_name();
+    let create = |selection: &Selection| {
+        publication::create_statement(&publication, selection, &wish.operations(), version)
+    };
+    let wide_statement = create(&widest(&wish.objects, version))?;
+    let statement = if is_whole(&wish.objects, version) {
+        wide_statement.clone()
+    } else {
+        let names = tables.iter().map(|table| table.name.clone());
+        create(&Selection::Tables(names.collect()))?
+    };
     let row = session
         .query_one(
             "SELECT pg_catalog.current_database()::text,
@@ -61,25 +101,34 @@ pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
             &[],
         )
         .await?;
-    let published = publication::find(session, &name).await?;
-    let facts = Facts {
-        privileges: settings::privileges(session).await?,
+    let published = match publication::find(session, &publication).await? {
+        Some(state) if !covers(&state, &tables) => Published::Less,
+        Some(state) if state.all_tables => Published::Later,
+        Some(_) if publishes_schemas(session, &publication, version).await? => Published::Later,
+        Some(_) => Published::Today,
+        None => Published::Less,
+    };
+    Ok(Publishing {
         database: row.try_get(0)?,
         may_create: row.try_get(1)?,
-        foreign: foreign(session, selected).await?,
-        is_published: published.is_some_and(|published| covers(&published, selected)),
+        foreign: foreign(session, &tables).await?,
+        published,
         is_open: selected.is_open,
+        publication,
         statement,
-    };
-    Ok(judge(&facts))
+        wide_statement,
+    })
 }
 
 fn judge(facts: &Facts) -> Finding {
-    let Facts { privileges, .. } = facts;
-    let role = TableName::quote(&privileges.role);
+    let Facts {
+        privileges,
+        publishing,
+    } = facts;
     if privileges.superuser {
         return Finding::pass(format!("{} is a superuser", privileges.role));
     }
+    let role = TableName::quote(&privileges.role);
     let mut problems = Problems::default();
     if !privileges.can_replicate() {
         problems.add(
@@ -90,49 +139,71 @@ fn judge(facts: &Facts) -> Finding {
             ),
         );
     }
-    if !facts.is_published {
-        if !facts.may_create {
-            problems.add(
-                format!("no CREATE on database {}", facts.database),
-                "The task's publication cannot be created.",
-                format!(
-                    "GRANT CREATE ON DATABASE {} TO {role};",
-                    TableName::quote(&facts.database)
-                ),
-            );
-        }
-        if !facts.foreign.is_empty() {
-            let tables = name_some(facts.foreign.iter().map(|owned| owned.table.to_string()));
-            problems.add(
-                format!("not the owner of {tables}"),
-                "Only its owner or a superuser may publish a table.",
-                ownership_repair(facts, &role),
-            );
-        }
+    if let Some(publishing) = publishing {
+        may_publish(&mut problems, publishing, &role);
     }
     if let Some(finding) = problems.finding() {
         return finding;
     }
-    let saw = format!(
-        "{} may replicate and publish the selected tables",
-        privileges.role
-    );
-    if facts.is_open && !facts.is_published {
+    let role = &privileges.role;
+    let Some(publishing) = publishing else {
+        return Finding::pass(format!("{role} may replicate"));
+    };
+    let saw = format!("{role} may replicate and publish the selected tables");
+    if publishing.is_open && publishing.published != Published::Later {
         return Finding::alert(
             saw,
-            "Only a superuser may publish a whole database or schema, so the task tracks the tables \
-             of today; tables created later do not join by themselves.",
-            format!(
-                "As a superuser, before the task is started: {};",
-                facts.statement
-            ),
+            "Only a superuser may publish what does not exist yet. Rowcast adds each new table of the \
+             selection to its publication, where the account owns it; rows written into the table \
+             before that, about two seconds, are not seen.",
+            wide_repair(publishing),
         );
     }
     Finding::pass(saw)
 }
 
+fn may_publish(problems: &mut Problems, publishing: &Publishing, role: &str) {
+    if publishing.published != Published::Less {
+        return;
+    }
+    if !publishing.may_create {
+        problems.add(
+            format!("no CREATE on database {}", publishing.database),
+            "The task's publication cannot be created.",
+            format!(
+                "GRANT CREATE ON DATABASE {} TO {role};",
+                TableName::quote(&publishing.database)
+            ),
+        );
+    }
+    if !publishing.foreign.is_empty() {
+        let foreign = publishing.foreign.iter();
+        let tables = name_some(foreign.map(|owned| owned.table.to_string()));
+        problems.add(
+            format!("not the owner of {tables}"),
+            "Only its owner or a superuser may publish a table.",
+            ownership_repair(publishing, role),
+        );
+    }
+}
+
+fn wide_repair(publishing: &Publishing) -> String {
+    let name = TableName::quote(&publishing.publication);
+    let before = if publishing.published == Published::Today {
+        format!("DROP PUBLICATION {name}; ")
+    } else {
+        String::new()
+    };
+    format!(
+        "As a superuser, while the task does not run: {before}{}; every table in it must then have a \
+         primary key or a replica identity. Or let the owner add a new table in the transaction that \
+         creates it: ALTER PUBLICATION {name} ADD TABLE <table>;",
+        publishing.wide_statement
+    )
+}
+
 /// Membership in the owner is the smallest grant, but never that of a superuser.
-fn ownership_repair(facts: &Facts, role: &str) -> String {
+fn ownership_repair(facts: &Publishing, role: &str) -> String {
     let as_superuser = format!("As a superuser: {};", facts.statement);
     if facts.foreign.iter().any(|owned| owned.owner_is_superuser) {
         return as_superuser;
@@ -176,33 +247,48 @@ impl Problems {
     }
 }
 
-/// As wide as the wish, so that it holds tables created later where it can.
-fn selection(wish: &Wish, selected: &Selected, version: u32) -> Selection {
-    let schemas = &wish.objects.schemas;
-    if wish.objects.all {
-        Selection::AllTables
-    } else if version >= SCHEMAS_SINCE && schemas.iter().all(|schema| schema.all) {
-        Selection::Schemas(schemas.iter().map(|schema| schema.name.clone()).collect())
-    } else {
-        Selection::Tables(
-            selected
-                .tables()
-                .iter()
-                .map(|table| table.name.clone())
-                .collect(),
-        )
-    }
+/// Whether one publication can hold exactly the selection, tables created later included.
+fn is_whole(objects: &ObjectSelection, version: u32) -> bool {
+    let whole_schemas =
+        objects.schema_patterns.is_empty() && objects.schemas.iter().all(|schema| schema.all);
+    objects.all || (version >= SCHEMAS_SINCE && whole_schemas)
 }
 
-fn covers(published: &PublicationState, selected: &Selected) -> bool {
-    selected
-        .tables()
+/// The least that holds tables created later.
+fn widest(objects: &ObjectSelection, version: u32) -> Selection {
+    if objects.all || version < SCHEMAS_SINCE || !objects.schema_patterns.is_empty() {
+        return Selection::AllTables;
+    }
+    let names = objects.schemas.iter().map(|schema| schema.name.clone());
+    Selection::Schemas(names.collect())
+}
+
+fn covers(published: &PublicationState, tables: &[TableInfo]) -> bool {
+    tables
         .iter()
         .all(|table| published.tables.contains(&table.name))
 }
 
-async fn foreign(client: &Client, selected: &Selected) -> Result<Vec<Owned>, Error> {
-    let oids: Vec<u32> = selected.tables().iter().map(|table| table.oid).collect();
+/// Whether the publication holds whole schemas.
+async fn publishes_schemas(client: &Client, name: &str, version: u32) -> Result<bool, Error> {
+    if version < SCHEMAS_SINCE {
+        return Ok(false);
+    }
+    let row = client
+        .query_one(
+            "SELECT EXISTS (SELECT 1
+                            FROM pg_catalog.pg_publication_namespace AS n
+                            JOIN pg_catalog.pg_publication AS p
+                              ON p.oid = n.pnpubid
+                            WHERE p.pubname = $1)",
+            &[&name],
+        )
+        .await?;
+    Ok(row.try_get(0)?)
+}
+
+async fn foreign(client: &Client, tables: &[TableInfo]) -> Result<Vec<Owned>, Error> {
+    let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
     let rows = client
         .query(
             "SELECT n.nspname::text,
@@ -234,11 +320,24 @@ async fn foreign(client: &Client, selected: &Selected) -> Result<Vec<Owned>, Err
 
 #[cfg(test)]
 mod tests {
-    use rowcast_proto::message::CheckOutcome;
+    use rowcast_proto::message::{CheckOutcome, SchemaSelection};
 
     use super::*;
 
-    fn facts() -> Facts {
+    fn publishing() -> Publishing {
+        Publishing {
+            database: "shop".to_owned(),
+            may_create: true,
+            foreign: Vec::new(),
+            published: Published::Less,
+            is_open: false,
+            publication: "p".to_owned(),
+            statement: "CREATE PUBLICATION p".to_owned(),
+            wide_statement: "CREATE PUBLICATION p FOR ALL TABLES".to_owned(),
+        }
+    }
+
+    fn plain(publishing: Publishing) -> Facts {
         Facts {
             privileges: Privileges {
                 role: "rowcast".to_owned(),
@@ -246,12 +345,7 @@ mod tests {
                 replication: true,
                 managed_role: None,
             },
-            database: "shop".to_owned(),
-            may_create: true,
-            foreign: Vec::new(),
-            is_published: false,
-            is_open: false,
-            statement: "CREATE PUBLICATION p".to_owned(),
+            publishing: Some(publishing),
         }
     }
 
@@ -266,15 +360,17 @@ mod tests {
 
     #[test]
     fn replication_create_and_ownership_are_enough() {
-        assert_eq!(judge(&facts()).outcome, CheckOutcome::Pass);
+        assert_eq!(judge(&plain(publishing())).outcome, CheckOutcome::Pass);
     }
 
     #[test]
     fn every_missing_privilege_is_told_at_once_with_its_grant() {
-        let mut facts = facts();
+        let mut facts = plain(Publishing {
+            may_create: false,
+            foreign: vec![owned("shop owner", false)],
+            ..publishing()
+        });
         facts.privileges.replication = false;
-        facts.may_create = false;
-        facts.foreign = vec![owned("shop owner", false)];
         let finding = judge(&facts);
         assert_eq!(finding.outcome, CheckOutcome::Fail);
         for grant in [
@@ -288,38 +384,86 @@ mod tests {
 
     #[test]
     fn nobody_is_told_to_become_a_superuser() {
-        let foreign = vec![owned("postgres", true)];
-        let finding = judge(&Facts { foreign, ..facts() });
+        let finding = judge(&plain(Publishing {
+            foreign: vec![owned("postgres", true)],
+            ..publishing()
+        }));
         assert_eq!(finding.repair, "As a superuser: CREATE PUBLICATION p;");
     }
 
     #[test]
     fn a_publication_made_by_a_superuser_stands_in_for_create_and_ownership() {
-        let foreign = vec![owned("postgres", true)];
-        let facts = Facts {
-            foreign,
+        let finding = judge(&plain(Publishing {
+            foreign: vec![owned("postgres", true)],
             may_create: false,
-            is_published: true,
+            published: Published::Later,
             is_open: true,
-            ..facts()
-        };
-        assert_eq!(judge(&facts).outcome, CheckOutcome::Pass);
+            ..publishing()
+        }));
+        assert_eq!(finding.outcome, CheckOutcome::Pass);
     }
 
     #[test]
-    fn a_whole_database_without_a_superuser_is_worth_knowing() {
-        let finding = judge(&Facts {
-            is_open: true,
-            ..facts()
-        });
-        assert_eq!(finding.outcome, CheckOutcome::Alert);
+    fn a_table_of_tomorrow_without_a_superuser_is_worth_knowing() {
+        for published in [Published::Less, Published::Today] {
+            let finding = judge(&plain(Publishing {
+                is_open: true,
+                published,
+                ..publishing()
+            }));
+            assert_eq!(finding.outcome, CheckOutcome::Alert);
+            assert!(finding.cause.contains("two seconds"), "{}", finding.cause);
+            assert_eq!(
+                finding.repair.contains("DROP"),
+                published == Published::Today
+            );
+        }
+    }
+
+    #[test]
+    fn without_publications_replication_is_enough() {
+        let mut facts = plain(publishing());
+        facts.publishing = None;
+        assert_eq!(judge(&facts).outcome, CheckOutcome::Pass);
+        facts.privileges.replication = false;
+        assert_eq!(judge(&facts).outcome, CheckOutcome::Fail);
     }
 
     #[test]
     fn a_superuser_needs_nothing_else() {
-        let mut facts = facts();
+        let mut facts = plain(Publishing {
+            may_create: false,
+            ..publishing()
+        });
         facts.privileges.superuser = true;
-        facts.may_create = false;
         assert_eq!(judge(&facts).outcome, CheckOutcome::Pass);
+    }
+
+    #[test]
+    fn the_widest_publication_is_no_wider_than_needed() {
+        let schema = |all: bool, patterns: &[&str]| SchemaSelection {
+            name: "shop".to_owned(),
+            all,
+            patterns: patterns.iter().map(|&pattern| pattern.to_owned()).collect(),
+            ..SchemaSelection::default()
+        };
+        let of = |schemas: Vec<SchemaSelection>| ObjectSelection {
+            schemas,
+            ..ObjectSelection::default()
+        };
+        let schemas = Selection::Schemas(vec!["shop".to_owned()]);
+        let whole = of(vec![schema(true, &[])]);
+        assert_eq!(widest(&whole, 150_000), schemas);
+        assert_eq!(widest(&whole, 140_000), Selection::AllTables);
+        assert!(is_whole(&whole, 150_000) && !is_whole(&whole, 140_000));
+        let by_pattern = of(vec![schema(false, &["log_*"])]);
+        assert_eq!(widest(&by_pattern, 150_000), schemas);
+        assert!(!is_whole(&by_pattern, 150_000));
+        let tenants = ObjectSelection {
+            schema_patterns: vec!["tenant_*".to_owned()],
+            ..ObjectSelection::default()
+        };
+        assert_eq!(widest(&tenants, 150_000), Selection::AllTables);
+        assert!(!is_whole(&tenants, 150_000));
     }
 }

@@ -1,46 +1,68 @@
 //! Is the server new enough?
 
-use rowcast_pg::{Error, settings};
+use rowcast_pg::Error;
 
 use super::Rule;
 use crate::finding::Finding;
 use crate::source::Source;
 
-/// Publications and `pgoutput` came with PostgreSQL 10.
-const OLDEST: u32 = 100_000;
+/// Logical decoding came with PostgreSQL 9.4.
+const OLDEST: u32 = 90_400;
 
-/// First version whose publications tell of a TRUNCATE.
+/// Publications and `pgoutput` came with PostgreSQL 10; before, changes are read through
+/// `test_decoding`.
+pub(super) const PUBLICATIONS_SINCE: u32 = 100_000;
+
+/// First version that tells of a TRUNCATE.
 const TRUNCATE_SINCE: u32 = 110_000;
 
 pub(super) const RULE: Rule = Rule {
     code: "server_version",
-    title: "The server is PostgreSQL 10 or newer",
+    title: "The server is PostgreSQL 9.4 or newer",
     ran: "SHOW server_version_num",
 };
 
 pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
-    let version = settings::read(&source.session).await?.server_version;
+    // By itself: a server that is too old lacks other settings.
+    let row = source
+        .session
+        .query_one(
+            "SELECT pg_catalog.current_setting('server_version_num')::integer",
+            &[],
+        )
+        .await?;
+    let version: i32 = row.try_get(0)?;
     let truncate = source.wish.operations().contains(&"truncate");
-    Ok(judge(version, truncate))
+    Ok(judge(version.unsigned_abs(), truncate))
 }
 
 fn judge(version: u32, truncate: bool) -> Finding {
     let saw = format!("server_version_num = {version}");
     if version < OLDEST {
-        Finding::fail(
+        return Finding::fail(
             saw,
-            "Logical replication with publications came with PostgreSQL 10.",
+            "Logical decoding came with PostgreSQL 9.4.",
             "Upgrade the server to a supported major version.",
-        )
-    } else if truncate && version < TRUNCATE_SINCE {
-        Finding::alert(
-            saw,
-            "PostgreSQL 10 does not tell of a TRUNCATE: the rows vanish without a change.",
-            "Use DELETE on the tracked tables, or upgrade the server.",
-        )
-    } else {
-        Finding::pass(saw)
+        );
     }
+    let mut causes = Vec::new();
+    let mut repairs = Vec::new();
+    if version < PUBLICATIONS_SINCE {
+        causes.push(
+            "Before PostgreSQL 10 changes are read through test_decoding, and a table's shape comes \
+             from the catalog of now: changes from before an ALTER TABLE that are read after it may \
+             show the newer shape.",
+        );
+        repairs.push("Let the task catch up before a table is altered, or upgrade the server.");
+    }
+    if truncate && version < TRUNCATE_SINCE {
+        causes.push("TRUNCATE is not seen before PostgreSQL 11: the rows vanish without a change.");
+        repairs.push("Use DELETE on the tracked tables, or upgrade the server.");
+    }
+    if causes.is_empty() {
+        return Finding::pass(saw);
+    }
+    Finding::alert(saw, causes.join(" "), repairs.join(" "))
 }
 
 #[cfg(test)]
@@ -50,15 +72,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ten_is_the_first_good_version() {
-        assert_eq!(judge(90_624, true).outcome, CheckOutcome::Fail);
+    fn nine_four_is_the_first_good_version() {
+        assert_eq!(judge(90_326, true).outcome, CheckOutcome::Fail);
+        for old in [90_400, 90_624] {
+            let finding = judge(old, false);
+            assert_eq!(finding.outcome, CheckOutcome::Alert);
+            assert!(finding.cause.contains("test_decoding"), "{finding:?}");
+            assert!(!finding.cause.contains("TRUNCATE"), "{finding:?}");
+        }
         assert_eq!(judge(100_000, false).outcome, CheckOutcome::Pass);
         assert_eq!(judge(180_001, true).outcome, CheckOutcome::Pass);
     }
 
     #[test]
     fn a_truncate_that_is_not_told_is_named() {
-        assert_eq!(judge(100_023, true).outcome, CheckOutcome::Alert);
+        for old in [90_624, 100_023] {
+            let finding = judge(old, true);
+            assert_eq!(finding.outcome, CheckOutcome::Alert);
+            assert!(finding.cause.contains("TRUNCATE"), "{finding:?}");
+        }
         assert_eq!(judge(110_000, true).outcome, CheckOutcome::Pass);
     }
 }

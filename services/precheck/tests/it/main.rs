@@ -9,3 +9,6 @@ mod service;
 mod reachable;
 mod rights;
 mod tables;
+mod patterns;
+mod old_server;
+mod schema_changes;

@@ -29,8 +29,16 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) async fn start() -> Self {
-        let (postgres, nats) = tokio::join!(Postgres::start(), Nats::start());
-        let (postgres, nats) = (postgres.unwrap(), nats.unwrap());
+        Self::beside(Postgres::start().await.unwrap()).await
+    }
+
+    /// With a source of this major version.
+    pub(crate) async fn start_version(major: u32) -> Self {
+        Self::beside(Postgres::start_version(major).await.unwrap()).await
+    }
+
+    async fn beside(postgres: Postgres) -> Self {
+        let nats = Nats::start().await.unwrap();
         let key = "ab".repeat(32);
         let process = Command::new(env!("CARGO_BIN_EXE_precheck"))
             .env("ROWCAST_ADMIN_LISTEN", "127.0.0.1:0")
@@ -131,6 +139,13 @@ pub(crate) fn named(tables: &[&str]) -> ObjectSelection {
         }],
         ..ObjectSelection::default()
     }
+}
+
+/// Tables of the schema `public` by patterns.
+pub(crate) fn by_pattern(patterns: &[&str]) -> ObjectSelection {
+    let mut objects = named(&[]);
+    objects.schemas[0].patterns = patterns.iter().map(|&text| text.to_owned()).collect();
+    objects
 }
 
 /// The result of one check.
