@@ -232,6 +232,7 @@ pub(crate) mod tests {
             persistence: Persistence::Permanent,
             replica_identity: ReplicaIdentity::Default,
             is_partition: false,
+            partition_root: None,
             primary_key: Vec::new(),
             key_columns: Vec::new(),
             columns: 2,

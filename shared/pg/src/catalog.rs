@@ -25,6 +25,9 @@ pub struct TableInfo {
     pub replica_identity: ReplicaIdentity,
     /// It is a partition of another table.
     pub is_partition: bool,
+    /// Of a partition: the topmost partitioned table above it, which a publication via the root
+    /// names instead.
+    pub partition_root: Option<TableName>,
     /// Columns of the primary key, in its order.
     pub primary_key: Vec<String>,
     /// Columns that identify an updated or deleted row in the WAL: of the primary key or the chosen
@@ -147,6 +150,58 @@ pub async fn tables(client: &Client, selection: &Selection) -> Result<Vec<TableI
     rows.iter().map(table_info).collect()
 }
 
+/// The topmost partitioned table above a partition; `None` of a table that is no partition, and of
+/// an OID that no relation has.
+pub async fn partition_root_of(client: &Client, oid: u32) -> Result<Option<TableInfo>, Error> {
+    let query = tables_query(&format!("c.oid = ({})", partition_root("$1")));
+    let row = client.query_opt(&query, &[&oid]).await?;
+    row.as_ref().map(table_info).transpose()
+}
+
+/// The oldest transaction that runs: all before it have ended (PostgreSQL docs, "System Information
+/// Functions"). Transaction ids here do not wrap around.
+pub async fn transaction_horizon(client: &Client) -> Result<i64, Error> {
+    // Under this name since before 9.4, and still in 18.
+    let horizon = "SELECT pg_catalog.txid_snapshot_xmin(pg_catalog.txid_current_snapshot())";
+    Ok(client.query_one(horizon, &[]).await?.try_get(0)?)
+}
+
+/// Begins a transaction and tells its id: all that see what was committed before have a greater
+/// one. Refused on a standby, which begins none.
+pub async fn current_transaction(client: &Client) -> Result<i64, Error> {
+    let current = "SELECT pg_catalog.txid_current()";
+    Ok(client.query_one(current, &[]).await?.try_get(0)?)
+}
+
+/// The topmost partitioned table above the relation with this OID, as a query of one OID. Not by
+/// `relispartition`, which a server before 10 lacks.
+fn partition_root(oid: &str) -> String {
+    format!(
+        "WITH RECURSIVE above (oid, height) AS (
+             SELECT h.inhparent,
+                    1
+             FROM pg_catalog.pg_inherits AS h
+             JOIN pg_catalog.pg_class AS p
+               ON p.oid = h.inhparent
+             WHERE h.inhrelid = {oid}
+               AND p.relkind = 'p'
+             UNION ALL
+             SELECT h.inhparent,
+                    a.height + 1
+             FROM above AS a
+             JOIN pg_catalog.pg_inherits AS h
+               ON h.inhrelid = a.oid
+             JOIN pg_catalog.pg_class AS p
+               ON p.oid = h.inhparent
+              AND p.relkind = 'p'
+         )
+         SELECT a.oid
+         FROM above AS a
+         ORDER BY a.height DESC
+         LIMIT 1"
+    )
+}
+
 fn tables_query(filter: &str) -> String {
     /// Names of an index's columns, in its order.
     const INDEX_COLUMNS: &str = "SELECT pg_catalog.array_agg(a.attname::text ORDER BY k.position)
@@ -156,6 +211,7 @@ fn tables_query(filter: &str) -> String {
                      WHERE i.indrelid = c.oid
                        AND a.attrelid = c.oid
                        AND a.attnum = k.attnum";
+    let root = partition_root("c.oid");
     format!(
         "SELECT c.oid,
                 n.nspname::text,
@@ -163,12 +219,8 @@ fn tables_query(filter: &str) -> String {
                 c.relkind::text,
                 c.relpersistence::text,
                 c.relreplident::text,
-                EXISTS (SELECT 1
-                        FROM pg_catalog.pg_inherits AS h
-                        JOIN pg_catalog.pg_class AS p
-                          ON p.oid = h.inhparent
-                        WHERE h.inhrelid = c.oid
-                          AND p.relkind = 'p'),
+                o.nspname::text,
+                o.relname::text,
                 ({INDEX_COLUMNS}
                        AND i.indisprimary),
                 ({INDEX_COLUMNS}
@@ -190,14 +242,25 @@ fn tables_query(filter: &str) -> String {
            ON n.oid = c.relnamespace
          LEFT JOIN pg_catalog.pg_class AS t
            ON t.oid = c.reltoastrelid
+         LEFT JOIN LATERAL (SELECT s.nspname,
+                                   r.relname
+                            FROM pg_catalog.pg_class AS r
+                            JOIN pg_catalog.pg_namespace AS s
+                              ON s.oid = r.relnamespace
+                            WHERE r.oid = ({root})) AS o
+           ON true
          WHERE {filter}
          ORDER BY 2, 3"
     )
 }
 
 fn table_info(row: &Row) -> Result<TableInfo, Error> {
-    let rows: i64 = row.try_get(10)?;
-    let pages_seen: i64 = row.try_get(11)?;
+    let rows: i64 = row.try_get(11)?;
+    let pages_seen: i64 = row.try_get(12)?;
+    let partition_root = match (row.try_get(6)?, row.try_get(7)?) {
+        (Some(schema), Some(table)) => Some(TableName { schema, table }),
+        (_, _) => None,
+    };
     Ok(TableInfo {
         oid: row.try_get(0)?,
         name: TableName::new(row.try_get::<_, String>(1)?, row.try_get::<_, String>(2)?),
@@ -222,10 +285,11 @@ fn table_info(row: &Row) -> Result<TableInfo, Error> {
             "i" => ReplicaIdentity::Index,
             other => return Err(unknown("relreplident", other)),
         },
-        is_partition: row.try_get(6)?,
-        primary_key: row.try_get::<_, Option<_>>(7)?.unwrap_or_default(),
-        key_columns: row.try_get::<_, Option<_>>(8)?.unwrap_or_default(),
-        columns: row.try_get(9)?,
+        is_partition: partition_root.is_some(),
+        partition_root,
+        primary_key: row.try_get::<_, Option<_>>(8)?.unwrap_or_default(),
+        key_columns: row.try_get::<_, Option<_>>(9)?.unwrap_or_default(),
+        columns: row.try_get(10)?,
         // Never analyzed is -1 since PostgreSQL 14, and 0 rows on 0 pages before.
         estimated_rows: (rows > 0 || (rows == 0 && pages_seen > 0)).then_some(rows),
         size_bytes: pages_seen,

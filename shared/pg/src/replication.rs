@@ -30,6 +30,8 @@ use startup::{Row, Startup};
 const NAME_LIMIT: usize = 63;
 /// The first major version that knows `NOEXPORT_SNAPSHOT`.
 const NOEXPORT_SNAPSHOT_SINCE: u32 = 10;
+/// The first major version whose standbys can keep copies of slots.
+const FAILOVER_SINCE: u32 = 17;
 
 /// A logged-in replication connection that does not stream yet.
 pub struct ReplicationConnection {
@@ -122,17 +124,29 @@ impl ReplicationConnection {
     /// The server waits for the transactions that run at the moment, so this can take as long as
     /// the longest of them. Dropping the future closes the connection, but the server goes on
     /// waiting, and the slot is seen meanwhile: active and without a position.
-    pub async fn create_logical_slot(&mut self, name: &str, plugin: &str) -> Result<Lsn, Error> {
+    ///
+    /// With `failover`, standbys of the server may keep a copy of the slot (PostgreSQL docs,
+    /// "Replication Slot Synchronization"); a server before 17 makes a slot without. A standby
+    /// refuses it, with SQLSTATE 0A000: ask `pg_is_in_recovery()` first.
+    pub async fn create_logical_slot(
+        &mut self,
+        name: &str,
+        plugin: &str,
+        failover: bool,
+    ) -> Result<Lsn, Error> {
         let slot = quoted_name(name)?;
         let plugin = quoted_name(plugin)?;
-        let snapshot = if self.startup.server_major >= NOEXPORT_SNAPSHOT_SINCE {
+        let major = self.startup.server_major;
+        let options = if failover && major >= FAILOVER_SINCE {
+            " (FAILOVER true, SNAPSHOT 'nothing')"
+        } else if major >= NOEXPORT_SNAPSHOT_SINCE {
             " NOEXPORT_SNAPSHOT"
         } else {
             ""
         };
         let row = self
             .one_row(&format!(
-                "CREATE_REPLICATION_SLOT {slot} LOGICAL {plugin}{snapshot}"
+                "CREATE_REPLICATION_SLOT {slot} LOGICAL {plugin}{options}"
             ))
             .await?;
         parse(column(&row, 1)?)

@@ -13,6 +13,10 @@ const UNDEFINED_OBJECT: &str = "42704";
 
 /// A row of `pg_replication_slots` (PostgreSQL docs, "System Views").
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are the view's columns, and independent of each other"
+)]
 pub struct SlotState {
     /// The output plugin; `None` of a physical slot.
     pub plugin: Option<String>,
@@ -32,6 +36,12 @@ pub struct SlotState {
     pub safe_wal_size: Option<i64>,
     /// Why the server gave up on it; since 17.
     pub invalidation_reason: Option<String>,
+    /// It ends with the session that made it. Not known before 10.
+    pub temporary: bool,
+    /// The server's standbys keep a copy, with which streaming can go on after a failover; since 17.
+    pub failover: bool,
+    /// It is such a copy, which nobody can stream from before its server is promoted; since 17.
+    pub synced: bool,
 }
 
 impl SlotState {
@@ -63,7 +73,10 @@ pub async fn find(client: &Client, name: &str) -> Result<Option<SlotState>, Erro
                     s.slot ->> 'confirmed_flush_lsn',
                     s.slot ->> 'wal_status',
                     (s.slot ->> 'safe_wal_size')::bigint,
-                    s.slot ->> 'invalidation_reason'
+                    s.slot ->> 'invalidation_reason',
+                    COALESCE((s.slot ->> 'temporary')::boolean, false),
+                    COALESCE((s.slot ->> 'failover')::boolean, false),
+                    COALESCE((s.slot ->> 'synced')::boolean, false)
              FROM (SELECT pg_catalog.row_to_json(r) AS slot
                    FROM pg_catalog.pg_replication_slots AS r
                    WHERE r.slot_name = $1) AS s",
@@ -82,6 +95,9 @@ pub async fn find(client: &Client, name: &str) -> Result<Option<SlotState>, Erro
         wal_status: row.try_get(6)?,
         safe_wal_size: row.try_get(7)?,
         invalidation_reason: row.try_get(8)?,
+        temporary: row.try_get(9)?,
+        failover: row.try_get(10)?,
+        synced: row.try_get(11)?,
     }))
 }
 

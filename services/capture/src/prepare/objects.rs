@@ -95,7 +95,9 @@ pub(crate) async fn ensure_slot(
             .into()
         });
     }
-    let consistent_point = connection.create_logical_slot(&name, "pgoutput").await?;
+    let consistent_point = connection
+        .create_logical_slot(&name, "pgoutput", false)
+        .await?;
     tracing::info!(slot = name, %consistent_point, "slot created");
     Ok(consistent_point)
 }

@@ -186,6 +186,9 @@ mod tests {
             wal_status: Some("reserved".to_owned()),
             safe_wal_size: None,
             invalidation_reason: None,
+            temporary: false,
+            failover: false,
+            synced: false,
         }
     }
 

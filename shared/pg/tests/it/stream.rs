@@ -33,7 +33,7 @@ async fn prepared() -> (Server, Lsn) {
         .unwrap();
     let start = replication(&server)
         .await
-        .create_logical_slot(SLOT, "pgoutput")
+        .create_logical_slot(SLOT, "pgoutput", false)
         .await
         .unwrap();
     (server, start)
@@ -215,12 +215,14 @@ async fn a_slot_in_use_is_transient_and_one_that_is_missing_definite() {
 
     // An error leaves the connection usable.
     let mut connection = replication(&server).await;
-    let twice = connection.create_logical_slot(SLOT, "pgoutput").await;
+    let twice = connection
+        .create_logical_slot(SLOT, "pgoutput", false)
+        .await;
     assert_eq!(twice.unwrap_err().sqlstate(), Some("42710"));
     let missing = connection.drop_slot("rc_none").await.unwrap_err();
     assert_eq!(missing.sqlstate(), Some("42704"), "{missing}");
     assert_eq!(missing.class(), ErrorClass::Definite);
-    let other = connection.create_logical_slot("rc_other", "test_decoding");
+    let other = connection.create_logical_slot("rc_other", "test_decoding", false);
     assert!(other.await.unwrap() >= consistent_point);
     connection.drop_slot("rc_other").await.unwrap();
     let session = server.session().await;
