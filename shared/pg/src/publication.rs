@@ -5,6 +5,12 @@ use tokio_postgres::Client;
 
 use crate::Error;
 
+mod membership;
+
+pub use membership::{
+    Changed, Existing, Memberships, ParseMembershipsError, existing, fingerprint, memberships,
+};
+
 /// The comment by which a publication is known as ours.
 pub const MARKER: &str = "Created by Rowcast for one of its tasks.";
 
@@ -14,6 +20,8 @@ const TRUNCATE_SINCE: u32 = 110_000;
 const VIA_ROOT_SINCE: u32 = 130_000;
 /// The first version that can publish whole schemas.
 const SCHEMAS_SINCE: u32 = 150_000;
+/// The first version that can publish generated columns, the stored ones.
+const GENERATED_SINCE: u32 = 180_000;
 
 /// Which tables of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,14 +61,73 @@ pub async fn create(
     server_version: u32,
 ) -> Result<(), Error> {
     let statement = create_statement(name, selection, publish, server_version)?;
-    let quoted = TableName::quote(name);
+    let comment = comment_statement(name);
     // One simple query is one transaction.
     client
+        .batch_execute(&format!("{statement}; {comment}"))
+        .await?;
+    Ok(())
+}
+
+/// Puts a new publication in the place of one of that name, in one transaction: whoever decodes by
+/// the name finds the one before, or the one after. See [`create`]; a missing one is no error.
+pub async fn replace(
+    client: &Client,
+    name: &str,
+    selection: &Selection,
+    publish: &[&str],
+    server_version: u32,
+) -> Result<(), Error> {
+    let statement = create_statement(name, selection, publish, server_version)?;
+    let comment = comment_statement(name);
+    let quoted = TableName::quote(name);
+    client
         .batch_execute(&format!(
-            "{statement}; COMMENT ON PUBLICATION {quoted} IS '{MARKER}'"
+            "DROP PUBLICATION IF EXISTS {quoted}; {statement}; {comment}"
         ))
         .await?;
     Ok(())
+}
+
+/// Adds tables to a publication that lists its tables, all or none. One that it lists already is
+/// refused with SQLSTATE 42710.
+pub async fn add_tables(client: &Client, name: &str, tables: &[TableName]) -> Result<(), Error> {
+    alter(client, name, "ADD", tables).await
+}
+
+/// Takes tables off a publication's list, all or none. One that it does not list is refused with
+/// SQLSTATE 42704.
+pub async fn drop_tables(client: &Client, name: &str, tables: &[TableName]) -> Result<(), Error> {
+    alter(client, name, "DROP", tables).await
+}
+
+/// The tables that a publication lists, with their OIDs (`pg_publication_rel`): not those that it
+/// publishes because they are in a schema, in the database, or partitions of a listed one.
+pub async fn listed_tables(client: &Client, name: &str) -> Result<Vec<(u32, TableName)>, Error> {
+    let rows = client
+        .query(
+            "SELECT c.oid,
+                    n.nspname::text,
+                    c.relname::text
+             FROM pg_catalog.pg_publication AS p
+             JOIN pg_catalog.pg_publication_rel AS r
+               ON r.prpubid = p.oid
+             JOIN pg_catalog.pg_class AS c
+               ON c.oid = r.prrelid
+             JOIN pg_catalog.pg_namespace AS n
+               ON n.oid = c.relnamespace
+             WHERE p.pubname = $1
+             ORDER BY 2, 3",
+            &[&name],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let schema: String = row.try_get(1)?;
+            let name = TableName::new(schema, row.try_get::<_, String>(2)?);
+            Ok((row.try_get(0)?, name))
+        })
+        .collect()
 }
 
 /// The statement that [`create`] runs, for a user who has to run it with another role.
@@ -101,8 +168,13 @@ pub fn create_statement(
     } else {
         ""
     };
+    let generated = if server_version >= GENERATED_SINCE {
+        ", publish_generated_columns = stored"
+    } else {
+        ""
+    };
     Ok(format!(
-        "CREATE PUBLICATION {}{objects} WITH (publish = '{}'{via_root})",
+        "CREATE PUBLICATION {}{objects} WITH (publish = '{}'{via_root}{generated})",
         TableName::quote(name),
         operations.join(", ")
     ))
@@ -169,6 +241,25 @@ pub async fn drop(client: &Client, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// `ALTER PUBLICATION … ADD | DROP TABLE`; without a table there is nothing to alter.
+async fn alter(client: &Client, name: &str, verb: &str, tables: &[TableName]) -> Result<(), Error> {
+    if tables.is_empty() {
+        return Ok(());
+    }
+    let intro = format!("ALTER PUBLICATION {} {verb} TABLE ", TableName::quote(name));
+    client
+        .batch_execute(&list(&intro, tables.iter().map(TableName::quoted)))
+        .await?;
+    Ok(())
+}
+
+fn comment_statement(name: &str) -> String {
+    format!(
+        "COMMENT ON PUBLICATION {} IS '{MARKER}'",
+        TableName::quote(name)
+    )
+}
+
 /// `intro a, b`; nothing at all without an item.
 fn list(intro: &str, items: impl Iterator<Item = String>) -> String {
     let items: Vec<String> = items.collect();
@@ -193,7 +284,8 @@ mod tests {
         assert_eq!(
             create_statement("rc_1", &tables, &all, 180_000).unwrap(),
             "CREATE PUBLICATION \"rc_1\" FOR TABLE \"public\".\"a\", \"S p\".\"b\"\"c\" WITH \
-             (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)"
+             (publish = 'insert, update, delete, truncate', publish_via_partition_root = true, \
+             publish_generated_columns = stored)"
         );
         assert_eq!(
             create_statement("rc_1", &Selection::AllTables, &all, 100_000).unwrap(),
