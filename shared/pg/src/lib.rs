@@ -2,7 +2,8 @@
 //! publications.
 //!
 //! ```text
-//!                     ┌─▶ connect ──────▶ Session: SQL ─▶ settings, slot, publication, catalog
+//!                     ┌─▶ connect ──────▶ Session: SQL ─▶ settings, slot, publication,
+//!                     │                                  ddl_trigger, catalog
 //! ConnectOptions ─────┤
 //!                     └─▶ replication ──▶ FrameReader, StatusWriter
 //! ```
@@ -18,6 +19,7 @@ pub mod replication;
 pub mod settings;
 pub mod slot;
 pub mod publication;
+pub mod ddl_trigger;
 pub mod catalog;
 mod error;
 

@@ -6,8 +6,13 @@
 )]
 
 mod server;
+mod source;
 mod login;
 mod stream;
 mod tls;
 mod catalog;
 mod objects;
+mod ddl;
+mod install;
+mod membership;
+mod versions;
