@@ -2,7 +2,7 @@
 //!
 //! Capture writes them in one pass without these types; the golden samples hold both to one form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rowcast_domain::{Lsn, Position};
 use serde::{Deserialize, Serialize};
@@ -126,8 +126,9 @@ pub struct Change {
 /// Column name to value.
 pub type Row = BTreeMap<String, Value>;
 
-/// A command that changed the schema, as the event trigger of schema `rowcast` on the source saw it
-/// (PostgreSQL docs, "Event Triggers"). It tells; only the `schema` messages are the truth, for any
+/// A command that changed the schema, as an event trigger on the source saw it.
+///
+/// See PostgreSQL docs, "Event Triggers". It tells; only the `schema` messages are the truth, for any
 /// role of the source may write such a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ddl {
@@ -179,8 +180,9 @@ pub struct Gap {
     pub to: Lsn,
 }
 
-/// A piece of a message that is larger than the broker takes. The pieces have the subject of the
-/// whole, follow each other in the stream, and joined by `offset` give the whole message's bytes.
+/// A piece of a message that is larger than the broker takes.
+///
+/// The pieces have the subject of the whole, follow each other in the stream, and joined by `offset` give the whole message's bytes.
 ///
 /// A piece with `offset` 0 begins anew: what was collected of the same `id` is void.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -247,17 +249,27 @@ pub struct Checkpoint {
 
 /// What a task tracks, as capture has made it true; beside the checkpoint.
 ///
-/// Transactions that commit after `since` are told by `objects`, those before by `before`: a crash
-/// between a change of the objects and its confirmation reads both again in the same way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Transactions that commit at `since` or later are told by `objects`, those before by `before`: after
+/// a crash between a change of the objects and its confirmation both are read again in the same way.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct TrackedObjects {
     /// What is tracked.
     pub objects: ObjectSelection,
-    /// Commit LSN of the last transaction that `before` applies to.
+    /// OIDs of the tables that were taken by name: renamed, they are tracked all the same.
+    #[serde(default)]
+    pub tables: BTreeSet<u32>,
+    /// Where `objects` begins to apply.
     pub since: Lsn,
     /// What was tracked until `since`; absent where nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<ObjectSelection>,
+    /// OIDs of the tables that were taken by name until `since`.
+    #[serde(default)]
+    pub tables_before: BTreeSet<u32>,
     /// What the publication looked like when it was last right; empty without a publication.
+    #[serde(default)]
     pub publication: String,
+    /// Version of the wish whose accepted stop was acted on: one decision is for one stop.
+    #[serde(default)]
+    pub accepted: u64,
 }

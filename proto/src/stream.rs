@@ -59,6 +59,14 @@ pub const CHECKPOINTS: BucketDefinition = BucketDefinition {
     max_value_bytes: 4 * KIB,
 };
 
+/// What capture tracks of each task: key = task id, value = [`crate::change::TrackedObjects`].
+pub const TRACKED: BucketDefinition = BucketDefinition {
+    name: "rowcast_tracked",
+    history: 1,
+    ttl: None,
+    max_value_bytes: 512 * KIB,
+};
+
 /// Schemas of tracked tables: key = `<task>.<schema id>`, value = [`crate::change::TableSchema`].
 pub const SCHEMAS: BucketDefinition = BucketDefinition {
     name: "rowcast_schemas",
@@ -110,6 +118,12 @@ pub fn task_stream_subjects(task: &TaskId) -> Vec<String> {
 #[must_use]
 pub fn group_consumer(group: &GroupId) -> String {
     format!("g_{group}")
+}
+
+/// The publication of the log of schema changes, for a task on a server before 14.
+#[must_use]
+pub fn source_log_publication(task: &TaskId) -> String {
+    format!("{}_ddl", source_object(task))
 }
 
 /// The slot and the publication that a task owns on its source.

@@ -1,44 +1,25 @@
 //! How far a task has come, in KV: takes the place of the stream's tail where retention has emptied
 //! the stream, and tells a slot that was moved by someone else.
 
-use rowcast_bus::async_nats::jetstream::kv;
-use rowcast_domain::TaskId;
 use rowcast_proto::change::Checkpoint;
 
 use crate::error::Error;
+use crate::kept::Kept;
 use crate::pipeline::progress::Durable;
 
-/// The checkpoint of one task.
-#[derive(Debug, Clone)]
+/// The checkpoint of one task, as read from one server.
+#[derive(Debug)]
 pub(crate) struct Checkpoints {
-    store: kv::Store,
-    task: TaskId,
+    kept: Kept<Checkpoint>,
     system_id: String,
     timeline: u32,
 }
 
-/// Reads a task's checkpoint; `None` where it never ran.
-///
-/// # Errors
-/// Where the broker does not answer, or the value is not ours.
-pub(crate) async fn read(store: &kv::Store, task: &TaskId) -> Result<Option<Checkpoint>, Error> {
-    let value = store.get(task.as_str()).await.map_err(Error::broker)?;
-    value
-        .map(|value| serde_json::from_slice(&value).map_err(Error::broker))
-        .transpose()
-}
-
 impl Checkpoints {
-    /// Writes for this task, as read from this server.
-    pub(crate) const fn new(
-        store: kv::Store,
-        task: TaskId,
-        system_id: String,
-        timeline: u32,
-    ) -> Self {
+    /// Writes where `kept` stands.
+    pub(crate) const fn new(kept: Kept<Checkpoint>, system_id: String, timeline: u32) -> Self {
         Self {
-            store,
-            task,
+            kept,
             system_id,
             timeline,
         }
@@ -47,8 +28,8 @@ impl Checkpoints {
     /// Writes what may be confirmed now.
     ///
     /// # Errors
-    /// Where it is not known to be stored.
-    pub(crate) async fn write(&self, durable: Durable) -> Result<(), Error> {
+    /// Where it is not known to be stored, or another process has written since.
+    pub(crate) async fn write(&mut self, durable: Durable) -> Result<(), Error> {
         let checkpoint = Checkpoint {
             system_id: self.system_id.clone(),
             timeline: self.timeline,
@@ -56,11 +37,6 @@ impl Checkpoints {
             sequence: durable.sequence,
             reported_lsn: durable.lsn,
         };
-        let value = serde_json::to_vec(&checkpoint).map_err(Error::broker)?;
-        self.store
-            .put(self.task.as_str(), value.into())
-            .await
-            .map_err(Error::broker)?;
-        Ok(())
+        self.kept.write(&checkpoint).await
     }
 }

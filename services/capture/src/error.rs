@@ -37,6 +37,12 @@ pub(crate) enum Error {
         /// Its sequence.
         sequence: u64,
     },
+    /// Another process has written what only the holder of the lease may write.
+    #[error("another capture process has written {what}: this one has lost the task")]
+    Fenced {
+        /// What it has written.
+        what: String,
+    },
     /// The server still makes the slot for an earlier start.
     #[error(
         "the server still makes the slot, which waits for the transactions that were open then"
@@ -143,7 +149,7 @@ impl Error {
             },
             // A refused fence is no exception: the tail is read again, and tells whether another
             // writer or a loss is behind it.
-            Self::Broker(_) | Self::Batch(_) => Recovery::Retry {
+            Self::Broker(_) | Self::Batch(_) | Self::Fenced { .. } => Recovery::Retry {
                 code: "BrokerUnavailable",
             },
             Self::Decode(_) => stop(
@@ -185,16 +191,34 @@ impl StopReason {
         }
     }
 
+    /// Whether the user may decide to go on with what is missing: not where positions of another
+    /// history would follow those of the old one.
+    pub(crate) const fn can_be_accepted(&self) -> bool {
+        match self {
+            Self::Gap { .. } | Self::PublicationMissing(_) | Self::BrokerDataLoss(_) => true,
+            Self::SourceReplaced { .. }
+            | Self::HistoryDiverged(_)
+            | Self::TableMissing(_)
+            | Self::BrokerNotDurable
+            | Self::NothingToTrack
+            | Self::NotRemoved { .. }
+            | Self::UnsupportedVersion(_) => false,
+        }
+    }
+
     fn advice(&self) -> String {
         match self {
             Self::SourceReplaced { .. } => {
                 "Point the task at the server it began on, or release it and create it again for the new one."
             }
-            Self::HistoryDiverged(_) | Self::Gap { .. } | Self::PublicationMissing(_) => {
+            Self::HistoryDiverged(_) => {
                 "Changes after the last position may be missing. Release the task, create it again, and read the tables anew in the consumers."
             }
+            Self::Gap { .. } | Self::PublicationMissing(_) => {
+                "Changes after the last position are missing. Start the task with this stop accepted: it goes on from now and tells its readers of the gap, who may have to read the tables anew. Or release it and create it again."
+            }
             Self::BrokerDataLoss(_) => {
-                "Restore the stream, or release the task, create it again, and read the tables anew in the consumers."
+                "Restore the stream. Or start the task with this stop accepted: it goes on and tells its readers of the gap, who may have to read the tables anew."
             }
             Self::BrokerNotDurable => {
                 "Set sync_interval: always in the jetstream block of the NATS server's configuration and restart it."

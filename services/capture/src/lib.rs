@@ -20,8 +20,11 @@ mod worker;
 mod report;
 mod connection;
 mod prepare;
+mod scope;
+mod kept;
 mod checkpoint;
 mod pipeline;
+mod keeper;
 mod server_time;
 mod release;
 
@@ -44,7 +47,9 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
     let keyring = Keyring::from_secret(&config.secret_key)?;
     let control = Bus::connect(&config.control).await?;
     let data = Bus::connect(&config.data).await?;
+    provision::stream(&control, &stream::PARKED).await?;
     let platform = Platform {
+        control: control.clone(),
         capture_id: format!("capture-{}", uuid::Uuid::now_v7().simple()),
         data,
         keyring,
@@ -53,6 +58,7 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         statuses: provision::bucket(&control, &stream::TASK_STATUS).await?,
         leases: provision::bucket(&control, &stream::LEASES).await?,
         checkpoints: provision::bucket(&control, &stream::CHECKPOINTS).await?,
+        tracked: provision::bucket(&control, &stream::TRACKED).await?,
         schemas: provision::bucket(&control, &stream::SCHEMAS).await?,
     };
     let server = rowcast_bus::Server::start(

@@ -7,6 +7,9 @@
 pub(crate) mod source;
 pub(crate) mod decode;
 pub(crate) mod change;
+pub(crate) mod filter;
+pub(crate) mod switch;
+pub(crate) mod quarantine;
 pub(crate) mod catalog;
 pub(crate) mod encode;
 pub(crate) mod stable_hash;
@@ -16,6 +19,7 @@ pub(crate) mod progress;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rowcast_domain::{Lsn, Position};
 use rowcast_pg::replication::Frame;
 use tokio::sync::watch;
@@ -23,14 +27,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::catalog::Catalog;
-use self::change::Change;
+use self::change::{Change, WalMessage};
 use self::decode::relation::Shape;
-use self::decode::{Decoded, Decoder};
+use self::decode::{Decoded, Decoder, Undecodable};
 use self::encode::Encoder;
 use self::progress::{Durable, Progress};
 use self::publish::Publisher;
 use self::publish::tail::Stored;
+use self::quarantine::Quarantine;
 use self::source::Source;
+use self::switch::Switches;
 use crate::error::{Error, StopReason};
 use crate::server_time;
 
@@ -58,6 +64,8 @@ pub(crate) struct Pipeline {
     pub(crate) stored: Stored,
     pub(crate) durable: watch::Sender<Durable>,
     pub(crate) last_heartbeat: Instant,
+    pub(crate) switches: Switches,
+    pub(crate) quarantine: Quarantine,
 }
 
 /// What became of one frame.
@@ -66,6 +74,10 @@ enum Step {
     Empty,
     /// It was taken.
     Taken,
+    /// It was taken, and everything that committed before this LSN has been: no transaction is open.
+    Boundary(Lsn),
+    /// It is a change that cannot be read, with its bytes.
+    Undecodable(Undecodable, Bytes),
     /// It is a shape, which the catalog must complete before the next frame.
     Shape(Shape),
 }
@@ -96,6 +108,8 @@ impl Pipeline {
             match self.take_frame()? {
                 Step::Empty => return Ok(self.publisher.flush().await?),
                 Step::Taken => {}
+                Step::Boundary(lsn) => self.switches.take(lsn, &mut self.decoder).await?,
+                Step::Undecodable(change, frame) => self.park(&change, frame).await?,
                 Step::Shape(shape) => {
                     let relation = Arc::new(self.catalog.complete(shape).await?);
                     self.encoder.define(&relation);
@@ -121,35 +135,31 @@ impl Pipeline {
                 start, end, data, ..
             } => {
                 self.source.received.advance(end);
-                match self.decoder.decode(start, data)? {
-                    Decoded::Nothing => Ok(Step::Taken),
-                    Decoded::Shape(body) => Ok(Step::Shape(Shape::from(body))),
-                    Decoded::Change(change) => {
-                        let (publisher, progress) = (&mut self.publisher, &mut self.progress);
-                        let commit = match &change {
-                            Change::Commit {
-                                transaction,
-                                end_lsn,
-                                ..
-                            } => Some((*end_lsn, transaction.committed_at)),
-                            Change::Begin(_) | Change::Row(_) | Change::Truncate { .. } => None,
-                        };
-                        if let Some(change) = not_stored(self.stored, change) {
-                            self.encoder.encode(&change, |message| {
-                                progress.queue();
-                                publisher.push(message);
-                            })?;
-                        }
-                        if let Some((end_lsn, committed_at)) = commit {
-                            publisher.end_transaction();
-                            progress.commit(end_lsn, Some(committed_at));
-                            if progress.is_idle() {
-                                self.durable.send_replace(progress.durable());
-                            }
-                        }
-                        Ok(Step::Taken)
+                let change = match self.decoder.decode(start, data)? {
+                    Decoded::Nothing => return Ok(Step::Taken),
+                    Decoded::Undecodable(change) => {
+                        return Ok(Step::Undecodable(change, Bytes::copy_from_slice(data)));
                     }
+                    Decoded::Shape(body) => return Ok(Step::Shape(Shape::from(body))),
+                    Decoded::Change(change) => change,
+                };
+                let boundary = boundary(&change);
+                let (publisher, progress) = (&mut self.publisher, &mut self.progress);
+                if let Some(change) = not_stored(self.stored, change) {
+                    self.encoder.encode(&change, |message| {
+                        progress.queue();
+                        publisher.push(message);
+                    })?;
                 }
+                let Some((end_lsn, committed_at)) = boundary else {
+                    return Ok(Step::Taken);
+                };
+                publisher.end_transaction();
+                progress.commit(end_lsn, committed_at);
+                if progress.is_idle() {
+                    self.durable.send_replace(progress.durable());
+                }
+                Ok(Step::Boundary(end_lsn))
             }
             Frame::Keepalive {
                 wal_end,
@@ -160,7 +170,10 @@ impl Pipeline {
                     self.source.received.reply_now();
                 }
                 self.beat(wal_end)?;
-                Ok(Step::Taken)
+                if self.decoder.in_transaction() {
+                    return Ok(Step::Taken);
+                }
+                Ok(Step::Boundary(wal_end))
             }
             Frame::Notice {
                 severity,
@@ -174,6 +187,19 @@ impl Pipeline {
                 Ok(Step::Taken)
             }
         }
+    }
+
+    /// Parks a change that cannot be read, and tells its readers in its place.
+    async fn park(&mut self, change: &Undecodable, frame: Bytes) -> Result<(), Error> {
+        let position = Position::new(change.transaction.commit_lsn, change.ordinal);
+        if self.stored.holds(position) {
+            return Ok(());
+        }
+        self.quarantine.park(change, frame).await?;
+        let message = self.encoder.undecodable(change)?;
+        self.progress.queue();
+        self.publisher.push(message);
+        Ok(())
     }
 
     /// On an idle source the WAL moves on all the same. Its end is confirmed only after a message that
@@ -220,11 +246,35 @@ impl Pipeline {
     }
 }
 
+/// Where no transaction is open after the change: everything that committed before that LSN has
+/// arrived. With the time of the commit.
+const fn boundary(change: &Change<'_>) -> Option<(Lsn, Option<i64>)> {
+    match change {
+        Change::Commit {
+            transaction,
+            end_lsn,
+            ..
+        } => Some((*end_lsn, Some(transaction.committed_at))),
+        Change::Message(WalMessage {
+            transaction: None,
+            lsn,
+            ..
+        }) => Some((*lsn, None)),
+        Change::Begin(_)
+        | Change::Row(_)
+        | Change::Truncate { .. }
+        | Change::Ddl(_)
+        | Change::Message(_) => None,
+    }
+}
+
 /// What of a change the stream does not hold from an earlier session.
 fn not_stored(stored: Stored, change: Change<'_>) -> Option<Change<'_>> {
     let held = match &change {
         Change::Begin(transaction) => stored.holds_begin(Position::new(transaction.commit_lsn, 0)),
         Change::Row(row) => stored.holds(row.position()),
+        Change::Ddl(ddl) => stored.holds(ddl.position()),
+        Change::Message(message) => stored.holds(message.position()),
         Change::Commit {
             transaction,
             changes,
@@ -237,8 +287,7 @@ fn not_stored(stored: Stored, change: Change<'_>) -> Option<Change<'_>> {
     }
     let Change::Truncate {
         transaction,
-        first_ordinal,
-        relations,
+        mut relations,
         cascade,
         restart_identity,
     } = change
@@ -246,14 +295,12 @@ fn not_stored(stored: Stored, change: Change<'_>) -> Option<Change<'_>> {
         return Some(change);
     };
     // A truncate of many tables may have ended between two batches.
-    let (ordinals, relations): (Vec<u64>, Vec<_>) = (first_ordinal..)
-        .zip(relations)
-        .filter(|(ordinal, _)| !stored.holds(Position::new(transaction.commit_lsn, *ordinal)))
-        .unzip();
-    let first_ordinal = *ordinals.first()?;
+    relations.retain(|(ordinal, _)| !stored.holds(Position::new(transaction.commit_lsn, *ordinal)));
+    if relations.is_empty() {
+        return None;
+    }
     Some(Change::Truncate {
         transaction,
-        first_ordinal,
         relations,
         cascade,
         restart_identity,

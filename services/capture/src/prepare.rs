@@ -4,37 +4,46 @@
 pub(crate) mod durability;
 pub(crate) mod objects;
 pub(crate) mod resume;
+pub(crate) mod settle;
 pub(crate) mod stream;
 
 use std::sync::Arc;
 
 use rowcast_domain::{Lsn, TaskId};
-use rowcast_pg::replication::{FrameReader, StatusWriter, SystemIdentity};
+use rowcast_pg::replication::{FrameReader, StatusWriter};
 use rowcast_pg::settings::{self, Settings};
-use rowcast_pg::{ReplicationConnection, Session, slot};
+use rowcast_pg::{ReplicationConnection, Session};
 use rowcast_proto::message::{
     ChangeTypes, ObjectSelection, SourceConnection, TaskSpec, TraceContext,
 };
 use rowcast_proto::stream::source_object;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use self::resume::{Observation, Start};
-use crate::checkpoint::{self, Checkpoints};
+use self::settle::{Settled, Settlement};
 use crate::connection;
 use crate::error::{Error, StopReason};
+use crate::keeper::warnings::Warnings;
+use crate::keeper::{Keeper, Links, Tools, Tracking, Wanted};
 use crate::pipeline::Pipeline;
 use crate::pipeline::catalog::Catalog;
 use crate::pipeline::decode::Decoder;
 use crate::pipeline::encode::Encoder;
-use crate::pipeline::progress::{Durable, Progress};
+use crate::pipeline::filter::Filter;
+use crate::pipeline::progress::Progress;
 use crate::pipeline::publish::Publisher;
-use crate::pipeline::publish::tail::{Last, Stored, Tail};
-use crate::pipeline::source::{Confirmer, Received, Source, Watched};
+use crate::pipeline::publish::tail::Stored;
+use crate::pipeline::quarantine::Quarantine;
+use crate::pipeline::source::{Confirmer, Received, Source, Told, Watched};
+use crate::pipeline::switch::Switches;
+use crate::scope::Means;
 use crate::worker::Platform;
 
 /// First version with pgoutput.
-const PGOUTPUT_SINCE: u32 = 100_000;
+pub(crate) const PGOUTPUT_SINCE: u32 = 100_000;
+
+/// First version whose pgoutput sends logical messages.
+pub(crate) const MESSAGES_SINCE: u32 = 140_000;
 
 /// Room in a message for the subject and the batch's headers, in bytes.
 const HEADER_ROOM: usize = 4 * 1024;
@@ -45,11 +54,14 @@ pub(crate) struct Prepared {
     pub(crate) pipeline: Pipeline,
     /// Its confirmations, to be run beside them.
     pub(crate) confirmer: Confirmer,
+    /// Keeps source and broker in step, beside them.
+    pub(crate) keeper: Keeper,
     /// How far it has come.
     pub(crate) watched: Watched,
 }
 
-/// Prepares a task. `started_by` is the trace that its first batch belongs to.
+/// Prepares a task. `started_by` is the trace that its first batch belongs to; `wanted` tells when the
+/// user wants other objects.
 ///
 /// # Errors
 /// Where a side does not answer, or what is found does not fit.
@@ -57,6 +69,7 @@ pub(crate) async fn prepare(
     platform: &Platform,
     task: &TaskId,
     spec: &TaskSpec,
+    wanted: watch::Receiver<Wanted>,
     started_by: TraceContext,
 ) -> Result<Prepared, Error> {
     if !durability::is_durable(&platform.nats_monitor_url).await? {
@@ -64,88 +77,71 @@ pub(crate) async fn prepare(
     }
     let wish = Wish::read(task, spec)?;
     let options = connection::options(wish.source, &platform.keyring)?;
-    let session = rowcast_pg::connect(&options).await?;
+    let session = Arc::new(rowcast_pg::connect(&options).await?);
     let settings = settings::read(&session).await?;
     if settings.server_version < PGOUTPUT_SINCE {
         return Err(StopReason::UnsupportedVersion(settings.server_version / 10_000).into());
     }
-    let mut replication = ReplicationConnection::connect(&options).await?;
-    let server = replication.identify_system().await?;
-    let checkpoints = Checkpoints::new(
-        platform.checkpoints.clone(),
-        task.clone(),
-        server.system_id.clone(),
-        server.timeline,
-    );
-    let preparation = Preparation {
+    let mut replication = ReplicationConnection::connect(&options, settings.encoding()).await?;
+    let means = wish.means(&session, &settings).await?;
+    let settlement = Settlement {
         platform,
         wish: &wish,
         session: &session,
+        means,
+    };
+    let mut settled = Box::pin(settlement.settle(&mut replication)).await?;
+    let log = if wish.change_types.schema {
+        objects::ensure_trigger(&session, task, settings.server_version).await?
+    } else {
+        None
+    };
+    let frames = start(replication, &wish.name, log, settings.server_version).await?;
+    let mut publisher = Publisher::open(&platform.data, settled.tail.sequence, started_by).await?;
+    let mut encoder = wish.encoder(platform);
+    settled.tell_gap(&mut encoder, &mut publisher).await?;
+    let parts = Parts {
+        wish: &wish,
+        platform,
+        session,
         settings: &settings,
-        server: &server,
+        means,
     };
-    let (durable, tail) = preparation.settle(&mut replication, &checkpoints).await?;
-    let (frames, writer) = start(replication, &source_object(task)).await?;
-    let publisher = Publisher::open(&platform.data, tail.sequence, started_by).await?;
-
-    let received = Received::new(durable.lsn);
-    let (durable_sender, durable_receiver) = watch::channel(durable);
-    let (confirmed_sender, confirmed) = watch::channel(durable.lsn);
-    let pipeline = Pipeline {
-        source: Source {
-            frames,
-            received: Arc::clone(&received),
-        },
-        decoder: Decoder::default(),
-        catalog: Catalog::new(session, platform.schemas.clone(), task.clone()),
-        encoder: wish.encoder(platform),
-        publisher,
-        progress: Progress::new(durable),
-        stored: Stored::up_to(tail.last),
-        durable: durable_sender,
-        last_heartbeat: Instant::now(),
-    };
-    let watched = Watched {
-        durable: durable_receiver,
-        confirmed,
-        received,
-    };
-    let confirmer = Confirmer::new(
-        writer,
-        checkpoints,
-        &watched,
-        confirmed_sender,
-        settings.wal_sender_timeout,
-    );
-    Ok(Prepared {
-        pipeline,
-        confirmer,
-        watched,
-    })
+    Ok(parts.join(settled, frames, (encoder, publisher), wanted))
 }
 
 /// Starts the stream where the slot stands; slot and publication have one name.
 async fn start(
     replication: ReplicationConnection,
     name: &str,
+    log: Option<String>,
+    server_version: u32,
 ) -> Result<(FrameReader, StatusWriter), Error> {
-    let publication = format!("\"{name}\"");
-    let options = [
+    let mut publications = format!("\"{name}\"");
+    if let Some(log) = log {
+        publications.push_str(&format!(",\"{log}\""));
+    }
+    let mut options = vec![
         ("proto_version", "1"),
-        ("publication_names", publication.as_str()),
+        ("publication_names", publications.as_str()),
     ];
+    if server_version >= MESSAGES_SINCE {
+        options.push(("messages", "true"));
+    }
     Ok(replication
         .start_logical(name, Lsn::INVALID, &options)
         .await?)
 }
 
 /// What the task asks for.
-struct Wish<'a> {
-    task: &'a TaskId,
-    spec: &'a TaskSpec,
-    source: &'a SourceConnection,
-    objects: &'a ObjectSelection,
-    change_types: &'a ChangeTypes,
+pub(crate) struct Wish<'a> {
+    pub(crate) task: &'a TaskId,
+    /// Name of slot and publication.
+    pub(crate) name: String,
+    pub(crate) spec: &'a TaskSpec,
+    pub(crate) source: &'a SourceConnection,
+    pub(crate) objects: &'a ObjectSelection,
+    pub(crate) change_types: &'a ChangeTypes,
 }
 
 impl<'a> Wish<'a> {
@@ -153,6 +149,7 @@ impl<'a> Wish<'a> {
         let missing = |what: &str| Error::MalformedSpec(format!("{what} is missing"));
         Ok(Self {
             task,
+            name: source_object(task),
             spec,
             source: spec.source.as_ref().ok_or_else(|| missing("source"))?,
             objects: spec.objects.as_ref().ok_or_else(|| missing("objects"))?,
@@ -173,84 +170,111 @@ impl<'a> Wish<'a> {
             max_payload.saturating_sub(HEADER_ROOM),
         )
     }
-}
 
-struct Preparation<'a> {
-    platform: &'a Platform,
-    wish: &'a Wish<'a>,
-    session: &'a Session,
-    settings: &'a Settings,
-    server: &'a SystemIdentity,
-}
-
-impl Preparation<'_> {
-    /// Makes what is missing on a first start, else checks what is there.
-    async fn settle(
-        &self,
-        replication: &mut ReplicationConnection,
-        checkpoints: &Checkpoints,
-    ) -> Result<(Durable, Tail), Error> {
-        let task = self.wish.task;
-        let slot = slot::find(self.session, &source_object(task)).await?;
-        let checkpoint = checkpoint::read(&self.platform.checkpoints, task).await?;
-        let tail = match stream::open(&self.platform.data, task).await? {
-            Some(stream) => Some(Tail::read(&stream).await?),
-            None => None,
-        };
-        let history = match &checkpoint {
-            Some(before) if before.timeline != self.server.timeline => {
-                replication.timeline_history(self.server.timeline).await?
-            }
-            Some(_) | None => Vec::new(),
-        };
-        let seen = Observation {
-            server: self.server,
-            history: &history,
-            slot: slot.as_ref(),
-            checkpoint: checkpoint.as_ref(),
-            tail,
-        };
-        match resume::decide(&seen)? {
-            Start::Fresh => {
-                let durable = self.begin(replication, tail.is_some()).await?;
-                checkpoints.write(durable).await?;
-                Ok((durable, Tail::default()))
-            }
-            Start::Resume(durable) => {
-                objects::check_publication(self.session, task, self.wish.objects).await?;
-                let mut tail = tail.unwrap_or_default();
-                // Where retention has emptied the stream, the checkpoint says what was in it.
-                tail.last.get_or_insert(Last::at(durable.position));
-                Ok((durable, tail))
-            }
-        }
-    }
-
-    /// Publication, slot, stream, in this order.
-    async fn begin(
-        &self,
-        replication: &mut ReplicationConnection,
-        has_stream: bool,
-    ) -> Result<Durable, Error> {
-        let privileges = settings::privileges(self.session).await?;
-        objects::ensure_publication(
-            self.session,
-            self.wish.task,
-            self.wish.objects,
-            self.wish.change_types,
-            self.settings.server_version,
-            &privileges,
-        )
-        .await?;
-        let consistent_point =
-            objects::ensure_slot(self.session, replication, self.wish.task).await?;
-        if !has_stream {
-            let retention = self.wish.spec.retention.unwrap_or_default();
-            stream::create(&self.platform.data, self.wish.task, &retention).await?;
-        }
-        Ok(Durable {
-            lsn: consistent_point,
-            ..Durable::default()
+    async fn means(&self, session: &Session, settings: &Settings) -> Result<Means, Error> {
+        let needs_identity = |operation: &String| operation == "update" || operation == "delete";
+        Ok(Means {
+            server_version: settings.server_version,
+            superuser: settings::privileges(session).await?.superuser,
+            needs_identity: self.change_types.data.iter().any(needs_identity),
         })
+    }
+}
+
+/// What the running task is made of.
+struct Parts<'a> {
+    wish: &'a Wish<'a>,
+    platform: &'a Platform,
+    session: Arc<Session>,
+    settings: &'a Settings,
+    means: Means,
+}
+
+impl Parts<'_> {
+    fn join(
+        self,
+        settled: Settled,
+        (frames, writer): (FrameReader, StatusWriter),
+        (encoder, publisher): (Encoder, Publisher),
+        wanted: watch::Receiver<Wanted>,
+    ) -> Prepared {
+        let durable = settled.durable;
+        let received = Received::new(durable.lsn);
+        let (durable_sender, durable_receiver) = watch::channel(durable);
+        let (confirmed_sender, confirmed) = watch::channel(durable.lsn);
+        let (tracking_sender, tracking) = watch::channel(Tracking::default());
+        let (switches, asked) = mpsc::channel(1);
+        let (verifications, verify) = mpsc::channel(1);
+        let (quarantine, quarantined) =
+            Quarantine::new(self.platform.control.clone(), self.wish.task.clone());
+        let schema_changes = self.wish.change_types.schema;
+        let pipeline = Pipeline {
+            source: Source {
+                frames,
+                received: Arc::clone(&received),
+            },
+            decoder: Decoder::new(Filter::new(&settled.record, schema_changes)),
+            catalog: Catalog::new(
+                Arc::clone(&self.session),
+                self.platform.schemas.clone(),
+                self.wish.task.clone(),
+                self.means.server_version,
+            ),
+            encoder,
+            publisher,
+            progress: Progress::new(durable),
+            stored: Stored::up_to(settled.tail.last),
+            durable: durable_sender,
+            last_heartbeat: Instant::now(),
+            switches: Switches::new(asked, settled.kept, settled.record.clone()),
+            quarantine,
+        };
+        let keeper = Keeper::new(
+            Tools {
+                bus: self.platform.data.clone(),
+                task: self.wish.task.clone(),
+                name: self.wish.name.clone(),
+                publish: self.wish.change_types.data.clone(),
+                publishes: true,
+                warnings: Warnings::new(schema_changes, self.settings.max_slot_wal_keep_bytes),
+                session: self.session,
+                means: self.means,
+            },
+            Links {
+                wanted,
+                switches,
+                verifications: verify,
+                received: Arc::clone(&received),
+                durable: durable_receiver.clone(),
+                confirmed: confirmed.clone(),
+                tracking: tracking_sender,
+            },
+            settled.record,
+            settled.expected,
+        );
+        let watched = Watched {
+            durable: durable_receiver,
+            confirmed,
+            received,
+            quarantined,
+            tracking,
+        };
+        let told = Told {
+            confirmed: confirmed_sender,
+            verifications,
+        };
+        let confirmer = Confirmer::new(
+            writer,
+            settled.checkpoints,
+            &watched,
+            told,
+            self.settings.wal_sender_timeout,
+        );
+        Prepared {
+            pipeline,
+            confirmer,
+            keeper,
+            watched,
+        }
     }
 }

@@ -3,14 +3,18 @@
 use futures::StreamExt as _;
 use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_domain::TaskId;
-use rowcast_pg::{ErrorClass, publication, slot};
+use rowcast_pg::ddl_trigger::{self, TriggerState};
+use rowcast_pg::{ErrorClass, Session, publication, settings, slot};
 use rowcast_proto::message::{SourceConnection, TaskSpec};
-use rowcast_proto::stream::source_object;
+use rowcast_proto::stream::{source_log_publication, source_object};
 
 use crate::connection;
 use crate::error::{Error, StopReason};
-use crate::prepare::stream;
+use crate::prepare::{PGOUTPUT_SINCE, stream};
 use crate::worker::Platform;
+
+/// SQLSTATE of what our role may not do.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
 /// Removes; may be repeated. What is on NATS goes in any case.
 ///
@@ -23,11 +27,9 @@ pub(crate) async fn release(
 ) -> Result<(), Error> {
     stream::remove(&platform.data, task).await?;
     forget_schemas(&platform.schemas, task).await?;
-    platform
-        .checkpoints
-        .purge(task.as_str())
-        .await
-        .map_err(Error::broker)?;
+    for bucket in [&platform.checkpoints, &platform.tracked] {
+        bucket.purge(task.as_str()).await.map_err(Error::broker)?;
+    }
     if let Some(source) = &spec.source {
         match clean_source(platform, task, source).await {
             Err(Error::Source(error)) if error.class() == ErrorClass::Definite => {
@@ -49,12 +51,38 @@ async fn clean_source(
     let session = rowcast_pg::connect(&options).await?;
     let name = source_object(task);
     slot::drop(&session, &name).await?;
-    publication::drop(&session, &name).await?;
-    let slot = slot::find(&session, &name).await?.is_some();
-    if slot || publication::find(&session, &name).await?.is_some() {
-        return Err(left_behind(task, "it is still there").into());
+    if slot::find(&session, &name).await?.is_some() {
+        return Err(left_behind(task, "the slot is still there").into());
     }
-    Ok(())
+    let version = settings::read(&session).await?.server_version;
+    if version < PGOUTPUT_SINCE {
+        return clean_trigger(&session, task, version).await;
+    }
+    for publication in [name, source_log_publication(task)] {
+        publication::drop(&session, &publication).await?;
+        if publication::find(&session, &publication).await?.is_some() {
+            return Err(left_behind(task, "a publication is still there").into());
+        }
+    }
+    clean_trigger(&session, task, version).await
+}
+
+/// Removes the trigger that tells schema changes, once no task in the database needs it.
+async fn clean_trigger(session: &Session, task: &TaskId, server_version: u32) -> Result<(), Error> {
+    if ddl_trigger::other_tasks(session, &source_object(task)).await?
+        || ddl_trigger::state(session, server_version).await? == TriggerState::Missing
+    {
+        return Ok(());
+    }
+    match ddl_trigger::uninstall(session).await {
+        // Who may not remove it did not install it: it stays with whoever did.
+        Err(error) if error.sqlstate() == Some(INSUFFICIENT_PRIVILEGE) => {
+            let sql = ddl_trigger::uninstall_sql();
+            tracing::warn!(%task, %error, sql, "the trigger for schema changes stays");
+            Ok(())
+        }
+        removed => Ok(removed?),
+    }
 }
 
 fn left_behind(task: &TaskId, cause: &str) -> StopReason {
@@ -62,7 +90,7 @@ fn left_behind(task: &TaskId, cause: &str) -> StopReason {
     StopReason::NotRemoved {
         what: format!("the slot and the publication {name} ({cause})"),
         sql: format!(
-            "SELECT pg_drop_replication_slot('{name}'); DROP PUBLICATION IF EXISTS {name};"
+            "SELECT pg_drop_replication_slot('{name}'); DROP PUBLICATION IF EXISTS {name}, {name}_ddl;"
         ),
     }
 }

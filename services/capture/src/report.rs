@@ -7,6 +7,7 @@ use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_domain::TaskId;
 use rowcast_proto::message::{CaptureState, TaskError, TaskSpec, TaskStatus, Timestamp};
 
+use crate::keeper::Wanted;
 use crate::metrics;
 use crate::pipeline::source::Watched;
 use crate::server_time;
@@ -67,8 +68,10 @@ impl Reporter {
         self.write().await;
     }
 
-    /// A look at the running task.
-    pub(crate) async fn look(&mut self, watched: &Watched) {
+    /// A look at the running task, which makes `wanted` true.
+    pub(crate) async fn look(&mut self, watched: &Watched, wanted: &Wanted) {
+        self.status.generation = wanted.generation;
+        self.status.trace.clone_from(&wanted.trace);
         if self.observe(watched) || self.silent_looks >= LOOKS_BETWEEN {
             self.write().await;
         } else {
@@ -94,6 +97,14 @@ impl Reporter {
             .committed_at
             .and_then(server_time::to_utc)
             .map(Timestamp::from);
+        let tracking = watched.tracking.borrow();
+        status.objects_since.clear();
+        if tracking.generation == status.generation {
+            status.objects_since = tracking.since.to_string();
+        }
+        status.warnings.clone_from(&tracking.warnings);
+        drop(tracking);
+        status.warnings.extend(watched.quarantined.borrow().clone());
         metrics::progress(
             &self.task,
             status.lag_bytes,

@@ -9,14 +9,14 @@ use futures::StreamExt as _;
 use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_bus::lease::Lease;
 use rowcast_domain::TaskId;
-use rowcast_proto::message::{CaptureState, TaskSpec, TaskStatus};
+use rowcast_proto::message::{CaptureState, DesiredState, TaskSpec, TaskStatus};
 use rowcast_service::{BoxError, Kind, Tasks};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
-use crate::worker::{self, Platform};
+use crate::worker::{self, Platform, Wishes};
 
 /// How often tasks that nobody works on are looked for.
 const RECONCILE_EVERY: Duration = Duration::from_secs(1);
@@ -29,9 +29,21 @@ struct Supervisor {
     tasks: Tasks,
     stop: CancellationToken,
     wishes: HashMap<TaskId, TaskSpec>,
-    workers: HashMap<TaskId, watch::Sender<TaskSpec>>,
+    workers: HashMap<TaskId, Attended>,
     /// Versions of wishes that need nobody any more.
     settled: HashMap<TaskId, u64>,
+}
+
+/// A task that this process works on.
+struct Attended {
+    wish: watch::Sender<TaskSpec>,
+    retry_minutes: watch::Sender<u32>,
+}
+
+impl Attended {
+    fn is_closed(&self) -> bool {
+        self.wish.is_closed()
+    }
 }
 
 /// Who works on a task.
@@ -93,6 +105,7 @@ impl Supervisor {
                     for task in unattended {
                         self.reconcile(&task).await;
                     }
+                    self.share_retry_windows();
                     let attended = self.wishes.keys().filter(|task| self.is_attended(task));
                     metrics::tasks(attended.count());
                 }
@@ -137,7 +150,7 @@ impl Supervisor {
             return;
         };
         if let Some(worker) = self.workers.get(task).filter(|worker| !worker.is_closed()) {
-            worker.send_if_modified(|known| {
+            worker.wish.send_if_modified(|known| {
                 let newer = wish.generation > known.generation;
                 if newer {
                     *known = wish;
@@ -157,6 +170,30 @@ impl Supervisor {
                 self.settled.insert(task.clone(), wish.generation);
             }
             Err(error) => tracing::warn!(%task, %error, "task not taken, trying again"),
+        }
+    }
+
+    /// The shortest retry window among the tasks that run on the same server.
+    fn retry_minutes(&self, wish: &TaskSpec) -> u32 {
+        let server = |wish: &TaskSpec| {
+            let source = wish.source.as_ref()?;
+            Some((source.host.clone(), source.port))
+        };
+        let same = self.wishes.values().filter(|other| {
+            other.desired() == DesiredState::Running && server(other) == server(wish)
+        });
+        same.map(|other| other.retry_minutes)
+            .fold(wish.retry_minutes, u32::min)
+    }
+
+    fn share_retry_windows(&self) {
+        for worker in self.workers.values() {
+            let minutes = self.retry_minutes(&worker.wish.borrow());
+            worker.retry_minutes.send_if_modified(|known| {
+                let news = *known != minutes;
+                *known = minutes;
+                news
+            });
         }
     }
 
@@ -180,13 +217,22 @@ impl Supervisor {
 
     fn attend(&mut self, task: &TaskId, wish: TaskSpec, lease: Lease) {
         tracing::info!(%task, generation = wish.generation, epoch = lease.epoch(), "task taken");
-        let (sender, receiver) = watch::channel(wish);
-        self.workers.insert(task.clone(), sender);
+        let (retry_sender, retry_minutes) = watch::channel(self.retry_minutes(&wish));
+        let (sender, wish) = watch::channel(wish);
+        let attended = Attended {
+            wish: sender,
+            retry_minutes: retry_sender,
+        };
+        self.workers.insert(task.clone(), attended);
+        let wishes = Wishes {
+            wish,
+            retry_minutes,
+        };
         let (platform, stop, id) = (Arc::clone(&self.platform), self.stop.clone(), task.clone());
         self.tasks
             .spawn(Kind::Optional, format!("task {task}"), async move {
                 // On the heap: the pipeline's state is large.
-                Box::pin(worker::work(&platform, &id, lease, receiver, stop)).await;
+                Box::pin(worker::work(&platform, &id, lease, wishes, stop)).await;
                 Ok(())
             });
     }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::error::{Error, Recovery};
+use crate::keeper::Wanted;
 use crate::metrics;
 use crate::pipeline::source::Watched;
 use crate::prepare::{self, Prepared};
@@ -31,6 +32,7 @@ const RECOVERED_AFTER: Duration = Duration::from_secs(10);
 /// What all tasks of this process share.
 pub(crate) struct Platform {
     pub(crate) capture_id: String,
+    pub(crate) control: Bus,
     pub(crate) data: Bus,
     pub(crate) keyring: Keyring,
     pub(crate) nats_monitor_url: String,
@@ -38,7 +40,17 @@ pub(crate) struct Platform {
     pub(crate) statuses: kv::Store,
     pub(crate) leases: kv::Store,
     pub(crate) checkpoints: kv::Store,
+    pub(crate) tracked: kv::Store,
     pub(crate) schemas: kv::Store,
+}
+
+/// What a worker is told of its task.
+pub(crate) struct Wishes {
+    /// The wish.
+    pub(crate) wish: watch::Receiver<TaskSpec>,
+    /// How long it may be interrupted: the shortest time among the tasks on the same server, for they
+    /// hold its WAL together.
+    pub(crate) retry_minutes: watch::Receiver<u32>,
 }
 
 /// Works on a task until it needs nobody, the lease is lost, or the process stops.
@@ -46,7 +58,7 @@ pub(crate) async fn work(
     platform: &Platform,
     task: &TaskId,
     lease: Lease,
-    wish: watch::Receiver<TaskSpec>,
+    wishes: Wishes,
     stop: CancellationToken,
 ) {
     let done = CancellationToken::new();
@@ -59,7 +71,8 @@ pub(crate) async fn work(
     let worker = Worker {
         platform,
         task,
-        wish,
+        wish: wishes.wish,
+        retry_minutes: wishes.retry_minutes,
         stop,
         reporter,
     };
@@ -84,6 +97,7 @@ struct Worker<'a> {
     platform: &'a Platform,
     task: &'a TaskId,
     wish: watch::Receiver<TaskSpec>,
+    retry_minutes: watch::Receiver<u32>,
     stop: CancellationToken,
     reporter: Reporter,
 }
@@ -165,7 +179,8 @@ impl Worker<'_> {
             Recovery::Stop { code, advice } => (code, advice),
             Recovery::Retry { code } => {
                 let since = *retrying.since.get_or_insert_with(Utc::now);
-                let until = since + TimeDelta::minutes(i64::from(spec.retry_minutes));
+                let minutes = *self.retry_minutes.borrow();
+                let until = since + TimeDelta::minutes(i64::from(minutes));
                 // Nobody waits for a removal, but a slot that stays would fill the source's disk.
                 if Utc::now() < until || spec.desired() == DesiredState::Released {
                     metrics::interruption(code);
@@ -211,9 +226,11 @@ impl Worker<'_> {
         let span =
             tracing::info_span!("prepare task", task = %self.task, generation = spec.generation);
         trace_context::continue_from(&span, &spec.trace.clone().unwrap_or_default());
+        let (wanted, _) = watch::channel(Wanted::from(spec));
         let prepare = async {
             let started_by = trace_context::current();
-            prepare::prepare(self.platform, self.task, spec, started_by).await
+            let wanted = wanted.subscribe();
+            prepare::prepare(self.platform, self.task, spec, wanted, started_by).await
         };
         let prepared = tokio::select! {
             prepared = prepare.instrument(span) => prepared,
@@ -221,7 +238,7 @@ impl Worker<'_> {
             () = self.stop.cancelled() => return Ended::Halted,
         };
         match prepared {
-            Ok(prepared) => Box::pin(self.stream(prepared)).await,
+            Ok(prepared) => Box::pin(self.stream(prepared, spec, &wanted)).await,
             Err(error) => Ended::Interrupted {
                 error,
                 recovered: false,
@@ -230,10 +247,16 @@ impl Worker<'_> {
     }
 
     /// Runs the pipeline and its confirmations, and looks at them.
-    async fn stream(&mut self, prepared: Prepared) -> Ended {
+    async fn stream(
+        &mut self,
+        prepared: Prepared,
+        spec: &TaskSpec,
+        wanted: &watch::Sender<Wanted>,
+    ) -> Ended {
         let Prepared {
             pipeline,
             confirmer,
+            keeper,
             watched,
         } = prepared;
         let Self {
@@ -245,22 +268,30 @@ impl Worker<'_> {
         } = self;
         let started = Instant::now();
         let first = watched.durable.borrow().sequence;
-        // A task of its own, so that nothing in the pipeline can delay it; it dies with this future.
+        // Tasks of their own, so that nothing in the pipeline can delay them; they die with this future.
         let mut confirmations = JoinSet::new();
         confirmations.spawn(confirmer.run().in_current_span());
+        confirmations.spawn(keeper.run().in_current_span());
         tracing::info!(%task, "running");
         let halt = CancellationToken::new();
         let outcome = {
             let run = pipeline.run(&halt);
             // Beside the pipeline: a slow report must not stop the changes.
-            let reports = report_running(reporter, &watched);
+            let reports = report_running(reporter, &watched, wanted.subscribe());
             tokio::pin!(run, reports);
             loop {
                 tokio::select! {
                     outcome = &mut run => break outcome,
                     Some(ended) = confirmations.join_next() => break Err(early_end(ended)),
                     () = &mut reports => {}
-                    _ = wish.changed(), if !halt.is_cancelled() => halt.cancel(),
+                    _ = wish.changed(), if !halt.is_cancelled() => {
+                        let next = wish.borrow_and_update();
+                        if differs_only_in_objects(spec, &next) {
+                            wanted.send_replace(Wanted::from(&*next));
+                        } else {
+                            halt.cancel();
+                        }
+                    }
                     () = stop.cancelled(), if !halt.is_cancelled() => halt.cancel(),
                 }
             }
@@ -271,7 +302,8 @@ impl Worker<'_> {
                 if let Some(Ok(Err(error))) = confirmations.join_next().await {
                     tracing::debug!(%task, %error, "last position not confirmed");
                 }
-                reporter.look(&watched).await;
+                let wanted = wanted.borrow().clone();
+                reporter.look(&watched, &wanted).await;
                 Ended::Halted
             }
             Err(error) => {
@@ -290,14 +322,32 @@ impl Worker<'_> {
 }
 
 /// Reports a running task for ever.
-async fn report_running(reporter: &mut Reporter, watched: &Watched) {
+async fn report_running(
+    reporter: &mut Reporter,
+    watched: &Watched,
+    wanted: watch::Receiver<Wanted>,
+) {
     reporter.state(CaptureState::Running).await;
     let mut timer = tokio::time::interval(LOOK_EVERY);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         timer.tick().await;
-        reporter.look(watched).await;
+        let wanted = wanted.borrow().clone();
+        reporter.look(watched, &wanted).await;
     }
+}
+
+/// Whether a running task can go on: other objects are taken between two transactions.
+fn differs_only_in_objects(present: &TaskSpec, next: &TaskSpec) -> bool {
+    let alike = TaskSpec {
+        generation: next.generation,
+        objects: next.objects.clone(),
+        trace: next.trace.clone(),
+        name: next.name.clone(),
+        accepted_stop: next.accepted_stop.clone(),
+        ..present.clone()
+    };
+    alike == *next
 }
 
 /// The confirmations end with the pipeline, or because the source is lost.

@@ -9,11 +9,11 @@ use futures::StreamExt as _;
 use rowcast_domain::Backoff;
 use rowcast_proto::event::Event;
 use rowcast_proto::stream::{EVENTS, PARKED};
-use rowcast_proto::subject;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::connect::Bus;
+use crate::park::Parked;
 use crate::{BoxError, provision, trace_context};
 
 /// How a handler failed.
@@ -135,16 +135,13 @@ where
 
 /// Stores the message with its reason, then ends its delivery.
 async fn park(bus: &Bus, durable: &str, message: &Message, reason: &str) -> Result<(), BoxError> {
-    tracing::error!(durable, subject = %message.subject, reason, "event parked");
-    let mut headers = message.headers.clone().unwrap_or_default();
-    headers.insert("Rowcast-Parked-Subject", message.subject.as_str());
-    headers.insert(
-        "Rowcast-Parked-Reason",
-        reason.replace(['\r', '\n'], " ").as_str(),
-    );
-    bus.jetstream()
-        .publish_with_headers(subject::parked(durable), headers, message.payload.clone())
-        .await?
-        .await?;
+    let parked = Parked {
+        by: durable,
+        from: message.subject.as_str(),
+        reason,
+        headers: message.headers.clone().unwrap_or_default(),
+        payload: message.payload.clone(),
+    };
+    parked.store(bus).await?;
     message.double_ack().await
 }

@@ -10,6 +10,7 @@ pub mod request;
 pub mod serve;
 pub mod refuse;
 pub mod publish;
+pub mod park;
 pub mod consume;
 pub mod lease;
 pub mod batch;

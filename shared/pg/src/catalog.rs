@@ -131,6 +131,13 @@ pub async fn tables(client: &Client, selection: &Selection) -> Result<Vec<TableI
                AND n.nspname = ANY ($1)";
             client.query(&tables_query(filter), &[schemas]).await?
         }
+        Selection::Objects { schemas, tables } => {
+            let mut found =
+                Box::pin(self::tables(client, &Selection::Schemas(schemas.clone()))).await?;
+            let named = Selection::Tables(tables.clone());
+            found.extend(Box::pin(self::tables(client, &named)).await?);
+            return Ok(found);
+        }
         Selection::Tables(tables) => {
             let filter = "c.relkind IN ('r', 'p', 'v', 'm', 'f')
                AND EXISTS (SELECT 1

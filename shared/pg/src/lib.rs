@@ -19,6 +19,7 @@ pub mod replication;
 pub mod settings;
 pub mod slot;
 pub mod publication;
+pub mod publishable;
 pub mod ddl_trigger;
 pub mod catalog;
 mod error;

@@ -32,6 +32,14 @@ pub enum Selection {
     Schemas(Vec<String>),
     /// These.
     Tables(Vec<TableName>),
+    /// All of these schemas, those created later included, and these tables. With schemas, only a
+    /// superuser may publish so.
+    Objects {
+        /// The schemas.
+        schemas: Vec<String>,
+        /// The tables, none of them in one of the schemas.
+        tables: Vec<TableName>,
+    },
 }
 
 /// A publication as it stands on the server.
@@ -89,16 +97,86 @@ pub async fn replace(
     Ok(())
 }
 
-/// Adds tables to a publication that lists its tables, all or none. One that it lists already is
+/// Adds what it does not list yet to a publication, all or nothing. One that it lists already is
 /// refused with SQLSTATE 42710.
-pub async fn add_tables(client: &Client, name: &str, tables: &[TableName]) -> Result<(), Error> {
-    alter(client, name, "ADD", tables).await
+pub async fn add(client: &Client, name: &str, selection: &Selection) -> Result<(), Error> {
+    alter_objects(client, name, "ADD", selection).await
 }
 
-/// Takes tables off a publication's list, all or none. One that it does not list is refused with
+/// Takes what it lists off a publication, all or nothing. What it does not list is refused with
 /// SQLSTATE 42704.
-pub async fn drop_tables(client: &Client, name: &str, tables: &[TableName]) -> Result<(), Error> {
-    alter(client, name, "DROP", tables).await
+pub async fn remove(client: &Client, name: &str, selection: &Selection) -> Result<(), Error> {
+    alter_objects(client, name, "DROP", selection).await
+}
+
+async fn alter_objects(
+    client: &Client,
+    name: &str,
+    verb: &str,
+    selection: &Selection,
+) -> Result<(), Error> {
+    let items = match selection {
+        Selection::AllTables => {
+            let problem = "all tables can only be published from the beginning";
+            return Err(Error::InvalidArgument(problem.to_owned()));
+        }
+        // The server knows best which version it is.
+        Selection::Schemas(schemas) => objects(schemas, &[], SCHEMAS_SINCE)?,
+        Selection::Tables(tables) => objects(&[], tables, SCHEMAS_SINCE)?,
+        Selection::Objects { schemas, tables } => objects(schemas, tables, SCHEMAS_SINCE)?,
+    };
+    let name = TableName::quote(name);
+    let list = items.join(", ");
+    let statement = format!("ALTER PUBLICATION {name} {verb} {list}");
+    Ok(client.batch_execute(&statement).await?)
+}
+
+/// Schemas and tables as a publication lists them.
+fn objects(
+    schemas: &[String],
+    tables: &[TableName],
+    server_version: u32,
+) -> Result<Vec<String>, Error> {
+    if !schemas.is_empty() && server_version < SCHEMAS_SINCE {
+        let problem = "publishing a schema needs PostgreSQL 15";
+        return Err(Error::InvalidArgument(problem.to_owned()));
+    }
+    let schemas = schemas.iter().map(|schema| TableName::quote(schema));
+    let schemas = list("TABLES IN SCHEMA ", schemas);
+    let tables = list("TABLE ", tables.iter().map(TableName::quoted));
+    let mut objects = vec![schemas, tables];
+    objects.retain(|items| !items.is_empty());
+    Ok(objects)
+}
+
+/// Names of the schemas that a publication lists; none before 15.
+pub async fn listed_schemas(client: &Client, name: &str) -> Result<Vec<String>, Error> {
+    let known = client
+        .query_one(
+            "SELECT EXISTS (SELECT 1
+                            FROM pg_catalog.pg_class AS c
+                            WHERE c.relname = 'pg_publication_namespace'
+                              AND c.relnamespace = 'pg_catalog'::pg_catalog.regnamespace)",
+            &[],
+        )
+        .await?;
+    if !known.try_get::<_, bool>(0)? {
+        return Ok(Vec::new());
+    }
+    let rows = client
+        .query(
+            "SELECT n.nspname::text
+             FROM pg_catalog.pg_publication AS p
+             JOIN pg_catalog.pg_publication_namespace AS r
+               ON r.pnpubid = p.oid
+             JOIN pg_catalog.pg_namespace AS n
+               ON n.oid = r.pnnspid
+             WHERE p.pubname = $1
+             ORDER BY 1",
+            &[&name],
+        )
+        .await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 /// The tables that a publication lists, with their OIDs (`pg_publication_rel`): not those that it
@@ -149,6 +227,10 @@ pub fn create_statement(
             schemas.iter().map(|schema| TableName::quote(schema)),
         ),
         Selection::Tables(tables) => list(" FOR TABLE ", tables.iter().map(TableName::quoted)),
+        Selection::Objects { schemas, tables } => list(
+            " FOR ",
+            objects(schemas, tables, server_version)?.into_iter(),
+        ),
     };
     let mut operations = Vec::with_capacity(publish.len());
     for operation in publish {
@@ -237,18 +319,6 @@ pub async fn drop(client: &Client, name: &str) -> Result<(), Error> {
             "DROP PUBLICATION IF EXISTS {}",
             TableName::quote(name)
         ))
-        .await?;
-    Ok(())
-}
-
-/// `ALTER PUBLICATION … ADD | DROP TABLE`; without a table there is nothing to alter.
-async fn alter(client: &Client, name: &str, verb: &str, tables: &[TableName]) -> Result<(), Error> {
-    if tables.is_empty() {
-        return Ok(());
-    }
-    let intro = format!("ALTER PUBLICATION {} {verb} TABLE ", TableName::quote(name));
-    client
-        .batch_execute(&list(&intro, tables.iter().map(TableName::quoted)))
         .await?;
     Ok(())
 }

@@ -33,6 +33,25 @@ const NOEXPORT_SNAPSHOT_SINCE: u32 = 10;
 /// The first major version whose standbys can keep copies of slots.
 const FAILOVER_SINCE: u32 = 17;
 
+/// In which encoding the server sends texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Converted to UTF-8.
+    Utf8,
+    /// As they are stored: of a database whose encoding is `SQL_ASCII`, for which the server refuses to
+    /// send what is no UTF-8 (PostgreSQL docs, "Character Set Support").
+    AsStored,
+}
+
+impl Encoding {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Utf8 => "UTF8",
+            Self::AsStored => "SQL_ASCII",
+        }
+    }
+}
+
 /// A logged-in replication connection that does not stream yet.
 pub struct ReplicationConnection {
     startup: Startup,
@@ -65,9 +84,9 @@ impl ReplicationConnection {
     ///
     /// A password goes in clear or as MD5 only to a server that is known to be the right one: on
     /// this machine, or under a verified certificate.
-    pub async fn connect(options: &ConnectOptions) -> Result<Self, Error> {
+    pub async fn connect(options: &ConnectOptions, encoding: Encoding) -> Result<Self, Error> {
         let limit = options.connect_timeout;
-        let startup = tokio::time::timeout(limit, startup::login(options))
+        let startup = tokio::time::timeout(limit, startup::login(options, encoding))
             .await
             .unwrap_or(Err(Error::Timeout {
                 step: "connecting for replication",

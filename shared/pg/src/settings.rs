@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, Row};
 
 use crate::Error;
+use crate::replication::Encoding;
 
 /// The roles by which a managed service grants replication instead of the REPLICATION attribute
 /// (Amazon RDS and Aurora).
@@ -15,6 +16,8 @@ const MANAGED_REPLICATION_ROLES: &[&str] = &["rds_replication"];
 pub struct Settings {
     /// `server_version_num`: 180001 is 18.1, 90624 is 9.6.24.
     pub server_version: u32,
+    /// Encoding of the database, as `UTF8`.
+    pub server_encoding: String,
     /// `minimal`, `replica` (`hot_standby` before 9.6) or `logical`.
     pub wal_level: String,
     /// How many slots there can be.
@@ -44,6 +47,18 @@ pub struct Privileges {
     pub managed_role: Option<String>,
 }
 
+impl Settings {
+    /// In which encoding the texts of the database can be read without an error.
+    #[must_use]
+    pub fn encoding(&self) -> Encoding {
+        if self.server_encoding == "SQL_ASCII" {
+            Encoding::AsStored
+        } else {
+            Encoding::Utf8
+        }
+    }
+}
+
 impl Privileges {
     /// Whether the role can open a replication connection and create slots.
     #[must_use]
@@ -61,6 +76,7 @@ pub async fn read(client: &Client) -> Result<Settings, Error> {
              WHERE name = ANY ($1)",
             &[&[
                 "server_version_num",
+                "server_encoding",
                 "wal_level",
                 "max_replication_slots",
                 "max_wal_senders",
@@ -81,6 +97,7 @@ pub async fn read(client: &Client) -> Result<Settings, Error> {
     };
     Ok(Settings {
         server_version: required("server_version_num")?.count()?,
+        server_encoding: required("server_encoding")?.value.clone(),
         wal_level: required("wal_level")?.value.clone(),
         max_replication_slots: required("max_replication_slots")?.count()?,
         max_wal_senders: required("max_wal_senders")?.count()?,
@@ -94,6 +111,14 @@ pub async fn read(client: &Client) -> Result<Settings, Error> {
             .transpose()?
             .flatten(),
     })
+}
+
+/// Whether the server is a standby.
+pub async fn in_recovery(client: &Client) -> Result<bool, Error> {
+    let row = client
+        .query_one("SELECT pg_catalog.pg_is_in_recovery()", &[])
+        .await?;
+    Ok(row.try_get(0)?)
 }
 
 /// Reads what the role we are logged in as may do.

@@ -2,6 +2,7 @@
 //! first use.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_domain::TaskId;
@@ -15,22 +16,32 @@ use super::decode::kind::TypeCatalog;
 use super::decode::relation::Shape;
 use crate::error::Error;
 
+/// First version that sends changes of partitions under the name of their root by itself.
+const ROOTS_SINCE: u32 = 130_000;
+
 /// Looks shapes up for one task.
 pub(crate) struct Catalog {
-    session: Session,
+    session: Arc<Session>,
     schemas: kv::Store,
     task: TaskId,
+    server_version: u32,
     types: TypeCatalog,
     /// Ids of the shapes that are in KV.
     told: HashSet<String>,
 }
 
 impl Catalog {
-    pub(crate) fn new(session: Session, schemas: kv::Store, task: TaskId) -> Self {
+    pub(crate) fn new(
+        session: Arc<Session>,
+        schemas: kv::Store,
+        task: TaskId,
+        server_version: u32,
+    ) -> Self {
         Self {
             session,
             schemas,
             task,
+            server_version,
             types: TypeCatalog::default(),
             told: HashSet::new(),
         }
@@ -57,6 +68,12 @@ impl Catalog {
         } else {
             None
         };
+        let mut shape = shape;
+        if self.server_version < ROOTS_SINCE
+            && let Some(root) = catalog::partition_root_of(&self.session, shape.oid()).await?
+        {
+            shape.rename(root.name);
+        }
         let relation = shape.resolve(&self.types, &primary_key.unwrap_or_default());
         self.publish(&relation.schema).await?;
         Ok(relation)

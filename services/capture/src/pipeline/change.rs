@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rowcast_domain::{Lsn, Position};
-use rowcast_proto::change::TableSchema;
+use rowcast_proto::change::{Ddl, TableSchema};
 
 use super::decode::message::{OldTuple, Tuple};
 
@@ -29,23 +29,27 @@ pub(crate) enum Change<'a> {
     Truncate {
         /// The transaction.
         transaction: Transaction,
-        /// Ordinal of the first table; the others follow.
-        first_ordinal: u64,
-        /// The tables.
-        relations: Vec<Arc<Relation>>,
+        /// The tables, each with its number in the transaction.
+        relations: Vec<(u64, Arc<Relation>)>,
         /// CASCADE was given.
         cascade: bool,
         /// RESTART IDENTITY was given.
         restart_identity: bool,
     },
+    /// A command changed the schema.
+    Ddl(Box<DdlChange>),
+    /// An application wrote a message into the WAL.
+    Message(WalMessage<'a>),
     /// The transaction is complete.
     Commit {
         /// The transaction.
         transaction: Transaction,
         /// End of its commit record: what is confirmed.
         end_lsn: Lsn,
-        /// Number of its changes.
+        /// Number of its changes, those included that the task does not track.
         changes: u64,
+        /// Number of its changes that the task tracks.
+        tracked: u64,
     },
 }
 
@@ -82,6 +86,65 @@ pub(crate) enum Images<'a> {
         /// What was sent of the old row.
         old: OldTuple<'a>,
     },
+}
+
+/// A change of the schema, with the transaction that it belongs to.
+#[derive(Debug)]
+pub(crate) struct DdlChange {
+    /// The transaction.
+    pub(crate) transaction: Transaction,
+    /// Number of the change in it.
+    pub(crate) ordinal: u64,
+    /// Schema of the object, where it has one.
+    pub(crate) schema: Option<String>,
+    /// The table that it is about, where there is one.
+    pub(crate) table: Option<String>,
+    /// The command.
+    pub(crate) ddl: Ddl,
+}
+
+/// What an application wrote into the WAL.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WalMessage<'a> {
+    /// Its transaction and its number there; `None` for one that was written outside of any, or that
+    /// stays where its transaction was rolled back.
+    pub(crate) transaction: Option<(Transaction, u64)>,
+    /// End of its WAL record.
+    pub(crate) lsn: Lsn,
+    /// Its prefix.
+    pub(crate) prefix: &'a str,
+    /// Its content.
+    pub(crate) content: &'a [u8],
+}
+
+impl DdlChange {
+    pub(crate) const fn position(&self) -> Position {
+        Position::new(self.transaction.commit_lsn, self.ordinal)
+    }
+}
+
+impl WalMessage<'_> {
+    /// A message without a transaction stands before the one that commits at the same LSN.
+    pub(crate) const fn position(&self) -> Position {
+        match self.transaction {
+            Some((transaction, ordinal)) => Position::new(transaction.commit_lsn, ordinal),
+            None => Position::new(self.lsn, 0),
+        }
+    }
+}
+
+impl Images<'_> {
+    /// Whether every image has this many columns.
+    pub(crate) fn fit(self, columns: usize) -> bool {
+        match self {
+            Images::Insert { new } | Images::Update { old: None, new } => new.len() == columns,
+            Images::Update {
+                old: Some(old),
+                new,
+            } => old.tuple().len() == columns && new.len() == columns,
+            Images::Delete { old } => old.tuple().len() == columns,
+        }
+    }
 }
 
 impl RowChange<'_> {

@@ -4,24 +4,42 @@
 pub(crate) mod message;
 pub(crate) mod relation;
 pub(crate) mod kind;
+mod ddl;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use rowcast_domain::Lsn;
+use rowcast_pg::ddl_trigger::{MESSAGE_PREFIX, PADDING_PREFIX};
 
 use self::message::{MalformedMessage, Message, RelationBody};
-use super::change::{Change, Images, Relation, RowChange, Transaction};
+use super::change::{Change, Images, Relation, RowChange, Transaction, WalMessage};
+use super::filter::Filter;
 
 /// What a frame says.
 #[derive(Debug)]
 pub(crate) enum Decoded<'a> {
     /// Something happened.
     Change(Change<'a>),
+    /// A change of a tracked table that cannot be read; the others can.
+    Undecodable(Undecodable),
     /// A table's shape: to be looked up and given to [`Decoder::define`] before the next frame.
     Shape(RelationBody<'a>),
     /// Nothing that concerns us.
     Nothing,
+}
+
+/// A change that cannot be read.
+#[derive(Debug)]
+pub(crate) struct Undecodable {
+    /// Its transaction.
+    pub(crate) transaction: Transaction,
+    /// Its number there.
+    pub(crate) ordinal: u64,
+    /// Its table.
+    pub(crate) relation: Arc<Relation>,
+    /// What is wrong with it.
+    pub(crate) reason: String,
 }
 
 /// A frame that cannot be decoded.
@@ -49,11 +67,57 @@ pub(crate) enum DecodeError {
 /// Turns frames into changes.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    open: Option<(Transaction, u64)>,
-    relations: HashMap<u32, Arc<Relation>>,
+    open: Option<Open>,
+    relations: HashMap<u32, Known>,
+    filter: Filter,
+}
+
+/// The transaction that arrives.
+#[derive(Debug)]
+struct Open {
+    transaction: Transaction,
+    /// Number of its last change. All are counted, so that a position does not move when the objects
+    /// do.
+    ordinal: u64,
+    /// How many of them are tracked.
+    tracked: u64,
+    /// It is told by the objects before the last change of them.
+    before: bool,
+}
+
+/// A table with what the filter says of it.
+#[derive(Debug)]
+struct Known {
+    relation: Arc<Relation>,
+    /// Its changes are told, now.
+    tracked: bool,
+    /// They are, before the last change of the objects.
+    tracked_before: bool,
 }
 
 impl Decoder {
+    /// Decodes what `filter` lets through.
+    pub(crate) fn new(filter: Filter) -> Self {
+        Self {
+            filter,
+            ..Self::default()
+        }
+    }
+
+    /// What the task tracks.
+    pub(crate) const fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    /// Tracks something else from the next transaction on.
+    pub(crate) fn set_filter(&mut self, filter: Filter) {
+        self.filter = filter;
+        let known = std::mem::take(&mut self.relations);
+        for known in known.into_values() {
+            self.define(known.relation);
+        }
+    }
+
     /// Whether a transaction has begun to arrive and not ended.
     pub(crate) const fn in_transaction(&self) -> bool {
         self.open.is_some()
@@ -61,7 +125,12 @@ impl Decoder {
 
     /// Takes a table's shape, for the rows that follow.
     pub(crate) fn define(&mut self, relation: Arc<Relation>) {
-        self.relations.insert(relation.oid, relation);
+        let known = Known {
+            tracked: self.filter.tracked(false).holds(&relation),
+            tracked_before: self.filter.tracked(true).holds(&relation),
+            relation,
+        };
+        self.relations.insert(known.relation.oid, known);
     }
 
     /// Decodes one frame. `lsn` says where it stands, for errors.
@@ -73,8 +142,10 @@ impl Decoder {
         lsn: Lsn,
         data: &'a [u8],
     ) -> Result<Decoded<'a>, DecodeError> {
-        let message =
-            message::parse(data).map_err(|source| DecodeError::Malformed { lsn, source })?;
+        let message = match message::parse(data) {
+            Ok(message) => message,
+            Err(source) => return self.undecodable(lsn, data, source),
+        };
         let wrong = |problem| DecodeError::OutOfOrder { lsn, problem };
         match message {
             Message::Origin | Message::Type => Ok(Decoded::Nothing),
@@ -92,26 +163,38 @@ impl Decoder {
                     committed_at,
                     xid,
                 };
-                self.open = Some((transaction, 0));
+                self.open = Some(Open {
+                    transaction,
+                    ordinal: 0,
+                    tracked: 0,
+                    before: self.filter.is_before(commit_lsn),
+                });
                 Ok(Decoded::Change(Change::Begin(transaction)))
             }
             Message::Commit {
                 commit_lsn,
                 end_lsn,
             } => {
-                let (transaction, changes) = self
+                let open = self
                     .open
                     .take()
                     .ok_or_else(|| wrong("a commit without a transaction"))?;
-                if transaction.commit_lsn != commit_lsn {
+                if open.transaction.commit_lsn != commit_lsn {
                     return Err(wrong("a commit of another transaction"));
                 }
                 Ok(Decoded::Change(Change::Commit {
-                    transaction,
+                    transaction: open.transaction,
                     end_lsn,
-                    changes,
+                    changes: open.ordinal,
+                    tracked: open.tracked,
                 }))
             }
+            Message::Logical {
+                transactional,
+                lsn,
+                prefix,
+                content,
+            } => self.logical(transactional, lsn, prefix, content),
             Message::Insert { relation, new } => self.row(lsn, relation, Images::Insert { new }),
             Message::Update { relation, old, new } => {
                 self.row(lsn, relation, Images::Update { old, new })
@@ -125,6 +208,33 @@ impl Decoder {
         }
     }
 
+    /// What is known of a change that cannot be read: of a row at least its table.
+    ///
+    /// # Errors
+    /// Where not even that is known: nothing after it can be trusted.
+    fn undecodable<'a>(
+        &mut self,
+        lsn: Lsn,
+        data: &[u8],
+        source: MalformedMessage,
+    ) -> Result<Decoded<'a>, DecodeError> {
+        let known = message::table_of(data).and_then(|oid| self.relations.get(&oid));
+        let (Some(open), Some(known)) = (self.open.as_mut(), known) else {
+            return Err(DecodeError::Malformed { lsn, source });
+        };
+        open.ordinal += 1;
+        if !known.is_tracked(open.before) {
+            return Ok(Decoded::Nothing);
+        }
+        open.tracked += 1;
+        Ok(Decoded::Undecodable(Undecodable {
+            transaction: open.transaction,
+            ordinal: open.ordinal,
+            relation: Arc::clone(&known.relation),
+            reason: source.to_string(),
+        }))
+    }
+
     fn truncate(
         &mut self,
         lsn: Lsn,
@@ -133,17 +243,27 @@ impl Decoder {
         restart_identity: bool,
     ) -> Result<Decoded<'_>, DecodeError> {
         let wrong = |problem| DecodeError::OutOfOrder { lsn, problem };
-        let relations = oids
-            .iter()
-            .map(|oid| self.relations.get(oid).cloned())
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| wrong("a truncate of a table without a shape"))?;
-        let (transaction, first_ordinal) = self
-            .next_ordinals(relations.len() as u64)
+        let open = self
+            .open
+            .as_mut()
             .ok_or_else(|| wrong("a truncate outside a transaction"))?;
+        let mut relations = Vec::with_capacity(oids.len());
+        for oid in oids {
+            let known = self
+                .relations
+                .get(oid)
+                .ok_or_else(|| wrong("a truncate of a table without a shape"))?;
+            open.ordinal += 1;
+            if known.is_tracked(open.before) {
+                open.tracked += 1;
+                relations.push((open.ordinal, Arc::clone(&known.relation)));
+            }
+        }
+        if relations.is_empty() {
+            return Ok(Decoded::Nothing);
+        }
         Ok(Decoded::Change(Change::Truncate {
-            transaction,
-            first_ordinal,
+            transaction: open.transaction,
             relations,
             cascade,
             restart_identity,
@@ -157,42 +277,99 @@ impl Decoder {
         images: Images<'a>,
     ) -> Result<Decoded<'a>, DecodeError> {
         let wrong = |problem| DecodeError::OutOfOrder { lsn, problem };
-        let (transaction, ordinal) = self
-            .next_ordinals(1)
+        let open = self
+            .open
+            .as_mut()
             .ok_or_else(|| wrong("a row outside a transaction"))?;
-        let relation = self
+        open.ordinal += 1;
+        let known = self
             .relations
             .get(&oid)
             .ok_or_else(|| wrong("a row of a table without a shape"))?;
-        let columns = relation.kinds.len();
-        let fits = match images {
-            Images::Insert { new } | Images::Update { old: None, new } => new.len() == columns,
-            Images::Update {
-                old: Some(old),
-                new,
-            } => old.tuple().len() == columns && new.len() == columns,
-            Images::Delete { old } => old.tuple().len() == columns,
-        };
-        if !fits {
+        let relation = &known.relation;
+        if !images.fit(relation.kinds.len()) {
             return Err(wrong("a row with another number of columns than its table"));
         }
+        if ddl::is_log(relation) {
+            let Images::Insert { new } = images else {
+                return Ok(Decoded::Nothing);
+            };
+            let event = ddl::read_row(relation, new);
+            return Ok(event
+                .and_then(|event| open.ddl(event, &self.filter))
+                .map_or(Decoded::Nothing, Decoded::Change));
+        }
+        if !known.is_tracked(open.before) {
+            return Ok(Decoded::Nothing);
+        }
+        open.tracked += 1;
         Ok(Decoded::Change(Change::Row(RowChange {
-            transaction,
-            ordinal,
+            transaction: open.transaction,
+            ordinal: open.ordinal,
             relation,
             images,
         })))
     }
 
-    /// The first of `count` new ordinals.
-    const fn next_ordinals(&mut self, count: u64) -> Option<(Transaction, u64)> {
-        match &mut self.open {
-            Some((transaction, last)) => {
-                let first = *last + 1;
-                *last += count;
-                Some((*transaction, first))
-            }
-            None => None,
+    /// A logical message; one with the prefix of the trigger on the source is a schema change.
+    fn logical<'a>(
+        &mut self,
+        transactional: bool,
+        lsn: Lsn,
+        prefix: &'a str,
+        content: &'a [u8],
+    ) -> Result<Decoded<'a>, DecodeError> {
+        let message = |transaction| {
+            Decoded::Change(Change::Message(WalMessage {
+                transaction,
+                lsn,
+                prefix,
+                content,
+            }))
+        };
+        if !transactional {
+            return Ok(message(None));
+        }
+        let problem = "a message of a transaction outside of any";
+        let open = self
+            .open
+            .as_mut()
+            .ok_or(DecodeError::OutOfOrder { lsn, problem })?;
+        open.ordinal += 1;
+        if prefix == PADDING_PREFIX {
+            // Not counted: it stands where decoding may take it for earlier or later than its neighbour.
+            open.ordinal -= 1;
+            return Ok(Decoded::Nothing);
+        }
+        if prefix == MESSAGE_PREFIX
+            && let Some(event) = ddl::read(content)
+        {
+            let change = open.ddl(event, &self.filter);
+            return Ok(change.map_or(Decoded::Nothing, Decoded::Change));
+        }
+        open.tracked += 1;
+        Ok(message(Some((open.transaction, open.ordinal))))
+    }
+}
+
+impl Open {
+    /// The schema change, if the task wants to know of it.
+    fn ddl<'a>(&mut self, event: ddl::Event, filter: &Filter) -> Option<Change<'a>> {
+        if !filter.schema_changes || !event.concerns(filter.tracked(self.before)) {
+            return None;
+        }
+        self.tracked += 1;
+        let change = event.in_transaction(self.transaction, self.ordinal);
+        Some(Change::Ddl(Box::new(change)))
+    }
+}
+
+impl Known {
+    const fn is_tracked(&self, before: bool) -> bool {
+        if before {
+            self.tracked_before
+        } else {
+            self.tracked
         }
     }
 }

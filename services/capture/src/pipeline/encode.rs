@@ -1,5 +1,6 @@
 //! Stage 4: changes to messages, in one pass from the frame's bytes to JSON. Pure and synchronous.
 
+mod event;
 mod json;
 mod nested;
 mod row;
@@ -126,24 +127,32 @@ impl Encoder {
             }
             Change::Truncate {
                 transaction,
-                first_ordinal,
                 relations,
                 cascade,
                 restart_identity,
             } => {
-                for (ordinal, relation) in (*first_ordinal..).zip(relations) {
+                for (ordinal, relation) in relations {
                     let before = Position::new(transaction.commit_lsn, ordinal - 1);
                     if let Some(schema) = self.announce(relation, *transaction, before)? {
                         take(schema);
                     }
                     let flags = (*cascade, *restart_identity);
-                    take(self.truncate(*transaction, ordinal, relation, flags)?);
+                    take(self.truncate(*transaction, *ordinal, relation, flags)?);
                 }
+                Ok(())
+            }
+            Change::Ddl(ddl) => {
+                take(self.ddl(ddl)?);
+                Ok(())
+            }
+            Change::Message(message) => {
+                take(self.wal_message(message)?);
                 Ok(())
             }
             Change::Commit {
                 transaction,
                 changes,
+                tracked,
                 ..
             } => {
                 if self.transactions {
@@ -151,7 +160,7 @@ impl Encoder {
                     self.open(position, Op::Commit);
                     self.transaction_members(*transaction, changes + 1);
                     self.buffer.extend_from_slice(b",\"changes\":");
-                    json::number(&mut self.buffer, *changes);
+                    json::number(&mut self.buffer, *tracked);
                     take(self.close(None, None, position, Op::Commit, "")?);
                 }
                 Ok(())

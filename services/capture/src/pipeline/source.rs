@@ -5,17 +5,19 @@
 //! first: a slot found ahead of it was moved by someone else.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rowcast_domain::Lsn;
 use rowcast_pg::replication::{FrameReader, Status, StatusWriter};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::progress::Durable;
+use super::quarantine;
 use crate::checkpoint::Checkpoints;
 use crate::error::Error;
+use crate::keeper::{Tracking, Verification};
 
 /// How often something new is confirmed: PostgreSQL may then remove WAL, and every confirmation
 /// costs a write of the checkpoint.
@@ -31,6 +33,8 @@ pub(crate) struct Received {
     lsn: AtomicU64,
     /// The server wants an answer now.
     reply: Notify,
+    /// Somebody waits for the source to say how far it is.
+    word: AtomicBool,
 }
 
 impl Received {
@@ -38,6 +42,7 @@ impl Received {
         Arc::new(Self {
             lsn: AtomicU64::new(lsn.as_u64()),
             reply: Notify::new(),
+            word: AtomicBool::new(false),
         })
     }
 
@@ -55,6 +60,16 @@ impl Received {
     pub(crate) fn reply_now(&self) {
         self.reply.notify_one();
     }
+
+    /// Asks the server to say how far it is: an idle one says nothing by itself for long.
+    pub(crate) fn ask(&self) {
+        self.word.store(true, Ordering::Relaxed);
+        self.reply.notify_one();
+    }
+
+    fn wants_word(&self) -> bool {
+        self.word.swap(false, Ordering::Relaxed)
+    }
 }
 
 /// What is told of a running task.
@@ -65,6 +80,10 @@ pub(crate) struct Watched {
     pub(crate) confirmed: watch::Receiver<Lsn>,
     /// What has arrived.
     pub(crate) received: Arc<Received>,
+    /// What is parked.
+    pub(crate) quarantined: quarantine::Told,
+    /// What is tracked, and what is missing.
+    pub(crate) tracking: watch::Receiver<Tracking>,
 }
 
 /// The receiving half.
@@ -82,7 +101,16 @@ pub(crate) struct Confirmer {
     received: Arc<Received>,
     durable: watch::Receiver<Durable>,
     confirmed: watch::Sender<Lsn>,
+    verifications: mpsc::Sender<Verification>,
     silence: Duration,
+}
+
+/// Whom the confirmations tell and ask.
+pub(crate) struct Told {
+    /// What PostgreSQL was told.
+    pub(crate) confirmed: watch::Sender<Lsn>,
+    /// The keeper, who looks at the publication before.
+    pub(crate) verifications: mpsc::Sender<Verification>,
 }
 
 impl Confirmer {
@@ -91,7 +119,7 @@ impl Confirmer {
         writer: StatusWriter,
         checkpoints: Checkpoints,
         watched: &Watched,
-        confirmed: watch::Sender<Lsn>,
+        told: Told,
         server_timeout: Option<Duration>,
     ) -> Self {
         let silence =
@@ -101,7 +129,8 @@ impl Confirmer {
             checkpoints,
             received: Arc::clone(&watched.received),
             durable: watched.durable.clone(),
-            confirmed,
+            confirmed: told.confirmed,
+            verifications: told.verifications,
             silence,
         }
     }
@@ -138,45 +167,66 @@ impl Confirmer {
         }
     }
 
-    /// Writes the checkpoint; meanwhile the server goes on hearing from us. Tells whether it is
-    /// written: without it nothing new is confirmed.
+    /// Writes the checkpoint, once the publication was found unchanged; meanwhile the server goes on
+    /// hearing from us. Tells whether it is written: without it nothing new is confirmed.
     async fn keep_checkpoint(&mut self, mut sent_at: Instant) -> Result<bool, Error> {
         let durable = *self.durable.borrow_and_update();
-        let checkpoints = self.checkpoints.clone();
-        let write = checkpoints.write(durable);
+        let Self {
+            writer,
+            checkpoints,
+            verifications,
+            received,
+            confirmed,
+            silence,
+            ..
+        } = self;
+        let write = async {
+            // What is durable was decoded before now, and up to now the publication was right.
+            let (asked, verified) = oneshot::channel();
+            if verifications.send(asked).await.is_err() || verified.await.is_err() {
+                // The keeper has ended, and with it the session.
+                return Ok(false);
+            }
+            checkpoints.write(durable).await?;
+            Ok(true)
+        };
         tokio::pin!(write);
         loop {
-            let silence_ends = sent_at + self.silence;
             tokio::select! {
-                written = &mut write => {
-                    return Ok(match written {
-                        Ok(()) => {
-                            self.confirmed.send_replace(durable.lsn);
-                            true
+                written = &mut write => match written {
+                    Ok(written) => {
+                        if written {
+                            confirmed.send_replace(durable.lsn);
                         }
-                        Err(error) => {
-                            tracing::warn!(%error, "checkpoint not written, nothing is confirmed");
-                            false
-                        }
-                    });
-                }
-                () = self.received.reply.notified() => {}
-                () = tokio::time::sleep_until(silence_ends) => {}
+                        return Ok(written);
+                    }
+                    Err(fenced @ Error::Fenced { .. }) => return Err(fenced),
+                    Err(error) => {
+                        tracing::warn!(%error, "checkpoint not written, nothing is confirmed");
+                        return Ok(false);
+                    }
+                },
+                () = received.reply.notified() => {}
+                () = tokio::time::sleep_until(sent_at + *silence) => {}
             }
-            self.send().await?;
+            let flushed = *confirmed.borrow();
+            send(writer, received, flushed).await?;
             sent_at = Instant::now();
         }
     }
 
     async fn send(&mut self) -> Result<(), Error> {
-        let flushed = *self.confirmed.borrow();
-        let written = self.received.lsn().max(flushed);
-        let status = Status {
-            written,
-            flushed,
-            applied: flushed,
-            reply_requested: false,
-        };
-        Ok(self.writer.send(status).await?)
+        let confirmed = *self.confirmed.borrow();
+        send(&mut self.writer, &self.received, confirmed).await
     }
+}
+
+async fn send(writer: &mut StatusWriter, received: &Received, flushed: Lsn) -> Result<(), Error> {
+    let status = Status {
+        written: received.lsn().max(flushed),
+        flushed,
+        applied: flushed,
+        reply_requested: received.wants_word(),
+    };
+    Ok(writer.send(status).await?)
 }

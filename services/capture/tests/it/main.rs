@@ -10,3 +10,5 @@ mod changes;
 mod values;
 mod resume;
 mod stops;
+mod objects;
+mod events;

@@ -34,8 +34,13 @@ pub(crate) struct World {
 impl World {
     /// Everything but capture itself. `schema` runs on the source first.
     pub(crate) async fn new(schema: &str) -> Self {
-        rowcast_testkit::init_tracing();
         let postgres = Box::pin(Postgres::start()).await.unwrap();
+        Box::pin(Self::on(postgres, schema)).await
+    }
+
+    /// As [`World::new`], on this source.
+    pub(crate) async fn on(postgres: Postgres, schema: &str) -> Self {
+        rowcast_testkit::init_tracing();
         let nats = Box::pin(Nats::start()).await.unwrap();
         let sql = postgres.client("postgres").await.unwrap();
         sql.batch_execute(schema).await.unwrap();

@@ -3,6 +3,7 @@
 //! PostgreSQL does not put DDL into the logical stream (docs, "Logical Replication", Restrictions):
 //! an event trigger in schema `rowcast` does. The task installs it at its start where it may.
 
+use rowcast_pg::ddl_trigger::{self, Permission};
 use rowcast_pg::{Error, settings};
 
 use super::Rule;
@@ -21,7 +22,7 @@ pub(super) const RULE: Rule = Rule {
 /// The triggers of schema `rowcast`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Triggers {
-    /// None is there.
+    /// None is there, or what is there is not what this version needs.
     Missing,
     /// These do not fire for what applications do.
     Disabled(Vec<String>),
@@ -31,22 +32,15 @@ enum Triggers {
     Installed,
 }
 
-/// Whether the account may create event triggers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Permission {
-    /// It is a superuser.
-    Yes,
-    /// It is what a managed service has in the place of one; only trying tells.
-    Maybe,
-    /// Only superusers may.
-    No,
-}
-
 pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
     let version = settings::read(&source.session).await?.server_version;
-    let triggers = trigger::find(&source.session).await?;
-    let permission = trigger::permission(&source.session).await?;
-    Ok(judge(&triggers, permission, &trigger::install_sql(version)))
+    let triggers = trigger::find(&source.session, version).await?;
+    let permission = ddl_trigger::can_install(&source.session).await?;
+    Ok(judge(
+        &triggers,
+        permission,
+        &ddl_trigger::install_sql(version),
+    ))
 }
 
 fn judge(triggers: &Triggers, permission: Permission, install: &str) -> Finding {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::Error;
 use crate::connect::ConnectOptions;
 use crate::error::ServerError;
-use crate::replication::auth;
+use crate::replication::{Encoding, auth};
 use crate::transport::{self, Stream};
 
 /// Session settings that decide how the server writes values, so that they do not depend on what
@@ -47,7 +47,7 @@ pub(crate) struct Startup {
 }
 
 /// Connects, logs in, and waits until the server takes commands.
-pub(crate) async fn login(options: &ConnectOptions) -> Result<Startup, Error> {
+pub(crate) async fn login(options: &ConnectOptions, encoding: Encoding) -> Result<Startup, Error> {
     let transport = transport::open(options).await?;
     let mut startup = Startup {
         stream: transport.stream,
@@ -61,7 +61,7 @@ pub(crate) async fn login(options: &ConnectOptions) -> Result<Startup, Error> {
         ("database", &options.database),
         ("replication", "database"),
         ("application_name", &options.application_name),
-        ("client_encoding", "UTF8"),
+        ("client_encoding", encoding.as_str()),
         ("options", OPTIONS),
     ];
     frontend::startup_message(parameters, &mut startup.output)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rowcast_domain::Secret;
+use rowcast_pg::replication::Encoding;
 use rowcast_pg::{ConnectOptions, Error, ErrorClass, ReplicationConnection, Session, connect};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -12,7 +13,9 @@ use crate::server::{self, Server};
 async fn both(options: &ConnectOptions) -> [Result<(), Error>; 2] {
     [
         connect(options).await.map(drop::<Session>),
-        ReplicationConnection::connect(options).await.map(drop),
+        ReplicationConnection::connect(options, Encoding::Utf8)
+            .await
+            .map(drop),
     ]
 }
 
@@ -97,14 +100,15 @@ async fn a_folder_as_host_is_a_unix_domain_socket() {
         .await
         .unwrap();
     assert!(row.get::<_, bool>(0));
-    let replication = ReplicationConnection::connect(&server.socket_options()).await;
+    let replication =
+        ReplicationConnection::connect(&server.socket_options(), Encoding::Utf8).await;
     replication.unwrap().identify_system().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_identified_system_names_its_database() {
     let server = Server::start().await;
-    let mut connection = ReplicationConnection::connect(&server.options())
+    let mut connection = ReplicationConnection::connect(&server.options(), Encoding::Utf8)
         .await
         .unwrap();
     let identity = connection.identify_system().await.unwrap();
@@ -150,7 +154,10 @@ async fn a_server_elsewhere_gets_no_password_in_clear() {
     let (told, result) = tokio::join!(rogue(&listener), connect(&options));
     assert!(matches!(result.unwrap_err(), Error::Authentication(_)));
     assert_eq!(told, b"");
-    let (told, result) = tokio::join!(rogue(&listener), ReplicationConnection::connect(&options));
+    let (told, result) = tokio::join!(
+        rogue(&listener),
+        ReplicationConnection::connect(&options, Encoding::Utf8)
+    );
     assert!(matches!(result.err(), Some(Error::Authentication(_))));
     assert_eq!(told, b"");
 }
@@ -161,7 +168,10 @@ async fn a_server_on_this_machine_gets_the_password_it_asks_for() {
     let options = server::options(listener.local_addr().unwrap().port());
     let password = [b"p\0\0\0\x11", server::PASSWORD.as_bytes(), b"\0"].concat();
     assert_eq!(password.len(), 1 + 0x11);
-    let (told, _) = tokio::join!(rogue(&listener), ReplicationConnection::connect(&options));
+    let (told, _) = tokio::join!(
+        rogue(&listener),
+        ReplicationConnection::connect(&options, Encoding::Utf8)
+    );
     assert_eq!(told, password);
     let (told, _) = tokio::join!(rogue(&listener), connect(&options));
     assert_eq!(told, password);

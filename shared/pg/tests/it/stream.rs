@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rowcast_domain::Lsn;
 use rowcast_pg::publication::{self, Selection};
+use rowcast_pg::replication::Encoding;
 use rowcast_pg::replication::{Frame, FrameReader, Status, StatusWriter};
 use rowcast_pg::{Error, ErrorClass, ReplicationConnection, settings, slot};
 
@@ -13,7 +14,7 @@ const SLOT: &str = "rc_test";
 const PGOUTPUT: &[(&str, &str)] = &[("proto_version", "1"), ("publication_names", "\"rc_test\"")];
 
 async fn replication(server: &Server) -> ReplicationConnection {
-    ReplicationConnection::connect(&server.options())
+    ReplicationConnection::connect(&server.options(), Encoding::Utf8)
         .await
         .unwrap()
 }

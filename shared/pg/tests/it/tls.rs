@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use rowcast_pg::replication::Encoding;
 use rowcast_pg::{
     ConnectOptions, Error, ErrorClass, ReplicationConnection, Session, SslMode, connect,
 };
@@ -139,7 +140,9 @@ fn options(server: &Server, ssl_mode: SslMode, roots: Option<&str>) -> ConnectOp
 async fn both(options: &ConnectOptions) -> [Result<(), Error>; 2] {
     [
         connect(options).await.map(drop::<Session>),
-        ReplicationConnection::connect(options).await.map(drop),
+        ReplicationConnection::connect(options, Encoding::Utf8)
+            .await
+            .map(drop),
     ]
 }
 
@@ -209,13 +212,15 @@ async fn a_self_signed_server_is_recognised_by_its_own_certificate() {
 #[tokio::test]
 async fn a_login_over_tls_is_bound_to_it_whatever_the_certificate_is_hashed_with() {
     let server = Server::start().await;
-    let plain = ReplicationConnection::connect(&server.options()).await;
+    let plain = ReplicationConnection::connect(&server.options(), Encoding::Utf8).await;
     assert!(!plain.unwrap().channel_bound());
     let authority = Authority::new();
     for hash in ["sha256", "sha384", "sha512"] {
         serve_with(&server, &authority.issue(hash)).await;
         let encrypted = options(&server, SslMode::Require, None);
-        let connection = ReplicationConnection::connect(&encrypted).await.unwrap();
+        let connection = ReplicationConnection::connect(&encrypted, Encoding::Utf8)
+            .await
+            .unwrap();
         assert!(connection.channel_bound(), "{hash}");
         accepted(&encrypted).await;
     }

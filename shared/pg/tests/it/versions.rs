@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rowcast_domain::{Secret, TableName};
 use rowcast_pg::publication::Selection;
+use rowcast_pg::replication::Encoding;
 use rowcast_pg::{ConnectOptions, ReplicationConnection, SslMode, catalog, slot};
 
 use crate::source::{MAJORS, Source};
@@ -26,7 +27,7 @@ fn options(source: &Source) -> ConnectOptions {
 async fn a_slot_survives_a_failover_where_the_server_can_and_we_ask() {
     for major in MAJORS {
         let source = Source::start(major).await;
-        let mut connection = ReplicationConnection::connect(&options(&source))
+        let mut connection = ReplicationConnection::connect(&options(&source), Encoding::Utf8)
             .await
             .unwrap();
         for (name, failover) in [("rowcast_yes", true), ("rowcast_no", false)] {

@@ -62,6 +62,17 @@ pub(crate) enum Message<'a> {
         /// RESTART IDENTITY was given.
         restart_identity: bool,
     },
+    /// An application wrote a message into the WAL (`pg_logical_emit_message`; sent since 14).
+    Logical {
+        /// It belongs to the open transaction.
+        transactional: bool,
+        /// End of its WAL record.
+        lsn: Lsn,
+        /// Its prefix.
+        prefix: &'a str,
+        /// Its content.
+        content: &'a [u8],
+    },
 }
 
 /// The shape of a table as the server tells it.
@@ -208,6 +219,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Message<'_>, MalformedMessage> {
             }
         }
         b'T' => reader.truncate()?,
+        b'M' => reader.logical()?,
         byte => {
             return Err(MalformedMessage::Unknown {
                 byte,
@@ -219,6 +231,14 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Message<'_>, MalformedMessage> {
     match bytes.len() - reader.at {
         0 => Ok(message),
         bytes => Err(MalformedMessage::Long { bytes }),
+    }
+}
+
+/// The table of a row change, though the rest of it may not be readable.
+pub(crate) fn table_of(bytes: &[u8]) -> Option<u32> {
+    match bytes {
+        [b'I' | b'U' | b'D', a, b, c, d, ..] => Some(u32::from_be_bytes([*a, *b, *c, *d])),
+        _ => None,
     }
 }
 
@@ -397,6 +417,20 @@ impl<'a> Reader<'a> {
             relations,
             cascade: options & 1 != 0,
             restart_identity: options & 2 != 0,
+        })
+    }
+
+    fn logical(&mut self) -> Result<Message<'a>, MalformedMessage> {
+        let flags = self.u8("message flags")?;
+        let lsn = self.lsn("message LSN")?;
+        let prefix = self.text("message prefix")?;
+        let length = self.u32("message length")?;
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        Ok(Message::Logical {
+            transactional: flags & 1 == 1,
+            lsn,
+            prefix,
+            content: self.take(length, "message content")?,
         })
     }
 

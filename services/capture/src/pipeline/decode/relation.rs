@@ -65,6 +65,11 @@ impl Shape {
         &self.name
     }
 
+    /// Gives it another name: that of the partitioned table above it.
+    pub(crate) fn rename(&mut self, name: TableName) {
+        self.name = name;
+    }
+
     /// OIDs of the columns' types.
     pub(crate) fn type_oids(&self) -> impl Iterator<Item = u32> {
         self.columns.iter().map(|column| column.type_oid)

@@ -93,11 +93,11 @@ impl Stored {
 
     /// Whether the begin marker of the transaction at `position` (ordinal 0) is in the stream.
     ///
-    /// A heartbeat at the same LSN has the same position: it says that everything before that LSN is
-    /// there, and the transaction's commit record begins right there.
+    /// A heartbeat, a gap or a message without a transaction may have the same position: each says that
+    /// everything before that LSN is there, and the transaction's commit record begins right there.
     pub(crate) fn holds_begin(self, position: Position) -> bool {
         self.0.is_some_and(|last| {
-            position < last.position || (position == last.position && last.op != Op::Heartbeat)
+            position < last.position || (position == last.position && last.op == Op::Begin)
         })
     }
 }

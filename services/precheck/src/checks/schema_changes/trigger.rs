@@ -1,26 +1,15 @@
 //! The event triggers on the source (PostgreSQL docs, "Event Triggers").
 
+use rowcast_pg::ddl_trigger::{self, TriggerState};
 use rowcast_pg::{Client, Error};
 
-use super::{Permission, Triggers};
-
-/// Roles that managed services give in the place of a superuser.
-const MANAGED_ADMIN_ROLES: &[&str] = &[
-    "rds_superuser",
-    "cloudsqlsuperuser",
-    "alloydbsuperuser",
-    "azure_pg_admin",
-    "neon_superuser",
-    "supabase_privileged_role",
-];
-
-/// The statements that install the triggers, for a superuser to run.
-pub(super) fn install_sql(server_version: u32) -> String {
-    format!("-- schema rowcast with its event triggers, for server_version_num {server_version}")
-}
+use super::Triggers;
 
 /// Looks for the triggers by their names and the schema of their function.
-pub(super) async fn find(client: &Client) -> Result<Triggers, Error> {
+pub(super) async fn find(client: &Client, server_version: u32) -> Result<Triggers, Error> {
+    if ddl_trigger::state(client, server_version).await? == TriggerState::Outdated {
+        return Ok(Triggers::Missing);
+    }
     let rows = client
         .query(
             "SELECT e.evtname::text,
@@ -57,26 +46,5 @@ pub(super) async fn find(client: &Client) -> Result<Triggers, Error> {
         Triggers::Installed
     } else {
         Triggers::Disabled(disabled)
-    })
-}
-
-/// Whether the account may create event triggers, as far as it can be known without trying.
-pub(super) async fn permission(client: &Client) -> Result<Permission, Error> {
-    let row = client
-        .query_one(
-            "SELECT r.rolsuper,
-                    EXISTS (SELECT 1
-                            FROM pg_catalog.pg_roles AS g
-                            WHERE g.rolname = ANY ($1)
-                              AND pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER'))
-             FROM pg_catalog.pg_roles AS r
-             WHERE r.rolname = CURRENT_USER",
-            &[&MANAGED_ADMIN_ROLES],
-        )
-        .await?;
-    Ok(match (row.try_get(0)?, row.try_get(1)?) {
-        (true, _) => Permission::Yes,
-        (false, true) => Permission::Maybe,
-        (false, false) => Permission::No,
     })
 }

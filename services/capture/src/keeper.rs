@@ -1,0 +1,347 @@
+//! Beside the pipeline: keeps what a running task has on the source and on the broker in step with
+//! its wish, and looks that nobody else has changed it.
+//!
+//! Nothing is confirmed to PostgreSQL before the publication was found unchanged: what is published
+//! while a table is missing from it is skipped by the server without a word.
+
+mod change;
+pub(crate) mod warnings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rowcast_bus::Bus;
+use rowcast_domain::{Lsn, Selector, TaskId};
+use rowcast_pg::publication::{self, Memberships};
+use rowcast_pg::{ErrorClass, Session};
+use rowcast_proto::change::TrackedObjects;
+use rowcast_proto::message::{ObjectSelection, TaskSpec, TraceContext};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use self::change::Change;
+use self::warnings::Warnings;
+use crate::error::{Error, StopReason};
+use crate::pipeline::progress::Durable;
+use crate::pipeline::source::Received;
+use crate::pipeline::switch::Switch;
+use crate::scope::{Means, Scope, View};
+
+/// How often new tables are looked for, at least.
+const FOLLOW_EVERY: Duration = Duration::from_secs(2);
+
+/// A look that takes long leaves the source this many times as long in peace.
+const REST: u32 = 20;
+
+/// How often the stream, the slot and the trigger are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// How often a change of the objects is brought on.
+const STEP_EVERY: Duration = Duration::from_millis(200);
+
+/// What the user wants of a running task.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Wanted {
+    /// Version of the wish.
+    pub(crate) generation: u64,
+    /// The request that it came from.
+    pub(crate) trace: Option<TraceContext>,
+    /// What is to be tracked.
+    pub(crate) objects: ObjectSelection,
+}
+
+impl From<&TaskSpec> for Wanted {
+    fn from(spec: &TaskSpec) -> Self {
+        Self {
+            generation: spec.generation,
+            trace: spec.trace.clone(),
+            objects: spec.objects.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// What is told of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Tracking {
+    /// Version of the wish whose objects are in force.
+    pub(crate) generation: u64,
+    /// Where they begin to apply.
+    pub(crate) since: Lsn,
+    /// What the task cannot see though it should.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Asks whether the publication is still right, as of now.
+pub(crate) type Verification = oneshot::Sender<()>;
+
+/// What the keeper works with.
+pub(crate) struct Tools {
+    pub(crate) session: Arc<Session>,
+    /// The broker that has the task's stream.
+    pub(crate) bus: Bus,
+    pub(crate) task: TaskId,
+    /// Name of slot and publication.
+    pub(crate) name: String,
+    pub(crate) means: Means,
+    /// Operations to publish.
+    pub(crate) publish: Vec<String>,
+    /// Before 10 there are no publications.
+    pub(crate) publishes: bool,
+    pub(crate) warnings: Warnings,
+}
+
+/// How the keeper is reached, and whom it reaches.
+pub(crate) struct Links {
+    pub(crate) wanted: watch::Receiver<Wanted>,
+    pub(crate) switches: mpsc::Sender<Switch>,
+    pub(crate) verifications: mpsc::Receiver<Verification>,
+    pub(crate) received: Arc<Received>,
+    pub(crate) durable: watch::Receiver<Durable>,
+    pub(crate) confirmed: watch::Receiver<Lsn>,
+    pub(crate) tracking: watch::Sender<Tracking>,
+}
+
+/// What became of a publication that was to be widened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Widened {
+    /// It listed everything already.
+    Already,
+    /// It lists everything now.
+    Yes,
+    /// It will be tried again.
+    NotYet,
+}
+
+/// Keeps one running task.
+pub(crate) struct Keeper {
+    tools: Tools,
+    links: Links,
+    record: TrackedObjects,
+    /// What the publication was when it was last right.
+    expected: Option<Memberships>,
+    /// The same in short, where it is known.
+    fingerprint: Option<String>,
+    change: Change,
+    follow_at: Instant,
+    look_at: Instant,
+}
+
+impl Keeper {
+    /// `record` says what is tracked; `expected` what the publication is.
+    pub(crate) fn new(
+        tools: Tools,
+        links: Links,
+        record: TrackedObjects,
+        expected: Option<Memberships>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            tools,
+            links,
+            record,
+            expected,
+            fingerprint: None,
+            change: Change::None,
+            follow_at: now,
+            look_at: now,
+        }
+    }
+
+    /// Keeps until dropped.
+    ///
+    /// # Errors
+    /// What the task must stop for, or a lost connection.
+    pub(crate) async fn run(mut self) -> Result<(), Error> {
+        let mut timer = tokio::time::interval(STEP_EVERY);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                Some(asked) = self.links.verifications.recv() => {
+                    self.verify().await?;
+                    // Who has asked may be gone: nobody waits then.
+                    let _gone = asked.send(());
+                }
+                _ = timer.tick() => {
+                    self.step().await?;
+                    self.tell();
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        if now >= self.look_at {
+            self.look_at = now + LOOK_EVERY;
+            self.look().await?;
+        }
+        self.bring_on().await?;
+        if self.tools.publishes && self.change.is_none() && now >= self.follow_at {
+            self.verify().await?;
+            let follow = self.follow().await;
+            self.survive("tables", follow)?;
+            self.follow_at = Instant::now() + FOLLOW_EVERY.max(now.elapsed() * REST);
+        }
+        Ok(())
+    }
+
+    /// Whether the publication has been right all the time up to now.
+    async fn verify(&mut self) -> Result<(), Error> {
+        let Some(expected) = &self.expected else {
+            return Ok(());
+        };
+        let Tools {
+            session,
+            name,
+            means,
+            ..
+        } = &self.tools;
+        let version = means.server_version;
+        let fingerprint = publication::fingerprint(session, name, version).await?;
+        if fingerprint.is_some() && fingerprint == self.fingerprint {
+            return Ok(());
+        }
+        let found = publication::memberships(session, name, version).await?;
+        let gone = || StopReason::PublicationMissing(format!("{name} does not exist"));
+        let found = found.ok_or_else(gone)?;
+        let existing = publication::existing(session, expected).await?;
+        expected
+            .kept(&found, &existing)
+            .map_err(|changed| StopReason::PublicationMissing(changed.to_string()))?;
+        // Right, though not the same: a table was dropped, or somebody has added one. What is asked
+        // later is asked anew, so the fingerprint may be the older of the two.
+        self.fingerprint = fingerprint;
+        Ok(())
+    }
+
+    /// Lets tables join that were created or have got an identity since.
+    async fn follow(&mut self) -> Result<(), Error> {
+        let selector = Selector::from(&self.record.objects);
+        let view = self.view().await?;
+        let unsafe_tables = view.without_identity(&selector);
+        self.tools.warnings.set(
+            "identity",
+            unsafe_tables.iter().map(|table| {
+                format!("{table} is not tracked: it has no primary key and no replica identity, and PostgreSQL would refuse to update and delete its rows if it were published")
+            }),
+        );
+        let missing = view.missing(&selector);
+        self.tools.warnings.set(
+            "missing",
+            missing
+                .iter()
+                .map(|table| format!("{table} does not exist; it joins once it is created")),
+        );
+        if self.widen(&view.scope(&selector)).await? == Widened::Yes {
+            // What was taken by a name that it has lost since stays.
+            let tables = &self.view().await?.members(&selector) | &self.record.tables;
+            self.remember(tables).await?;
+        }
+        Ok(())
+    }
+
+    async fn view(&self) -> Result<View, Error> {
+        Ok(View::read(&self.tools.session, &self.tools.name, self.tools.means).await?)
+    }
+
+    /// Adds to the publication what it lacks of `wanted`.
+    async fn widen(&mut self, wanted: &Scope) -> Result<Widened, Error> {
+        let session = &self.tools.session;
+        let Some(present) = Scope::read(session, &self.tools.name).await? else {
+            return Ok(Widened::Already);
+        };
+        let Some(missing) = present.missing(wanted) else {
+            return Ok(Widened::Already);
+        };
+        if missing == Scope::Everything {
+            if !self.may_replace().await? {
+                return Ok(Widened::NotYet);
+            }
+            self.replace(wanted).await?;
+        } else {
+            publication::add(session, &self.tools.name, &missing.selection()).await?;
+            self.expect_present().await?;
+        }
+        tracing::info!(publication = self.tools.name, added = ?missing, "publication widened");
+        Ok(Widened::Yes)
+    }
+
+    /// Whether what is to be taken away is announced: a crash between that and the record of it must
+    /// not look like the work of somebody else. Announces it where not.
+    async fn may_replace(&mut self) -> Result<bool, Error> {
+        if self.record.publication.is_empty() {
+            return Ok(true);
+        }
+        self.announce().await?;
+        Ok(false)
+    }
+
+    /// Makes the publication anew, in one transaction: whoever decodes finds one or the other.
+    async fn replace(&mut self, scope: &Scope) -> Result<(), Error> {
+        let publish: Vec<&str> = self.tools.publish.iter().map(String::as_str).collect();
+        publication::replace(
+            &self.tools.session,
+            &self.tools.name,
+            &scope.selection(),
+            &publish,
+            self.tools.means.server_version,
+        )
+        .await?;
+        self.expect_present().await
+    }
+
+    /// From now on the publication is right as it is: we have just changed it ourselves.
+    async fn expect_present(&mut self) -> Result<(), Error> {
+        let Tools {
+            session,
+            name,
+            means,
+            ..
+        } = &self.tools;
+        self.expected = publication::memberships(session, name, means.server_version).await?;
+        self.fingerprint = None;
+        Ok(())
+    }
+
+    /// Looks at what others could take away.
+    async fn look(&mut self) -> Result<(), Error> {
+        let durable = *self.links.durable.borrow();
+        self.tools.look_at_stream(durable).await?;
+        let looked = self.tools.look_at_source().await;
+        self.survive("source", looked)
+    }
+
+    /// A refusal of the source is told and tried again; a lost connection ends the session.
+    fn survive(&mut self, topic: &'static str, outcome: Result<(), Error>) -> Result<(), Error> {
+        match outcome {
+            Err(Error::Source(error)) if error.class() == ErrorClass::Definite => {
+                let warning = format!("the publication cannot be kept in step: {error}");
+                self.tools.warnings.set(topic, [warning]);
+                Ok(())
+            }
+            Ok(()) => {
+                self.tools.warnings.clear(topic);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn tell(&self) {
+        let wanted = self.links.wanted.borrow();
+        let in_force = wanted.objects == self.record.objects;
+        let tracking = Tracking {
+            generation: if in_force { wanted.generation } else { 0 },
+            since: self.record.since,
+            warnings: self.tools.warnings.all(),
+        };
+        drop(wanted);
+        self.links.tracking.send_if_modified(|told| {
+            let news = *told != tracking;
+            if news {
+                *told = tracking;
+            }
+            news
+        });
+    }
+}

@@ -1,0 +1,119 @@
+//! The tables that a publication may list (PostgreSQL docs, "Logical Replication", "Publication").
+
+use rowcast_domain::{Lsn, TableName};
+use tokio_postgres::Client;
+
+use crate::Error;
+
+/// A permanent table of a user, from the view of one publication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publishable {
+    /// `pg_class.oid`.
+    pub oid: u32,
+    /// Schema and name.
+    pub name: TableName,
+    /// It only has partitions; listed since 13.
+    pub partitioned: bool,
+    /// Of a partition, the topmost partitioned table above it.
+    pub root: Option<TableName>,
+    /// The WAL identifies its updated and deleted rows. PostgreSQL refuses to update or delete rows of
+    /// a table without identity once a publication sends its updates or deletes.
+    pub has_identity: bool,
+    /// The publication lists it.
+    pub listed: bool,
+}
+
+/// The tables of the database, and which of them `publication` lists by itself; those that come with
+/// a publication of all tables or of a schema are not listed. Needs PostgreSQL 10.
+pub async fn tables(client: &Client, publication: &str) -> Result<Vec<Publishable>, Error> {
+    let rows = client.query(TABLES, &[&publication]).await?;
+    rows.iter()
+        .map(|row| {
+            let root: Option<String> = row.try_get(4)?;
+            let root_table: Option<String> = row.try_get(5)?;
+            let name = TableName::new(row.try_get::<_, String>(1)?, row.try_get::<_, String>(2)?);
+            Ok(Publishable {
+                oid: row.try_get(0)?,
+                name,
+                partitioned: row.try_get(3)?,
+                root: root
+                    .zip(root_table)
+                    .map(|(schema, table)| TableName::new(schema, table)),
+                has_identity: row.try_get(6)?,
+                listed: row.try_get(7)?,
+            })
+        })
+        .collect()
+}
+
+const TABLES: &str = "
+    WITH RECURSIVE above (leaf, parent) AS (
+        SELECT i.inhrelid, i.inhparent
+        FROM pg_catalog.pg_inherits AS i
+        JOIN pg_catalog.pg_class AS c
+          ON c.oid = i.inhrelid
+        WHERE c.relispartition
+        UNION ALL
+        SELECT a.leaf, i.inhparent
+        FROM above AS a
+        JOIN pg_catalog.pg_class AS c
+          ON c.oid = a.parent
+        JOIN pg_catalog.pg_inherits AS i
+          ON i.inhrelid = a.parent
+        WHERE c.relispartition
+    ), roots AS (
+        SELECT a.leaf, n.nspname, c.relname
+        FROM above AS a
+        JOIN pg_catalog.pg_class AS c
+          ON c.oid = a.parent
+        JOIN pg_catalog.pg_namespace AS n
+          ON n.oid = c.relnamespace
+        WHERE NOT c.relispartition
+    )
+    SELECT c.oid,
+           n.nspname::text,
+           c.relname::text,
+           c.relkind = 'p',
+           r.nspname::text,
+           r.relname::text,
+           CASE c.relreplident
+           WHEN 'f' THEN true
+           WHEN 'n' THEN false
+           ELSE EXISTS (SELECT 1
+                        FROM pg_catalog.pg_index AS i
+                        WHERE i.indrelid = c.oid
+                          AND CASE c.relreplident
+                              WHEN 'd' THEN i.indisprimary
+                              ELSE i.indisreplident
+                              END)
+           END,
+           EXISTS (SELECT 1
+                   FROM pg_catalog.pg_publication_rel AS m
+                   JOIN pg_catalog.pg_publication AS p
+                     ON p.oid = m.prpubid
+                   WHERE p.pubname = $1
+                     AND m.prrelid = c.oid)
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n
+      ON n.oid = c.relnamespace
+    LEFT JOIN roots AS r
+      ON r.leaf = c.oid
+    WHERE c.relkind IN ('r', 'p')
+      AND c.relpersistence = 'p'
+      AND n.nspname !~ '^pg_'
+      AND n.nspname NOT IN ('information_schema', 'rowcast')
+    ORDER BY 2, 3";
+
+/// The end of the WAL that is inserted: every transaction that others see as ended has its commit
+/// record before it, one with `synchronous_commit = off` too.
+pub async fn insert_lsn(client: &Client, server_version: u32) -> Result<Lsn, Error> {
+    let query = if server_version >= 100_000 {
+        "SELECT pg_catalog.pg_current_wal_insert_lsn()::text"
+    } else {
+        "SELECT pg_catalog.pg_current_xlog_insert_location()::text"
+    };
+    let row = client.query_one(query, &[]).await?;
+    row.try_get::<_, &str>(0)?
+        .parse()
+        .map_err(|error: rowcast_domain::ParseLsnError| Error::Protocol(error.to_string()))
+}
