@@ -79,6 +79,39 @@ async fn a_committed_row_reaches_rust_and_python() {
     assert_eq!(read_by_python(&python, 1).await[0].id, next[0].id);
 }
 
+#[tokio::test]
+async fn a_row_larger_than_a_message_reaches_rust_and_python_whole() {
+    const SIZE: usize = 5_000_000;
+    let shop = Box::pin(Shop::running(Default::default())).await.unwrap();
+    let (rust, python) = (
+        shop.group("rust").await.unwrap(),
+        shop.group("python").await.unwrap(),
+    );
+    let sql = format!(
+        "BEGIN;
+         INSERT INTO shop.customers (name) VALUES ('before');
+         INSERT INTO shop.customers (name) VALUES (repeat('0123456789', {}));
+         INSERT INTO shop.customers (name) VALUES ('after');
+         COMMIT;",
+        SIZE / 10
+    );
+    shop.sql.batch_execute(&sql).await.unwrap();
+    let mut subscription = rust.subscribe().await.unwrap();
+    for changes in [
+        take(&mut subscription, 3).await,
+        read_by_python(&python, 3).await,
+    ] {
+        let names: Vec<&str> = changes
+            .iter()
+            .map(|change| change.after.as_ref().unwrap()["name"].as_str().unwrap())
+            .collect();
+        assert_eq!((names[0], names[2]), ("before", "after"));
+        assert_eq!(names[1], "0123456789".repeat(SIZE / 10));
+        assert!(changes.iter().all(|change| change.op == Operation::Insert));
+        assert!(changes.is_sorted_by(|a, b| a.id < b.id));
+    }
+}
+
 /// Reads and acknowledges with nats-py, which knows nothing of Rowcast.
 async fn read_by_python(group: &Group, count: usize) -> Vec<Change> {
     let connection = &group.connection;

@@ -156,9 +156,9 @@ impl Error {
                 "UndecodableChange",
                 "Report this with the message above. The slot keeps the change until it can be decoded.",
             ),
-            Self::Encode(EncodeError::TooLarge { .. }) => stop(
-                "RowTooLarge",
-                "Raise max_payload of the NATS server above the size of the row, then start the task again.",
+            Self::Encode(EncodeError::LimitTooLow { .. }) => stop(
+                "BrokerLimitTooLow",
+                "Raise max_payload of the NATS server to 64 KB or more, then start the task again.",
             ),
             Self::Encode(EncodeError::Undefined(_)) | Self::MalformedSpec(_) => {
                 stop("Internal", "Report this with the message above.")

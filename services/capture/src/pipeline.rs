@@ -47,6 +47,9 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
 /// How long batches in flight may take at the end. What is not acknowledged then is read again.
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
 
+/// What a frame of this many bytes takes is long enough for other tasks to notice: a second a GB.
+const LARGE_FRAME: usize = 1 << 20;
+
 /// SQLSTATE of an object that does not exist.
 const UNDEFINED_OBJECT: &str = "42704";
 
@@ -146,9 +149,11 @@ impl Pipeline {
                 let boundary = boundary(&change);
                 let (publisher, progress) = (&mut self.publisher, &mut self.progress);
                 if let Some(change) = not_stored(self.stored, change) {
-                    self.encoder.encode(&change, |message| {
-                        progress.queue();
-                        publisher.push(message);
+                    beside(data.len(), || {
+                        self.encoder.encode(&change, |message| {
+                            progress.queue();
+                            publisher.push(message);
+                        })
                     })?;
                 }
                 let Some((end_lsn, committed_at)) = boundary else {
@@ -265,6 +270,16 @@ const fn boundary(change: &Change<'_>) -> Option<(Lsn, Option<i64>)> {
         | Change::Truncate { .. }
         | Change::Ddl(_)
         | Change::Message(_) => None,
+    }
+}
+
+/// Works on a frame of so many bytes. On a large one where no other task waits for the thread: the
+/// renewal of the lease might come too late.
+fn beside<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+    if bytes < LARGE_FRAME {
+        work()
+    } else {
+        tokio::task::block_in_place(work)
     }
 }
 

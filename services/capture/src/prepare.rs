@@ -98,7 +98,7 @@ pub(crate) async fn prepare(
     };
     let frames = start(replication, &wish.name, log, settings.server_version).await?;
     let mut publisher = Publisher::open(&platform.data, settled.tail.sequence, started_by).await?;
-    let mut encoder = wish.encoder(platform);
+    let mut encoder = wish.encoder(platform).behind(settled.tail.last);
     settled.tell_gap(&mut encoder, &mut publisher).await?;
     let parts = Parts {
         wish: &wish,

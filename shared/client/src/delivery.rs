@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_nats::jetstream::Message;
 use rowcast_domain::Position;
-use rowcast_proto::change::Change;
+use rowcast_proto::change::{Change, Operation};
 
 use crate::error::{Error, MalformedChange};
 use crate::fence::Fence;
@@ -12,13 +12,13 @@ use crate::fence::Fence;
 /// A change, to be acknowledged once it is dealt with.
 #[derive(Debug)]
 pub struct Delivery {
-    /// What happened.
+    /// What happened. Always the whole change, also where it came in pieces.
     pub change: Change,
     /// Where it stands in the source's history; also its id.
     pub position: Position,
     /// The NATS subject it came on.
     pub subject: String,
-    /// Its place in the task's stream.
+    /// Its place in the task's stream; of a change that came in pieces, that of the last.
     pub stream_sequence: u64,
     /// Whether it was sent before; the caller may have seen it.
     pub redelivered: bool,
@@ -47,25 +47,48 @@ impl Place {
     }
 }
 
+/// Reads the body of a message, which is a change or a piece of one.
+pub(crate) fn read(message: &Message, place: Place) -> Result<Change, Error> {
+    serde_json::from_slice(&message.payload).map_err(|source| malformed(message, place, source))
+}
+
+/// Reads a change whose last piece this message is.
+pub(crate) fn read_joined(
+    message: &Message,
+    place: Place,
+    piece: (Position, Operation),
+    whole: &[u8],
+) -> Result<Change, Error> {
+    let change: Change =
+        serde_json::from_slice(whole).map_err(|source| malformed(message, place, source))?;
+    if (change.id, change.op) == piece {
+        Ok(change)
+    } else {
+        let reason = format!("the pieces of {} are those of another change", piece.0);
+        Err(malformed(message, place, serde::de::Error::custom(reason)))
+    }
+}
+
+/// The error for a message that is not what it should be.
+pub(crate) fn malformed(message: &Message, place: Place, source: serde_json::Error) -> Error {
+    Error::Malformed(Box::new(MalformedChange {
+        payload: message.payload.clone(),
+        subject: message.subject.to_string(),
+        stream_sequence: place.stream_sequence,
+        source,
+    }))
+}
+
 impl Delivery {
-    pub(crate) fn read(message: Message, place: Place, fence: Arc<Fence>) -> Result<Self, Error> {
-        let subject = message.subject.to_string();
-        match serde_json::from_slice::<Change>(&message.payload) {
-            Ok(change) => Ok(Self {
-                position: change.id,
-                change,
-                subject,
-                stream_sequence: place.stream_sequence,
-                redelivered: place.redelivered,
-                message,
-                fence,
-            }),
-            Err(source) => Err(Error::Malformed(Box::new(MalformedChange {
-                payload: message.payload.clone(),
-                subject,
-                stream_sequence: place.stream_sequence,
-                source,
-            }))),
+    pub(crate) fn new(change: Change, message: Message, place: Place, fence: Arc<Fence>) -> Self {
+        Self {
+            position: change.id,
+            change,
+            subject: message.subject.to_string(),
+            stream_sequence: place.stream_sequence,
+            redelivered: place.redelivered,
+            message,
+            fence,
         }
     }
 

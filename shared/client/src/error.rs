@@ -1,7 +1,7 @@
 //! Why there is no change.
 
 use bytes::Bytes;
-use rowcast_domain::GroupId;
+use rowcast_domain::{GroupId, Position};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -20,10 +20,23 @@ pub enum Error {
         /// The group.
         group: GroupId,
     },
-    /// A message is no change that this version can read. The subscription goes on; acknowledging
-    /// a later change acknowledges this message too.
+    /// A message is no change that this version can read, or the pieces of a large change do not join
+    /// to one. The subscription goes on; acknowledging a later change acknowledges this message too.
     #[error("message {} on {} is not a change", .0.stream_sequence, .0.subject)]
     Malformed(#[source] Box<MalformedChange>),
+    /// A change comes in more pieces than the group's consumer may have in flight, so that its last
+    /// piece would never be sent. Ends the subscription.
+    #[error(
+        "the change {position} comes in {pieces} pieces; the consumer's max_ack_pending is {in_flight}"
+    )]
+    TooManyPieces {
+        /// Which change.
+        position: Position,
+        /// Number of its pieces.
+        pieces: u64,
+        /// The consumer's `max_ack_pending`.
+        in_flight: u64,
+    },
     /// NATS cannot be reached or does not answer. Interruptions of a running subscription are
     /// healed and do not come here.
     #[error("NATS cannot be reached")]
@@ -37,7 +50,7 @@ pub enum Error {
 #[derive(Debug, thiserror::Error)]
 #[error("{source}")]
 pub struct MalformedChange {
-    /// Its bytes.
+    /// Its bytes; those of the last piece of a change that came in pieces.
     pub payload: Bytes,
     /// Its subject.
     pub subject: String,
@@ -52,7 +65,9 @@ impl Error {
     #[must_use]
     pub const fn is_final(&self) -> bool {
         match self {
-            Self::LoginRefused { .. } | Self::GroupDeleted { .. } => true,
+            Self::LoginRefused { .. } | Self::GroupDeleted { .. } | Self::TooManyPieces { .. } => {
+                true
+            }
             Self::Malformed(_) | Self::Unreachable(_) | Self::NotAcknowledged(_) => false,
         }
     }

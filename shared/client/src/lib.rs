@@ -1,12 +1,16 @@
 //! Consume Rowcast changes from Rust.
 //!
 //! ```text
-//! credentials ─▶ subscription ─▶ gate (order) ─▶ fence (repeats) ─▶ Delivery { change, .. } ─▶ ack
+//! credentials ─▶ subscription ─▶ gate (order) ─▶ fence (repeats) ─▶ pieces (whole changes) ─▶ Delivery { change, .. } ─▶ ack
 //! ```
 //!
 //! A [`Subscription`] is a stream of [`Delivery`]. Changes come in commit order. [`Delivery::ack`]
 //! acknowledges a change and every one before it; what was never acknowledged comes again, also after
 //! a crash of this process. See `examples/tail.rs`.
+//!
+//! A change that is larger than a message of the broker comes in pieces. The subscription joins them:
+//! the caller sees the whole, and its acknowledgement covers all pieces. For such a change the process
+//! needs memory for its JSON and for the [`Change`] read from it, one at a time.
 //!
 //! A group has one active member. While two are connected neither gets anything: each waits, for the
 //! sake of order, for what the other was sent. The one that stays goes on when the other has gone and
@@ -17,6 +21,8 @@ mod error;
 mod row;
 mod fence;
 mod gate;
+mod pieces;
+mod patience;
 mod delivery;
 mod subscription;
 

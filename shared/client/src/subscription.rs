@@ -11,15 +11,18 @@ use async_nats::jetstream::{self, ErrorCode, Message};
 use async_nats::{Client, ClientError, ConnectErrorKind, ConnectOptions, Event};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
-use rowcast_domain::Backoff;
+use rowcast_domain::{Backoff, Position};
+use rowcast_proto::change::Part;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::credentials::GroupCredentials;
-use crate::delivery::{Delivery, Place};
+use crate::delivery::{self, Delivery, Place};
 use crate::error::Error;
 use crate::fence::Fence;
 use crate::gate::{Gate, Seen};
+use crate::patience::Patience;
+use crate::pieces::Pieces;
 
 /// Changes asked for at a time, and so about the most that wait in this process.
 const BATCH: usize = 256;
@@ -47,7 +50,7 @@ const REFUSED_LIMIT: Duration = Duration::from_secs(60);
 ///
 /// A [`Stream`] of [`Delivery`]. It reconnects by itself and asks for more only as deliveries are
 /// taken: at most a batch of 256 changes or 8 MiB waits in memory, and after a lost connection what
-/// the group has in flight (1000 changes).
+/// the group has in flight (1000 messages). A change that comes in pieces is joined in memory.
 pub struct Subscription {
     deliveries: BoxStream<'static, Result<Delivery, Error>>,
 }
@@ -171,6 +174,10 @@ struct Member {
     messages: pull::Stream,
     gate: Gate<(Message, Place)>,
     fence: Arc<Fence>,
+    pieces: Pieces,
+    patience: Patience,
+    /// Most messages that the consumer has in flight.
+    in_flight: u64,
     backoff: Backoff,
 }
 
@@ -185,6 +192,9 @@ impl Member {
         Ok(Self {
             messages: pull(&consumer).await?,
             gate: Gate::new(seen(&consumer)),
+            pieces: Pieces::default(),
+            patience: Patience::new(consumer.cached_info().config.ack_wait),
+            in_flight: most_in_flight(&consumer),
             jetstream,
             refused,
             credentials,
@@ -199,12 +209,7 @@ impl Member {
                 self.gate.acknowledged(sequence);
             }
             while let Some((message, place)) = self.gate.next() {
-                let delivery = Delivery::read(message, place, Arc::clone(&self.fence))?;
-                let seen_before = delivery.redelivered
-                    && self
-                        .fence
-                        .covers(delivery.position, delivery.stream_sequence);
-                if !seen_before {
+                if let Some(delivery) = self.admit(message, place).await? {
                     return Ok(delivery);
                 }
             }
@@ -226,6 +231,55 @@ impl Member {
                 }
             }
         }
+    }
+
+    /// What the caller gets for a message: nothing for what it has acknowledged, nor for a piece with
+    /// others to come.
+    async fn admit(&mut self, message: Message, place: Place) -> Result<Option<Delivery>, Error> {
+        let change = delivery::read(&message, place)?;
+        if place.redelivered && self.fence.covers(change.id, place.stream_sequence) {
+            return Ok(None);
+        }
+        let change = match change.part {
+            None => {
+                self.pieces.passed(place.stream_sequence);
+                change
+            }
+            Some(part) => {
+                let piece = (change.id, part.op);
+                self.fits(change.id, &part)?;
+                let joined = self.pieces.take(change.id, &part, place);
+                let joined = joined.map_err(|reason| {
+                    delivery::malformed(&message, place, serde::de::Error::custom(reason))
+                })?;
+                let Some(whole) = joined else {
+                    self.patience.ask(message).await;
+                    return Ok(None);
+                };
+                delivery::read_joined(&message, place, piece, &whole)?
+            }
+        };
+        if !self.pieces.is_joining() {
+            self.patience.end();
+        }
+        let fence = Arc::clone(&self.fence);
+        Ok(Some(Delivery::new(change, message, place, fence)))
+    }
+
+    /// The server sends no more than `max_ack_pending` pieces of a change that cannot be acknowledged
+    /// before its end.
+    fn fits(&self, position: Position, part: &Part) -> Result<(), Error> {
+        // Three bytes are four characters of base64.
+        let length = part.data.len() as u64 / 4 * 3;
+        let pieces = part.bytes.div_ceil(length.max(1));
+        if part.offset == 0 && pieces > self.in_flight {
+            return Err(Error::TooManyPieces {
+                position,
+                pieces,
+                in_flight: self.in_flight,
+            });
+        }
+        Ok(())
     }
 
     fn take(&mut self, message: Message) {
@@ -306,6 +360,11 @@ fn seen(consumer: &PullConsumer) -> Seen {
         deliveries: info.delivered.consumer_sequence,
         unacknowledged: info.num_ack_pending,
     }
+}
+
+/// A consumer without a limit has −1.
+fn most_in_flight(consumer: &PullConsumer) -> u64 {
+    u64::try_from(consumer.cached_info().config.max_ack_pending).unwrap_or(u64::MAX)
 }
 
 async fn pull(consumer: &PullConsumer) -> Result<pull::Stream, Error> {

@@ -3,50 +3,66 @@
 mod event;
 mod json;
 mod nested;
+mod piece;
 mod row;
 mod timestamp;
 mod value;
 
 use std::collections::HashMap;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut as _, BytesMut};
 use rowcast_domain::{Lsn, Position, TaskId};
 use rowcast_proto::subject::{self, Op};
 
+pub(crate) use self::piece::Payload;
+use self::piece::{Head, Piece};
 use self::row::{Rendered, member, write_images, write_key};
 use super::change::{Change, Images, Relation, RowChange, Transaction};
+use super::publish::tail::{Half, Last, whole_before};
 
 /// Memory taken at a time for bodies; many of them share one piece.
 const CHUNK: usize = 64 * 1024;
 
-/// A message to be stored.
+/// A message to be stored, or a piece of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outbound {
     /// Where it goes.
     pub(crate) subject: String,
     /// Its body.
-    pub(crate) payload: Bytes,
-    /// Its position; not unique for schema messages.
+    pub(crate) payload: Payload,
+    /// Its position; shared by pieces, and not unique for schema messages.
     pub(crate) position: Position,
     /// What it says.
     pub(crate) op: Op,
 }
 
+impl Outbound {
+    /// Up to where the stream is whole once it ends with this.
+    pub(crate) fn whole_up_to(&self) -> Position {
+        if self.payload.is_end() {
+            self.position
+        } else {
+            whole_before(self.position, self.op)
+        }
+    }
+}
+
+/// A whole message, which may be larger than the broker takes: to be given to [`Encoder::give`].
+struct Closed(Outbound);
+
 /// A change that cannot be a message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EncodeError {
-    /// Larger than the broker takes.
+    /// The broker takes too little even for a piece.
     #[error(
-        "the change {position} of {table} is a message of {bytes} bytes; the broker takes {limit}"
+        "the broker takes messages of {limit} bytes, which is too little for a piece of {position} ({bytes} bytes)"
     )]
-    TooLarge {
+    LimitTooLow {
         /// Which change.
         position: Position,
-        /// Its table.
-        table: String,
         /// How large it is.
         bytes: usize,
-        /// How large it may be.
+        /// How large a message may be.
         limit: usize,
     },
     /// The relation was not defined; a fault of the pipeline.
@@ -65,10 +81,14 @@ pub(crate) struct Encoder {
     limit: usize,
     tables: HashMap<u32, Rendered>,
     buffer: BytesMut,
+    /// Of the message in the buffer.
+    head: Head,
+    /// What the stream ends with, until the first message of this session.
+    half: Option<Half>,
 }
 
 impl Encoder {
-    /// `limit` is the largest body in bytes; `transactions` asks for begin and commit markers.
+    /// `limit` is the largest body in bytes: larger messages go in pieces; `transactions` asks for begin and commit markers.
     pub(crate) fn new(
         task: TaskId,
         database: &str,
@@ -86,7 +106,15 @@ impl Encoder {
             limit,
             tables: HashMap::new(),
             buffer: BytesMut::new(),
+            head: Head::default(),
+            half: None,
         }
+    }
+
+    /// Goes on behind the stream's tail: of a message that is there in part, only the rest is encoded.
+    pub(crate) fn behind(mut self, last: Option<Last>) -> Self {
+        self.half = last.and_then(|last| last.half);
+        self
     }
 
     /// Takes a table's shape, for the changes that follow. The message that tells it goes before the
@@ -113,16 +141,22 @@ impl Encoder {
                     let position = Position::new(transaction.commit_lsn, 0);
                     self.open(position, Op::Begin);
                     self.transaction_members(*transaction, 0);
-                    take(self.close(None, None, position, Op::Begin, "")?);
+                    let message = self.close(None, None, position, Op::Begin)?;
+                    self.give(message, &mut take);
                 }
                 Ok(())
             }
             Change::Row(row) => {
                 let before = Position::new(row.transaction.commit_lsn, row.ordinal - 1);
-                if let Some(schema) = self.announce(row.relation, row.transaction, before)? {
-                    take(schema);
+                let message = self.row(row)?;
+                // The shape of a row whose first pieces are stored was told before them, and nothing
+                // may come between them and the rest.
+                if self.begun(&message).is_none()
+                    && let Some(schema) = self.announce(row.relation, row.transaction, before)?
+                {
+                    self.give(schema, &mut take);
                 }
-                take(self.row(row)?);
+                self.give(message, &mut take);
                 Ok(())
             }
             Change::Truncate {
@@ -134,19 +168,22 @@ impl Encoder {
                 for (ordinal, relation) in relations {
                     let before = Position::new(transaction.commit_lsn, ordinal - 1);
                     if let Some(schema) = self.announce(relation, *transaction, before)? {
-                        take(schema);
+                        self.give(schema, &mut take);
                     }
                     let flags = (*cascade, *restart_identity);
-                    take(self.truncate(*transaction, *ordinal, relation, flags)?);
+                    let message = self.truncate(*transaction, *ordinal, relation, flags)?;
+                    self.give(message, &mut take);
                 }
                 Ok(())
             }
             Change::Ddl(ddl) => {
-                take(self.ddl(ddl)?);
+                let message = self.ddl(ddl)?;
+                self.give(message, &mut take);
                 Ok(())
             }
             Change::Message(message) => {
-                take(self.wal_message(message)?);
+                let message = self.wal_message(message)?;
+                self.give(message, &mut take);
                 Ok(())
             }
             Change::Commit {
@@ -161,7 +198,8 @@ impl Encoder {
                     self.transaction_members(*transaction, changes + 1);
                     self.buffer.extend_from_slice(b",\"changes\":");
                     json::number(&mut self.buffer, *tracked);
-                    take(self.close(None, None, position, Op::Commit, "")?);
+                    let message = self.close(None, None, position, Op::Commit)?;
+                    self.give(message, &mut take);
                 }
                 Ok(())
             }
@@ -175,7 +213,42 @@ impl Encoder {
         self.open(position, Op::Heartbeat);
         self.position_members(position);
         self.time_member(now);
-        self.close(None, None, position, Op::Heartbeat, "")
+        let heartbeat = self.close(None, None, position, Op::Heartbeat)?;
+        Ok(self.alone(heartbeat))
+    }
+
+    /// Passes on what is never large.
+    fn alone(&mut self, Closed(message): Closed) -> Outbound {
+        self.half = None;
+        message
+    }
+
+    /// Passes a message on, in pieces where it is large.
+    fn give(&mut self, message: Closed, take: &mut impl FnMut(Outbound)) {
+        let from = self.begun(&message).unwrap_or(0);
+        self.half = None;
+        let Closed(message) = message;
+        let Payload::Piece(all) = message.payload else {
+            return take(message);
+        };
+        for piece in all.cut(from) {
+            take(Outbound {
+                subject: message.subject.clone(),
+                payload: Payload::Piece(piece),
+                position: message.position,
+                op: message.op,
+            });
+        }
+    }
+
+    /// How many bytes of this very message the stream ends with.
+    fn begun(&self, Closed(message): &Closed) -> Option<usize> {
+        let half = self.half.as_ref()?;
+        let Payload::Piece(piece) = &message.payload else {
+            return None;
+        };
+        let same = half.position == message.position && half.op == message.op;
+        (same && piece.is_begun(half)).then(|| usize::try_from(half.end).ok())?
     }
 
     /// The message that tells a table's shape, the first time.
@@ -184,7 +257,7 @@ impl Encoder {
         relation: &Relation,
         transaction: Transaction,
         position: Position,
-    ) -> Result<Option<Outbound>, EncodeError> {
+    ) -> Result<Option<Closed>, EncodeError> {
         let Some(table) = self.tables.get_mut(&relation.oid) else {
             return Err(EncodeError::Undefined(relation.schema.table.clone()));
         };
@@ -201,17 +274,11 @@ impl Encoder {
         // A shape is written once a session: the general serializer will do.
         let definition = serde_json::to_vec(&relation.schema).unwrap_or_default();
         self.buffer.extend_from_slice(&definition);
-        self.close(
-            None,
-            Some(&object),
-            position,
-            Op::Schema,
-            &relation.schema.table,
-        )
-        .map(Some)
+        self.close(None, Some(&object), position, Op::Schema)
+            .map(Some)
     }
 
-    fn row(&mut self, row: &RowChange<'_>) -> Result<Outbound, EncodeError> {
+    fn row(&mut self, row: &RowChange<'_>) -> Result<Closed, EncodeError> {
         let op = match row.images {
             Images::Insert { .. } => Op::Insert,
             Images::Update { .. } => Op::Update,
@@ -230,13 +297,7 @@ impl Encoder {
         write_images(out, table, row.relation, row.images);
         let partition = u32::try_from(hash % self.partitions).unwrap_or_default();
         let object = table.object.clone();
-        self.close(
-            Some(partition),
-            Some(&object),
-            position,
-            op,
-            &row.relation.schema.table,
-        )
+        self.close(Some(partition), Some(&object), position, op)
     }
 
     fn truncate(
@@ -245,7 +306,7 @@ impl Encoder {
         ordinal: u64,
         relation: &Relation,
         (cascade, restart_identity): (bool, bool),
-    ) -> Result<Outbound, EncodeError> {
+    ) -> Result<Closed, EncodeError> {
         let position = Position::new(transaction.commit_lsn, ordinal);
         self.open(position, Op::Truncate);
         self.table_members(relation)?;
@@ -259,13 +320,7 @@ impl Encoder {
         );
         self.buffer.extend_from_slice(flags.as_bytes());
         let object = subject::object(&relation.schema.schema, &relation.schema.table);
-        self.close(
-            None,
-            Some(&object),
-            position,
-            Op::Truncate,
-            &relation.schema.table,
-        )
+        self.close(None, Some(&object), position, Op::Truncate)
     }
 
     fn open(&mut self, position: Position, op: Op) {
@@ -275,9 +330,11 @@ impl Encoder {
         self.buffer.extend_from_slice(b"{\"id\":\"");
         write_position(&mut self.buffer, position);
         self.buffer.extend_from_slice(b"\",\"op\":\"");
+        self.head.op = self.buffer.len()..self.buffer.len() + op.as_str().len();
         self.buffer.extend_from_slice(op.as_str().as_bytes());
         self.buffer.put_u8(b'"');
         self.buffer.extend_from_slice(&self.database);
+        self.head.end = self.buffer.len();
     }
 
     fn table_members(&mut self, relation: &Relation) -> Result<(), EncodeError> {
@@ -285,6 +342,7 @@ impl Encoder {
             return Err(EncodeError::Undefined(relation.schema.table.clone()));
         };
         self.buffer.extend_from_slice(&table.names);
+        self.head.end = self.buffer.len();
         Ok(())
     }
 
@@ -293,6 +351,7 @@ impl Encoder {
             return Err(EncodeError::Undefined(relation.schema.table.clone()));
         };
         self.buffer.extend_from_slice(&table.schema_id);
+        self.head.end = self.buffer.len();
         Ok(())
     }
 
@@ -314,6 +373,7 @@ impl Encoder {
         self.buffer.extend_from_slice(b",\"committed_at\":\"");
         timestamp::commit_time(&mut self.buffer, micros);
         self.buffer.put_u8(b'"');
+        self.head.end = self.buffer.len();
     }
 
     fn close(
@@ -322,26 +382,32 @@ impl Encoder {
         object: Option<&str>,
         position: Position,
         op: Op,
-        table: &str,
-    ) -> Result<Outbound, EncodeError> {
+    ) -> Result<Closed, EncodeError> {
         self.buffer.put_u8(b'}');
-        let payload = self.buffer.split().freeze();
-        if payload.len() > self.limit {
-            return Err(EncodeError::TooLarge {
-                position,
-                table: table.to_owned(),
-                bytes: payload.len(),
-                limit: self.limit,
-            });
+        let body = self.buffer.split().freeze();
+        let bytes = body.len();
+        if bytes > CHUNK {
+            // What is left of its memory would keep all of it.
+            self.buffer = BytesMut::new();
         }
+        let payload = if bytes <= self.limit {
+            Payload::Whole(body)
+        } else {
+            let all = Piece::all(body, &self.head, op, self.limit);
+            Payload::Piece(all.ok_or(EncodeError::LimitTooLow {
+                position,
+                bytes,
+                limit: self.limit,
+            })?)
+        };
         let mut subject = String::with_capacity(96);
         subject::change_into(&mut subject, &self.task, partition, object, op);
-        Ok(Outbound {
+        Ok(Closed(Outbound {
             subject,
             payload,
             position,
             op,
-        })
+        }))
     }
 }
 

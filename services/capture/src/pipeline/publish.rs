@@ -27,7 +27,8 @@ const PARTIAL_IN_FLIGHT: usize = 2;
 pub(crate) struct Acked {
     /// Number of its messages.
     pub(crate) messages: u64,
-    /// Position of its last message.
+    /// Up to where the stream is whole: position of its last message, or, where that is a piece in the
+    /// middle of a row, what lies before the row.
     pub(crate) position: Position,
     /// Stream sequence of its last message.
     pub(crate) sequence: u64,
@@ -45,7 +46,7 @@ pub(crate) struct Publisher {
 
 /// A batch in flight.
 struct InFlight {
-    /// Of its last message.
+    /// Up to where the stream is whole with it.
     position: Position,
     /// Closes with the acknowledgement.
     _span: Span,
@@ -112,14 +113,14 @@ impl Publisher {
     }
 
     async fn send(&mut self, batch: Vec<Outbound>) -> Result<(), BatchError> {
-        let Some(position) = batch.last().map(|message| message.position) else {
+        let Some(position) = batch.last().map(Outbound::whole_up_to) else {
             return Ok(());
         };
         let span = self.span(batch.len(), position);
         let messages = batch.into_iter().map(|message| BatchMessage {
             subject: Subject::from(message.subject),
             headers: HeaderMap::new(),
-            payload: message.payload,
+            payload: message.payload.render(),
         });
         self.batches.send(messages.collect()).await?;
         self.in_flight.push_back(InFlight {

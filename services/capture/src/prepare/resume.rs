@@ -209,6 +209,7 @@ mod tests {
             last: Some(Last {
                 position,
                 op: Op::Insert,
+                half: None,
             }),
         }
     }

@@ -328,6 +328,7 @@ impl Settled {
             last: Some(Last {
                 position: acked.position,
                 op: Op::Gap,
+                half: None,
             }),
         };
         self.checkpoints.write(self.durable).await?;

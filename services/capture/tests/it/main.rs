@@ -9,6 +9,7 @@ mod world;
 mod changes;
 mod values;
 mod resume;
+mod large;
 mod stops;
 mod objects;
 mod events;

@@ -118,23 +118,3 @@ async fn a_stream_that_lost_its_end_is_the_brokers_loss() {
     world.start_capture();
     world.stops_as("BrokerDataLoss").await;
 }
-
-#[tokio::test]
-async fn a_row_that_the_broker_cannot_take_is_named_and_nothing_passes_it() {
-    let world = World::streaming(
-        "CREATE SCHEMA shop; CREATE TABLE shop.orders (id int PRIMARY KEY, body text);",
-    )
-    .await;
-    world
-        .sql
-        .batch_execute("INSERT INTO shop.orders VALUES (1, repeat('x', 1100000)); INSERT INTO shop.orders VALUES (2, 'y');")
-        .await
-        .unwrap();
-    world.stops_as("RowTooLarge").await;
-    assert_eq!(
-        rowcast_testkit::stream_length(&world.data, &world.task)
-            .await
-            .unwrap(),
-        0
-    );
-}

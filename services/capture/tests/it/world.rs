@@ -168,6 +168,15 @@ impl World {
         self.capture.take().unwrap()
     }
 
+    /// Most memory that capture has had, in MB (`proc(5)`, VmHWM).
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let id = self.capture.as_ref().and_then(Child::id).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let kilobytes = line.unwrap().split_whitespace().nth(1).unwrap();
+        kilobytes.parse::<u64>().unwrap() / 1024
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("capture.log")).unwrap_or_default()
     }

@@ -2,19 +2,24 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::consumer::{self, AckPolicy, pull};
 use async_nats::jetstream::{self, stream};
+use data_encoding::{BASE64, HEXLOWER};
 use futures::StreamExt as _;
+use ring::digest;
 use rowcast_client::{Delivery, Error, GroupCredentials, Secret, Subscription};
 use rowcast_domain::{GroupId, TaskId};
 use rowcast_proto::stream::{group_consumer, task_stream, task_stream_subjects};
 use rowcast_proto::subject::group_inbox;
-use rowcast_testkit::Nats;
+use rowcast_testkit::{Nats, eventually};
 
 const LIMIT: Duration = Duration::from_secs(40);
 
+/// Bytes of a change in a piece; as base64 they fit in a message of 1 MB.
+const PIECE: usize = 750_000;
+
 /// Short, so that a test need not wait long for what comes again.
-const ACK_WAIT: Duration = Duration::from_secs(2);
+pub(crate) const ACK_WAIT: Duration = Duration::from_secs(2);
 
 pub(crate) struct Group {
     pub(crate) nats: Nats,
@@ -26,6 +31,11 @@ pub(crate) struct Group {
 
 impl Group {
     pub(crate) async fn start() -> anyhow::Result<Self> {
+        Self::with_in_flight(1000).await
+    }
+
+    /// With a consumer that has at most so many messages in flight.
+    pub(crate) async fn with_in_flight(max_ack_pending: i64) -> anyhow::Result<Self> {
         let nats = Nats::start().await?;
         let (task, group) = (TaskId::random(), GroupId::random());
         let capture = jetstream::new(nats.client("capture-data").await?);
@@ -41,7 +51,7 @@ impl Group {
             durable_name: Some(group_consumer(&group)),
             ack_policy: AckPolicy::All,
             ack_wait: ACK_WAIT,
-            max_ack_pending: 1000,
+            max_ack_pending,
             ..pull::Config::default()
         };
         owner
@@ -85,6 +95,50 @@ impl Group {
             self.publish_raw(body).await?;
         }
         Ok(())
+    }
+
+    /// The next change, with a text of so many bytes, in pieces that are to be published.
+    pub(crate) fn cut(&mut self, bytes: usize) -> Vec<String> {
+        self.published += 1;
+        let number = self.published;
+        let small = format!(
+            r#""database":"shop","schema":"public","table":"orders","lsn":"0/10","ordinal":{number},
+                "committed_at":"2026-11-23T05:33:10.123456Z""#
+        );
+        let text = "x".repeat(bytes);
+        let whole = format!(
+            r#"{{"id":"0/10.{number}","op":"insert",{small},"after":{{"id":{number},"text":"{text}"}}}}"#
+        );
+        let sum = HEXLOWER.encode(digest::digest(&digest::SHA256, whole.as_bytes()).as_ref());
+        let pieces = whole.as_bytes().chunks(PIECE).zip((0..).step_by(PIECE));
+        pieces
+            .map(|(piece, offset)| {
+                format!(
+                    r#"{{"id":"0/10.{number}","op":"part",{small},"part":{{"op":"insert",
+                        "offset":{offset},"bytes":{},"sha256":"{sum}","data":"{}"}}}}"#,
+                    whole.len(),
+                    BASE64.encode(piece)
+                )
+            })
+            .collect()
+    }
+
+    /// Waits until the server has sent so many messages that are not acknowledged.
+    pub(crate) async fn sent(&self, unacknowledged: usize) {
+        eventually("the pieces are sent", LIMIT, async || {
+            self.info()
+                .await
+                .is_ok_and(|info| info.num_ack_pending == unacknowledged)
+        })
+        .await;
+    }
+
+    pub(crate) async fn info(&self) -> anyhow::Result<consumer::Info> {
+        let stream = self
+            .owner
+            .get_stream_no_info(&self.credentials.stream)
+            .await?;
+        Ok(stream.consumer_info(&self.credentials.consumer).await?)
     }
 
     pub(crate) async fn publish_raw(&self, body: String) -> anyhow::Result<()> {

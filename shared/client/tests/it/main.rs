@@ -3,3 +3,4 @@
 mod fixture;
 mod delivery;
 mod failure;
+mod pieces;

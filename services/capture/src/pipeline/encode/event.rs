@@ -8,14 +8,14 @@ use rowcast_proto::subject::{self, Op};
 use serde::Serialize;
 
 use super::row::member;
-use super::{EncodeError, Encoder, Outbound};
+use super::{Closed, EncodeError, Encoder, Outbound};
 use crate::pipeline::change::{DdlChange, WalMessage};
 use crate::pipeline::decode::Undecodable;
 use crate::server_time;
 
 impl Encoder {
     /// A message that tells a change of the schema.
-    pub(super) fn ddl(&mut self, change: &DdlChange) -> Result<Outbound, EncodeError> {
+    pub(super) fn ddl(&mut self, change: &DdlChange) -> Result<Closed, EncodeError> {
         let position = change.position();
         self.open(position, Op::Ddl);
         let schema = change.schema.as_deref();
@@ -32,21 +32,12 @@ impl Encoder {
             Some(table) => subject::object(schema, table),
             None => format!("{}.{}", subject::escape(schema), subject::NO_OBJECT),
         });
-        self.close(
-            None,
-            object.as_deref(),
-            position,
-            Op::Ddl,
-            table.unwrap_or_default(),
-        )
+        self.close(None, object.as_deref(), position, Op::Ddl)
     }
 
     /// A message that tells what an application wrote into the WAL. The time of one without a
     /// transaction is ours: the server sends none.
-    pub(super) fn wal_message(
-        &mut self,
-        message: &WalMessage<'_>,
-    ) -> Result<Outbound, EncodeError> {
+    pub(super) fn wal_message(&mut self, message: &WalMessage<'_>) -> Result<Closed, EncodeError> {
         let position = message.position();
         self.open(position, Op::Message);
         if let Some((transaction, ordinal)) = message.transaction {
@@ -63,7 +54,7 @@ impl Encoder {
             base64: text.is_err().then(|| STANDARD.encode(message.content)),
         };
         self.object_member("message", &content);
-        self.close(None, None, position, Op::Message, "")
+        self.close(None, None, position, Op::Message)
     }
 
     /// A message that tells what is missing. `now` in microseconds since 2000-01-01 UTC.
@@ -73,7 +64,8 @@ impl Encoder {
         self.position_members(position);
         self.time_member(now);
         self.object_member("gap", gap);
-        self.close(None, None, position, Op::Gap, "")
+        let gap = self.close(None, None, position, Op::Gap)?;
+        Ok(self.alone(gap))
     }
 
     /// A message that tells that a change cannot be read and is parked.
@@ -93,7 +85,8 @@ impl Encoder {
         };
         self.object_member("gap", &gap);
         let object = subject::object(&table.schema, &table.table);
-        self.close(None, Some(&object), position, Op::Gap, &table.table)
+        let gap = self.close(None, Some(&object), position, Op::Gap)?;
+        Ok(self.alone(gap))
     }
 
     /// Appends `,"<name>":<value>`: rare messages can afford the general serializer.

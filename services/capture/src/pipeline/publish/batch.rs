@@ -15,7 +15,8 @@ const MAX_BYTES: usize = 900 * 1000;
 /// Messages queued at most, so that a full batch is ready while another is filled.
 const MAX_QUEUED: usize = 2 * MAX_MESSAGES;
 
-/// Bytes queued at most.
+/// Bytes queued at most, and beyond them one message: the pieces of a large one are queued together,
+/// but share its bytes.
 const MAX_QUEUED_BYTES: usize = 2 * MAX_BYTES;
 
 /// Messages that wait to be sent.
@@ -112,11 +113,12 @@ mod tests {
     use rowcast_proto::subject::Op;
 
     use super::*;
+    use crate::pipeline::encode::Payload;
 
     fn message(transaction: u64, ordinal: u64, bytes: usize) -> Outbound {
         Outbound {
             subject: String::new(),
-            payload: Bytes::from(vec![0; bytes]),
+            payload: Payload::Whole(Bytes::from(vec![0; bytes])),
             position: Position::new(Lsn::new(transaction), ordinal),
             op: Op::Insert,
         }

@@ -1,7 +1,8 @@
 //! What the stream's end says after any doubt. The stream itself is the checkpoint.
 
+use data_encoding::{BASE64, HEXLOWER};
 use rowcast_bus::async_nats::jetstream::stream::Stream;
-use rowcast_domain::Position;
+use rowcast_domain::{Lsn, Position};
 use rowcast_proto::subject::Op;
 use serde::Deserialize;
 
@@ -19,10 +20,71 @@ pub(crate) struct Tail {
 /// The last message of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Last {
+    /// Everything up to here is stored: the message's position, or, where the stream ends in the
+    /// middle of its pieces, what lies before it.
+    pub(crate) position: Position,
+    /// What it says; of a piece, what the whole says.
+    pub(crate) op: Op,
+    /// The message that is stored in part.
+    pub(crate) half: Option<Half>,
+}
+
+/// A message of which the stream holds the first pieces, and no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Half {
     /// Its position.
     pub(crate) position: Position,
     /// What it says.
     pub(crate) op: Op,
+    /// Bytes of it that are stored.
+    pub(crate) end: u64,
+    /// Its size in bytes.
+    pub(crate) bytes: u64,
+    /// Its SHA-256.
+    pub(crate) sha256: [u8; 32],
+}
+
+impl Half {
+    /// Whether retention has removed the first pieces already: `first` is the oldest message of the
+    /// stream. Nobody could join the rest to anything then.
+    fn lacks_its_start(&self, first: &[u8]) -> bool {
+        serde_json::from_slice::<Body<'_>>(first).is_ok_and(|first| {
+            first.id == self.position && first.part.is_some_and(|part| part.offset > 0)
+        })
+    }
+}
+
+/// Up to where the stream is whole when it ends in the middle of the message at `position`.
+pub(crate) fn whole_before(position: Position, op: Op) -> Position {
+    if op == Op::Schema {
+        // It shares the position of the change before it, which is stored.
+        return position;
+    }
+    match position.ordinal.checked_sub(1) {
+        Some(ordinal) => Position::new(position.commit_lsn, ordinal),
+        None => Position::new(
+            Lsn::new(position.commit_lsn.as_u64().saturating_sub(1)),
+            u64::MAX,
+        ),
+    }
+}
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    id: Position,
+    op: &'a str,
+    #[serde(borrow)]
+    part: Option<PartBody<'a>>,
+}
+
+/// Borrows: the data is as large as a message may be, and is not wanted.
+#[derive(Deserialize)]
+struct PartBody<'a> {
+    op: &'a str,
+    offset: u64,
+    bytes: u64,
+    sha256: &'a str,
+    data: &'a str,
 }
 
 impl Last {
@@ -34,14 +96,47 @@ impl Last {
         } else {
             Op::Commit
         };
-        Self { position, op }
+        Self {
+            position,
+            op,
+            half: None,
+        }
     }
-}
 
-#[derive(Deserialize)]
-struct Body {
-    id: Position,
-    op: String,
+    /// Reads a message; `None` where it is not ours.
+    pub(crate) fn read(payload: &[u8]) -> Option<Self> {
+        let body: Body<'_> = serde_json::from_slice(payload).ok()?;
+        let position = body.id;
+        let Some(part) = body.part else {
+            let op = Op::from_name(body.op)?;
+            return Some(Self {
+                position,
+                op,
+                half: None,
+            });
+        };
+        let op = Op::from_name(part.op)?;
+        let length = BASE64.decode(part.data.as_bytes()).ok()?.len();
+        let end = part.offset.checked_add(length as u64)?;
+        let sha256 = HEXLOWER.decode(part.sha256.as_bytes()).ok()?;
+        let half = Half {
+            position,
+            op,
+            end,
+            bytes: part.bytes,
+            sha256: sha256.try_into().ok()?,
+        };
+        let is_whole = half.end >= half.bytes;
+        Some(Self {
+            position: if is_whole {
+                position
+            } else {
+                whole_before(position, op)
+            },
+            op,
+            half: (!is_whole).then_some(half),
+        })
+    }
 }
 
 impl Tail {
@@ -61,17 +156,19 @@ impl Tail {
             .get_raw_message(state.last_sequence)
             .await
             .map_err(Error::broker)?;
-        let foreign = || Error::ForeignMessage {
+        let mut last = Last::read(&message.payload).ok_or(Error::ForeignMessage {
             sequence: state.last_sequence,
-        };
-        let body: Body = serde_json::from_slice(&message.payload).map_err(|_other| foreign())?;
-        let op = Op::from_name(&body.op).ok_or_else(foreign)?;
+        })?;
+        if let Some(half) = last.half {
+            let first = stream
+                .get_raw_message(state.first_sequence)
+                .await
+                .map_err(Error::broker)?;
+            last.half = (!half.lacks_its_start(&first.payload)).then_some(half);
+        }
         Ok(Self {
             sequence: state.last_sequence,
-            last: Some(Last {
-                position: body.id,
-                op,
-            }),
+            last: Some(last),
         })
     }
 }
@@ -104,8 +201,6 @@ impl Stored {
 
 #[cfg(test)]
 mod tests {
-    use rowcast_domain::Lsn;
-
     use super::*;
 
     fn at(lsn: u64, ordinal: u64) -> Position {
@@ -117,6 +212,7 @@ mod tests {
         let stored = Stored::up_to(Some(Last {
             position: at(20, 3),
             op: Op::Insert,
+            half: None,
         }));
         assert!(stored.holds(at(10, 900)) && stored.holds(at(20, 3)));
         assert!(!stored.holds(at(20, 4)) && !stored.holds(at(30, 1)));
@@ -128,12 +224,78 @@ mod tests {
         let heartbeat = Stored::up_to(Some(Last {
             position: at(20, 0),
             op: Op::Heartbeat,
+            half: None,
         }));
         assert!(!heartbeat.holds_begin(at(20, 0)) && !heartbeat.holds(at(20, 1)));
         let begin = Stored::up_to(Some(Last {
             position: at(20, 0),
             op: Op::Begin,
+            half: None,
         }));
         assert!(begin.holds_begin(at(20, 0)));
+    }
+
+    fn piece(id: &str, op: &str, offset: u64, bytes: u64) -> Last {
+        let body = format!(
+            r#"{{"id":"{id}","op":"part","part":{{"op":"{op}","offset":{offset},"bytes":{bytes},
+                "sha256":"{}","data":"AAAA"}}}}"#,
+            "ab".repeat(32)
+        );
+        Last::read(body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_row_whose_last_piece_is_not_its_end_is_not_stored() {
+        let last = piece("0/14.3", "insert", 6, 12);
+        let half = last.half.unwrap();
+        assert_eq!((half.position, half.end), (at(20, 3), 9));
+        let stored = Stored::up_to(Some(last));
+        assert!(stored.holds(at(20, 2)) && !stored.holds(at(20, 3)));
+        assert!(stored.holds_begin(at(20, 0)));
+        let ended = Stored::up_to(Some(piece("0/14.3", "insert", 9, 12)));
+        assert!(ended.holds(at(20, 3)));
+    }
+
+    #[test]
+    fn pieces_whose_first_retention_has_removed_are_not_gone_on_with() {
+        let half = piece("0/14.3", "insert", 6, 12).half.unwrap();
+        let first = |id, offset| {
+            format!(
+                r#"{{"id":"{id}","op":"part","part":{{"op":"insert","offset":{offset},"bytes":12,"sha256":"","data":""}}}}"#
+            )
+        };
+        assert!(half.lacks_its_start(first("0/14.3", 3).as_bytes()));
+        assert!(!half.lacks_its_start(first("0/14.3", 0).as_bytes()));
+        assert!(!half.lacks_its_start(first("0/14.2", 3).as_bytes()));
+        assert!(!half.lacks_its_start(br#"{"id":"0/14.2","op":"insert"}"#));
+    }
+
+    #[test]
+    fn a_checkpoint_in_the_middle_of_a_row_does_not_hide_the_row() {
+        let checkpoint = piece("0/14.3", "insert", 6, 12).position;
+        let stored = Stored::up_to(Some(Last::at(checkpoint)));
+        assert!(stored.holds(at(20, 2)) && !stored.holds(at(20, 3)));
+        let first = piece("0/14.0", "message", 0, 12).position;
+        let stored = Stored::up_to(Some(Last::at(first)));
+        assert!(!stored.holds(at(20, 0)) && stored.holds(at(16, 9)));
+    }
+
+    #[test]
+    fn a_shape_in_pieces_does_not_hide_that_the_row_before_it_is_stored() {
+        let last = piece("0/14.3", "schema", 0, 12);
+        assert!(last.half.is_some() && Stored::up_to(Some(last)).holds(at(20, 3)));
+        assert!(!Stored::up_to(Some(last)).holds(at(20, 4)));
+    }
+
+    #[test]
+    fn what_capture_does_not_write_is_not_read() {
+        for body in [
+            "",
+            "{}",
+            r#"{"id":"0/1.1","op":"part"}"#,
+            r#"{"id":"0/1.1","op":"other"}"#,
+        ] {
+            assert_eq!(Last::read(body.as_bytes()), None, "{body}");
+        }
     }
 }
