@@ -100,7 +100,7 @@ pub async fn read_stream(data: &async_nats::Client, task: &TaskId) -> anyhow::Re
                 })
             }
             Some(part) => {
-                let end = join(&mut begun, change.id, part, subject)
+                let end = join(&mut begun, change.id, &part, subject)
                     .with_context(|| format!("sequence {sequence}"))?;
                 end.map(|whole| whole.stored(sequence)).transpose()?
             }
@@ -119,7 +119,7 @@ fn read(payload: &[u8]) -> anyhow::Result<Change> {
 fn join(
     begun: &mut Option<Begun>,
     position: Position,
-    part: Part,
+    part: &Part,
     subject: String,
 ) -> anyhow::Result<Option<Begun>> {
     let piece = BASE64.decode(part.data.as_bytes())?;

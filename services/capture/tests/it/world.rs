@@ -168,7 +168,7 @@ impl World {
         self.capture.take().unwrap()
     }
 
-    /// Most memory that capture has had, in MB (`proc(5)`, VmHWM).
+    /// Most memory that capture has had, in MB (`proc(5)`, `VmHWM`).
     pub(crate) fn peak_memory(&self) -> u64 {
         let id = self.capture.as_ref().and_then(Child::id).unwrap();
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
