@@ -5,6 +5,14 @@
 //! waits for acknowledgements, and PostgreSQL waits for us.
 
 pub(crate) mod source;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "no task reads from a server before PostgreSQL 10 yet"
+    )
+)]
+pub(crate) mod translate;
 pub(crate) mod decode;
 pub(crate) mod change;
 pub(crate) mod filter;
