@@ -6,6 +6,7 @@ use rowcast_pg::ErrorClass;
 
 use crate::pipeline::decode::DecodeError;
 use crate::pipeline::encode::EncodeError;
+use crate::pipeline::translate::TranslateError;
 
 /// Any error of the broker's client.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -25,6 +26,9 @@ pub(crate) enum Error {
     /// A frame cannot be decoded.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// A line of `test_decoding` cannot be translated.
+    #[error(transparent)]
+    Translate(#[from] TranslateError),
     /// A change cannot be a message.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -100,8 +104,8 @@ pub(crate) enum StopReason {
         /// What removes it.
         sql: String,
     },
-    /// The source is too old for pgoutput.
-    #[error("PostgreSQL {0} is not supported yet: version 10 or later is needed")]
+    /// The source is too old for logical decoding; its `server_version`.
+    #[error("PostgreSQL {}.{} cannot be tracked: version 9.4 or later is needed", .0 / 10_000, .0 / 100 % 100)]
     UnsupportedVersion(u32),
 }
 
@@ -152,7 +156,15 @@ impl Error {
             Self::Broker(_) | Self::Batch(_) | Self::Fenced { .. } => Recovery::Retry {
                 code: "BrokerUnavailable",
             },
-            Self::Decode(_) => stop(
+            Self::Translate(TranslateError::Spool(_)) => Recovery::Retry {
+                code: "SpoolUnavailable",
+            },
+            Self::Decode(_)
+            | Self::Translate(
+                TranslateError::Malformed { .. }
+                | TranslateError::OutOfOrder { .. }
+                | TranslateError::Unfit(_),
+            ) => stop(
                 "UndecodableChange",
                 "Report this with the message above. The slot keeps the change until it can be decoded.",
             ),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rowcast_domain::{Lsn, TaskId};
 use rowcast_pg::replication::{FrameReader, StatusWriter};
 use rowcast_pg::settings::{self, Settings};
-use rowcast_pg::{ReplicationConnection, Session};
+use rowcast_pg::{ReplicationConnection, Session, slot};
 use rowcast_proto::message::{
     ChangeTypes, ObjectSelection, SourceConnection, TaskSpec, TraceContext,
 };
@@ -35,9 +35,14 @@ use crate::pipeline::publish::Publisher;
 use crate::pipeline::publish::tail::Stored;
 use crate::pipeline::quarantine::Quarantine;
 use crate::pipeline::source::{Confirmer, Received, Source, Told, Watched};
+use crate::pipeline::stages::Stages;
 use crate::pipeline::switch::Switches;
+use crate::pipeline::translate::Translation;
 use crate::scope::Means;
 use crate::worker::Platform;
+
+/// First version with logical decoding.
+const DECODING_SINCE: u32 = 90_400;
 
 /// First version with pgoutput.
 pub(crate) const PGOUTPUT_SINCE: u32 = 100_000;
@@ -79,8 +84,8 @@ pub(crate) async fn prepare(
     let options = connection::options(wish.source, &platform.keyring)?;
     let session = Arc::new(rowcast_pg::connect(&options).await?);
     let settings = settings::read(&session).await?;
-    if settings.server_version < PGOUTPUT_SINCE {
-        return Err(StopReason::UnsupportedVersion(settings.server_version / 10_000).into());
+    if settings.server_version < DECODING_SINCE {
+        return Err(StopReason::UnsupportedVersion(settings.server_version).into());
     }
     let mut replication = ReplicationConnection::connect(&options, settings.encoding()).await?;
     let means = wish.means(&session, &settings).await?;
@@ -96,7 +101,7 @@ pub(crate) async fn prepare(
     } else {
         None
     };
-    let frames = start(replication, &wish.name, log, settings.server_version).await?;
+    let frames = start(replication, &wish.name, log, means).await?;
     let mut publisher = Publisher::open(&platform.data, settled.tail.sequence, started_by).await?;
     let mut encoder = wish.encoder(platform).behind(settled.tail.last);
     settled.tell_gap(&mut encoder, &mut publisher).await?;
@@ -115,8 +120,14 @@ async fn start(
     replication: ReplicationConnection,
     name: &str,
     log: Option<String>,
-    server_version: u32,
+    means: Means,
 ) -> Result<(FrameReader, StatusWriter), Error> {
+    if means.translated {
+        let options = [("include-xids", "1"), ("include-timestamp", "1")];
+        return Ok(replication
+            .start_logical(name, Lsn::INVALID, &options)
+            .await?);
+    }
     let mut publications = format!("\"{name}\"");
     if let Some(log) = log {
         publications.push_str(&format!(",\"{log}\""));
@@ -125,7 +136,7 @@ async fn start(
         ("proto_version", "1"),
         ("publication_names", publications.as_str()),
     ];
-    if server_version >= MESSAGES_SINCE {
+    if means.server_version >= MESSAGES_SINCE {
         options.push(("messages", "true"));
     }
     Ok(replication
@@ -173,8 +184,16 @@ impl<'a> Wish<'a> {
 
     async fn means(&self, session: &Session, settings: &Settings) -> Result<Means, Error> {
         let needs_identity = |operation: &String| operation == "update" || operation == "delete";
+        // A slot is read by the plugin that it was made for.
+        let plugin = slot::find(session, &self.name)
+            .await?
+            .and_then(|slot| slot.plugin);
+        let server_version = settings.server_version;
         Ok(Means {
-            server_version: settings.server_version,
+            server_version,
+            translated: plugin.map_or(server_version < PGOUTPUT_SINCE, |plugin| {
+                plugin == settle::TEST_DECODING
+            }),
             superuser: settings::privileges(session).await?.superuser,
             needs_identity: self.change_types.data.iter().any(needs_identity),
         })
@@ -213,18 +232,24 @@ impl Parts<'_> {
                 frames,
                 received: Arc::clone(&received),
             },
-            decoder: Decoder::new(Filter::new(&settled.record, schema_changes)),
             catalog: Catalog::new(
                 Arc::clone(&self.session),
                 self.platform.schemas.clone(),
                 self.wish.task.clone(),
                 self.means.server_version,
             ),
-            encoder,
-            publisher,
-            progress: Progress::new(durable),
-            stored: Stored::up_to(settled.tail.last),
-            durable: durable_sender,
+            stages: Stages {
+                decoder: Decoder::new(Filter::new(&settled.record, schema_changes)),
+                encoder,
+                publisher,
+                progress: Progress::new(durable),
+                stored: Stored::up_to(settled.tail.last),
+                durable: durable_sender,
+            },
+            translation: self
+                .means
+                .translated
+                .then(|| Translation::new(Arc::clone(&self.session), std::env::temp_dir())),
             last_heartbeat: Instant::now(),
             switches: Switches::new(asked, settled.kept, settled.record.clone()),
             quarantine,
@@ -235,7 +260,7 @@ impl Parts<'_> {
                 task: self.wish.task.clone(),
                 name: self.wish.name.clone(),
                 publish: self.wish.change_types.data.clone(),
-                publishes: true,
+                publishes: !self.means.translated,
                 warnings: Warnings::new(schema_changes, self.settings.max_slot_wal_keep_bytes),
                 session: self.session,
                 means: self.means,

@@ -11,8 +11,9 @@
 //! wait in a [`spool`] until the commit is known. What comes out is parsed by the same stage 2.
 //!
 //! What differs from pgoutput: the LSN of a transaction is the end of its commit record, for the
-//! text tells no other. There is no publication: all tables of the database come, and those that are
-//! not wanted are told by [`Translator::ignore`]. A row `WITH OIDS` loses its OID, as in pgoutput.
+//! text tells no other. There is no publication: all tables of the database come, and all are passed on,
+//! so that the number of a change in its transaction does not depend on the task's objects. A row
+//! `WITH OIDS` loses its OID, as in pgoutput. Logical messages (9.6 and later) are left out.
 
 pub(crate) mod line;
 mod commit_time;
@@ -20,6 +21,7 @@ pub(crate) mod table;
 mod message;
 pub(crate) mod spool;
 pub(crate) mod lookup;
+mod translation;
 
 use std::collections::HashMap;
 use std::io;
@@ -31,6 +33,8 @@ use self::line::{Change, Line, MalformedLine, Operation, QualifiedName};
 use self::spool::{Spool, SpoolReader};
 use self::table::{Shape, TableFacts, TableText};
 
+pub(crate) use self::translation::Translation;
+
 /// What is kept of the buffer for one message, in bytes: a large row does not hold its memory.
 const SCRATCH_MAX: usize = 1 << 20;
 
@@ -39,8 +43,7 @@ const SCRATCH_MAX: usize = 1 << 20;
 pub(crate) enum Outcome {
     /// It was taken.
     Taken,
-    /// It was not: the table must be given to [`Translator::define`] or [`Translator::ignore`], and
-    /// then the line again.
+    /// It was not: the table must be given to [`Translator::define`], and then the line again.
     NeedsTable(TableText),
     /// It ends a transaction.
     Transaction(Transaction),
@@ -81,7 +84,7 @@ pub(crate) struct Translator {
     folder: PathBuf,
     open: Option<Open>,
     /// By name, as the server quotes it. As many as the database has tables.
-    tables: HashMap<String, Table>,
+    tables: HashMap<String, Shape>,
     /// Which shape the reader knows by an OID: one OID can have two names in a session, as after a
     /// rename.
     announced: HashMap<u32, u64>,
@@ -94,12 +97,6 @@ pub(crate) struct Translator {
 struct Open {
     xid: u32,
     spool: Spool,
-}
-
-#[derive(Debug)]
-enum Table {
-    Ignored,
-    Tracked(Shape),
 }
 
 /// A whole transaction.
@@ -183,7 +180,7 @@ impl Translator {
         }
         let unchanged = matches!(
             self.tables.get(&text.written),
-            Some(Table::Tracked(shape)) if shape.facts == facts
+            Some(shape) if shape.facts == facts
         );
         self.shapes += 1;
         let shape = Shape {
@@ -193,13 +190,13 @@ impl Translator {
             facts,
             doubted: unchanged,
         };
-        self.tables.insert(text.written, Table::Tracked(shape));
+        self.tables.insert(text.written, shape);
         Ok(())
     }
 
-    /// Leaves out what happens to a table that was asked for, from here on.
-    pub(crate) fn ignore(&mut self, text: TableText) {
-        self.tables.insert(text.written, Table::Ignored);
+    /// Whether a transaction has begun to arrive and not ended.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.open.is_some()
     }
 
     fn change(&mut self, lsn: Lsn, change: &Change<'_>) -> Result<Outcome, TranslateError> {
@@ -212,9 +209,8 @@ impl Translator {
             return Ok(Outcome::Taken);
         }
         let shape = match self.tables.get_mut(change.table.written) {
-            Some(Table::Ignored) => return Ok(Outcome::Taken),
-            Some(Table::Tracked(shape)) if shape.fits(&change.operation) => shape,
-            Some(Table::Tracked(_)) | None => {
+            Some(shape) if shape.fits(&change.operation) => shape,
+            Some(_) | None => {
                 return Ok(Outcome::NeedsTable(TableText::of_change(change)));
             }
         };
@@ -251,8 +247,7 @@ impl Translator {
         let mut shapes = Vec::with_capacity(tables.len());
         for table in tables {
             match self.tables.get(table.written) {
-                Some(Table::Ignored) => {}
-                Some(Table::Tracked(shape)) => shapes.push(shape),
+                Some(shape) => shapes.push(shape),
                 None => return Ok(Outcome::NeedsTable(TableText::named(*table))),
             }
         }
@@ -286,6 +281,11 @@ impl Transaction {
     /// Where it stands in the WAL: the end of its commit record.
     pub(crate) const fn commit_lsn(&self) -> Lsn {
         self.commit_lsn
+    }
+
+    /// Whether its last message was given.
+    pub(crate) const fn is_over(&self) -> bool {
+        matches!(self.next, Next::End)
     }
 
     /// Its next pgoutput message; `None` after the last.

@@ -2,12 +2,16 @@
 
 use rowcast_domain::{Lsn, Selector, TaskId};
 use rowcast_pg::ddl_trigger::{self, TriggerState};
-use rowcast_pg::{ErrorClass, ReplicationConnection, Session, publication, settings, slot};
+use rowcast_pg::publication::Selection;
+use rowcast_pg::{
+    ErrorClass, ReplicationConnection, Session, catalog, publication, settings, slot,
+};
 use rowcast_proto::message::ChangeTypes;
 use rowcast_proto::stream;
 
 use crate::error::{Error, StopReason};
-use crate::prepare::MESSAGES_SINCE;
+use crate::prepare::settle::TEST_DECODING;
+use crate::prepare::{MESSAGES_SINCE, PGOUTPUT_SINCE};
 use crate::scope::{Means, Scope, View};
 
 /// Makes the publication from the task's objects, or adds what it lacks of them.
@@ -46,6 +50,20 @@ pub(crate) async fn ensure_publication(
     Ok(())
 }
 
+/// Looks for the tables that the user named, where no publication lists them.
+///
+/// # Errors
+/// Where one is missing.
+pub(crate) async fn check_tables(session: &Session, selector: &Selector) -> Result<(), Error> {
+    let named = Selection::Tables(selector.named_tables());
+    let found = catalog::tables(session, &named).await?;
+    let mut named = selector.named_tables().into_iter();
+    match named.find(|name| !found.iter().any(|table| table.name == *name)) {
+        None => Ok(()),
+        Some(table) => Err(StopReason::TableMissing(table.to_string()).into()),
+    }
+}
+
 /// Makes the trigger that tells schema changes, where our role may; the keeper warns where not. Before
 /// 14 also the publication of its log; tells its name.
 ///
@@ -67,7 +85,7 @@ pub(crate) async fn ensure_trigger(
         let installed = ddl_trigger::install(session, server_version).await;
         installed.or_else(refused)?;
     }
-    if server_version >= MESSAGES_SINCE {
+    if !(PGOUTPUT_SINCE..MESSAGES_SINCE).contains(&server_version) {
         return Ok(None);
     }
     let name = stream::source_log_publication(task);
@@ -96,7 +114,10 @@ pub(crate) async fn ensure_slot(
             // that nobody listens.
             return Err(Error::SlotBeingMade);
         }
-        return found.confirmed_flush_lsn.ok_or_else(|| {
+        // Before 9.6 a slot tells only from where on it keeps WAL.
+        let known = found.confirmed_flush_lsn;
+        let oldest = found.restart_lsn.filter(|_| plugin == TEST_DECODING);
+        return known.or(oldest).ok_or_else(|| {
             let cause = "the replication slot has no position".to_owned();
             StopReason::Gap {
                 from: Lsn::INVALID,

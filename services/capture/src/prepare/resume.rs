@@ -11,6 +11,7 @@ use rowcast_proto::change::Checkpoint;
 use crate::error::StopReason;
 use crate::pipeline::progress::Durable;
 use crate::pipeline::publish::tail::Tail;
+use crate::prepare::settle::TEST_DECODING;
 
 /// What is found before a task starts.
 #[derive(Debug)]
@@ -145,8 +146,15 @@ fn slot_position(
             "the server has invalidated the replication slot: {reason}"
         ));
     }
-    let Some(confirmed) = slot.confirmed_flush_lsn else {
-        return gap("the replication slot has no position");
+    let confirmed = match slot.confirmed_flush_lsn {
+        Some(confirmed) => confirmed,
+        // Before 9.6 a slot tells only from where on it keeps WAL; what was read stays behind that.
+        None if slot.plugin.as_deref() == Some(TEST_DECODING) => {
+            slot.restart_lsn.map_or(checkpoint.reported_lsn, |oldest| {
+                oldest.max(checkpoint.reported_lsn)
+            })
+        }
+        None => return gap("the replication slot has no position"),
     };
     // A server that crashed may have forgotten the last confirmations, so behind is well; ahead is
     // not, for nobody but us may confirm.

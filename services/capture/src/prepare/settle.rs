@@ -1,6 +1,8 @@
 //! Finds out where a task stands, makes what is missing on a first start, and goes on past a stop
 //! that the user has accepted.
 
+use std::collections::BTreeSet;
+
 use rowcast_domain::{Lsn, Position, Selector};
 use rowcast_pg::publication::{self, Memberships};
 use rowcast_pg::replication::{SystemIdentity, TimelineEnd};
@@ -22,7 +24,10 @@ use crate::scope::{Means, View};
 use crate::server_time;
 use crate::worker::Platform;
 
-const PLUGIN: &str = "pgoutput";
+/// The plugin of servers before 10.
+pub(crate) const TEST_DECODING: &str = "test_decoding";
+
+const PGOUTPUT: &str = "pgoutput";
 
 /// What is needed to find out.
 pub(crate) struct Settlement<'a> {
@@ -127,6 +132,9 @@ impl Settlement<'_> {
 
     /// Whether the publication has been right since it was last looked at.
     async fn publication_is_whole(&self, record: Option<&TrackedObjects>) -> Result<(), Error> {
+        if self.means.translated {
+            return Ok(());
+        }
         let name = &self.wish.name;
         let Some(found) = self.memberships().await? else {
             return Err(StopReason::PublicationMissing(format!("{name} does not exist")).into());
@@ -223,7 +231,9 @@ impl Settlement<'_> {
             }
             _ => {
                 slot::drop(self.session, &self.wish.name).await?;
-                publication::drop(self.session, &self.wish.name).await?;
+                if !self.means.translated {
+                    publication::drop(self.session, &self.wish.name).await?;
+                }
                 self.make_on_source(replication).await?
             }
         };
@@ -270,9 +280,15 @@ impl Settlement<'_> {
             ..
         } = self.wish;
         let selector = Selector::from(*objects);
-        objects::ensure_publication(self.session, name, &selector, change_types, self.means)
-            .await?;
-        let lsn = objects::ensure_slot(self.session, replication, name, PLUGIN).await?;
+        let plugin = if self.means.translated {
+            objects::check_tables(self.session, &selector).await?;
+            TEST_DECODING
+        } else {
+            objects::ensure_publication(self.session, name, &selector, change_types, self.means)
+                .await?;
+            PGOUTPUT
+        };
+        let lsn = objects::ensure_slot(self.session, replication, name, plugin).await?;
         let expected = self.memberships().await?;
         let record = self.record(self.wish, expected.as_ref()).await?;
         Ok((lsn, expected, record))
@@ -283,16 +299,24 @@ impl Settlement<'_> {
         wish: &Wish<'_>,
         expected: Option<&Memberships>,
     ) -> Result<TrackedObjects, Error> {
-        let view = View::read(self.session, &wish.name, self.means).await?;
+        let mut tables = BTreeSet::new();
+        if !self.means.translated {
+            let view = View::read(self.session, &wish.name, self.means).await?;
+            tables = view.members(&Selector::from(wish.objects));
+        }
         Ok(TrackedObjects {
             objects: wish.objects.clone(),
-            tables: view.members(&Selector::from(wish.objects)),
+            tables,
             publication: expected.map(ToString::to_string).unwrap_or_default(),
             ..TrackedObjects::default()
         })
     }
 
+    /// `None` where there is no publication.
     async fn memberships(&self) -> Result<Option<Memberships>, Error> {
+        if self.means.translated {
+            return Ok(None);
+        }
         let version = self.means.server_version;
         Ok(publication::memberships(self.session, &self.wish.name, version).await?)
     }

@@ -13,3 +13,4 @@ mod large;
 mod stops;
 mod objects;
 mod events;
+mod old_server;

@@ -86,7 +86,7 @@ impl Reader {
                 xid,
             },
             Message::Commit { end_lsn, .. } => Event::Commit { end_lsn },
-            Message::Origin | Message::Type => return None,
+            Message::Origin | Message::Type | Message::Logical { .. } => return None,
             Message::Relation(body) => {
                 let columns = body.columns.iter().map(|column| {
                     let name = column.name.to_owned();
