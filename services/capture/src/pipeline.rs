@@ -113,7 +113,11 @@ impl Pipeline {
             return match self.stages.take(lsn, message)? {
                 // A translated transaction stands where it ends.
                 Step::Boundary(end) => Ok(Step::Boundary(Lsn::new(end.as_u64() + 1))),
-                step => Ok(step),
+                step @ (Step::Empty
+                | Step::Taken
+                | Step::Undecodable(..)
+                | Step::Shape(_)
+                | Step::Line(..)) => Ok(step),
             };
         }
         let frame = self

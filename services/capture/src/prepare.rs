@@ -3,6 +3,7 @@
 
 pub(crate) mod durability;
 pub(crate) mod objects;
+mod parts;
 pub(crate) mod resume;
 pub(crate) mod settle;
 pub(crate) mod stream;
@@ -17,27 +18,17 @@ use rowcast_proto::message::{
     ChangeTypes, ObjectSelection, SourceConnection, TaskSpec, TraceContext,
 };
 use rowcast_proto::stream::source_object;
-use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::sync::watch;
 
-use self::settle::{Settled, Settlement};
+use self::parts::Parts;
+use self::settle::Settlement;
 use crate::connection;
 use crate::error::{Error, StopReason};
-use crate::keeper::warnings::Warnings;
-use crate::keeper::{Keeper, Links, Tools, Tracking, Wanted};
+use crate::keeper::{Keeper, Wanted};
 use crate::pipeline::Pipeline;
-use crate::pipeline::catalog::Catalog;
-use crate::pipeline::decode::Decoder;
 use crate::pipeline::encode::Encoder;
-use crate::pipeline::filter::Filter;
-use crate::pipeline::progress::Progress;
 use crate::pipeline::publish::Publisher;
-use crate::pipeline::publish::tail::Stored;
-use crate::pipeline::quarantine::Quarantine;
-use crate::pipeline::source::{Confirmer, Received, Source, Told, Watched};
-use crate::pipeline::stages::Stages;
-use crate::pipeline::switch::Switches;
-use crate::pipeline::translate::Translation;
+use crate::pipeline::source::{Confirmer, Watched};
 use crate::scope::Means;
 use crate::worker::Platform;
 
@@ -197,109 +188,5 @@ impl<'a> Wish<'a> {
             superuser: settings::privileges(session).await?.superuser,
             needs_identity: self.change_types.data.iter().any(needs_identity),
         })
-    }
-}
-
-/// What the running task is made of.
-struct Parts<'a> {
-    wish: &'a Wish<'a>,
-    platform: &'a Platform,
-    session: Arc<Session>,
-    settings: &'a Settings,
-    means: Means,
-}
-
-impl Parts<'_> {
-    fn join(
-        self,
-        settled: Settled,
-        (frames, writer): (FrameReader, StatusWriter),
-        (encoder, publisher): (Encoder, Publisher),
-        wanted: watch::Receiver<Wanted>,
-    ) -> Prepared {
-        let durable = settled.durable;
-        let received = Received::new(durable.lsn);
-        let (durable_sender, durable_receiver) = watch::channel(durable);
-        let (confirmed_sender, confirmed) = watch::channel(durable.lsn);
-        let (tracking_sender, tracking) = watch::channel(Tracking::default());
-        let (switches, asked) = mpsc::channel(1);
-        let (verifications, verify) = mpsc::channel(1);
-        let (quarantine, quarantined) =
-            Quarantine::new(self.platform.control.clone(), self.wish.task.clone());
-        let schema_changes = self.wish.change_types.schema;
-        let pipeline = Pipeline {
-            source: Source {
-                frames,
-                received: Arc::clone(&received),
-            },
-            catalog: Catalog::new(
-                Arc::clone(&self.session),
-                self.platform.schemas.clone(),
-                self.wish.task.clone(),
-                self.means.server_version,
-            ),
-            stages: Stages {
-                decoder: Decoder::new(Filter::new(&settled.record, schema_changes)),
-                encoder,
-                publisher,
-                progress: Progress::new(durable),
-                stored: Stored::up_to(settled.tail.last),
-                durable: durable_sender,
-            },
-            translation: self
-                .means
-                .translated
-                .then(|| Translation::new(Arc::clone(&self.session), std::env::temp_dir())),
-            last_heartbeat: Instant::now(),
-            switches: Switches::new(asked, settled.kept, settled.record.clone()),
-            quarantine,
-        };
-        let keeper = Keeper::new(
-            Tools {
-                bus: self.platform.data.clone(),
-                task: self.wish.task.clone(),
-                name: self.wish.name.clone(),
-                publish: self.wish.change_types.data.clone(),
-                publishes: !self.means.translated,
-                warnings: Warnings::new(schema_changes, self.settings.max_slot_wal_keep_bytes),
-                session: self.session,
-                means: self.means,
-            },
-            Links {
-                wanted,
-                switches,
-                verifications: verify,
-                received: Arc::clone(&received),
-                durable: durable_receiver.clone(),
-                confirmed: confirmed.clone(),
-                tracking: tracking_sender,
-            },
-            settled.record,
-            settled.expected,
-        );
-        let watched = Watched {
-            durable: durable_receiver,
-            confirmed,
-            received,
-            quarantined,
-            tracking,
-        };
-        let told = Told {
-            confirmed: confirmed_sender,
-            verifications,
-        };
-        let confirmer = Confirmer::new(
-            writer,
-            settled.checkpoints,
-            &watched,
-            told,
-            self.settings.wal_sender_timeout,
-        );
-        Prepared {
-            pipeline,
-            confirmer,
-            keeper,
-            watched,
-        }
     }
 }

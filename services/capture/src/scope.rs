@@ -32,7 +32,7 @@ pub(crate) enum Scope {
 pub(crate) struct Means {
     pub(crate) server_version: u32,
     pub(crate) superuser: bool,
-    /// Changes come by test_decoding: there is no publication, and every table is sent.
+    /// Changes come by `test_decoding`: there is no publication, and every table is sent.
     pub(crate) translated: bool,
     /// Updates or deletes are published: tables without identity must be left out.
     pub(crate) needs_identity: bool,

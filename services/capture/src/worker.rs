@@ -285,10 +285,7 @@ impl Worker<'_> {
                     Some(ended) = confirmations.join_next() => break Err(early_end(ended)),
                     () = &mut reports => {}
                     _ = wish.changed(), if !halt.is_cancelled() => {
-                        let next = wish.borrow_and_update();
-                        if differs_only_in_objects(spec, &next) {
-                            wanted.send_replace(Wanted::from(&*next));
-                        } else {
+                        if !take_on(spec, &wish.borrow_and_update(), wanted) {
                             halt.cancel();
                         }
                     }
@@ -337,8 +334,9 @@ async fn report_running(
     }
 }
 
-/// Whether a running task can go on: other objects are taken between two transactions.
-fn differs_only_in_objects(present: &TaskSpec, next: &TaskSpec) -> bool {
+/// Passes the next version of the wish on to a running task, if that can go on: other objects are taken
+/// between two transactions. Tells whether it can.
+fn take_on(present: &TaskSpec, next: &TaskSpec, wanted: &watch::Sender<Wanted>) -> bool {
     let alike = TaskSpec {
         generation: next.generation,
         objects: next.objects.clone(),
@@ -347,7 +345,11 @@ fn differs_only_in_objects(present: &TaskSpec, next: &TaskSpec) -> bool {
         accepted_stop: next.accepted_stop.clone(),
         ..present.clone()
     };
-    alike == *next
+    let goes_on = alike == *next;
+    if goes_on {
+        wanted.send_replace(Wanted::from(next));
+    }
+    goes_on
 }
 
 /// The confirmations end with the pipeline, or because the source is lost.

@@ -52,7 +52,7 @@ impl Change {
                 taken,
                 narrow: true,
             },
-            other => other,
+            none @ (Self::None | Self::Waiting { .. }) => none,
         }
     }
 }

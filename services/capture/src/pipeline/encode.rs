@@ -136,14 +136,13 @@ impl Encoder {
         mut take: impl FnMut(Outbound),
     ) -> Result<(), EncodeError> {
         match change {
+            Change::Begin(_) | Change::Commit { .. } if !self.transactions => Ok(()),
             Change::Begin(transaction) => {
-                if self.transactions {
-                    let position = Position::new(transaction.commit_lsn, 0);
-                    self.open(position, Op::Begin);
-                    self.transaction_members(*transaction, 0);
-                    let message = self.close(None, None, position, Op::Begin)?;
-                    self.give(message, &mut take);
-                }
+                let position = Position::new(transaction.commit_lsn, 0);
+                self.open(position, Op::Begin);
+                self.transaction_members(*transaction, 0);
+                let message = self.close(None, None, position, Op::Begin)?;
+                self.give(message, &mut take);
                 Ok(())
             }
             Change::Row(row) => {
@@ -165,42 +164,31 @@ impl Encoder {
                 cascade,
                 restart_identity,
             } => {
+                let flags = (*cascade, *restart_identity);
                 for (ordinal, relation) in relations {
                     let before = Position::new(transaction.commit_lsn, ordinal - 1);
                     if let Some(schema) = self.announce(relation, *transaction, before)? {
                         self.give(schema, &mut take);
                     }
-                    let flags = (*cascade, *restart_identity);
                     let message = self.truncate(*transaction, *ordinal, relation, flags)?;
                     self.give(message, &mut take);
                 }
                 Ok(())
             }
-            Change::Ddl(ddl) => {
-                let message = self.ddl(ddl)?;
-                self.give(message, &mut take);
-                Ok(())
-            }
-            Change::Message(message) => {
-                let message = self.wal_message(message)?;
-                self.give(message, &mut take);
-                Ok(())
-            }
+            Change::Ddl(_) | Change::Message(_) => self.event(change, &mut take),
             Change::Commit {
                 transaction,
                 changes,
                 tracked,
                 ..
             } => {
-                if self.transactions {
-                    let position = Position::new(transaction.commit_lsn, changes + 1);
-                    self.open(position, Op::Commit);
-                    self.transaction_members(*transaction, changes + 1);
-                    self.buffer.extend_from_slice(b",\"changes\":");
-                    json::number(&mut self.buffer, *tracked);
-                    let message = self.close(None, None, position, Op::Commit)?;
-                    self.give(message, &mut take);
-                }
+                let position = Position::new(transaction.commit_lsn, changes + 1);
+                self.open(position, Op::Commit);
+                self.transaction_members(*transaction, changes + 1);
+                self.buffer.extend_from_slice(b",\"changes\":");
+                json::number(&mut self.buffer, *tracked);
+                let message = self.close(None, None, position, Op::Commit)?;
+                self.give(message, &mut take);
                 Ok(())
             }
         }

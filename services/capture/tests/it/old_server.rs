@@ -15,7 +15,7 @@ const SHOP: &str = "CREATE SCHEMA shop; CREATE SCHEMA other;
     ALTER TABLE shop.orders ALTER note SET STORAGE EXTERNAL;";
 
 async fn streaming(postgres: Postgres) -> World {
-    let mut world = World::on(postgres, SHOP).await;
+    let mut world = Box::pin(World::on(postgres, SHOP)).await;
     let slot = source_object(&world.task);
     world
         .one(&format!(
@@ -29,7 +29,7 @@ async fn streaming(postgres: Postgres) -> World {
 }
 
 async fn changes_are_told_as_pgoutput_would(postgres: Postgres) {
-    let world = streaming(postgres).await;
+    let world = Box::pin(streaming(postgres)).await;
     world
         .sql
         .batch_execute(
@@ -87,7 +87,7 @@ async fn changes_of_a_later_server_are_told_as_pgoutput_would() {
 #[tokio::test]
 async fn a_large_transaction_waits_for_its_commit_on_disk_and_survives_kills() {
     let postgres = Box::pin(Postgres::start_version(10)).await.unwrap();
-    let mut world = streaming(postgres).await;
+    let mut world = Box::pin(streaming(postgres)).await;
     world
         .sql
         .batch_execute(

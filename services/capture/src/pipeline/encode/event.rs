@@ -9,13 +9,30 @@ use serde::Serialize;
 
 use super::row::member;
 use super::{Closed, EncodeError, Encoder, Outbound};
-use crate::pipeline::change::{DdlChange, WalMessage};
+use crate::pipeline::change::{Change, DdlChange, WalMessage};
 use crate::pipeline::decode::Undecodable;
 use crate::server_time;
 
 impl Encoder {
+    /// Encodes what is about no row.
+    pub(super) fn event(
+        &mut self,
+        change: &Change<'_>,
+        take: &mut impl FnMut(Outbound),
+    ) -> Result<(), EncodeError> {
+        let message = match change {
+            Change::Ddl(ddl) => self.ddl(ddl)?,
+            Change::Message(message) => self.wal_message(message)?,
+            Change::Begin(_) | Change::Row(_) | Change::Truncate { .. } | Change::Commit { .. } => {
+                return Ok(());
+            }
+        };
+        self.give(message, take);
+        Ok(())
+    }
+
     /// A message that tells a change of the schema.
-    pub(super) fn ddl(&mut self, change: &DdlChange) -> Result<Closed, EncodeError> {
+    fn ddl(&mut self, change: &DdlChange) -> Result<Closed, EncodeError> {
         let position = change.position();
         self.open(position, Op::Ddl);
         let schema = change.schema.as_deref();
@@ -37,7 +54,7 @@ impl Encoder {
 
     /// A message that tells what an application wrote into the WAL. The time of one without a
     /// transaction is ours: the server sends none.
-    pub(super) fn wal_message(&mut self, message: &WalMessage<'_>) -> Result<Closed, EncodeError> {
+    fn wal_message(&mut self, message: &WalMessage<'_>) -> Result<Closed, EncodeError> {
         let position = message.position();
         self.open(position, Op::Message);
         if let Some((transaction, ordinal)) = message.transaction {
