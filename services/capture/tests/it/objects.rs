@@ -121,6 +121,8 @@ impl Writer {
                      INSERT INTO shop.c VALUES ({written})"
                 );
                 sql.batch_execute(&statements).await.unwrap();
+                // A change takes effect where the stream is: a backlog would only delay it.
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
             written
         });
@@ -208,11 +210,10 @@ async fn other_tables_are_told_from_one_transaction_to_the_next() {
 #[tokio::test]
 async fn a_crash_in_the_middle_of_a_change_changes_nothing_of_it() {
     let mut world = World::streaming(SHOP).await;
-    let sets: [(&[&str], ObjectSelection); 5] = [
+    let sets: [(&[&str], ObjectSelection); 4] = [
         (&["a", "b"], tables(&["a", "b"])),
         (&["a", "b", "c"], everything()),
         (&["c"], tables(&["c"])),
-        (&["a", "b", "c"], everything()),
         (&["b"], tables(&["b"])),
     ];
     let writer = Writer::start(&world.postgres);
