@@ -269,7 +269,13 @@ pub struct TrackedObjects {
     /// What the publication looked like when it was last right; empty without a publication.
     #[serde(default)]
     pub publication: String,
+    /// Version of the wish whose accepted stop is being acted on; see `accepted`.
+    #[serde(default)]
+    pub acting: u64,
     /// Version of the wish whose accepted stop was acted on: one decision is for one stop.
     #[serde(default)]
     pub accepted: u64,
+    /// Where the publication of the log of schema changes began; before 14 and where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_since: Option<Lsn>,
 }

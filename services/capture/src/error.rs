@@ -52,6 +52,9 @@ pub(crate) enum Error {
         "the server still makes the slot, which waits for the transactions that were open then"
     )]
     SlotBeingMade,
+    /// The server is a standby that keeps a copy of the slot.
+    #[error("the server is a standby: its copy of the slot can be read once it is promoted")]
+    StandbySlot,
     /// The wish cannot be understood.
     #[error("the task's definition is malformed: {0}")]
     MalformedSpec(String),
@@ -148,7 +151,7 @@ impl Error {
                     "Run the precheck: it names the setting, grant or object that is missing. Then start the task again.",
                 ),
             },
-            Self::SlotBeingMade => Recovery::Retry {
+            Self::SlotBeingMade | Self::StandbySlot => Recovery::Retry {
                 code: "SourceUnavailable",
             },
             // A refused fence is no exception: the tail is read again, and tells whether another

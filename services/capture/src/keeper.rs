@@ -5,15 +5,16 @@
 //! while a table is missing from it is skipped by the server without a word.
 
 mod change;
+mod members;
 pub(crate) mod warnings;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rowcast_bus::Bus;
-use rowcast_domain::{Lsn, Selector, TaskId};
+use rowcast_domain::{Lsn, TaskId};
+use rowcast_pg::Session;
 use rowcast_pg::publication::{self, Memberships};
-use rowcast_pg::{ErrorClass, Session};
 use rowcast_proto::change::TrackedObjects;
 use rowcast_proto::message::{ObjectSelection, TaskSpec, TraceContext};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,7 +26,7 @@ use crate::error::{Error, StopReason};
 use crate::pipeline::progress::Durable;
 use crate::pipeline::source::Received;
 use crate::pipeline::switch::Switch;
-use crate::scope::{Means, Scope, View};
+use crate::scope::Means;
 
 /// How often new tables are looked for, at least.
 const FOLLOW_EVERY: Duration = Duration::from_secs(2);
@@ -35,6 +36,9 @@ const REST: u32 = 20;
 
 /// How often the stream, the slot and the trigger are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// How long nothing is altered after the source has refused it, or somebody held a lock.
+const REST_AFTER_REFUSAL: Duration = Duration::from_secs(5);
 
 /// How often a change of the objects is brought on.
 const STEP_EVERY: Duration = Duration::from_millis(200);
@@ -101,17 +105,6 @@ pub(crate) struct Links {
     pub(crate) tracking: watch::Sender<Tracking>,
 }
 
-/// What became of a publication that was to be widened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Widened {
-    /// It listed everything already.
-    Already,
-    /// It lists everything now.
-    Yes,
-    /// It will be tried again.
-    NotYet,
-}
-
 /// Keeps one running task.
 pub(crate) struct Keeper {
     tools: Tools,
@@ -122,8 +115,16 @@ pub(crate) struct Keeper {
     /// The same in short, where it is known.
     fingerprint: Option<String>,
     change: Change,
+    /// Transactions up to this one were open when the publication was last widened: what they do is
+    /// decoded by both.
+    decoded_by_both: Option<i64>,
+    /// The publication was altered, and what it is now could not be read: nothing may be confirmed.
+    lost_track: bool,
+    /// It is being announced that the publication is altered, and that is what comes next.
+    altering: bool,
     follow_at: Instant,
     look_at: Instant,
+    rest_until: Instant,
 }
 
 impl Keeper {
@@ -141,9 +142,14 @@ impl Keeper {
             record,
             expected,
             fingerprint: None,
-            change: Change::None,
+            // An earlier session may have ended in the middle.
+            change: Change::Narrowing,
+            decoded_by_both: None,
+            lost_track: false,
+            altering: false,
             follow_at: now,
             look_at: now,
+            rest_until: now,
         }
     }
 
@@ -175,8 +181,12 @@ impl Keeper {
             self.look_at = now + LOOK_EVERY;
             self.look().await?;
         }
+        if self.tools.publishes {
+            let cleared = self.clear_widening().await;
+            self.survive("publication", cleared)?;
+        }
         self.bring_on().await?;
-        if self.tools.publishes && self.change.is_none() && now >= self.follow_at {
+        if self.tools.publishes && self.change.lets_follow() && now >= self.follow_at {
             self.verify().await?;
             let follow = self.follow().await;
             self.survive("tables", follow)?;
@@ -214,95 +224,6 @@ impl Keeper {
         Ok(())
     }
 
-    /// Lets tables join that were created or have got an identity since.
-    async fn follow(&mut self) -> Result<(), Error> {
-        let selector = Selector::from(&self.record.objects);
-        let view = self.view().await?;
-        let unsafe_tables = view.without_identity(&selector);
-        self.tools.warnings.set(
-            "identity",
-            unsafe_tables.iter().map(|table| {
-                format!("{table} is not tracked: it has no primary key and no replica identity, and PostgreSQL would refuse to update and delete its rows if it were published")
-            }),
-        );
-        let missing = view.missing(&selector);
-        self.tools.warnings.set(
-            "missing",
-            missing
-                .iter()
-                .map(|table| format!("{table} does not exist; it joins once it is created")),
-        );
-        if self.widen(&view.scope(&selector)).await? == Widened::Yes {
-            // What was taken by a name that it has lost since stays.
-            let tables = &self.view().await?.members(&selector) | &self.record.tables;
-            self.remember(tables).await?;
-        }
-        Ok(())
-    }
-
-    async fn view(&self) -> Result<View, Error> {
-        Ok(View::read(&self.tools.session, &self.tools.name, self.tools.means).await?)
-    }
-
-    /// Adds to the publication what it lacks of `wanted`.
-    async fn widen(&mut self, wanted: &Scope) -> Result<Widened, Error> {
-        let session = &self.tools.session;
-        let Some(present) = Scope::read(session, &self.tools.name).await? else {
-            return Ok(Widened::Already);
-        };
-        let Some(missing) = present.missing(wanted) else {
-            return Ok(Widened::Already);
-        };
-        if missing == Scope::Everything {
-            if !self.may_replace().await? {
-                return Ok(Widened::NotYet);
-            }
-            self.replace(wanted).await?;
-        } else {
-            publication::add(session, &self.tools.name, &missing.selection()).await?;
-            self.expect_present().await?;
-        }
-        tracing::info!(publication = self.tools.name, added = ?missing, "publication widened");
-        Ok(Widened::Yes)
-    }
-
-    /// Whether what is to be taken away is announced: a crash between that and the record of it must
-    /// not look like the work of somebody else. Announces it where not.
-    async fn may_replace(&mut self) -> Result<bool, Error> {
-        if self.record.publication.is_empty() {
-            return Ok(true);
-        }
-        self.announce().await?;
-        Ok(false)
-    }
-
-    /// Makes the publication anew, in one transaction: whoever decodes finds one or the other.
-    async fn replace(&mut self, scope: &Scope) -> Result<(), Error> {
-        let publish: Vec<&str> = self.tools.publish.iter().map(String::as_str).collect();
-        publication::replace(
-            &self.tools.session,
-            &self.tools.name,
-            &scope.selection(),
-            &publish,
-            self.tools.means.server_version,
-        )
-        .await?;
-        self.expect_present().await
-    }
-
-    /// From now on the publication is right as it is: we have just changed it ourselves.
-    async fn expect_present(&mut self) -> Result<(), Error> {
-        let Tools {
-            session,
-            name,
-            means,
-            ..
-        } = &self.tools;
-        self.expected = publication::memberships(session, name, means.server_version).await?;
-        self.fingerprint = None;
-        Ok(())
-    }
-
     /// Looks at what others could take away.
     async fn look(&mut self) -> Result<(), Error> {
         let durable = *self.links.durable.borrow();
@@ -311,10 +232,12 @@ impl Keeper {
         self.survive("source", looked)
     }
 
-    /// A refusal of the source is told and tried again; a lost connection ends the session.
+    /// A refusal of the source, or a lock that somebody holds, is told and tried again; a lost
+    /// connection ends the session.
     fn survive(&mut self, topic: &'static str, outcome: Result<(), Error>) -> Result<(), Error> {
         match outcome {
-            Err(Error::Source(error)) if error.class() == ErrorClass::Definite => {
+            Err(Error::Source(error)) if !self.lost_track && !self.tools.session.is_closed() => {
+                self.rest_until = Instant::now() + REST_AFTER_REFUSAL;
                 let warning = format!("the publication cannot be kept in step: {error}");
                 self.tools.warnings.set(topic, [warning]);
                 Ok(())

@@ -84,9 +84,17 @@ impl<T: Serialize + DeserializeOwned> Kept<T> {
     /// Finds out what became of the last write.
     async fn look(&mut self) -> Result<(), Error> {
         let entry = self.store.entry(&self.key).await.map_err(Error::broker)?;
-        if let Some(entry) = entry
-            && entry.revision != self.revision
-        {
+        let Some(entry) = entry else {
+            if self.revision > 0 {
+                // The bucket was lost or made anew.
+                return Err(Error::Fenced {
+                    what: self.key.clone(),
+                });
+            }
+            self.in_doubt = false;
+            return Ok(());
+        };
+        if entry.revision != self.revision {
             if self.attempted.as_ref() != Some(&entry.value) {
                 return Err(Error::Fenced {
                     what: self.key.clone(),

@@ -40,6 +40,9 @@ use crate::error::{Error, StopReason};
 /// that other databases write.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
 
+/// Messages taken at most before others get their turn.
+const YIELD_EVERY: u32 = 1000;
+
 /// How long batches in flight may take at the end. What is not acknowledged then is read again.
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
 
@@ -84,7 +87,14 @@ impl Pipeline {
 
     async fn take_messages(&mut self) -> Result<(), Error> {
         self.stages.publisher.send_full().await?;
+        let mut taken = 0_u32;
         while self.stages.publisher.has_room() {
+            taken += 1;
+            if taken.is_multiple_of(YIELD_EVERY) {
+                // What is left out or stored already is never waited for: the lease, which is renewed
+                // beside, must not wait for the end of it.
+                tokio::task::yield_now().await;
+            }
             match self.take_message()? {
                 Step::Empty => return Ok(self.stages.publisher.flush().await?),
                 Step::Taken => {}
@@ -187,7 +197,9 @@ impl Pipeline {
             self.last_heartbeat = Instant::now();
             self.stages.beat(wal_end)?;
         }
-        Ok(Step::Boundary(wal_end))
+        // A translated transaction stands where it ends.
+        let behind = u64::from(self.translation.is_some());
+        Ok(Step::Boundary(Lsn::new(wal_end.as_u64() + behind)))
     }
 
     /// Sends whole transactions that are queued and waits for what is in flight, so that the next

@@ -87,12 +87,7 @@ pub(crate) async fn prepare(
         means,
     };
     let mut settled = Box::pin(settlement.settle(&mut replication)).await?;
-    let log = if wish.change_types.schema {
-        objects::ensure_trigger(&session, task, settings.server_version).await?
-    } else {
-        None
-    };
-    let frames = start(replication, &wish.name, log, means).await?;
+    let frames = start(replication, &wish.name, settled.log.take(), means).await?;
     let mut publisher = Publisher::open(&platform.data, settled.tail.sequence, started_by).await?;
     let mut encoder = wish.encoder(platform).behind(settled.tail.last);
     settled.tell_gap(&mut encoder, &mut publisher).await?;

@@ -68,11 +68,14 @@ impl View {
             superuser,
             ..
         } = self.means;
-        if selector.all && superuser {
+        // A publication of everything publishes tables without identity too, and breaks what the
+        // application does with them.
+        let wide = superuser && self.without_identity(selector).is_empty();
+        if selector.all && wide {
             return Scope::Everything;
         }
         let mut schemas = BTreeSet::new();
-        if superuser && server_version >= SCHEMAS_SINCE {
+        if wide && server_version >= SCHEMAS_SINCE {
             let whole = self.schemas.iter().filter(|s| selector.matches_schema(s));
             schemas.extend(whole.cloned());
         }
@@ -103,6 +106,40 @@ impl View {
     pub(crate) fn members(&self, selector: &Selector) -> BTreeSet<u32> {
         let members = self.wanted(selector).filter(|table| table.listed);
         members.map(|table| table.oid).collect()
+    }
+
+    /// OIDs of partitioned tables that one selection takes and the other does not, though it takes
+    /// some of their partitions: while the root is listed, those come under its name.
+    pub(crate) fn bridges(&self, one: &Selector, other: &Selector) -> BTreeSet<u32> {
+        if self.means.server_version < ROOTS_SINCE {
+            return BTreeSet::new();
+        }
+        let takes =
+            |selector: &Selector, name: &TableName| selector.matches(&name.schema, &name.table);
+        let roots = self.tables.iter().filter(|table| table.partitioned);
+        let bridging = roots.filter(|root| {
+            let without = match (takes(one, &root.name), takes(other, &root.name)) {
+                (true, false) => other,
+                (false, true) => one,
+                (true, true) | (false, false) => return false,
+            };
+            let mut partitions = self
+                .tables
+                .iter()
+                .filter(|table| table.root.as_ref() == Some(&root.name));
+            partitions.any(|partition| takes(without, &partition.name))
+        });
+        bridging.map(|root| root.oid).collect()
+    }
+
+    /// Of these OIDs, those of listed tables that the selection does not take by name: they were
+    /// renamed since it did.
+    pub(crate) fn renamed(&self, selector: &Selector, tables: &BTreeSet<u32>) -> BTreeSet<u32> {
+        let listed = self.tables.iter().filter(|table| table.listed);
+        listed
+            .filter(|table| tables.contains(&table.oid) && !self.is_wanted(selector, table))
+            .map(|table| table.oid)
+            .collect()
     }
 
     /// Names of the tables that the publication lists but nobody wants any more. `kept` are OIDs of
@@ -301,7 +338,14 @@ mod tests {
 
     #[test]
     fn a_superuser_publishes_whole_schemas_from_15_on() {
-        let scope = view(150_000, true).scope(&shop(&[]));
+        // Not while a table has no identity.
+        assert_eq!(
+            tables(&view(150_000, true).scope(&shop(&[]))),
+            ["log", "orders"]
+        );
+        let mut view = view(150_000, true);
+        view.means.needs_identity = false;
+        let scope = view.scope(&shop(&[]));
         let Scope::Objects { schemas, tables } = scope else {
             panic!("everything")
         };
@@ -310,7 +354,7 @@ mod tests {
             all: true,
             ..Selector::default()
         };
-        assert_eq!(view(100_000, true).scope(&all), Scope::Everything);
+        assert_eq!(view.scope(&all), Scope::Everything);
     }
 
     #[test]
@@ -321,6 +365,15 @@ mod tests {
             view.unwanted(&shop(&["x"]), &BTreeSet::new()),
             [TableName::new("shop", "orders")]
         );
+    }
+
+    #[test]
+    fn a_root_stays_told_while_its_partitions_come_under_its_name() {
+        let view = view(150_000, false);
+        let (root, leaf) = (shop(&["log"]), shop(&["log_1"]));
+        assert_eq!(view.bridges(&root, &leaf), BTreeSet::from([1]));
+        assert_eq!(view.bridges(&leaf, &root), BTreeSet::from([1]));
+        assert_eq!(view.bridges(&root, &shop(&["orders"])), BTreeSet::new());
     }
 
     #[test]

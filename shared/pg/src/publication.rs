@@ -89,9 +89,10 @@ pub async fn replace(
     let statement = create_statement(name, selection, publish, server_version)?;
     let comment = comment_statement(name);
     let quoted = TableName::quote(name);
+    let lock = lock_statement(name);
     client
         .batch_execute(&format!(
-            "DROP PUBLICATION IF EXISTS {quoted}; {statement}; {comment}"
+            "{lock}; DROP PUBLICATION IF EXISTS {quoted}; {statement}; {comment}"
         ))
         .await?;
     Ok(())
@@ -125,10 +126,38 @@ async fn alter_objects(
         Selection::Tables(tables) => objects(&[], tables, SCHEMAS_SINCE)?,
         Selection::Objects { schemas, tables } => objects(schemas, tables, SCHEMAS_SINCE)?,
     };
-    let name = TableName::quote(name);
+    let (lock, name) = (lock_statement(name), TableName::quote(name));
     let list = items.join(", ");
-    let statement = format!("ALTER PUBLICATION {name} {verb} {list}");
+    let statement = format!("{lock}; ALTER PUBLICATION {name} {verb} {list}");
     Ok(client.batch_execute(&statement).await?)
+}
+
+/// Alters a publication without changing anything, so that whoever decodes reads it again. Servers
+/// without the repair of the 2025 minor releases keep what a table was to a transaction that was open
+/// when it was added.
+pub async fn touch(client: &Client, name: &str) -> Result<(), Error> {
+    let Some(found) = find(client, name).await? else {
+        return Ok(());
+    };
+    let (lock, name) = (lock_statement(name), TableName::quote(name));
+    let publish = found.publish.join(", ");
+    let statement = format!("{lock}; ALTER PUBLICATION {name} SET (publish = '{publish}')");
+    Ok(client.batch_execute(&statement).await?)
+}
+
+/// Waits until no session of ours alters the publication any more: the server goes on with what a lost
+/// one has asked for.
+pub async fn settle(client: &Client, name: &str) -> Result<(), Error> {
+    // A simple query is a transaction of its own, and ends the lock at once.
+    Ok(client.batch_execute(&lock_statement(name)).await?)
+}
+
+/// One session at a time alters a publication.
+fn lock_statement(name: &str) -> String {
+    let literal = name.replace('\'', "''");
+    format!(
+        "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('rowcast publication'), pg_catalog.hashtext('{literal}'))"
+    )
 }
 
 /// Schemas and tables as a publication lists them.

@@ -7,20 +7,24 @@
 //!
 //! A transaction that was open while the publication was widened is decoded by both: its changes
 //! before that moment would be missing. So the change takes effect only behind the last of them.
+//!
+//! Every step can be the last one of this process. What may be missing from the publication later is
+//! announced in the record before it is taken away; the next session begins by narrowing.
 
 use std::collections::BTreeSet;
 
 use rowcast_domain::{Lsn, Selector};
-use rowcast_pg::{catalog, publication, publishable};
+use rowcast_pg::{catalog, publishable};
 use rowcast_proto::change::TrackedObjects;
 use rowcast_proto::message::ObjectSelection;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
+use tokio::time::Instant;
 
-use super::{Keeper, Tools, Widened};
+use super::Keeper;
+use super::members::Widened;
 use crate::error::{Error, StopReason};
 use crate::pipeline::switch::Switch;
-use crate::scope::Scope;
 
 const TOPIC: &str = "objects";
 
@@ -28,16 +32,14 @@ const TOPIC: &str = "objects";
 pub(super) enum Change {
     /// There is none.
     None,
-    /// Transactions that began before this one may still be open.
-    Waiting {
-        objects: ObjectSelection,
-        horizon: i64,
-    },
-    /// The pipeline is to take it; `objects` changed, or only what belongs to them.
+    /// The publication lists everything; transactions may be open that began before.
+    Waiting { objects: ObjectSelection },
+    /// The pipeline is to write something down, and perhaps to take the change.
     Asked {
         taken: oneshot::Receiver<TrackedObjects>,
-        narrow: bool,
     },
+    /// The publication may list too much, or is not written down.
+    Narrowing,
 }
 
 impl Change {
@@ -45,54 +47,57 @@ impl Change {
         matches!(self, Self::None)
     }
 
-    /// The publication is narrowed once the pipeline has taken it.
-    fn then_narrow(&mut self) -> Self {
-        match std::mem::replace(self, Self::None) {
-            Self::Asked { taken, .. } => Self::Asked {
-                taken,
-                narrow: true,
-            },
-            none @ (Self::None | Self::Waiting { .. }) => none,
-        }
+    /// Whether new tables may join meanwhile.
+    pub(super) const fn lets_follow(&self) -> bool {
+        matches!(self, Self::None | Self::Waiting { .. })
     }
 }
 
 impl Keeper {
     /// One step on.
     pub(super) async fn bring_on(&mut self) -> Result<(), Error> {
-        match std::mem::replace(&mut self.change, Change::None) {
-            Change::None => {
-                let begun = self.begin_change().await;
-                self.survive(TOPIC, begun)
+        let resting = Instant::now() < self.rest_until;
+        let step = match &mut self.change {
+            Change::None | Change::Narrowing | Change::Waiting { .. } if resting => return Ok(()),
+            Change::None => self.begin_change().await,
+            Change::Narrowing if !self.tools.publishes => {
+                self.change = Change::None;
+                Ok(())
             }
-            Change::Waiting { objects, horizon } => self.wait(objects, horizon).await,
-            Change::Asked { mut taken, narrow } => match taken.try_recv() {
-                Ok(record) => {
-                    self.record = record;
-                    if !narrow {
-                        return Ok(());
+            Change::Narrowing => self.narrow().await,
+            Change::Waiting { objects } => {
+                let objects = objects.clone();
+                self.wait(objects).await
+            }
+            Change::Asked { taken } => {
+                match taken.try_recv() {
+                    Ok(record) => {
+                        if record.since > self.record.since {
+                            tracing::info!(since = %record.since, "the task's objects have changed");
+                        }
+                        self.record = record;
+                        self.change = if std::mem::take(&mut self.altering) {
+                            Change::None
+                        } else {
+                            Change::Narrowing
+                        };
                     }
-                    tracing::info!(since = %self.record.since, "the task's objects have changed");
-                    let narrowed = self.narrow().await;
-                    self.survive(TOPIC, narrowed)
+                    Err(TryRecvError::Empty) => self.links.received.ask(),
+                    // The pipeline has ended; so does the session.
+                    Err(TryRecvError::Closed) => {}
                 }
-                Err(TryRecvError::Empty) => {
-                    self.links.received.ask();
-                    self.change = Change::Asked { taken, narrow };
-                    Ok(())
-                }
-                // The pipeline has ended; so does the session.
-                Err(TryRecvError::Closed) => Ok(()),
-            },
-        }
+                return Ok(());
+            }
+        };
+        self.survive(TOPIC, step)
     }
 
     /// Begins a change where the user wants other objects.
     async fn begin_change(&mut self) -> Result<(), Error> {
         let wanted = self.links.wanted.borrow().objects.clone();
         // What was changed last must be confirmed: only one earlier version is remembered.
-        let settled = *self.links.confirmed.borrow() >= self.record.since;
-        if wanted == self.record.objects || !settled {
+        let confirmed = Lsn::new(self.links.confirmed.borrow().as_u64() + 1);
+        if wanted == self.record.objects || confirmed < self.record.since {
             return Ok(());
         }
         let selector = Selector::from(&wanted);
@@ -101,46 +106,51 @@ impl Keeper {
             return self.ask(wanted, BTreeSet::new(), Some(now)).await;
         }
         self.verify().await?;
-        let scope = self.view().await?.scope(&selector);
+        let view = self.view().await?;
+        // A partition comes under its root's name as soon as the root is listed, and under its own
+        // only once the root is not: meanwhile rather too much is told than too little.
+        let bridges = view.bridges(&Selector::from(&self.record.objects), &selector);
+        if !bridges.is_subset(&self.record.tables) {
+            self.altering = true;
+            return self.remember(&self.record.tables | &bridges).await;
+        }
+        let scope = view.scope(&selector);
         if scope.is_empty() && !selector.is_open() {
             return Err(StopReason::NothingToTrack.into());
         }
-        match self.widen(&scope).await? {
-            Widened::NotYet => return Ok(()),
-            Widened::Already => {}
-            Widened::Yes => {
-                let horizon = catalog::current_transaction(&self.tools.session).await?;
-                self.change = Change::Waiting {
-                    objects: wanted,
-                    horizon,
-                };
-                return Ok(());
-            }
+        if !self.record.publication.is_empty() {
+            // Until it is in force the publication is altered more than once: a crash in between must
+            // not look like the work of somebody else.
+            self.altering = true;
+            return self.announce().await;
         }
-        let now = self.insert_lsn().await?;
-        let tables = self.members(&selector).await?;
-        self.ask(wanted, tables, Some(now)).await
+        if self.widen(&scope).await? == Widened::Yes {
+            // Also where nothing was added just now: an earlier session may have done it.
+            let last = catalog::current_transaction(&self.tools.session).await?;
+            self.decoded_by_both = Some(last);
+            self.change = Change::Waiting { objects: wanted };
+        }
+        Ok(())
     }
 
-    async fn wait(&mut self, objects: ObjectSelection, horizon: i64) -> Result<(), Error> {
-        let oldest = catalog::transaction_horizon(&self.tools.session).await?;
-        if oldest <= horizon {
+    async fn wait(&mut self, objects: ObjectSelection) -> Result<(), Error> {
+        if self.decoded_by_both.is_some() {
             self.tools.warnings.set(
-                TOPIC,
-                ["the task's objects change once the transactions have ended that were open before".to_owned()],
+                "waiting",
+                ["the task's objects change once the transactions have ended that were open before"
+                    .to_owned()],
             );
-            self.change = Change::Waiting { objects, horizon };
             return Ok(());
         }
-        self.tools.warnings.clear(TOPIC);
+        self.tools.warnings.clear("waiting");
         let now = self.insert_lsn().await?;
-        let tables = self.members(&Selector::from(&objects)).await?;
+        let view = self.view().await?;
+        let selector = Selector::from(&objects);
+        let present = Selector::from(&self.record.objects);
+        let bridges = view.bridges(&present, &selector);
+        let renamed = view.renamed(&present, &(&self.record.tables - &bridges));
+        let tables = &(&view.members(&selector) | &bridges) | &renamed;
         self.ask(objects, tables, Some(now)).await
-    }
-
-    /// OIDs of the listed tables that a selection takes.
-    async fn members(&self, selector: &Selector) -> Result<BTreeSet<u32>, Error> {
-        Ok(self.view().await?.members(selector))
     }
 
     /// Writes down that the publication is about to lose something.
@@ -180,54 +190,11 @@ impl Keeper {
             not_before,
             taken,
         };
-        let narrow = not_before.is_some();
         if self.links.switches.send(switch).await.is_ok() {
             self.links.received.ask();
-            self.change = Change::Asked {
-                taken: receiver,
-                narrow,
-            };
+            self.change = Change::Asked { taken: receiver };
         }
         Ok(())
-    }
-
-    /// Takes out of the publication what nobody wants any more.
-    async fn narrow(&mut self) -> Result<(), Error> {
-        if !self.tools.publishes {
-            return Ok(());
-        }
-        let selector = Selector::from(&self.record.objects);
-        let view = self.view().await?;
-        let wanted = view.scope(&selector);
-        let Some(present) = Scope::read(&self.tools.session, &self.tools.name).await? else {
-            return Ok(());
-        };
-        let replaced = present == Scope::Everything && wanted != Scope::Everything;
-        let tables = view.unwanted(&selector, &self.record.tables);
-        let unwanted = present.without(&wanted, tables);
-        if !replaced && unwanted.is_none() {
-            return Ok(());
-        }
-        if !self.record.publication.is_empty() {
-            self.announce().await?;
-            self.change = self.change.then_narrow();
-            return Ok(());
-        }
-        if replaced {
-            self.replace(&wanted).await?;
-        } else if let Some(unwanted) = &unwanted {
-            let Tools { session, name, .. } = &self.tools;
-            publication::remove(session, name, &unwanted.selection()).await?;
-            self.expect_present().await?;
-        }
-        tracing::info!(
-            publication = self.tools.name,
-            ?unwanted,
-            replaced,
-            "publication narrowed"
-        );
-        let tables = self.members(&selector).await?;
-        self.remember(tables).await
     }
 
     async fn insert_lsn(&self) -> Result<Lsn, Error> {

@@ -7,7 +7,7 @@ use rowcast_domain::{Lsn, Position, Selector};
 use rowcast_pg::publication::{self, Memberships};
 use rowcast_pg::replication::{SystemIdentity, TimelineEnd};
 use rowcast_pg::slot::SlotState;
-use rowcast_pg::{ReplicationConnection, Session, slot};
+use rowcast_pg::{ReplicationConnection, Session, publishable, settings, slot};
 use rowcast_proto::change::{Checkpoint, Gap, TrackedObjects};
 use rowcast_proto::subject::Op;
 
@@ -46,10 +46,22 @@ pub(crate) struct Settled {
     pub(crate) record: TrackedObjects,
     /// What the publication is.
     pub(crate) expected: Option<Memberships>,
-    gap: Option<Gap>,
+    /// The publication of the log of schema changes, where it can be read.
+    pub(crate) log: Option<String>,
+    /// A stop was accepted; with what is missing, if anything is.
+    accepted: Option<Option<Gap>>,
+}
+
+/// What was made on the source, or found there.
+struct Made {
+    lsn: Lsn,
+    expected: Option<Memberships>,
+    record: TrackedObjects,
+    log: Option<String>,
 }
 
 /// What is found on both sides.
+#[derive(Clone)]
 struct Found {
     server: SystemIdentity,
     history: Vec<TimelineEnd>,
@@ -61,11 +73,25 @@ struct Found {
 
 impl Found {
     /// Everything that committed before is known to be in the stream.
-    fn from(&self) -> Lsn {
+    fn missing_from(&self, stop: &StopReason) -> Lsn {
         let reported = self.checkpoint.as_ref().map(|c| c.reported_lsn);
         let tail = self.tail.and_then(|tail| tail.last);
         let tail = tail.map(|last| last.position.commit_lsn);
-        reported.max(tail).unwrap_or(Lsn::INVALID)
+        let from = match stop {
+            // What came after the last look may lack what was not published any more.
+            StopReason::PublicationMissing(_) => reported,
+            // What was acknowledged behind the tail is gone.
+            StopReason::BrokerDataLoss(_) => tail,
+            StopReason::Gap { .. }
+            | StopReason::SourceReplaced { .. }
+            | StopReason::HistoryDiverged(_)
+            | StopReason::TableMissing(_)
+            | StopReason::BrokerNotDurable
+            | StopReason::NothingToTrack
+            | StopReason::NotRemoved { .. }
+            | StopReason::UnsupportedVersion(_) => reported.max(tail),
+        };
+        from.unwrap_or(Lsn::INVALID)
     }
 }
 
@@ -92,8 +118,17 @@ impl Settlement<'_> {
             Some(stream) => Some(Tail::read(&stream).await?),
             None => None,
         };
+        let slot = slot::find(self.session, &self.wish.name).await?;
+        if slot.as_ref().is_some_and(|slot| slot.synced)
+            && settings::in_recovery(self.session).await?
+        {
+            return Err(Error::StandbySlot);
+        }
+        if !self.means.translated {
+            publication::settle(self.session, &self.wish.name).await?;
+        }
         let found = Found {
-            slot: slot::find(self.session, &self.wish.name).await?,
+            slot,
             checkpoint,
             record,
             tail,
@@ -152,8 +187,11 @@ impl Settlement<'_> {
     /// One decision of the user is for one stop.
     fn is_accepted(&self, stop: &StopReason, found: &Found) -> bool {
         let spec = self.wish.spec;
-        let acted_on = found.record.as_ref().map_or(0, |record| record.accepted);
-        stop.can_be_accepted() && spec.accepted_stop == stop.code() && spec.generation > acted_on
+        let record = found.record.as_ref();
+        let (acting, accepted) = record.map_or((0, 0), |record| (record.acting, record.accepted));
+        let decided = spec.accepted_stop == stop.code() && spec.generation > accepted;
+        // What was begun is brought to its end, whatever it looks like in the middle.
+        stop.can_be_accepted() && (decided || acting > accepted)
     }
 
     /// Publication, slot, stream, in this order.
@@ -164,24 +202,25 @@ impl Settlement<'_> {
         mut checkpoints: Checkpoints,
         mut kept: Kept<TrackedObjects>,
     ) -> Result<Settled, Error> {
-        let (lsn, expected, record) = self.make_on_source(replication).await?;
+        let made = self.make_on_source(replication).await?;
         if found.tail.is_none() {
             self.make_stream().await?;
         }
         let durable = Durable {
-            lsn,
+            lsn: made.lsn,
             ..Durable::default()
         };
-        kept.write(&record).await?;
+        kept.write(&made.record).await?;
         checkpoints.write(durable).await?;
         Ok(Settled {
             durable,
             tail: Tail::default(),
             checkpoints,
             kept,
-            record,
-            expected,
-            gap: None,
+            record: made.record,
+            expected: made.expected,
+            log: made.log,
+            accepted: None,
         })
     }
 
@@ -190,24 +229,35 @@ impl Settlement<'_> {
         found: Found,
         durable: Durable,
         checkpoints: Checkpoints,
-        kept: Kept<TrackedObjects>,
+        mut kept: Kept<TrackedObjects>,
     ) -> Result<Settled, Error> {
         let mut tail = found.tail.unwrap_or_default();
         // Where retention has emptied the stream, the checkpoint says what was in it.
         tail.last.get_or_insert(Last::at(durable.position));
         let expected = self.memberships().await?;
-        let record = match found.record {
-            Some(record) => record,
+        let log = self.log_publication().await?;
+        let mut record = match &found.record {
+            Some(record) => record.clone(),
             None => self.record(self.wish, expected.as_ref()).await?,
         };
+        record.log_since = match (&log, record.log_since) {
+            (None, _) => None,
+            (Some(_), Some(since)) => Some(since),
+            (Some(_), None) => Some(self.insert_lsn().await?),
+        };
+        if found.record.as_ref() != Some(&record) {
+            kept.write(&record).await?;
+        }
         Ok(Settled {
+            // What was written before the publication was there is decoded without it.
+            log: log.filter(|_| record.log_since.is_some_and(|since| since <= durable.lsn)),
             durable,
             tail,
             checkpoints,
             kept,
             record,
             expected,
-            gap: None,
+            accepted: None,
         })
     }
 
@@ -218,18 +268,30 @@ impl Settlement<'_> {
         found: Found,
         stop: &StopReason,
         checkpoints: Checkpoints,
-        kept: Kept<TrackedObjects>,
+        mut kept: Kept<TrackedObjects>,
     ) -> Result<Settled, Error> {
-        let from = found.from();
-        let confirmed = found.slot.as_ref().filter(|slot| !slot.is_lost());
-        let confirmed = confirmed.and_then(|slot| slot.confirmed_flush_lsn);
-        let (to, expected, made) = match (stop, confirmed, &found.record) {
-            // Only the broker has lost something: the slot goes on where it stands.
-            (StopReason::BrokerDataLoss(_), Some(confirmed), Some(record)) => {
-                let expected = self.memberships().await?;
-                (confirmed, expected, record.clone())
-            }
-            _ => {
+        let before = found.record.clone().unwrap_or_default();
+        let acting = if before.acting > before.accepted {
+            before.acting
+        } else {
+            self.wish.spec.generation
+        };
+        // From here on every step is repeated until the last one is done.
+        let announced = TrackedObjects {
+            publication: String::new(),
+            acting,
+            ..before.clone()
+        };
+        kept.write(&announced).await?;
+        let slot_stands = self.slot_stands(&found, stop).await?;
+        let made = match slot_stands {
+            Some(lsn) => Made {
+                lsn,
+                expected: self.memberships().await?,
+                record: before,
+                log: None,
+            },
+            None => {
                 slot::drop(self.session, &self.wish.name).await?;
                 if !self.means.translated {
                     publication::drop(self.session, &self.wish.name).await?;
@@ -244,11 +306,23 @@ impl Settlement<'_> {
                 Tail::default()
             }
         };
+        let (from, to) = (found.missing_from(stop), made.lsn);
         tracing::warn!(task = %self.wish.task, code = stop.code(), %from, %to, "going on past a stop that was accepted");
+        // What the slot sends again is not missing.
+        let gap = (from < to || slot_stands.is_none()).then(|| Gap {
+            code: stop.code().to_owned(),
+            cause: stop.to_string(),
+            from,
+            to,
+        });
+        let position = match (&gap, tail.last) {
+            (None, Some(last)) => last.position,
+            (Some(_), _) | (None, None) => Position::new(to, 0),
+        };
         Ok(Settled {
             durable: Durable {
                 lsn: to,
-                position: Position::new(to, 0),
+                position,
                 sequence: tail.sequence,
                 committed_at: None,
             },
@@ -256,23 +330,36 @@ impl Settlement<'_> {
             checkpoints,
             kept,
             record: TrackedObjects {
-                accepted: self.wish.spec.generation,
-                ..made
+                acting,
+                accepted: acting,
+                ..made.record
             },
-            expected,
-            gap: Some(Gap {
-                code: stop.code().to_owned(),
-                cause: stop.to_string(),
-                from,
-                to,
-            }),
+            expected: made.expected,
+            log: made.log,
+            accepted: Some(gap),
         })
     }
 
-    async fn make_on_source(
-        &self,
-        replication: &mut ReplicationConnection,
-    ) -> Result<(Lsn, Option<Memberships>, TrackedObjects), Error> {
+    /// Where the slot goes on, if only the broker has lost something: then everything else must fit.
+    async fn slot_stands(&self, found: &Found, stop: &StopReason) -> Result<Option<Lsn>, Error> {
+        let (StopReason::BrokerDataLoss(_), Some(checkpoint)) = (stop, &found.checkpoint) else {
+            return Ok(None);
+        };
+        let mut whole = found.clone();
+        whole.tail = Some(Tail {
+            sequence: checkpoint.sequence,
+            last: found.tail.and_then(|tail| tail.last),
+        });
+        match self.decide(&whole).await {
+            Ok(Start::Resume(durable)) => Ok(Some(durable.lsn)),
+            Ok(Start::Fresh) => Ok(None),
+            Err(Error::Stop(other)) if other.can_be_accepted() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Publication, trigger and slot, in this order.
+    async fn make_on_source(&self, replication: &mut ReplicationConnection) -> Result<Made, Error> {
         let Wish {
             name,
             objects,
@@ -288,10 +375,32 @@ impl Settlement<'_> {
                 .await?;
             PGOUTPUT
         };
+        let log = self.log_publication().await?;
         let lsn = objects::ensure_slot(self.session, replication, name, plugin).await?;
         let expected = self.memberships().await?;
-        let record = self.record(self.wish, expected.as_ref()).await?;
-        Ok((lsn, expected, record))
+        let mut record = self.record(self.wish, expected.as_ref()).await?;
+        record.log_since = log.is_some().then_some(lsn);
+        Ok(Made {
+            lsn,
+            expected,
+            record,
+            log,
+        })
+    }
+
+    /// Makes the trigger where schema changes are wished, and before 14 the publication of its log.
+    async fn log_publication(&self) -> Result<Option<String>, Error> {
+        if !self.wish.change_types.schema {
+            return Ok(None);
+        }
+        let version = self.means.server_version;
+        let log = objects::ensure_trigger(self.session, self.wish.task, version).await?;
+        Ok(log.filter(|_| !self.means.translated))
+    }
+
+    async fn insert_lsn(&self) -> Result<Lsn, Error> {
+        let version = self.means.server_version;
+        Ok(publishable::insert_lsn(self.session, version).await?)
     }
 
     async fn record(
@@ -339,22 +448,24 @@ impl Settled {
         encoder: &mut Encoder,
         publisher: &mut Publisher,
     ) -> Result<(), Error> {
-        let Some(gap) = self.gap.take() else {
+        let Some(gap) = self.accepted.take() else {
             return Ok(());
         };
-        publisher.push(encoder.gap(&gap, server_time::now())?);
-        publisher.end_transaction();
-        publisher.flush().await?;
-        let acked = publisher.acked().await?;
-        self.durable.sequence = acked.sequence;
-        self.tail = Tail {
-            sequence: acked.sequence,
-            last: Some(Last {
-                position: acked.position,
-                op: Op::Gap,
-                half: None,
-            }),
-        };
+        if let Some(gap) = gap {
+            publisher.push(encoder.gap(&gap, server_time::now())?);
+            publisher.end_transaction();
+            publisher.flush().await?;
+            let acked = publisher.acked().await?;
+            self.durable.sequence = acked.sequence;
+            self.tail = Tail {
+                sequence: acked.sequence,
+                last: Some(Last {
+                    position: acked.position,
+                    op: Op::Gap,
+                    half: None,
+                }),
+            };
+        }
         self.checkpoints.write(self.durable).await?;
         self.kept.write(&self.record).await
     }
