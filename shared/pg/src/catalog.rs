@@ -157,6 +157,13 @@ pub async fn tables(client: &Client, selection: &Selection) -> Result<Vec<TableI
     rows.iter().map(table_info).collect()
 }
 
+/// The table with this OID, under whatever name it has now; `None` where there is none any more.
+pub async fn table(client: &Client, oid: u32) -> Result<Option<TableInfo>, Error> {
+    let query = tables_query("c.oid = $1");
+    let row = client.query_opt(&query, &[&oid]).await?;
+    row.as_ref().map(table_info).transpose()
+}
+
 /// The topmost partitioned table above a partition; `None` of a table that is no partition, and of
 /// an OID that no relation has.
 pub async fn partition_root_of(client: &Client, oid: u32) -> Result<Option<TableInfo>, Error> {
@@ -210,14 +217,17 @@ fn partition_root(oid: &str) -> String {
 }
 
 fn tables_query(filter: &str) -> String {
-    /// Names of an index's columns, in its order.
+    /// Names of an index's key columns, in its order. Not those that it only carries (INCLUDE, since
+    /// 11); before, the number of key columns has no column of its own in the catalog.
     const INDEX_COLUMNS: &str = "SELECT pg_catalog.array_agg(a.attname::text ORDER BY k.position)
                      FROM pg_catalog.pg_index AS i,
                           pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k (attnum, position),
                           pg_catalog.pg_attribute AS a
                      WHERE i.indrelid = c.oid
                        AND a.attrelid = c.oid
-                       AND a.attnum = k.attnum";
+                       AND a.attnum = k.attnum
+                       AND k.position <= COALESCE((pg_catalog.row_to_json(i) ->> 'indnkeyatts')::int,
+                                                  i.indnatts)";
     let root = partition_root("c.oid");
     format!(
         "SELECT c.oid,

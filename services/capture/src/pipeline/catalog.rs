@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_domain::TaskId;
-use rowcast_pg::publication::Selection;
 use rowcast_pg::{Session, catalog};
 use rowcast_proto::change::TableSchema;
 use rowcast_proto::subject;
@@ -58,13 +57,10 @@ impl Catalog {
                 .add(catalog::types(&self.session, &unknown).await?);
         }
         let primary_key = if shape.wants_primary_key() {
-            let selection = Selection::Tables(vec![shape.name().clone()]);
-            let found = catalog::tables(&self.session, &selection).await?;
-            // Dropped or renamed meanwhile: its rows have no key then.
-            found
-                .into_iter()
-                .find(|table| table.oid == shape.oid())
-                .map(|table| table.primary_key)
+            // By OID: the row may be older than the table's name. A table that was dropped meanwhile
+            // has no key any more.
+            let found = catalog::table(&self.session, shape.oid()).await?;
+            found.map(|table| table.primary_key)
         } else {
             None
         };

@@ -60,11 +60,6 @@ impl Shape {
         self.oid
     }
 
-    /// The table's name.
-    pub(crate) const fn name(&self) -> &TableName {
-        &self.name
-    }
-
     /// Gives it another name: that of the partitioned table above it.
     pub(crate) fn rename(&mut self, name: TableName) {
         self.name = name;
