@@ -101,7 +101,8 @@ impl Pipeline {
                 Step::Boundary(lsn) => self.switches.take(lsn, &mut self.stages.decoder).await?,
                 Step::Undecodable(change, frame) => self.park(&change, frame).await?,
                 Step::Shape(shape) => {
-                    let relation = Arc::new(self.catalog.complete(shape).await?);
+                    let selector = &self.stages.decoder.filter().now.selector;
+                    let relation = Arc::new(self.catalog.complete(shape, selector).await?);
                     self.stages.encoder.define(&relation);
                     self.stages.decoder.define(relation);
                 }

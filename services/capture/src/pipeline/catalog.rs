@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use rowcast_bus::async_nats::jetstream::kv;
-use rowcast_domain::TaskId;
+use rowcast_domain::{Selector, TaskId};
 use rowcast_pg::{Session, catalog};
 use rowcast_proto::change::TableSchema;
 use rowcast_proto::subject;
@@ -46,11 +46,16 @@ impl Catalog {
         }
     }
 
-    /// The table in this shape.
+    /// The table in this shape. `selector` says what the task tracks: a partition has the name of its
+    /// root where the root is tracked, and else its own.
     ///
     /// # Errors
     /// Where the source or the broker does not answer.
-    pub(crate) async fn complete(&mut self, shape: Shape) -> Result<Relation, Error> {
+    pub(crate) async fn complete(
+        &mut self,
+        shape: Shape,
+        selector: &Selector,
+    ) -> Result<Relation, Error> {
         let unknown = TypeCatalog::to_look_up(shape.type_oids());
         if !unknown.is_empty() {
             self.types
@@ -67,6 +72,7 @@ impl Catalog {
         let mut shape = shape;
         if self.server_version < ROOTS_SINCE
             && let Some(root) = catalog::partition_root_of(&self.session, shape.oid()).await?
+            && selector.matches(&root.name.schema, &root.name.table)
         {
             shape.rename(root.name);
         }

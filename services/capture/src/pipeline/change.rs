@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rowcast_domain::{Lsn, Position};
+use rowcast_domain::{Lsn, Position, TableName};
 use rowcast_proto::change::{Ddl, TableSchema};
 
 use super::decode::message::{OldTuple, Tuple};
@@ -160,6 +160,9 @@ pub(crate) struct Relation {
     pub(crate) oid: u32,
     /// What readers are told of it.
     pub(crate) schema: TableSchema,
+    /// Its own name, where `schema` has that of the partitioned table above it: what empties one
+    /// partition must not be told of all of them.
+    pub(crate) partition: Option<TableName>,
     /// For each column, how its text becomes JSON.
     pub(crate) kinds: Vec<Kind>,
     /// For each column, whether it is part of the row's key: of the replica identity, or of the

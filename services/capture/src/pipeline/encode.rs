@@ -11,7 +11,7 @@ mod value;
 use std::collections::HashMap;
 
 use bytes::{BufMut as _, BytesMut};
-use rowcast_domain::{Lsn, Position, TaskId};
+use rowcast_domain::{Lsn, Position, TableName, TaskId};
 use rowcast_proto::subject::{self, Op};
 
 pub(crate) use self::piece::Payload;
@@ -297,7 +297,14 @@ impl Encoder {
     ) -> Result<Closed, EncodeError> {
         let position = Position::new(transaction.commit_lsn, ordinal);
         self.open(position, Op::Truncate);
-        self.table_members(relation)?;
+        let object = if let Some(TableName { schema, table }) = &relation.partition {
+            member(&mut self.buffer, "schema", schema);
+            member(&mut self.buffer, "table", table);
+            subject::object(schema, table)
+        } else {
+            self.table_members(relation)?;
+            subject::object(&relation.schema.schema, &relation.schema.table)
+        };
         self.transaction_members(transaction, ordinal);
         self.table_schema_id(relation)?;
         let flag = |value| if value { "true" } else { "false" };
@@ -307,7 +314,6 @@ impl Encoder {
             flag(restart_identity)
         );
         self.buffer.extend_from_slice(flags.as_bytes());
-        let object = subject::object(&relation.schema.schema, &relation.schema.table);
         self.close(None, Some(&object), position, Op::Truncate)
     }
 

@@ -15,6 +15,8 @@ use crate::pipeline::stable_hash::StableHasher;
 pub(crate) struct Shape {
     oid: u32,
     name: TableName,
+    /// Its own name, once `name` is that of the partitioned table above it.
+    partition: Option<TableName>,
     replica_identity: u8,
     columns: Vec<ShapeColumn>,
 }
@@ -48,6 +50,7 @@ impl From<RelationBody<'_>> for Shape {
         Self {
             oid,
             name: TableName::new(schema, table),
+            partition: None,
             replica_identity,
             columns,
         }
@@ -62,7 +65,7 @@ impl Shape {
 
     /// Gives it another name: that of the partitioned table above it.
     pub(crate) fn rename(&mut self, name: TableName) {
-        self.name = name;
+        self.partition = Some(std::mem::replace(&mut self.name, name));
     }
 
     /// OIDs of the columns' types.
@@ -115,6 +118,7 @@ impl Shape {
         Relation {
             oid: self.oid,
             schema,
+            partition: self.partition,
             kinds,
             key,
         }
