@@ -17,7 +17,8 @@ pub struct Publishable {
     /// Of a partition, the topmost partitioned table above it.
     pub root: Option<TableName>,
     /// The WAL identifies its updated and deleted rows. PostgreSQL refuses to update or delete rows of
-    /// a table without identity once a publication sends its updates or deletes.
+    /// a table without identity once a publication sends its updates or deletes, and from 18 on also
+    /// where the identity is the whole row and a column is computed when it is read (SQLSTATE 42P10).
     pub has_identity: bool,
     /// The publication lists it.
     pub listed: bool,
@@ -77,7 +78,11 @@ const TABLES: &str = "
            r.nspname::text,
            r.relname::text,
            CASE c.relreplident
-           WHEN 'f' THEN true
+           WHEN 'f' THEN NOT EXISTS (SELECT 1
+                                     FROM pg_catalog.pg_attribute AS a
+                                     WHERE a.attrelid = c.oid
+                                       AND NOT a.attisdropped
+                                       AND pg_catalog.row_to_json(a) ->> 'attgenerated' = 'v')
            WHEN 'n' THEN false
            ELSE EXISTS (SELECT 1
                         FROM pg_catalog.pg_index AS i
