@@ -9,3 +9,6 @@ mod first_change;
 mod refused;
 mod trace;
 mod operations;
+mod objects;
+mod schema_changes;
+mod accepted_stop;

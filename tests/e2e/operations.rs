@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use rowcast_domain::TaskState;
 use rowcast_e2e::{PATIENCE, Shop};
-use rowcast_proto::rest::{IncidentList, Task, TaskTransitionList, UsageList};
+use rowcast_proto::rest::{IncidentList, Task, UsageList};
 use rowcast_testkit::eventually;
 
 #[tokio::test]
@@ -103,19 +103,12 @@ async fn a_life_is_metered_written_down_and_leaves_nothing_behind() {
     shop.reaches(TaskState::Running).await;
     let _task: Task = shop.command("release").await.unwrap();
     shop.reaches(TaskState::Released).await;
-    let left = "SELECT (SELECT count(*) FROM pg_replication_slots)
-                     + (SELECT count(*) FROM pg_publication)";
     eventually("slot and publication are gone", PATIENCE, async || {
-        shop.sql
-            .query_one(left, &[])
-            .await
-            .unwrap()
-            .get::<_, i64>(0)
-            == 0
+        shop.left_on_source().await.unwrap().is_empty()
     })
     .await;
-    let told: TaskTransitionList = shop.api.get(&shop.path("events")).await.unwrap();
-    let states: Vec<TaskState> = told.events.iter().map(|event| event.to).collect();
+    let told = shop.events().await.unwrap();
+    let states: Vec<TaskState> = told.iter().map(|event| event.to).collect();
     assert_eq!(states.last(), Some(&TaskState::Released));
     for state in [
         TaskState::PrecheckPassed,

@@ -49,6 +49,18 @@ impl Api {
         self.call(Method::POST, path, Some(body), &[]).await
     }
 
+    /// The answer to a `PUT`.
+    ///
+    /// # Errors
+    /// With the problem, where the API refuses.
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        self.call(Method::PUT, path, Some(body), &[]).await
+    }
+
     /// The answer to a `POST` without a body, with headers.
     ///
     /// # Errors

@@ -1,10 +1,12 @@
 //! The platform from outside, over the wire only: what its tests share.
 
 mod api;
+mod reading;
 mod shop;
 mod traces;
 
 pub use api::Api;
+pub use reading::{is_count, read_until};
 pub use shop::{Group, Shop, Tracked, data};
 pub use traces::{Span, TraceReceiver};
 

@@ -3,9 +3,11 @@
 use anyhow::Context as _;
 use rowcast_client::{GroupCredentials, Subscription};
 use rowcast_domain::{Secret, TaskId, TaskState};
-use rowcast_proto::rest::{self, GroupConnection, Precheck, Source, Task};
+use rowcast_proto::rest::{
+    self, GroupConnection, Precheck, Source, Task, TaskTransition, TaskTransitionList,
+};
 use rowcast_testkit::{Platform, PlatformOptions, eventually};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::PATIENCE;
 use crate::api::Api;
@@ -75,11 +77,20 @@ impl Shop {
     /// # Errors
     /// Where a step fails.
     pub async fn open(options: PlatformOptions) -> anyhow::Result<Self> {
+        Box::pin(Self::open_with(options, &json!({}))).await
+    }
+
+    /// Everything up to a created task, whose definition has these members instead of the usual
+    /// ones.
+    ///
+    /// # Errors
+    /// Where a step fails.
+    pub async fn open_with(options: PlatformOptions, definition: &Value) -> anyhow::Result<Self> {
         rowcast_testkit::init_tracing();
         let platform = Box::pin(Platform::start(options)).await?;
         let admin = platform.sql("postgres").await?;
         let port = platform.postgres.port();
-        let tracked = Tracked::create(&platform, &admin, port, SCHEMA).await?;
+        let tracked = Tracked::create_with(&platform, &admin, port, SCHEMA, definition).await?;
         Ok(Self { platform, tracked })
     }
 
@@ -106,6 +117,20 @@ impl Tracked {
         port: u16,
         schema: &str,
     ) -> anyhow::Result<Self> {
+        Self::create_with(platform, admin, port, schema, &json!({})).await
+    }
+
+    /// As [`Self::create`]; members of `definition` replace those of the task's definition.
+    ///
+    /// # Errors
+    /// Where a step fails.
+    pub async fn create_with(
+        platform: &Platform,
+        admin: &tokio_postgres::Client,
+        port: u16,
+        schema: &str,
+        definition: &Value,
+    ) -> anyhow::Result<Self> {
         let api = Api::new(&platform.api_url, platform.admin_token.expose())?;
         let sql = source_database(admin, port, schema).await?;
         let source: Source = api
@@ -118,15 +143,14 @@ impl Tracked {
                 }),
             )
             .await?;
-        let task: Task = api
-            .post(
-                "/tasks",
-                &json!({
-                    "name": "shop", "source_id": source.id, "retry_minutes": 10,
-                    "objects": {"schemas": [{"name": "shop", "all": true}]},
-                }),
-            )
-            .await?;
+        let mut body = json!({
+            "name": "shop", "source_id": source.id, "retry_minutes": 10,
+            "objects": {"schemas": [{"name": "shop", "all": true}]},
+        });
+        for (name, value) in definition.as_object().into_iter().flatten() {
+            body[name.as_str()] = value.clone();
+        }
+        let task: Task = api.post("/tasks", &body).await?;
         let task = task.id;
         Ok(Self { api, sql, task })
     }
@@ -183,6 +207,35 @@ impl Tracked {
     /// Where the API does not answer.
     pub async fn task(&self) -> anyhow::Result<Task> {
         self.api.get(&format!("/tasks/{}", self.task)).await
+    }
+
+    /// Every step of the task's life, oldest first.
+    ///
+    /// # Errors
+    /// Where the API does not answer.
+    pub async fn events(&self) -> anyhow::Result<Vec<TaskTransition>> {
+        let list: TaskTransitionList = self.api.get(&self.path("events")).await?;
+        Ok(list.events)
+    }
+
+    /// What of Rowcast is on the source: slots, publications, event triggers and schema `rowcast`.
+    ///
+    /// # Errors
+    /// Where the source does not answer.
+    pub async fn left_on_source(&self) -> anyhow::Result<Vec<String>> {
+        let rows = self
+            .sql
+            .query(
+                "SELECT slot_name::text FROM pg_replication_slots
+                 UNION ALL SELECT pubname::text FROM pg_publication
+                 UNION ALL SELECT evtname::text FROM pg_event_trigger
+                 UNION ALL SELECT nspname::text FROM pg_namespace WHERE nspname = 'rowcast'
+                 UNION ALL SELECT proname::text FROM pg_proc WHERE proname = 'tell_ddl'
+                 ORDER BY 1",
+                &[],
+            )
+            .await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     /// Waits until the task is in a state.
