@@ -18,8 +18,14 @@ use rowcast_service::BoxError;
 /// A change not acknowledged for this long is sent again.
 const ACK_WAIT: Duration = Duration::from_secs(30);
 
-/// Changes sent and not acknowledged, before the server sends no more.
-const MAX_ACK_PENDING: i64 = 1000;
+/// Messages sent and not acknowledged, before the server sends no more.
+///
+/// All pieces of a change are in flight until its end is acknowledged, so this bounds what a group can
+/// read. PostgreSQL allocates no more than 1 GB at once (`MaxAllocSize`), a row of its protocol
+/// included: that is 1370 pieces of the 780 KB that a message of 1 MB holds. The rest is for what JSON
+/// escapes. It also bounds the messages that a member has to hold after a lost delivery, so it is no
+/// larger than that.
+const MAX_ACK_PENDING: i64 = 2000;
 
 /// Where a group stands in its task's stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

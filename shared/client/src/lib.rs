@@ -31,6 +31,8 @@ pub use delivery::Delivery;
 pub use error::{Error, MalformedChange};
 pub use row::TypedRows;
 pub use rowcast_domain::{Lsn, Position, Secret};
-pub use rowcast_proto::change::{BeforeImage, Change, Operation, Row, TableSchema};
+pub use rowcast_proto::change::{
+    BeforeImage, Change, Ddl, Gap, LogicalMessage, Operation, Row, TableSchema,
+};
 pub use rowcast_proto::rest::GroupConnection;
 pub use subscription::Subscription;
