@@ -27,14 +27,14 @@ pub(super) fn values(change: &Change) -> String {
         Operation::Update => updated(change),
         Operation::Delete => deleted(change),
         Operation::Schema => shape(change),
+        Operation::Ddl => command(change),
+        Operation::Message => message(change),
+        Operation::Gap => gap(change),
+        Operation::Part => piece(change),
         Operation::Truncate
         | Operation::Begin
         | Operation::Commit
         | Operation::Heartbeat
-        | Operation::Ddl
-        | Operation::Message
-        | Operation::Gap
-        | Operation::Part
         | Operation::Unknown => String::new(),
     };
     shortened(&text, LINE_CHARACTERS)
@@ -107,6 +107,53 @@ fn shape(change: &Change) -> String {
         })
 }
 
+/// What was submitted. Where that is more than the command, the command and its object come first.
+fn command(change: &Change) -> String {
+    change.ddl.as_ref().map_or_else(String::new, |ddl| {
+        let text = one_line(&ddl.text);
+        let begins = text.get(..ddl.command.len());
+        let rewritten = if ddl.rewritten {
+            "(rewrites the table) "
+        } else {
+            ""
+        };
+        if begins.is_some_and(|begins| begins.eq_ignore_ascii_case(&ddl.command)) {
+            format!("{rewritten}{text}")
+        } else {
+            format!("{rewritten}{} {}: {text}", ddl.command, ddl.object)
+        }
+    })
+}
+
+fn message(change: &Change) -> String {
+    change.message.as_ref().map_or_else(String::new, |message| {
+        let prefix = one_line(&message.prefix);
+        match (&message.text, &message.base64) {
+            (Some(text), _) => format!("{prefix}: {}", one_line(text)),
+            (None, Some(base64)) => format!("{prefix}: {base64} (base64)"),
+            (None, None) => prefix,
+        }
+    })
+}
+
+fn gap(change: &Change) -> String {
+    change.gap.as_ref().map_or_else(String::new, |gap| {
+        format!(
+            "changes from {} to {} are missing: {}",
+            gap.from,
+            gap.to,
+            one_line(&gap.cause)
+        )
+    })
+}
+
+/// The subscription joins pieces, so none is seen unless that changes.
+fn piece(change: &Change) -> String {
+    change.part.as_ref().map_or_else(String::new, |part| {
+        format!("from byte {} of {}", part.offset, part.bytes)
+    })
+}
+
 /// Without the key, which stands before.
 fn pairs(change: &Change, row: &Row) -> String {
     let in_key = |name: &String| {
@@ -136,6 +183,13 @@ fn shown(value: &Value) -> String {
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
     shortened(&text, VALUE_CHARACTERS)
+}
+
+/// Text of people, whose lines and indents are of no account here.
+fn one_line(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.join(" ")
 }
 
 fn shortened(text: &str, limit: usize) -> String {
@@ -204,5 +258,46 @@ mod tests {
         ));
         assert!(text.contains("…"), "{text}");
         assert!(text.ends_with("b=x  y"), "{text}");
+    }
+
+    fn ddl(text: &str, rewritten: bool) -> Change {
+        let ddl = json!({
+            "command": "ALTER TABLE", "object_type": "table", "object": "shop.orders",
+            "text": text, "user": "owner", "rewritten": rewritten
+        });
+        change("ddl", &json!({"key": null, "ddl": ddl}))
+    }
+
+    #[test]
+    fn a_schema_change_shows_what_was_submitted() {
+        let alone = ddl("alter table shop.orders\n    ADD COLUMN note text", false);
+        assert_eq!(
+            values(&alone),
+            "alter table shop.orders ADD COLUMN note text"
+        );
+        let inside = ddl("SELECT migrate()", true);
+        assert_eq!(
+            values(&inside),
+            "(rewrites the table) ALTER TABLE shop.orders: SELECT migrate()"
+        );
+    }
+
+    #[test]
+    fn messages_and_gaps_are_told_in_words() {
+        let message = json!({"message": {
+            "prefix": "till", "transactional": true, "text": "closed\n\u{1b}[2J"
+        }});
+        assert_eq!(values(&change("message", &message)), "till: closed [2J");
+        let binary = json!({"message": {
+            "prefix": "till", "transactional": false, "base64": "/wA="
+        }});
+        assert_eq!(values(&change("message", &binary)), "till: /wA= (base64)");
+        let gap = json!({"gap": {
+            "code": "Gap", "cause": "the slot is gone", "from": "0/10", "to": "0/20"
+        }});
+        assert_eq!(
+            values(&change("gap", &gap)),
+            "changes from 0/10 to 0/20 are missing: the slot is gone"
+        );
     }
 }
