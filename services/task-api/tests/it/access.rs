@@ -61,5 +61,28 @@ async fn the_document_names_every_route_and_needs_no_token() {
     assert_eq!(routes, 22, "{:?}", paths.keys());
     assert!(paths.contains_key("/api/v1/tasks/{id}/groups/{gid}/connection"));
     let schemas = document.body["components"]["schemas"].as_object().unwrap();
-    assert!(schemas.contains_key("CreateTask") && schemas.contains_key("ProblemBody"));
+    assert!(schemas.contains_key("ProblemBody"));
+    for (schema, member) in [
+        ("CreateTask", "change_types"),
+        ("ChangeTypes", "schema"),
+        ("Objects", "schema_patterns"),
+        ("SchemaObjects", "patterns"),
+        ("StartTask", "accept_stop"),
+        ("Task", "objects_since"),
+        ("Task", "warnings"),
+    ] {
+        let members = &schemas[schema]["properties"];
+        assert!(
+            members.get(member).is_some(),
+            "{schema}.{member}: {members}"
+        );
+    }
+    let body = |path: &str, method: &str| {
+        let content = &paths[path][method]["requestBody"]["content"];
+        content["application/json"]["schema"].to_string()
+    };
+    let start = body("/api/v1/tasks/{id}/start", "post");
+    assert!(start.contains("StartTask"), "{start}");
+    let objects = body("/api/v1/tasks/{id}/objects", "put");
+    assert!(objects.contains("/Objects\""), "{objects}");
 }
