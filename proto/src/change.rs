@@ -97,6 +97,9 @@ pub struct Change {
     /// Columns whose unchanged value PostgreSQL did not send (TOAST): neither null nor in `after`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unchanged: Vec<String>,
+    /// Documents of json and jsonb columns that do not simply stand in their row; see [`Documents`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<Documents>,
     /// On truncate: whether CASCADE was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cascade: Option<bool>,
@@ -125,6 +128,35 @@ pub struct Change {
 
 /// Column name to value.
 pub type Row = BTreeMap<String, Value>;
+
+/// Columns of type json and jsonb, and domains over them, whose value in a row is not simply the
+/// document. What is not named here is the document itself, and its null is SQL's NULL.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Documents {
+    /// Columns of `key`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub key: BTreeMap<String, DocumentForm>,
+    /// Columns of `before`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub before: BTreeMap<String, DocumentForm>,
+    /// Columns of `after`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub after: BTreeMap<String, DocumentForm>,
+}
+
+/// What a document's value in a row is, where it is not the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DocumentForm {
+    /// The null that stands there is the document `null`, not SQL's NULL.
+    Null,
+    /// A string that holds the document's text, because a reader of JSON could refuse the document: it
+    /// holds a lone surrogate, a number greater than any double, or more than 64 levels.
+    Text,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
+}
 
 /// A command that changed the schema, as an event trigger on the source saw it.
 ///

@@ -94,6 +94,7 @@ fn data_path() -> Vec<Message> {
         change::Change,
         change::TableSchema,
         change::Column,
+        change::Documents,
         change::Checkpoint,
         change::Ddl,
         change::Gap,

@@ -1,5 +1,6 @@
 //! Stage 4: changes to messages, in one pass from the frame's bytes to JSON. Pure and synchronous.
 
+mod document;
 mod event;
 mod json;
 mod nested;
@@ -16,7 +17,7 @@ use rowcast_proto::subject::{self, Op};
 
 pub(crate) use self::piece::Payload;
 use self::piece::{Head, Piece};
-use self::row::{Rendered, member, write_images, write_key};
+use self::row::{Rendered, member, write_row_members};
 use super::change::{Change, Images, Relation, RowChange, Transaction};
 use super::publish::tail::{Half, Last, whole_before};
 
@@ -281,8 +282,7 @@ impl Encoder {
             return Err(EncodeError::Undefined(row.relation.schema.table.clone()));
         };
         let out = &mut self.buffer;
-        let hash = write_key(out, table, row.relation, row.images);
-        write_images(out, table, row.relation, row.images);
+        let hash = write_row_members(out, table, row.relation, row.images);
         let partition = u32::try_from(hash % self.partitions).unwrap_or_default();
         let object = table.object.clone();
         self.close(Some(partition), Some(&object), position, op)
@@ -428,3 +428,5 @@ fn hexadecimal(out: &mut BytesMut, number: u64) {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod roundtrip;

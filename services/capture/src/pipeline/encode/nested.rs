@@ -16,45 +16,64 @@ pub(crate) enum ArrayPart<'a> {
     Element(Cow<'a, str>),
 }
 
+/// An array's text, taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Array<'a> {
+    /// Its pieces, in order.
+    pub(crate) parts: Vec<ArrayPart<'a>>,
+    /// Number of its dimensions; 1 for an empty one.
+    pub(crate) dimensions: usize,
+}
+
 /// Splits an array's text; `None` for what is no array in the plain form, as one with bounds of its
 /// own (`[0:1]={…}`), which stays text so that nothing is lost.
-pub(crate) fn array(text: &str) -> Option<Vec<ArrayPart<'_>>> {
+pub(crate) fn array(text: &str) -> Option<Array<'_>> {
     let bytes = text.as_bytes();
     let mut parts = Vec::new();
-    let (mut at, mut depth) = (0_usize, 0_usize);
+    let (mut at, mut depth, mut dimensions) = (0_usize, 0_usize, 0_usize);
+    // Whether an element or an array must come next, and not what stands behind one.
+    let mut value_next = true;
     loop {
-        match bytes.get(at)? {
-            b'{' => {
+        let byte = *bytes.get(at)?;
+        match byte {
+            b'{' if value_next => {
                 depth += 1;
+                dimensions = dimensions.max(depth);
                 parts.push(ArrayPart::Open);
                 at += 1;
             }
-            b'}' => {
+            b'}' if !value_next || parts == [ArrayPart::Open] => {
                 depth = depth.checked_sub(1)?;
                 parts.push(ArrayPart::Close);
                 at += 1;
+                value_next = false;
                 if depth == 0 {
-                    return (at == bytes.len()).then_some(parts);
+                    return (at == bytes.len()).then_some(Array { parts, dimensions });
                 }
             }
-            b',' if depth > 0 => at += 1,
-            b'"' if depth > 0 => {
+            b',' if !value_next => {
+                at += 1;
+                value_next = true;
+            }
+            b'"' if value_next && depth > 0 => {
                 let (element, end) = quoted(text, at)?;
                 parts.push(ArrayPart::Element(element));
                 at = end;
+                value_next = false;
             }
-            _ if depth > 0 => {
+            _ if value_next && depth > 0 => {
                 let length = bytes
                     .get(at..)?
                     .iter()
                     .position(|byte| matches!(byte, b',' | b'}'))?;
-                let element = text.get(at..at + length)?;
+                let element = text.get(at..at + length).filter(|text| !text.is_empty())?;
                 parts.push(if element == "NULL" {
                     ArrayPart::Null
                 } else {
                     ArrayPart::Element(Cow::Borrowed(element))
                 });
                 at += length;
+                value_next = false;
             }
             _ => return None,
         }
@@ -139,21 +158,25 @@ mod tests {
     #[test]
     fn arrays_of_any_depth_are_taken_apart() {
         use ArrayPart::{Close, Element, Null, Open};
-        assert_eq!(array("{}"), Some(vec![Open, Close]));
+        let parts = |text| array(text).map(|array| (array.dimensions, array.parts));
+        assert_eq!(parts("{}"), Some((1, vec![Open, Close])));
         assert_eq!(
-            array(r#"{{a,NULL},{"NULL","x,\"y\\}"}}"#),
-            Some(vec![
-                Open,
-                Open,
-                Element("a".into()),
-                Null,
-                Close,
-                Open,
-                Element("NULL".into()),
-                Element("x,\"y\\}".into()),
-                Close,
-                Close,
-            ])
+            parts(r#"{{a,NULL},{"NULL","x,\"y\\}"}}"#),
+            Some((
+                2,
+                vec![
+                    Open,
+                    Open,
+                    Element("a".into()),
+                    Null,
+                    Close,
+                    Open,
+                    Element("NULL".into()),
+                    Element("x,\"y\\}".into()),
+                    Close,
+                    Close,
+                ]
+            ))
         );
     }
 
@@ -169,6 +192,12 @@ mod tests {
             "{\"a}",
             "1 2 3",
             "}{",
+            "{,a}",
+            "{a,}",
+            "{\"a\"b}",
+            "{a{b}}",
+            "{{a}b}",
+            "{{}}",
         ] {
             assert_eq!(array(text), None, "{text:?}");
         }
@@ -206,7 +235,7 @@ mod tests {
             let escaped = element.replace('\\', "\\\\").replace('"', "\\\"");
             let text = format!("{{\"{escaped}\"}}");
             let parts = array(&text).unwrap();
-            prop_assert_eq!(&parts[1], &ArrayPart::Element(element.into()));
+            prop_assert_eq!(&parts.parts[1], &ArrayPart::Element(element.into()));
         }
     }
 }

@@ -5,8 +5,9 @@ use std::hash::Hasher as _;
 use bytes::{BufMut as _, BytesMut};
 use rowcast_proto::subject;
 
+use super::document;
 use super::{json, value};
-use crate::pipeline::change::{Images, Relation};
+use crate::pipeline::change::{Images, Kind, Relation};
 use crate::pipeline::decode::message::{Datum, OldTuple, Tuple};
 use crate::pipeline::stable_hash::StableHasher;
 
@@ -63,106 +64,103 @@ pub(super) fn member(out: &mut BytesMut, name: &str, text: &str) {
     json::string(out, text);
 }
 
-/// Appends the key, and gives the hash that decides the row's partition: of the new row, with what
-/// was not sent again taken from the old one, or of the row that is gone.
-pub(super) fn write_key(
+/// Appends the key, the images, and what must be said of their documents. Gives the hash that decides
+/// the row's partition: of the new row's key, with what was not sent again taken from the old one, or
+/// of that of the row that is gone.
+pub(super) fn write_row_members(
     out: &mut BytesMut,
     table: &Rendered,
     relation: &Relation,
     images: Images<'_>,
 ) -> u64 {
-    if !relation.key.contains(&true) {
-        return table.keyless_hash;
-    }
-    let (tuple, old) = match images {
-        Images::Insert { new } | Images::Update { old: None, new } => (new, None),
-        Images::Update {
-            old: Some(old),
-            new,
-        } => (new, Some(old.tuple())),
-        Images::Delete { old } => (old.tuple(), None),
-    };
-    let key = || relation.key.iter().copied();
-    let mut before = old.map(|old| {
-        let columns = old.datums().zip(key());
-        columns.filter(|(_, key)| *key).map(|(datum, _)| datum)
-    });
-    let mut hasher = StableHasher::default();
-    out.extend_from_slice(b",\"key\":");
-    write_row(out, table, relation, tuple, key(), |datum| {
-        let before = before.as_mut().and_then(Iterator::next);
-        let datum = match (datum, before) {
-            (Datum::Unchanged, Some(before)) => before,
-            (Datum::Null | Datum::Text(_) | Datum::Unchanged, _) => datum,
-        };
-        if let Datum::Text(text) = datum {
-            hasher.write_u64(text.len() as u64);
-            hasher.write(text.as_bytes());
-        }
-        datum
-    });
-    hasher.finish()
-}
-
-pub(super) fn write_images(
-    out: &mut BytesMut,
-    table: &Rendered,
-    relation: &Relation,
-    images: Images<'_>,
-) {
-    let (old, new) = match images {
-        Images::Insert { new } => return write_after(out, table, relation, None, new),
-        Images::Update { old, new } => (old, Some(new)),
-        Images::Delete { old } => (Some(old), None),
-    };
-    let (image, full) = match old {
-        None => ("none", None),
-        Some(OldTuple::Key(tuple)) => {
-            out.extend_from_slice(b",\"before\":");
-            let key = relation.key.iter().copied();
-            write_row(out, table, relation, tuple, key, |datum| datum);
-            ("key", None)
-        }
-        Some(OldTuple::Full(tuple)) => {
-            out.extend_from_slice(b",\"before\":");
-            write_row(
-                out,
-                table,
-                relation,
-                tuple,
-                std::iter::repeat(true),
-                |datum| datum,
-            );
-            ("full", Some(tuple))
-        }
-    };
-    out.extend_from_slice(b",\"before_image\":\"");
-    out.extend_from_slice(image.as_bytes());
-    out.put_u8(b'"');
-    if let Some(new) = new {
-        write_after(out, table, relation, full, new);
-    }
-}
-
-/// Appends `after`, and `unchanged` with the columns that were not sent. Where the whole old row was
-/// sent, an unchanged value is taken from there.
-fn write_after(
-    out: &mut BytesMut,
-    table: &Rendered,
-    relation: &Relation,
-    old: Option<Tuple<'_>>,
-    new: Tuple<'_>,
-) {
-    out.extend_from_slice(b",\"after\":");
-    let mut old = old.map(Tuple::datums);
-    let mut unchanged = false;
-    write_row(
+    let mut writer = RowWriter {
         out,
         table,
         relation,
-        new,
-        std::iter::repeat(true),
-        |datum| {
+        documents: Vec::new(),
+    };
+    let hash = writer.key(images);
+    writer.images(images);
+    writer.documents();
+    hash
+}
+
+/// The members of a message that hold columns.
+struct RowWriter<'a> {
+    out: &'a mut BytesMut,
+    table: &'a Rendered,
+    relation: &'a Relation,
+    /// Of documents that do not simply stand there: member, number of the column, form.
+    documents: Vec<(&'static str, usize, &'static str)>,
+}
+
+impl RowWriter<'_> {
+    fn key(&mut self, images: Images<'_>) -> u64 {
+        let relation = self.relation;
+        if !relation.key.contains(&true) {
+            return self.table.keyless_hash;
+        }
+        let (tuple, old) = match images {
+            Images::Insert { new } | Images::Update { old: None, new } => (new, None),
+            Images::Update {
+                old: Some(old),
+                new,
+            } => (new, Some(old.tuple())),
+            Images::Delete { old } => (old.tuple(), None),
+        };
+        let key = || relation.key.iter().copied();
+        let mut before = old.map(|old| {
+            let columns = old.datums().zip(key());
+            columns.filter(|(_, key)| *key).map(|(datum, _)| datum)
+        });
+        let mut hasher = StableHasher::default();
+        self.row("key", tuple, key(), |datum| {
+            let before = before.as_mut().and_then(Iterator::next);
+            let datum = match (datum, before) {
+                (Datum::Unchanged, Some(before)) => before,
+                (Datum::Null | Datum::Text(_) | Datum::Unchanged, _) => datum,
+            };
+            if let Datum::Text(text) = datum {
+                hasher.write_u64(text.len() as u64);
+                hasher.write(text.as_bytes());
+            }
+            datum
+        });
+        hasher.finish()
+    }
+
+    fn images(&mut self, images: Images<'_>) {
+        let (old, new) = match images {
+            Images::Insert { new } => return self.after(None, new),
+            Images::Update { old, new } => (old, Some(new)),
+            Images::Delete { old } => (Some(old), None),
+        };
+        let (image, full) = match old {
+            None => ("none", None),
+            Some(OldTuple::Key(tuple)) => {
+                let key = self.relation.key.iter().copied();
+                self.row("before", tuple, key, |datum| datum);
+                ("key", None)
+            }
+            Some(OldTuple::Full(tuple)) => {
+                self.row("before", tuple, std::iter::repeat(true), |datum| datum);
+                ("full", Some(tuple))
+            }
+        };
+        self.out.extend_from_slice(b",\"before_image\":\"");
+        self.out.extend_from_slice(image.as_bytes());
+        self.out.put_u8(b'"');
+        if let Some(new) = new {
+            self.after(full, new);
+        }
+    }
+
+    /// Appends `after`, and `unchanged` with the columns that were not sent. Where the whole old row was
+    /// sent, an unchanged value is taken from there.
+    fn after(&mut self, old: Option<Tuple<'_>>, new: Tuple<'_>) {
+        let mut old = old.map(Tuple::datums);
+        let mut unchanged = false;
+        self.row("after", new, std::iter::repeat(true), |datum| {
             let before = old.as_mut().and_then(Iterator::next);
             match (datum, before) {
                 (Datum::Unchanged, Some(before)) => before,
@@ -172,53 +170,86 @@ fn write_after(
                 }
                 (Datum::Null | Datum::Text(_), _) => datum,
             }
-        },
-    );
-    if unchanged {
-        let names = relation.schema.columns.iter().zip(new.datums());
-        let names = names
-            .filter(|(_, datum)| *datum == Datum::Unchanged)
-            .map(|(c, _)| &c.name);
-        let mut separator = &b",\"unchanged\":["[..];
-        for name in names {
-            out.extend_from_slice(separator);
-            json::string(out, name);
-            separator = b",";
+        });
+        if unchanged {
+            let names = self.relation.schema.columns.iter().zip(new.datums());
+            let names = names
+                .filter(|(_, datum)| *datum == Datum::Unchanged)
+                .map(|(c, _)| &c.name);
+            let mut separator = &b",\"unchanged\":["[..];
+            for name in names {
+                self.out.extend_from_slice(separator);
+                json::string(self.out, name);
+                separator = b",";
+            }
+            self.out.put_u8(b']');
         }
-        out.put_u8(b']');
     }
-}
 
-/// Appends the wanted columns that have a value as an object. `replace` sees each wanted datum, in
-/// order, and may give another.
-fn write_row<'a>(
-    out: &mut BytesMut,
-    table: &Rendered,
-    relation: &Relation,
-    tuple: Tuple<'a>,
-    wanted: impl Iterator<Item = bool>,
-    mut replace: impl FnMut(Datum<'a>) -> Datum<'a>,
-) {
-    out.put_u8(b'{');
-    let mut first = true;
-    let columns = table.columns.iter().zip(&relation.kinds);
-    for (((name, kind), datum), wanted) in columns.zip(tuple.datums()).zip(wanted) {
-        if !wanted {
-            continue;
+    /// Appends the wanted columns that have a value as an object. `replace` sees each wanted datum, in
+    /// order, and may give another.
+    fn row<'d>(
+        &mut self,
+        member: &'static str,
+        tuple: Tuple<'d>,
+        wanted: impl Iterator<Item = bool>,
+        mut replace: impl FnMut(Datum<'d>) -> Datum<'d>,
+    ) {
+        self.out.extend_from_slice(b",\"");
+        self.out.extend_from_slice(member.as_bytes());
+        self.out.extend_from_slice(b"\":{");
+        let mut first = true;
+        let columns = self.table.columns.iter().zip(&self.relation.kinds);
+        for (index, (((name, kind), datum), wanted)) in
+            columns.zip(tuple.datums()).zip(wanted).enumerate()
+        {
+            if !wanted {
+                continue;
+            }
+            let datum = replace(datum);
+            if datum == Datum::Unchanged {
+                continue;
+            }
+            if !first {
+                self.out.put_u8(b',');
+            }
+            first = false;
+            self.out.extend_from_slice(name);
+            match datum {
+                Datum::Text(text) if *kind == Kind::Json => {
+                    let form = document::write(self.out, text);
+                    let form = form.name().map(|form| (member, index, form));
+                    self.documents.extend(form);
+                }
+                Datum::Text(text) => value::write(self.out, kind, text),
+                Datum::Null | Datum::Unchanged => self.out.extend_from_slice(b"null"),
+            }
         }
-        let datum = replace(datum);
-        if datum == Datum::Unchanged {
-            continue;
+        self.out.put_u8(b'}');
+    }
+
+    /// Appends `documents`, where there is something to say: `{"after":{"<column>":"<form>"}}`.
+    fn documents(&mut self) {
+        let mut separator = &b",\"documents\":{"[..];
+        for documents in self.documents.chunk_by(|a, b| a.0 == b.0) {
+            for (index, (member, column, form)) in documents.iter().enumerate() {
+                if index == 0 {
+                    self.out.extend_from_slice(separator);
+                    json::string(self.out, member);
+                    self.out.extend_from_slice(b":{");
+                    separator = b",";
+                } else {
+                    self.out.put_u8(b',');
+                }
+                // The name as it is written in a row: quoted, and with its colon.
+                let name = self.table.columns.get(*column);
+                self.out.extend_from_slice(name.map_or(&[], Vec::as_slice));
+                json::string(self.out, form);
+            }
+            self.out.put_u8(b'}');
         }
-        if !first {
-            out.put_u8(b',');
-        }
-        first = false;
-        out.extend_from_slice(name);
-        match datum {
-            Datum::Text(text) => value::write(out, kind, text),
-            Datum::Null | Datum::Unchanged => out.extend_from_slice(b"null"),
+        if !self.documents.is_empty() {
+            self.out.put_u8(b'}');
         }
     }
-    out.put_u8(b'}');
 }

@@ -3,6 +3,7 @@
 
 use bytes::{BufMut as _, BytesMut};
 
+use super::document::{self, Form};
 use super::json;
 use super::nested::{self, ArrayPart};
 use super::timestamp;
@@ -26,8 +27,9 @@ pub(crate) fn write(out: &mut BytesMut, kind: &Kind, text: &str) {
         Kind::Int => write_if(out, is_integer(text), text),
         Kind::BigInt => write_if(out, is_exact_integer(text), text),
         Kind::Float => write_if(out, is_json_number(text), text),
-        // The server has checked it; an empty text would be no JSON.
-        Kind::Json => write_if(out, !text.is_empty(), text),
+        Kind::Json => {
+            document::write(out, text);
+        }
         Kind::Bytea => write_bytea(out, text),
         Kind::Timestamp => write_time(out, text, timestamp::timestamp(text), ""),
         Kind::TimestampTz => write_time(out, text, timestamp::timestamptz(text), "Z"),
@@ -135,12 +137,22 @@ fn byte(pair: &[u8]) -> u8 {
     })
 }
 
+/// An array's JSON must say where its own dimensions end and the elements begin, and which `null` is
+/// no value; where it could not, it stays the server's text.
 fn write_array(out: &mut BytesMut, element: &Kind, text: &str) {
-    let Some(parts) = nested::array(text) else {
+    let array = nested::array(text).filter(|array| {
+        let nests = matches!(element, Kind::Array(_) | Kind::Json);
+        (array.dimensions == 1 || !nests)
+            && array.parts.iter().all(|part| match part {
+                ArrayPart::Element(text) => stands_within(element, text),
+                ArrayPart::Open | ArrayPart::Close | ArrayPart::Null => true,
+            })
+    });
+    let Some(array) = array else {
         return json::string(out, text);
     };
     let mut first = true;
-    for part in parts {
+    for part in array.parts {
         if !first && part != ArrayPart::Close {
             out.put_u8(b',');
         }
@@ -158,7 +170,15 @@ fn write_array(out: &mut BytesMut, element: &Kind, text: &str) {
 }
 
 fn write_composite(out: &mut BytesMut, fields: &[(String, Kind)], text: &str) {
-    let values = nested::composite(text).filter(|values| values.len() == fields.len());
+    let values = nested::composite(text).filter(|values| {
+        let mut values_of_fields = fields.iter().zip(values);
+        values.len() == fields.len()
+            && values_of_fields.all(|((_name, kind), value)| {
+                value
+                    .as_deref()
+                    .is_none_or(|text| stands_within(kind, text))
+            })
+    });
     let Some(values) = values else {
         return json::string(out, text);
     };
@@ -175,6 +195,12 @@ fn write_composite(out: &mut BytesMut, fields: &[(String, Kind)], text: &str) {
         }
     }
     out.put_u8(b'}');
+}
+
+/// Whether the value can stand within another: a document only as it is, for nothing there could say
+/// that it has another form.
+fn stands_within(kind: &Kind, text: &str) -> bool {
+    *kind != Kind::Json || Form::of(text) == Form::Plain
 }
 
 #[cfg(test)]
