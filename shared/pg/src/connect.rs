@@ -16,9 +16,19 @@ use crate::transport;
 /// Settings of every SQL session.
 ///
 /// `search_path` keeps objects a customer put into `public` from standing in for built-in ones; the
-/// timeouts (milliseconds) bound what a query of ours can hold up on the source.
+/// timeouts (milliseconds) bound what a query of ours can hold up on the source. A role that reads by
+/// default still makes the publication of its task.
 const SESSION_OPTIONS: &str = "-c search_path=pg_catalog -c statement_timeout=30000 \
-     -c lock_timeout=10000 -c standard_conforming_strings=on";
+     -c lock_timeout=10000 -c standard_conforming_strings=on \
+     -c default_transaction_read_only=off";
+
+/// Takes from a session the time limits that a role or a database may have as defaults: a session that
+/// waits for the next schema, or a walsender that decodes a long transaction, is not idle. Each version
+/// has other ones, and a login with one that the server does not know is refused.
+pub(crate) const WITHOUT_TIME_LIMITS: &str = "SELECT pg_catalog.set_config(name, '0', false)
+     FROM pg_catalog.pg_settings
+     WHERE name IN ('idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')
+       AND setting <> '0'";
 
 /// Where a PostgreSQL server is and who logs in.
 #[derive(Debug, Clone)]
@@ -154,6 +164,7 @@ async fn open(options: &ConnectOptions) -> Result<Session, Error> {
             tracing::debug!(error = %Error::from(error), "source session ended");
         }
     });
+    client.batch_execute(WITHOUT_TIME_LIMITS).await?;
     Ok(Session {
         client,
         _connection: task,

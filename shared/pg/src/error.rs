@@ -120,7 +120,7 @@ impl ServerError {
         let transient = matches!(
             self.code.as_str(),
             // operator intervention that passes: shutdown, crash, starting up, timeouts
-            "57P01" | "57P02" | "57P03" | "57P05" | "57014" | "25P03"
+            "57P01" | "57P02" | "57P03" | "57P05" | "57014" | "25P03" | "25P04"
             // memory, disk, connections
             | "53000" | "53100" | "53200" | "53300"
             // serialization failure, deadlock, object in use, lock not available

@@ -8,7 +8,7 @@ use rowcast_domain::Secret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::Error;
-use crate::connect::ConnectOptions;
+use crate::connect::{ConnectOptions, WITHOUT_TIME_LIMITS};
 use crate::error::ServerError;
 use crate::replication::{Encoding, auth};
 use crate::transport::{self, Stream};
@@ -16,11 +16,17 @@ use crate::transport::{self, Stream};
 /// Session settings that decide how the server writes values, so that they do not depend on what
 /// the role or the database has as defaults.
 ///
-/// `search_path` makes `regclass` and its like print their schema. `client_min_messages` keeps the
-/// warning that a publication is missing from being filtered out.
+/// `search_path` makes `regclass` and its like print their schema. `lc_monetary` gives `money` one form
+/// on every server: a point and two digits. `client_min_messages` keeps the warning that a publication is
+/// missing from being filtered out. A walsender that waits for running transactions, to make a slot,
+/// must not be timed out.
 const OPTIONS: &str = "-c datestyle=ISO -c intervalstyle=postgres -c timezone=UTC \
      -c extra_float_digits=3 -c bytea_output=hex -c search_path=pg_catalog \
-     -c client_min_messages=warning";
+     -c statement_timeout=0 -c lock_timeout=0 \
+     -c quote_all_identifiers=off -c lc_monetary=C -c client_min_messages=warning";
+
+/// The first major version whose walsenders take SQL.
+const SQL_SINCE: u32 = 10;
 
 /// Longest message before streaming starts, in bytes. Answers to commands are below a kilobyte;
 /// errors can carry a context.
@@ -75,6 +81,9 @@ pub(crate) async fn login(options: &ConnectOptions, encoding: Encoding) -> Resul
     };
     startup.channel_bound = auth::authenticate(&mut startup, credentials).await?;
     startup.wait_until_ready().await?;
+    if startup.server_major >= SQL_SINCE {
+        startup.query(WITHOUT_TIME_LIMITS).await?;
+    }
     Ok(startup)
 }
 
