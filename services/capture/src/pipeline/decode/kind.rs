@@ -10,11 +10,8 @@ use crate::pipeline::change::Kind;
 /// Types nest no deeper than this in practice; a catalog that says otherwise is not followed.
 const MAX_DEPTH: usize = 16;
 
-/// OIDs below are assigned by hand and are the same in every database (PostgreSQL docs, "OID
-/// Assignment"); those from here on must be looked up.
-const FIRST_USER_OID: u32 = 16384;
-
-/// Types of a database that are not built in.
+/// Types of a database that are not built in, or that we do not know: `initdb` gives the domains of
+/// `information_schema` other OIDs in each version, and a new version has new types.
 #[derive(Debug, Default)]
 pub(crate) struct TypeCatalog {
     types: HashMap<u32, TypeInfo>,
@@ -26,7 +23,7 @@ impl TypeCatalog {
     /// An enum may get values and a domain keeps its base, but a composite may get columns: every
     /// new shape of a table looks its types up again.
     pub(crate) fn to_look_up(oids: impl Iterator<Item = u32>) -> Vec<u32> {
-        let mut wanted: Vec<u32> = oids.filter(|&oid| oid >= FIRST_USER_OID).collect();
+        let mut wanted: Vec<u32> = oids.filter(|&oid| Type::from_oid(oid).is_none()).collect();
         wanted.sort_unstable();
         wanted.dedup();
         wanted
@@ -120,5 +117,7 @@ mod tests {
         assert_eq!(catalog.kind(999_999), Kind::Text);
         assert_eq!(catalog.name(1184), "timestamptz");
         assert_eq!(catalog.name(999_999), "oid:999999");
+        let wanted = TypeCatalog::to_look_up([20, 13_000, 999_999, 13_000].into_iter());
+        assert_eq!(wanted, [13_000, 999_999]);
     }
 }
