@@ -27,6 +27,8 @@ mod pipeline;
 mod keeper;
 mod server_time;
 mod release;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 
 use std::sync::Arc;
 

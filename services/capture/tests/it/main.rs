@@ -23,3 +23,5 @@ mod identity;
 mod partitions;
 mod truncates;
 mod generated;
+mod every_type;
+mod corpus;
