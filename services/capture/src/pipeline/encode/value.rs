@@ -24,9 +24,8 @@ pub(crate) fn write(out: &mut BytesMut, kind: &Kind, text: &str) {
             "f" => out.extend_from_slice(b"false"),
             other => json::string(out, other),
         },
-        Kind::Int => write_if(out, is_integer(text), text),
-        Kind::BigInt => write_if(out, is_exact_integer(text), text),
-        Kind::Float => write_if(out, is_json_number(text), text),
+        Kind::Int | Kind::BigInt => write_if(out, is_exact_integer(text), text),
+        Kind::Float => write_if(out, is_finite_number(text), text),
         Kind::Json => {
             document::write(out, text);
         }
@@ -47,18 +46,29 @@ fn write_if(out: &mut BytesMut, as_it_is: bool, text: &str) {
     }
 }
 
-fn is_integer(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 fn is_exact_integer(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    is_integer(text)
+    is_whole(digits)
         && (digits.len() <= EXACT_DIGITS
             || digits
                 .parse::<u64>()
                 .is_ok_and(|number| number <= EXACT_LIMIT))
+}
+
+/// Whether these are digits without a zero in front, which JSON does not take.
+fn is_whole(digits: &str) -> bool {
+    all_digits(digits) && (digits == "0" || !digits.starts_with('0'))
+}
+
+fn all_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether the text is a number that a reader of JSON takes: greater than any double, some refuse it.
+fn is_finite_number(text: &str) -> bool {
+    is_json_number(text)
+        && (text.len() <= EXACT_DIGITS && !text.contains('e')
+            || text.parse::<f64>().is_ok_and(f64::is_finite))
 }
 
 /// Whether the text is a number by JSON's grammar (RFC 8259, section 6).
@@ -72,11 +82,9 @@ fn is_json_number(text: &str) -> bool {
         Some((whole, fraction)) => (whole, Some(fraction)),
         None => (mantissa, None),
     };
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits(whole)
-        && (whole == "0" || !whole.starts_with('0'))
-        && fraction.is_none_or(digits)
-        && exponent.is_none_or(|text| digits(text.strip_prefix(['+', '-']).unwrap_or(text)))
+    is_whole(whole)
+        && fraction.is_none_or(all_digits)
+        && exponent.is_none_or(|text| all_digits(text.strip_prefix(['+', '-']).unwrap_or(text)))
 }
 
 fn write_time(out: &mut BytesMut, text: &str, parts: Option<(&str, &str)>, zone: &str) {

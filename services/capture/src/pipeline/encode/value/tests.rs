@@ -89,7 +89,22 @@ fn a_text_that_is_not_of_its_type_becomes_a_string() {
         Kind::Bytea,
         Kind::Timestamp,
     ] {
-        for text in ["", "x", "01x", "--1", "1.", ".5", "\\xabc", "\\xzz"] {
+        let long = "9".repeat(400);
+        for text in [
+            "",
+            "x",
+            "01x",
+            "--1",
+            "1.",
+            ".5",
+            "\\xabc",
+            "\\xzz",
+            "01",
+            "-00",
+            "0000000775726466",
+            "1e999",
+            &long,
+        ] {
             assert_eq!(value(&kind, text), json!(text), "{kind:?} {text:?}");
         }
     }
