@@ -32,7 +32,8 @@ pub use error::{Error, MalformedChange};
 pub use row::TypedRows;
 pub use rowcast_domain::{Lsn, Position, Secret};
 pub use rowcast_proto::change::{
-    BeforeImage, Change, Ddl, DocumentForm, Documents, Gap, LogicalMessage, Operation, Row, TableSchema,
+    BeforeImage, Change, Ddl, DocumentForm, Documents, Gap, LogicalMessage, Operation, Row,
+    TableSchema,
 };
 pub use rowcast_proto::rest::GroupConnection;
 pub use subscription::Subscription;
