@@ -70,6 +70,7 @@ async fn an_update_from_another_table_tells_each_row_once() {
         DEBIAN,
         "CREATE TABLE shop.stock (id int PRIMARY KEY, pieces int);
          CREATE TABLE shop.sold (stock int, pieces int);
+         ALTER TABLE shop.sold REPLICA IDENTITY FULL;
          INSERT INTO shop.stock SELECT n, 100 FROM generate_series(1, 3) n;",
     )
     .await;

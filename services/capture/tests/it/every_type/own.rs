@@ -203,7 +203,8 @@ async fn types_of_users_and_extensions_come_back_from_postgresql_17() {
 async fn a_domain_and_a_row_of_the_catalog_have_the_form_of_what_is_beneath() {
     let world = World::streaming(
         "CREATE SCHEMA shop;
-         CREATE TABLE shop.kinds (n information_schema.cardinal_number, c pg_catalog.pg_cast)",
+         CREATE TABLE shop.kinds (n information_schema.cardinal_number, c pg_catalog.pg_cast);
+         ALTER TABLE shop.kinds REPLICA IDENTITY FULL",
     )
     .await;
     let insert = "INSERT INTO shop.kinds VALUES (7, '(1,2,3,4,e,f)')";
