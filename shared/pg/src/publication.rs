@@ -132,8 +132,9 @@ async fn alter_objects(
     Ok(client.batch_execute(&statement).await?)
 }
 
-/// Alters a publication without changing anything, so that whoever decodes reads it again. Servers
-/// without the repair of the 2025 minor releases keep what a table was to a transaction that was open
+/// Alters a publication without changing anything, so that whoever decodes reads it again.
+///
+/// Servers without the repair of the 2025 minor releases keep what a table was to a transaction that was open
 /// when it was added.
 pub async fn touch(client: &Client, name: &str) -> Result<(), Error> {
     let Some(found) = find(client, name).await? else {

@@ -299,22 +299,14 @@ impl Settlement<'_> {
                 self.make_on_source(replication).await?
             }
         };
-        let tail = match found.tail {
-            Some(tail) => tail,
-            None => {
-                self.make_stream().await?;
-                Tail::default()
-            }
-        };
+        if found.tail.is_none() {
+            self.make_stream().await?;
+        }
+        let tail = found.tail.unwrap_or_default();
         let (from, to) = (found.missing_from(stop), made.lsn);
         tracing::warn!(task = %self.wish.task, code = stop.code(), %from, %to, "going on past a stop that was accepted");
         // What the slot sends again is not missing.
-        let gap = (from < to || slot_stands.is_none()).then(|| Gap {
-            code: stop.code().to_owned(),
-            cause: stop.to_string(),
-            from,
-            to,
-        });
+        let gap = (from < to || slot_stands.is_none()).then(|| gap(stop, from, to));
         let position = match (&gap, tail.last) {
             (None, Some(last)) => last.position,
             (Some(_), _) | (None, None) => Position::new(to, 0),
@@ -434,6 +426,15 @@ impl Settlement<'_> {
         let retention = self.wish.spec.retention.unwrap_or_default();
         stream::create(&self.platform.data, self.wish.task, &retention).await?;
         Ok(())
+    }
+}
+
+fn gap(stop: &StopReason, from: Lsn, to: Lsn) -> Gap {
+    Gap {
+        code: stop.code().to_owned(),
+        cause: stop.to_string(),
+        from,
+        to,
     }
 }
 
