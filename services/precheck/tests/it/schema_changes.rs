@@ -33,26 +33,18 @@ async fn who_may_not_install_the_trigger_needs_it_installed_and_enabled() {
     let superuser = service.ask(wanted(service.superuser())).await.unwrap();
     assert!(superuser.passed, "{superuser:?}");
 
-    service
-        .sql(
-            "CREATE SCHEMA rowcast;
-             CREATE FUNCTION rowcast.tell_ddl() RETURNS event_trigger LANGUAGE plpgsql AS
-                 'BEGIN END';
-             CREATE EVENT TRIGGER rowcast_end ON ddl_command_end
-                 EXECUTE FUNCTION rowcast.tell_ddl();
-             CREATE EVENT TRIGGER rowcast_drop ON sql_drop EXECUTE FUNCTION rowcast.tell_ddl()",
-        )
-        .await;
+    let (_, install) = missing.repair.split_once('\n').unwrap();
+    service.sql(install).await;
     assert!(service.ask(plain()).await.unwrap().passed);
 
     for state in ["DISABLE", "ENABLE REPLICA"] {
         service
-            .sql(&format!("ALTER EVENT TRIGGER rowcast_drop {state}"))
+            .sql(&format!("ALTER EVENT TRIGGER rowcast_sql_drop {state}"))
             .await;
         let report = service.ask(wanted(service.superuser())).await.unwrap();
         let disabled = item(&report, "schema_changes");
         assert_eq!(disabled.outcome(), CheckOutcome::Fail, "{state}");
-        assert_eq!(disabled.saw, "disabled: rowcast_drop");
+        assert_eq!(disabled.saw, "disabled: rowcast_sql_drop");
         service.sql(&disabled.repair).await;
         assert!(service.ask(plain()).await.unwrap().passed, "{state}");
     }
