@@ -38,6 +38,8 @@ pub enum Operation {
     Gap,
     /// This is a piece of a message that is too large for the broker; see [`Part`].
     Part,
+    /// Several rows of one transaction, in [`Change::pack`].
+    Pack,
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
@@ -124,6 +126,10 @@ pub struct Change {
     /// On part: the piece.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
+    /// On pack: changes of rows that follow each other in the transaction, each as it would be alone;
+    /// the pack's `id` is that of the last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pack: Vec<Self>,
 }
 
 /// Column name to value.

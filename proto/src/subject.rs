@@ -37,11 +37,13 @@ pub enum Op {
     Message,
     /// Changes are missing before this LSN, and the user has accepted it.
     Gap,
+    /// Several rows of one transaction.
+    Pack,
 }
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Insert,
         Self::Update,
         Self::Delete,
@@ -53,6 +55,7 @@ impl Op {
         Self::Ddl,
         Self::Message,
         Self::Gap,
+        Self::Pack,
     ];
 
     /// The last token of the subject, and `op` in the body.
@@ -70,6 +73,7 @@ impl Op {
             Self::Ddl => "ddl",
             Self::Message => "message",
             Self::Gap => "gap",
+            Self::Pack => "pack",
         }
     }
 

@@ -102,6 +102,7 @@ async fn apply(mirror: &Client, message: &Stored, schema: &TableSchema) -> u64 {
         | Operation::Message
         | Operation::Gap
         | Operation::Part
+        | Operation::Pack
         | Operation::Unknown => {
             panic!("{change:?}")
         }

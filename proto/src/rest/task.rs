@@ -143,21 +143,56 @@ pub struct CreateTask {
     /// How long changes are kept.
     #[serde(default)]
     pub retention: Retention,
-    /// Number of key partitions, 1–256; fixed at creation.
-    #[serde(default = "default_partitions")]
-    pub partitions: u32,
+    /// Number of key partitions, 1–256; fixed at creation. 16 where absent, and 1 where rows are
+    /// packed, which needs exactly one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<u32>,
     /// Publish begin and commit markers.
     #[serde(default)]
     pub transactions: bool,
+    /// How rows become messages; fixed at creation.
+    #[serde(default, skip_serializing_if = "Packing::is_row")]
+    pub packing: Packing,
+}
+
+impl CreateTask {
+    /// Number of key partitions.
+    #[must_use]
+    pub fn partitions(&self) -> u32 {
+        self.partitions.unwrap_or(match self.packing {
+            Packing::Row => DEFAULT_PARTITIONS,
+            Packing::Transaction => 1,
+        })
+    }
+}
+
+/// How rows become messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Packing {
+    /// A message a row.
+    #[default]
+    Row,
+    /// A message for up to 100 rows, or about 100 kB, of one transaction that follow each other: several
+    /// times more rows in a second. Groups of such a task filter by themselves, and keys are not
+    /// partitioned.
+    Transaction,
+}
+
+impl Packing {
+    /// Whether a row is a message.
+    #[must_use]
+    pub fn is_row(&self) -> bool {
+        *self == Self::Row
+    }
 }
 
 const fn default_retry_minutes() -> u32 {
     120
 }
 
-const fn default_partitions() -> u32 {
-    16
-}
+/// Key partitions where the user names no number.
+const DEFAULT_PARTITIONS: u32 = 16;
 
 /// A stop past which a user may decide to go on; the names are those of a task's error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -225,6 +260,9 @@ pub struct Task {
     pub partitions: u32,
     /// Whether begin and commit markers are published.
     pub transactions: bool,
+    /// How rows become messages.
+    #[serde(default, skip_serializing_if = "Packing::is_row")]
+    pub packing: Packing,
     /// Where it stands.
     pub state: TaskState,
     /// Why it is retrying or abnormal.

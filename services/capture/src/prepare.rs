@@ -15,7 +15,7 @@ use rowcast_pg::replication::{FrameReader, StatusWriter};
 use rowcast_pg::settings::{self, Settings};
 use rowcast_pg::{ReplicationConnection, Session, slot};
 use rowcast_proto::message::{
-    ChangeTypes, ObjectSelection, SourceConnection, TaskSpec, TraceContext,
+    ChangeTypes, ObjectSelection, Packing, SourceConnection, TaskSpec, TraceContext,
 };
 use rowcast_proto::stream::source_object;
 use tokio::sync::watch;
@@ -88,7 +88,7 @@ pub(crate) async fn prepare(
     };
     let mut settled = Box::pin(settlement.settle(&mut replication)).await?;
     let frames = start(replication, &wish.name, settled.log.take(), means).await?;
-    let mut publisher = Publisher::open(&platform.data, settled.tail.sequence, started_by).await?;
+    let mut publisher = Publisher::open(&platform.data, settled.tail.sequence, started_by);
     let mut encoder = wish.encoder(platform).behind(settled.tail.last);
     settled.tell_gap(&mut encoder, &mut publisher).await?;
     let parts = Parts {
@@ -159,13 +159,17 @@ impl<'a> Wish<'a> {
 
     fn encoder(&self, platform: &Platform) -> Encoder {
         let max_payload = platform.data.client().server_info().max_payload;
-        Encoder::new(
+        let encoder = Encoder::new(
             self.task.clone(),
             &self.source.database,
             self.spec.partitions,
             self.spec.transactions,
             max_payload.saturating_sub(HEADER_ROOM),
-        )
+        );
+        match self.spec.packing() {
+            Packing::Transaction => encoder.packing(),
+            Packing::Unspecified | Packing::Row => encoder,
+        }
     }
 
     async fn means(&self, session: &Session, settings: &Settings) -> Result<Means, Error> {

@@ -14,6 +14,7 @@ use crate::store::task::StoredTask;
 const SECONDS_PER_HOUR: u64 = 3600;
 
 pub(crate) fn task(stored: StoredTask) -> rest::Task {
+    let partitions = stored.definition.partitions();
     let rest::CreateTask {
         name,
         source_id,
@@ -22,8 +23,9 @@ pub(crate) fn task(stored: StoredTask) -> rest::Task {
         change_types,
         retry_minutes,
         retention,
-        partitions,
+        partitions: _,
         transactions,
+        packing,
     } = stored.definition;
     rest::Task {
         stream: stream::task_stream(&stored.id),
@@ -39,6 +41,7 @@ pub(crate) fn task(stored: StoredTask) -> rest::Task {
         retention,
         partitions,
         transactions,
+        packing,
         state: stored.state,
         error: stored.error,
         position: stored.position,
@@ -99,6 +102,13 @@ pub(crate) fn change_types(types: &rest::ChangeTypes) -> m::ChangeTypes {
             .map(|kind| kind.as_str().to_owned())
             .collect(),
         schema: types.schema,
+    }
+}
+
+pub(crate) const fn packing(packing: rest::Packing) -> m::Packing {
+    match packing {
+        rest::Packing::Row => m::Packing::Row,
+        rest::Packing::Transaction => m::Packing::Transaction,
     }
 }
 

@@ -191,7 +191,15 @@ pub(crate) fn task(body: &CreateTask) -> Result<(), ApiError> {
     if let Some(bytes) = body.retention.max_bytes {
         issues.range("retention.max_bytes", bytes, &RETENTION_BYTES);
     }
-    issues.range("partitions", body.partitions, &PARTITIONS);
+    issues.range("partitions", body.partitions(), &PARTITIONS);
+    if !body.packing.is_row() && body.partitions() != 1 {
+        let detail = "must be 1 where packing is transaction: a message holds rows of all keys";
+        issues.note(
+            "partitions",
+            detail,
+            "Leave it out, or give `packing: row`.",
+        );
+    }
     issues.finish()
 }
 
@@ -375,6 +383,17 @@ mod tests {
             "partitions",
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn packed_rows_need_one_partition_and_have_it_unless_the_user_names_more() {
+        let packed = ("packing", json!("transaction"));
+        assert!(task_fields(std::slice::from_ref(&packed)).is_empty());
+        assert!(task_fields(&[packed.clone(), ("partitions", json!(1))]).is_empty());
+        assert_eq!(
+            task_fields(&[packed, ("partitions", json!(16))]),
+            ["partitions"]
+        );
     }
 
     #[test]

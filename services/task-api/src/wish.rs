@@ -138,7 +138,7 @@ fn spec(task: &StoredTask, source: StoredSource) -> TaskSpec {
         change_types: Some(convert::change_types(&definition.change_types)),
         retry_minutes: definition.retry_minutes,
         retention: Some(convert::retention(&definition.retention)),
-        partitions: definition.partitions,
+        partitions: definition.partitions(),
         transactions: definition.transactions,
         // That of the request itself: what capture does hangs below what the user asked for.
         trace: Some(task.wish_trace.clone()),
@@ -146,5 +146,6 @@ fn spec(task: &StoredTask, source: StoredSource) -> TaskSpec {
         accepted_stop: task
             .accepted_stop
             .map_or_else(String::new, |stop| stop.as_str().to_owned()),
+        packing: convert::packing(definition.packing).into(),
     }
 }

@@ -2,23 +2,33 @@
 //!
 //! All messages of a batch are stored, or none; the acknowledgement comes after they are on disk
 //! where the broker syncs always. The first message of each batch carries the sequence that the
-//! stream must end with, which is known beforehand: a batch that fails makes all later ones fail, and
-//! a second writer is refused by the stream itself.
+//! stream must end with, which is known beforehand: a second writer is refused by the stream itself.
+//!
+//! The message that commits a batch is sent only once the batch before it is acknowledged. What is sent
+//! earlier the stream keeps aside, so it is as fast as if all were sent at once, and it must be so: a
+//! sequence is a number, not a name. Were a whole second batch under way behind one that is refused,
+//! another writer could have brought the stream to just the end that the second one expects, and changes
+//! would come twice.
 //!
 //! Any outcome but an acknowledgement leaves open what the stream holds. The publisher is of no use
 //! then: the caller reads the stream's tail and opens a new one.
 
+mod socket;
+mod wire;
+
 use std::collections::VecDeque;
+use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::header::{HeaderMap, HeaderName, HeaderValue};
-use async_nats::{Client, Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
-use futures::StreamExt as _;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::connect::Bus;
+use self::wire::{Reply, Wire};
+use crate::connect::{Bus, BusConfig};
+
+pub use self::wire::WireError;
 
 /// Most messages in one batch (ADR-50).
 pub const MAX_MESSAGES: usize = 1000;
@@ -26,21 +36,20 @@ pub const MAX_MESSAGES: usize = 1000;
 /// An acknowledgement later than this counts as lost.
 const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 
-const BATCH_ID: HeaderName = HeaderName::from_static("Nats-Batch-Id");
-const BATCH_SEQUENCE: HeaderName = HeaderName::from_static("Nats-Batch-Sequence");
-const BATCH_COMMIT: HeaderName = HeaderName::from_static("Nats-Batch-Commit");
-const EXPECTED_LAST_SEQUENCE: HeaderName = HeaderName::from_static("Nats-Expected-Last-Sequence");
+/// A connection that nothing was sent over for so long is given up: an idle task needs none.
+const IDLE_LIMIT: Duration = Duration::from_secs(60);
 
 /// `JetStream`'s error code for a fence that does not hold.
 const WRONG_LAST_SEQUENCE: u64 = 10071;
+
+/// Status of a reply where nobody listens on the subject (NATS ADR-4).
+const NO_RESPONDERS: u16 = 503;
 
 /// A message of a batch.
 #[derive(Debug, Clone)]
 pub struct BatchMessage {
     /// Where it goes.
-    pub subject: Subject,
-    /// Its headers, without those of the batch.
-    pub headers: HeaderMap,
+    pub subject: Arc<str>,
     /// Its body.
     pub payload: Bytes,
 }
@@ -84,54 +93,57 @@ pub enum BatchError {
     /// The acknowledgement does not fit the batch.
     #[error("an acknowledgement that fits no batch: {0}")]
     Unexpected(String),
-    /// The connection does not take messages.
+    /// There is no connection any more.
     #[error("the batch cannot be sent")]
-    Send(#[from] async_nats::client::PublishError),
-    /// The connection does not take subscriptions.
-    #[error("acknowledgements cannot be subscribed to")]
-    Subscribe(#[from] async_nats::client::SubscribeError),
-    /// The client is closed.
-    #[error("the connection is closed")]
-    Closed,
+    Connection(#[from] WireError),
 }
 
 struct InFlight {
     expected: u64,
     messages: usize,
+    /// The frame that commits the batch, until it is sent.
+    commit: Vec<u8>,
+    /// When its acknowledgement counts as lost; runs from the commit on.
     deadline: Instant,
 }
 
 /// Publishes batches into one stream, in order.
+///
+/// It has a connection of its own, made with the first batch and given up where nothing is sent for a
+/// while. With a batch in flight a lost connection is an error; without one it is made anew.
 pub struct BatchPublisher {
-    client: Client,
-    acks: Subscriber,
-    inbox: Subject,
+    config: Arc<BusConfig>,
+    wire: Option<Wire>,
+    inbox: String,
     id_prefix: String,
     batches: u64,
     /// What the stream ends with once everything in flight is stored.
     next_expected: u64,
     in_flight: VecDeque<InFlight>,
+    /// Acknowledged, and not told yet: the next commit is still to be written.
+    acked: Option<Acked>,
+    last_used: Instant,
+    header: Vec<u8>,
 }
 
 impl BatchPublisher {
-    /// Opens a publisher for a stream that ends with `last_sequence`.
-    ///
-    /// # Errors
-    /// Where acknowledgements cannot be subscribed to.
-    pub async fn open(bus: &Bus, last_sequence: u64) -> Result<Self, BatchError> {
-        let client = bus.client().clone();
-        let inbox = Subject::from(client.new_inbox());
-        let acks = client.subscribe(inbox.clone()).await?;
+    /// A publisher for a stream that ends with `last_sequence`.
+    #[must_use]
+    pub fn new(bus: &Bus, last_sequence: u64) -> Self {
+        let inbox = bus.client().new_inbox();
         let id_prefix = inbox.rsplit('.').next().unwrap_or_default().to_owned();
-        Ok(Self {
-            client,
-            acks,
+        Self {
+            config: Arc::clone(bus.config()),
+            wire: None,
             inbox,
             id_prefix,
             batches: 0,
             next_expected: last_sequence,
             in_flight: VecDeque::new(),
-        })
+            acked: None,
+            last_used: Instant::now(),
+            header: Vec::new(),
+        }
     }
 
     /// Batches sent and not yet acknowledged.
@@ -140,58 +152,93 @@ impl BatchPublisher {
         self.in_flight.len()
     }
 
-    /// Sends a batch without waiting for its acknowledgement. At most [`MAX_MESSAGES`].
+    /// Sends a batch without waiting for its acknowledgement. At most [`MAX_MESSAGES`]. It is committed
+    /// when those before it are acknowledged, by [`acked`](Self::acked).
     ///
-    /// Not cancel safe: a batch sent in part is abandoned by the stream and all later ones fail.
+    /// Not cancel safe: the publisher is of no use after a batch that was sent in part.
     ///
     /// # Errors
     /// Where the connection does not take messages, or not in time.
-    pub async fn send(&mut self, batch: Vec<BatchMessage>) -> Result<(), BatchError> {
-        if batch.is_empty() {
+    pub async fn send(
+        &mut self,
+        batch: impl ExactSizeIterator<Item = BatchMessage>,
+    ) -> Result<(), BatchError> {
+        let messages = batch.len();
+        if messages == 0 {
             return Ok(());
         }
-        // While the connection is down the client queues, and then waits.
-        tokio::time::timeout(ACK_TIMEOUT, self.send_all(batch))
-            .await
-            .map_err(|_elapsed| BatchError::Timeout)?
-    }
-
-    async fn send_all(&mut self, batch: Vec<BatchMessage>) -> Result<(), BatchError> {
-        let messages = batch.len();
+        let mut wire = match self.wire.take() {
+            Some(wire) => wire,
+            None => Wire::open(&self.config, &self.inbox).await?,
+        };
         self.batches += 1;
-        let id = HeaderValue::from(format!("{}{:x}", self.id_prefix, self.batches));
-        for (index, message) in batch.into_iter().enumerate() {
-            let BatchMessage {
-                subject,
-                mut headers,
-                payload,
-            } = message;
-            headers.insert(BATCH_ID, id.clone());
-            headers.insert(BATCH_SEQUENCE, HeaderValue::from(index + 1));
-            if index == 0 {
-                headers.insert(
-                    EXPECTED_LAST_SEQUENCE,
-                    HeaderValue::from(self.next_expected),
-                );
-            }
-            if index + 1 == messages {
-                headers.insert(BATCH_COMMIT, "1");
-                self.client
-                    .publish_with_reply_and_headers(subject, self.inbox.clone(), headers, payload)
-                    .await?;
-            } else {
-                self.client
-                    .publish_with_headers(subject, headers, payload)
-                    .await?;
-            }
-        }
+        let commit = self.write(wire.output(), batch);
+        let commit = if self.in_flight.is_empty() {
+            wire.output().extend_from_slice(&commit);
+            Vec::new()
+        } else {
+            commit
+        };
+        tokio::time::timeout(ACK_TIMEOUT, wire.flush())
+            .await
+            .map_err(|_elapsed| BatchError::Timeout)??;
+        self.wire = Some(wire);
+        self.last_used = Instant::now();
         self.in_flight.push_back(InFlight {
             expected: self.next_expected,
             messages,
-            deadline: Instant::now() + ACK_TIMEOUT,
+            commit,
+            deadline: self.last_used + ACK_TIMEOUT,
         });
         self.next_expected += messages as u64;
         Ok(())
+    }
+
+    /// Writes the frames of a batch (ADR-50), each `HPUB <subject> [reply] <header> <total>`, and gives
+    /// the last one. One message alone needs no batch.
+    fn write(
+        &mut self,
+        output: &mut Vec<u8>,
+        batch: impl ExactSizeIterator<Item = BatchMessage>,
+    ) -> Vec<u8> {
+        let mut commit = Vec::new();
+        let messages = batch.len();
+        let id = format!("{}{:x}", self.id_prefix, self.batches);
+        for (index, BatchMessage { subject, payload }) in batch.enumerate() {
+            let header = &mut self.header;
+            header.clear();
+            header.extend_from_slice(b"NATS/1.0");
+            let last = index + 1 == messages;
+            // Writing to a Vec cannot fail.
+            if messages > 1 {
+                write!(
+                    header,
+                    "\r\nNats-Batch-Id:{id}\r\nNats-Batch-Sequence:{}",
+                    index + 1
+                )
+                .unwrap_or_default();
+            }
+            if index == 0 {
+                let expected = self.next_expected;
+                write!(header, "\r\nNats-Expected-Last-Sequence:{expected}").unwrap_or_default();
+            }
+            if messages > 1 && last {
+                header.extend_from_slice(b"\r\nNats-Batch-Commit:1");
+            }
+            header.extend_from_slice(b"\r\n\r\n");
+            let (head, total) = (header.len(), header.len() + payload.len());
+            let output = if last { &mut commit } else { &mut *output };
+            if last {
+                write!(output, "HPUB {subject} {} {head} {total}\r\n", self.inbox)
+                    .unwrap_or_default();
+            } else {
+                write!(output, "HPUB {subject} {head} {total}\r\n").unwrap_or_default();
+            }
+            output.extend_from_slice(header);
+            output.extend_from_slice(&payload);
+            output.extend_from_slice(b"\r\n");
+        }
+        commit
     }
 
     /// Waits for the acknowledgement of the oldest batch in flight; for ever where there is none.
@@ -201,21 +248,48 @@ impl BatchPublisher {
     /// # Errors
     /// Where it does not come or is none; what the stream holds is open then.
     pub async fn acked(&mut self) -> Result<Acked, BatchError> {
-        let Some(oldest) = self.in_flight.front() else {
-            return std::future::pending().await;
-        };
-        let reply = tokio::time::timeout_at(oldest.deadline, self.acks.next()).await;
-        let reply = reply
-            .map_err(|_elapsed| BatchError::Timeout)?
-            .ok_or(BatchError::Closed)?;
-        let acked = check(&reply, oldest)?;
-        self.in_flight.pop_front();
-        Ok(acked)
+        loop {
+            if let Some(acked) = self.acked {
+                if let Some(wire) = &mut self.wire {
+                    wire.flush().await?;
+                }
+                self.acked = None;
+                return Ok(acked);
+            }
+            let Some(oldest) = self.in_flight.front() else {
+                self.idle().await;
+                return std::future::pending().await;
+            };
+            let Some(wire) = &mut self.wire else {
+                return Err(BatchError::Timeout);
+            };
+            let reply = tokio::time::timeout_at(oldest.deadline, wire.reply()).await;
+            let reply = reply.map_err(|_elapsed| BatchError::Timeout)??;
+            let acked = check(&reply, oldest)?;
+            // From here on nothing waits until it is remembered: this call may be dropped.
+            self.in_flight.pop_front();
+            if let Some(next) = self.in_flight.front_mut() {
+                wire.output().append(&mut next.commit);
+                next.deadline = Instant::now() + ACK_TIMEOUT;
+            }
+            self.acked = Some(acked);
+        }
+    }
+
+    /// Answers the server's pings until the connection ends, or was idle for too long.
+    async fn idle(&mut self) {
+        let Some(wire) = &mut self.wire else { return };
+        match tokio::time::timeout_at(self.last_used + IDLE_LIMIT, wire.reply()).await {
+            Ok(Ok(reply)) => tracing::warn!(?reply, "a reply that nobody waits for"),
+            Ok(Err(error)) => tracing::debug!(%error, "an idle connection has ended"),
+            Err(_elapsed) => {}
+        }
+        self.wire = None;
     }
 }
 
 #[derive(Deserialize)]
-struct Reply {
+struct Answer {
     #[serde(default)]
     error: Option<ApiError>,
     #[serde(default)]
@@ -232,13 +306,13 @@ struct ApiError {
     description: String,
 }
 
-fn check(reply: &Message, batch: &InFlight) -> Result<Acked, BatchError> {
-    if reply.status == Some(StatusCode::NO_RESPONDERS) {
+fn check(reply: &Reply, batch: &InFlight) -> Result<Acked, BatchError> {
+    if reply.status == Some(NO_RESPONDERS) {
         return Err(BatchError::NoStream);
     }
     let unexpected =
         || BatchError::Unexpected(String::from_utf8_lossy(&reply.payload).into_owned());
-    let answer: Reply =
+    let answer: Answer =
         serde_json::from_slice(&reply.payload).map_err(|_malformed| unexpected())?;
     if let Some(ApiError {
         err_code,

@@ -1,5 +1,6 @@
 //! Connections to NATS.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::context::ContextBuilder;
@@ -36,6 +37,7 @@ pub struct ConnectError {
 /// A connection. Cheap to clone; reconnects by itself.
 #[derive(Debug, Clone)]
 pub struct Bus {
+    config: Arc<BusConfig>,
     client: Client,
     jetstream: jetstream::Context,
 }
@@ -80,7 +82,16 @@ impl Bus {
         let jetstream = ContextBuilder::new()
             .timeout(API_TIMEOUT)
             .build(client.clone());
-        Ok(Self { client, jetstream })
+        Ok(Self {
+            config: Arc::new(config.clone()),
+            client,
+            jetstream,
+        })
+    }
+
+    /// How it logged in.
+    pub(crate) const fn config(&self) -> &Arc<BusConfig> {
+        &self.config
     }
 
     /// The NATS client.

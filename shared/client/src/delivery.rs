@@ -18,12 +18,23 @@ pub struct Delivery {
     pub position: Position,
     /// The NATS subject it came on.
     pub subject: String,
-    /// Its place in the task's stream; of a change that came in pieces, that of the last.
+    /// Its place in the task's stream; of a change that came in pieces, that of the last. Changes of one
+    /// pack share it.
     pub stream_sequence: u64,
     /// Whether it was sent before; the caller may have seen it.
     pub redelivered: bool,
-    message: Message,
+    acknowledges: Acknowledges,
     fence: Arc<Fence>,
+}
+
+/// What tells the server of an acknowledgement.
+#[derive(Debug, Clone)]
+pub(crate) struct Acknowledges {
+    /// The message that ends with the change. In the middle of a pack the one before it: the server
+    /// counts whole messages. `None` where the pack is the first of all.
+    pub(crate) message: Option<Arc<Message>>,
+    /// Its place in the stream.
+    pub(crate) sequence: u64,
 }
 
 /// What the server says of a message.
@@ -80,30 +91,40 @@ pub(crate) fn malformed(message: &Message, place: Place, source: serde_json::Err
 }
 
 impl Delivery {
-    pub(crate) fn new(change: Change, message: Message, place: Place, fence: Arc<Fence>) -> Self {
+    pub(crate) fn new(
+        change: Change,
+        subject: String,
+        place: Place,
+        acknowledges: Acknowledges,
+        fence: Arc<Fence>,
+    ) -> Self {
         Self {
             position: change.id,
             change,
-            subject: message.subject.to_string(),
+            subject,
             stream_sequence: place.stream_sequence,
             redelivered: place.redelivered,
-            message,
+            acknowledges,
             fence,
         }
     }
 
     /// Acknowledges this change and every one before it, and waits until that is stored.
     ///
-    /// One call for the last change of a batch is enough, and faster than one for each.
+    /// One call for the last change of a batch is enough, and faster than one for each. In a task that
+    /// packs rows, what is acknowledged within a pack is known to this process alone until the pack's last
+    /// change is: after a crash the pack comes again whole.
     ///
     /// # Errors
     /// [`Error::NotAcknowledged`]: the connection failed; the change may come again.
     pub async fn ack(&self) -> Result<(), Error> {
-        self.message
-            .double_ack()
-            .await
-            .map_err(Error::NotAcknowledged)?;
-        self.fence.advance(self.position, self.stream_sequence);
+        let Acknowledges { message, sequence } = &self.acknowledges;
+        let is_news = self.fence.stored().is_none_or(|stored| stored != *sequence);
+        if let Some(message) = message.as_ref().filter(|_message| is_news) {
+            message.double_ack().await.map_err(Error::NotAcknowledged)?;
+        }
+        self.fence
+            .advance(self.position, self.stream_sequence, *sequence);
         Ok(())
     }
 }

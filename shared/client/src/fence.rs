@@ -12,14 +12,21 @@ pub(crate) struct Fence(Mutex<Option<Acked>>);
 struct Acked {
     position: Position,
     sequence: u64,
+    /// What the server has been told: in the middle of a pack, the message before it.
+    stored: u64,
 }
 
 impl Fence {
-    /// Notes an acknowledgement. One of an earlier change changes nothing.
-    pub(crate) fn advance(&self, position: Position, sequence: u64) {
+    /// Notes an acknowledgement, of which the server knows up to the message `stored`. One of an earlier
+    /// change changes nothing.
+    pub(crate) fn advance(&self, position: Position, sequence: u64, stored: u64) {
         let mut acked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if acked.is_none_or(|acked| sequence > acked.sequence || position > acked.position) {
-            *acked = Some(Acked { position, sequence });
+            *acked = Some(Acked {
+                position,
+                sequence,
+                stored,
+            });
         }
     }
 
@@ -33,9 +40,9 @@ impl Fence {
             .is_some_and(|acked| position <= acked.position && sequence <= acked.sequence)
     }
 
-    /// Stream sequence of the last change acknowledged.
-    pub(crate) fn sequence(&self) -> Option<u64> {
-        self.get().map(|acked| acked.sequence)
+    /// Stream sequence up to which the server knows of acknowledgements.
+    pub(crate) fn stored(&self) -> Option<u64> {
+        self.get().map(|acked| acked.stored)
     }
 
     fn get(&self) -> Option<Acked> {
@@ -57,7 +64,7 @@ mod tests {
     fn what_was_acknowledged_is_covered_and_what_follows_is_not() {
         let fence = Fence::default();
         assert!(!fence.covers(position(1, 1), 1));
-        fence.advance(position(10, 2), 5);
+        fence.advance(position(10, 2), 5, 5);
         assert!(fence.covers(position(10, 1), 4));
         assert!(fence.covers(position(10, 2), 5));
         assert!(!fence.covers(position(10, 3), 6));
@@ -66,25 +73,25 @@ mod tests {
     #[test]
     fn a_message_that_shares_its_position_is_not_covered_by_the_one_before() {
         let fence = Fence::default();
-        fence.advance(position(10, 2), 5);
+        fence.advance(position(10, 2), 5, 5);
         assert!(!fence.covers(position(10, 2), 6));
     }
 
     #[test]
     fn a_new_stream_or_a_new_source_is_not_covered() {
         let fence = Fence::default();
-        fence.advance(position(10, 2), 500);
+        fence.advance(position(10, 2), 500, 500);
         assert!(!fence.covers(position(11, 1), 1), "a stream made anew");
         assert!(!fence.covers(position(3, 1), 501), "a source replaced");
-        fence.advance(position(3, 1), 501);
+        fence.advance(position(3, 1), 501, 501);
         assert!(fence.covers(position(3, 1), 501));
     }
 
     #[test]
     fn a_late_acknowledgement_does_not_go_back() {
         let fence = Fence::default();
-        fence.advance(position(10, 2), 5);
-        fence.advance(position(10, 1), 4);
+        fence.advance(position(10, 2), 5, 5);
+        fence.advance(position(10, 1), 4, 4);
         assert!(fence.covers(position(10, 2), 5));
     }
 }

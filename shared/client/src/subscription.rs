@@ -1,5 +1,6 @@
 //! The stream of a group's changes.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,12 +13,12 @@ use async_nats::{Client, ClientError, ConnectErrorKind, ConnectOptions, Event};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
 use rowcast_domain::{Backoff, Position};
-use rowcast_proto::change::Part;
+use rowcast_proto::change::{Change, Operation, Part};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::credentials::GroupCredentials;
-use crate::delivery::{self, Delivery, Place};
+use crate::delivery::{self, Acknowledges, Delivery, Place};
 use crate::error::Error;
 use crate::fence::Fence;
 use crate::gate::{Gate, Seen};
@@ -175,6 +176,10 @@ struct Member {
     gate: Gate<(Message, Place)>,
     fence: Arc<Fence>,
     pieces: Pieces,
+    /// What is left of a pack.
+    unpacked: VecDeque<Delivery>,
+    /// The last message that was handed out whole.
+    before: Acknowledges,
     patience: Patience,
     /// Most messages that the consumer has in flight.
     in_flight: u64,
@@ -193,6 +198,11 @@ impl Member {
             messages: pull(&consumer).await?,
             gate: Gate::new(seen(&consumer)),
             pieces: Pieces::default(),
+            unpacked: VecDeque::new(),
+            before: Acknowledges {
+                message: None,
+                sequence: 0,
+            },
             patience: Patience::new(consumer.cached_info().config.ack_wait),
             in_flight: most_in_flight(&consumer),
             jetstream,
@@ -205,7 +215,10 @@ impl Member {
 
     async fn next(&mut self) -> Result<Delivery, Error> {
         loop {
-            if let Some(sequence) = self.fence.sequence() {
+            if let Some(delivery) = self.unpacked.pop_front() {
+                return Ok(delivery);
+            }
+            if let Some(sequence) = self.fence.stored() {
                 self.gate.acknowledged(sequence);
             }
             while let Some((message, place)) = self.gate.next() {
@@ -237,6 +250,10 @@ impl Member {
     /// others to come.
     async fn admit(&mut self, message: Message, place: Place) -> Result<Option<Delivery>, Error> {
         let change = delivery::read(&message, place)?;
+        if change.op == Operation::Pack {
+            self.unpack(change, message, place);
+            return Ok(self.unpacked.pop_front());
+        }
         if place.redelivered && self.fence.covers(change.id, place.stream_sequence) {
             return Ok(None);
         }
@@ -262,8 +279,39 @@ impl Member {
         if !self.pieces.is_joining() {
             self.patience.end();
         }
-        let fence = Arc::clone(&self.fence);
-        Ok(Some(Delivery::new(change, message, place, fence)))
+        let subject = message.subject.to_string();
+        self.before = Acknowledges {
+            message: Some(Arc::new(message)),
+            sequence: place.stream_sequence,
+        };
+        let (acknowledges, fence) = (self.before.clone(), Arc::clone(&self.fence));
+        let delivery = Delivery::new(change, subject, place, acknowledges, fence);
+        Ok(Some(delivery))
+    }
+
+    /// The changes of a pack, each as if it had come alone. Only the last one ends the message.
+    fn unpack(&mut self, pack: Change, message: Message, place: Place) {
+        self.pieces.passed(place.stream_sequence);
+        let subject = message.subject.to_string();
+        let before = self.before.clone();
+        self.before = Acknowledges {
+            message: Some(Arc::new(message)),
+            sequence: place.stream_sequence,
+        };
+        let end = pack.id;
+        for change in pack.pack {
+            if place.redelivered && self.fence.covers(change.id, place.stream_sequence) {
+                continue;
+            }
+            let acknowledges = if change.id == end {
+                &self.before
+            } else {
+                &before
+            };
+            let (acknowledges, fence) = (acknowledges.clone(), Arc::clone(&self.fence));
+            let delivery = Delivery::new(change, subject.clone(), place, acknowledges, fence);
+            self.unpacked.push_back(delivery);
+        }
     }
 
     /// The server sends no more than `max_ack_pending` pieces of a change that cannot be acknowledged

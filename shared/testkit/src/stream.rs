@@ -86,6 +86,10 @@ pub async fn read_stream(data: &async_nats::Client, task: &TaskId) -> anyhow::Re
             .stream_sequence;
         let change: Change = read(&message.payload)?;
         let subject = message.subject.to_string();
+        if change.op == Operation::Pack {
+            stored.extend(unpacked(change, &message.payload, sequence, &subject)?);
+            continue;
+        }
         stored.extend(match change.part {
             None => {
                 // A writer that gave up begins anew behind what lies between.
@@ -107,6 +111,38 @@ pub async fn read_stream(data: &async_nats::Client, task: &TaskId) -> anyhow::Re
         });
     }
     Ok(stored)
+}
+
+/// The changes of a pack, each with its own body.
+fn unpacked(
+    pack: Change,
+    payload: &[u8],
+    sequence: u64,
+    subject: &str,
+) -> anyhow::Result<Vec<Stored>> {
+    #[derive(serde::Deserialize)]
+    struct Bodies {
+        pack: Vec<Box<serde_json::value::RawValue>>,
+    }
+    let bodies: Bodies = serde_json::from_slice(payload)?;
+    let last = pack.pack.last().map(|last| last.id);
+    anyhow::ensure!(
+        last == Some(pack.id),
+        "{} does not end with its last change",
+        pack.id
+    );
+    let stored = pack
+        .pack
+        .into_iter()
+        .zip(bodies.pack)
+        .map(|(change, body)| Stored {
+            subject: subject.to_owned(),
+            sequence,
+            payload: body.get().as_bytes().to_vec(),
+            change,
+            pieces: 1,
+        });
+    Ok(stored.collect())
 }
 
 fn read(payload: &[u8]) -> anyhow::Result<Change> {

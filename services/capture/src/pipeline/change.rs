@@ -8,7 +8,7 @@ use rowcast_proto::change::{Ddl, TableSchema};
 use super::decode::message::{OldTuple, Tuple};
 
 /// A transaction whose changes arrive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Transaction {
     /// LSN of its commit record.
     pub(crate) commit_lsn: Lsn,

@@ -4,17 +4,20 @@ mod document;
 mod event;
 mod json;
 mod nested;
+mod pack;
 mod piece;
 mod row;
 mod timestamp;
 mod value;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::{BufMut as _, BytesMut};
 use rowcast_domain::{Lsn, Position, TableName, TaskId};
 use rowcast_proto::subject::{self, Op};
 
+use self::pack::Pack;
 pub(crate) use self::piece::Payload;
 use self::piece::{Head, Piece};
 use self::row::{Rendered, member, write_row_members};
@@ -28,7 +31,7 @@ const CHUNK: usize = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outbound {
     /// Where it goes.
-    pub(crate) subject: String,
+    pub(crate) subject: Arc<str>,
     /// Its body.
     pub(crate) payload: Payload,
     /// Its position; shared by pieces, and not unique for schema messages.
@@ -86,6 +89,8 @@ pub(crate) struct Encoder {
     head: Head,
     /// What the stream ends with, until the first message of this session.
     half: Option<Half>,
+    /// Rows that wait for others, where they are packed.
+    packed: Option<Pack>,
 }
 
 impl Encoder {
@@ -109,7 +114,14 @@ impl Encoder {
             buffer: BytesMut::new(),
             head: Head::default(),
             half: None,
+            packed: None,
         }
+    }
+
+    /// Several rows of a transaction go in one message.
+    pub(crate) fn packing(mut self) -> Self {
+        self.packed = Some(Pack::new(&self.task));
+        self
     }
 
     /// Goes on behind the stream's tail: of a message that is there in part, only the rest is encoded.
@@ -136,6 +148,9 @@ impl Encoder {
         change: &Change<'_>,
         mut take: impl FnMut(Outbound),
     ) -> Result<(), EncodeError> {
+        if !matches!(change, Change::Row(_)) {
+            self.close_pack(&mut take)?;
+        }
         match change {
             Change::Begin(_) | Change::Commit { .. } if !self.transactions => Ok(()),
             Change::Begin(transaction) => {
@@ -154,9 +169,12 @@ impl Encoder {
                 if self.begun(&message).is_none()
                     && let Some(schema) = self.announce(row.relation, row.transaction, before)?
                 {
+                    self.close_pack(&mut take)?;
                     self.give(schema, &mut take);
                 }
-                self.give(message, &mut take);
+                if let Some(message) = self.pack(message, row.transaction, &mut take)? {
+                    self.give(message, &mut take);
+                }
                 Ok(())
             }
             Change::Truncate {
@@ -222,7 +240,7 @@ impl Encoder {
         };
         for piece in all.cut(from) {
             take(Outbound {
-                subject: message.subject.clone(),
+                subject: Arc::clone(&message.subject),
                 payload: Payload::Piece(piece),
                 position: message.position,
                 op: message.op,
@@ -278,14 +296,14 @@ impl Encoder {
         self.table_members(row.relation)?;
         self.transaction_members(row.transaction, row.ordinal);
         self.table_schema_id(row.relation)?;
-        let Some(table) = self.tables.get(&row.relation.oid) else {
+        let Some(table) = self.tables.get_mut(&row.relation.oid) else {
             return Err(EncodeError::Undefined(row.relation.schema.table.clone()));
         };
         let out = &mut self.buffer;
         let hash = write_row_members(out, table, row.relation, row.images);
         let partition = u32::try_from(hash % self.partitions).unwrap_or_default();
-        let object = table.object.clone();
-        self.close(Some(partition), Some(&object), position, op)
+        let subject = table.subject(&self.task, partition, op);
+        self.close_on(subject, position, op)
     }
 
     fn truncate(
@@ -377,6 +395,17 @@ impl Encoder {
         position: Position,
         op: Op,
     ) -> Result<Closed, EncodeError> {
+        let mut subject = String::new();
+        subject::change_into(&mut subject, &self.task, partition, object, op);
+        self.close_on(subject.into(), position, op)
+    }
+
+    fn close_on(
+        &mut self,
+        subject: Arc<str>,
+        position: Position,
+        op: Op,
+    ) -> Result<Closed, EncodeError> {
         self.buffer.put_u8(b'}');
         let body = self.buffer.split().freeze();
         let bytes = body.len();
@@ -394,8 +423,6 @@ impl Encoder {
                 limit: self.limit,
             })?)
         };
-        let mut subject = String::with_capacity(96);
-        subject::change_into(&mut subject, &self.task, partition, object, op);
         Ok(Closed(Outbound {
             subject,
             payload,

@@ -5,7 +5,6 @@ pub(crate) mod tail;
 
 use std::collections::VecDeque;
 
-use rowcast_bus::async_nats::{HeaderMap, Subject};
 use rowcast_bus::batch::{BatchError, BatchMessage, BatchPublisher};
 use rowcast_bus::{Bus, trace_context};
 use rowcast_domain::Position;
@@ -55,18 +54,13 @@ struct InFlight {
 impl Publisher {
     /// Opens a publisher for a stream that ends with `last_sequence`. The span of the first batch
     /// belongs to the trace of `started_by`.
-    pub(crate) async fn open(
-        bus: &Bus,
-        last_sequence: u64,
-        started_by: TraceContext,
-    ) -> Result<Self, BatchError> {
-        let batches = BatchPublisher::open(bus, last_sequence).await?;
-        Ok(Self {
-            batches,
+    pub(crate) fn open(bus: &Bus, last_sequence: u64, started_by: TraceContext) -> Self {
+        Self {
+            batches: BatchPublisher::new(bus, last_sequence),
             queue: Queue::default(),
             in_flight: VecDeque::new(),
             started_by: Some(started_by),
-        })
+        }
     }
 
     /// Batches that are not acknowledged yet.
@@ -118,11 +112,10 @@ impl Publisher {
         };
         let span = self.span(batch.len(), position);
         let messages = batch.into_iter().map(|message| BatchMessage {
-            subject: Subject::from(message.subject),
-            headers: HeaderMap::new(),
+            subject: message.subject,
             payload: message.payload.render(),
         });
-        self.batches.send(messages.collect()).await?;
+        self.batches.send(messages).await?;
         self.in_flight.push_back(InFlight {
             position,
             _span: span,

@@ -85,9 +85,11 @@ impl Stages {
     /// # Errors
     /// Where the table was never defined.
     pub(crate) fn leave_out(&mut self, change: &Undecodable) -> Result<(), Error> {
-        let message = self.encoder.undecodable(change)?;
-        self.progress.queue();
-        self.publisher.push(message);
+        let (publisher, progress) = (&mut self.publisher, &mut self.progress);
+        self.encoder.undecodable(change, |message| {
+            progress.queue();
+            publisher.push(message);
+        })?;
         Ok(())
     }
 

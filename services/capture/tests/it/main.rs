@@ -12,6 +12,7 @@ mod resume;
 mod large;
 mod stops;
 mod objects;
+mod packed;
 mod events;
 mod old_server;
 mod told;

@@ -55,6 +55,7 @@ const fn is_shown(op: Operation) -> bool {
         | Operation::Message
         | Operation::Gap
         | Operation::Part
+        | Operation::Pack
         | Operation::Unknown => true,
         Operation::Begin | Operation::Commit | Operation::Heartbeat => false,
     }
@@ -92,6 +93,7 @@ const fn operation(op: Operation) -> (&'static str, AnsiColors) {
         Operation::Message => ("MESSAGE", AnsiColors::BrightBlack),
         Operation::Gap => ("GAP", AnsiColors::Red),
         Operation::Part => ("PART", AnsiColors::BrightBlack),
+        Operation::Pack => ("PACK", AnsiColors::BrightBlack),
         Operation::Unknown => ("OTHER", AnsiColors::BrightBlack),
     }
 }

@@ -35,6 +35,7 @@ pub(super) fn values(change: &Change) -> String {
         | Operation::Begin
         | Operation::Commit
         | Operation::Heartbeat
+        | Operation::Pack
         | Operation::Unknown => String::new(),
     };
     shortened(&text, LINE_CHARACTERS)

@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use rowcast_domain::{SourceId, TaskId, TaskState};
 use rowcast_proto::rest::{
-    ChangeTypes, CheckOutcome, CreateTask, Objects, Precheck, Retention, SchemaObjects, Task,
+    ChangeTypes, CheckOutcome, CreateTask, Objects, Packing, Precheck, Retention, SchemaObjects,
+    Task,
 };
 use tokio::time::Instant;
 
@@ -94,8 +95,9 @@ fn wanted(source: &SourceId) -> CreateTask {
         change_types: ChangeTypes::default(),
         retry_minutes: 120,
         retention: Retention::default(),
-        partitions: 16,
+        partitions: None,
         transactions: false,
+        packing: Packing::Row,
     }
 }
 

@@ -85,16 +85,26 @@ impl Group {
     /// Publishes the next `count` changes, numbered from 1.
     pub(crate) async fn publish(&mut self, count: u64) -> anyhow::Result<()> {
         for _ in 0..count {
-            self.published += 1;
-            let number = self.published;
-            let body = format!(
-                r#"{{"id":"0/10.{number}","op":"insert","database":"shop","schema":"public",
-                    "table":"orders","lsn":"0/10","ordinal":{number},
-                    "committed_at":"2026-11-23T05:33:10.123456Z","after":{{"id":{number}}}}}"#
-            );
+            let body = self.row();
             self.publish_raw(body).await?;
         }
         Ok(())
+    }
+
+    /// The next change.
+    pub(crate) fn row(&mut self) -> String {
+        self.published += 1;
+        let number = self.published;
+        format!(
+            r#"{{"id":"0/10.{number}","op":"insert","database":"shop","schema":"public",
+                "table":"orders","lsn":"0/10","ordinal":{number},
+                "committed_at":"2026-11-23T05:33:10.123456Z","after":{{"id":{number}}}}}"#
+        )
+    }
+
+    /// Number of the last change.
+    pub(crate) const fn published(&self) -> u64 {
+        self.published
     }
 
     /// The next change, with a text of so many bytes, in pieces that are to be published.

@@ -3,4 +3,5 @@
 mod fixture;
 mod delivery;
 mod failure;
+mod packs;
 mod pieces;

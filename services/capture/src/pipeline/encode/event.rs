@@ -86,7 +86,12 @@ impl Encoder {
     }
 
     /// A message that tells that a change cannot be read and is parked.
-    pub(crate) fn undecodable(&mut self, change: &Undecodable) -> Result<Outbound, EncodeError> {
+    pub(crate) fn undecodable(
+        &mut self,
+        change: &Undecodable,
+        mut take: impl FnMut(Outbound),
+    ) -> Result<(), EncodeError> {
+        self.close_pack(&mut take)?;
         let lsn = change.transaction.commit_lsn;
         let position = Position::new(lsn, change.ordinal);
         let table = &change.relation.schema;
@@ -103,7 +108,8 @@ impl Encoder {
         self.object_member("gap", &gap);
         let object = subject::object(&table.schema, &table.table);
         let gap = self.close(None, Some(&object), position, Op::Gap)?;
-        Ok(self.alone(gap))
+        take(self.alone(gap));
+        Ok(())
     }
 
     /// Appends `,"<name>":<value>`: rare messages can afford the general serializer.

@@ -1,9 +1,11 @@
 //! A row as JSON: its key, its images, and what is the same in every message of its table.
 
 use std::hash::Hasher as _;
+use std::sync::Arc;
 
 use bytes::{BufMut as _, BytesMut};
-use rowcast_proto::subject;
+use rowcast_domain::TaskId;
+use rowcast_proto::subject::{self, Op};
 
 use super::document;
 use super::{json, value};
@@ -26,6 +28,8 @@ pub(super) struct Rendered {
     keyless_hash: u64,
     /// The shape is in the stream already.
     pub(super) announced: bool,
+    /// Subjects of its rows that were needed so far: of every partition, one for each operation.
+    subjects: Vec<[Option<Arc<str>>; 3]>,
 }
 
 impl Rendered {
@@ -52,7 +56,37 @@ impl Rendered {
             keyless_hash: hasher.finish(),
             object,
             announced: false,
+            subjects: Vec::new(),
         }
+    }
+
+    /// Subject of a row; made once and shared.
+    pub(super) fn subject(&mut self, task: &TaskId, partition: u32, op: Op) -> Arc<str> {
+        let index = partition as usize;
+        if self.subjects.len() <= index {
+            self.subjects.resize(index + 1, [const { None }; 3]);
+        }
+        let known = self.subjects.get_mut(index).and_then(|of| match op {
+            Op::Insert => of.get_mut(0),
+            Op::Update => of.get_mut(1),
+            Op::Delete => of.get_mut(2),
+            Op::Truncate
+            | Op::Schema
+            | Op::Begin
+            | Op::Commit
+            | Op::Heartbeat
+            | Op::Ddl
+            | Op::Message
+            | Op::Gap
+            | Op::Pack => None,
+        });
+        let object = &self.object;
+        let make = || {
+            let mut subject = String::new();
+            subject::change_into(&mut subject, task, Some(partition), Some(object), op);
+            Arc::from(subject)
+        };
+        known.map_or_else(make, |known| Arc::clone(known.get_or_insert_with(make)))
     }
 }
 

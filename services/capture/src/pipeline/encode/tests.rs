@@ -12,6 +12,8 @@ use crate::pipeline::decode::message::{ColumnBody, RelationBody};
 use crate::pipeline::decode::relation::Shape;
 use crate::pipeline::decode::{Decoded, Decoder};
 
+mod packed;
+
 const COMMIT: u64 = 0x16_B374;
 
 const LIMIT: usize = 1 << 20;

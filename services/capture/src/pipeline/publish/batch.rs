@@ -117,7 +117,7 @@ mod tests {
 
     fn message(transaction: u64, ordinal: u64, bytes: usize) -> Outbound {
         Outbound {
-            subject: String::new(),
+            subject: "".into(),
             payload: Payload::Whole(Bytes::from(vec![0; bytes])),
             position: Position::new(Lsn::new(transaction), ordinal),
             op: Op::Insert,
