@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOMAIN, PROTO, PG, BUS = "rowcast-domain", "rowcast-proto", "rowcast-pg", "rowcast-bus"
 SERVICE, TELEMETRY = "rowcast-service", "rowcast-telemetry"
 CLIENT, LOCAL, TESTKIT = "rowcast-client", "rowcast-local", "rowcast-testkit"
-CLI, E2E = "rowcast-cli", "rowcast-e2e"
+CLI, E2E, BENCH = "rowcast-cli", "rowcast-e2e", "rowcast-bench"
 
 # What each package may depend on. A package that is not here is a service.
 ALLOWED = {
@@ -33,17 +33,21 @@ ALLOWED = {
     TESTKIT: {DOMAIN, PROTO, LOCAL},
     CLI: {CLIENT, DOMAIN, LOCAL, PROTO},
     E2E: {CLIENT, DOMAIN, LOCAL, PROTO},
+    BENCH: {CLIENT, DOMAIN, E2E, LOCAL, PROTO},
 }
 ALLOWED_TO_SERVICES = {DOMAIN, PROTO, BUS, PG, SERVICE, TELEMETRY}
 # Tests may also use what starts real servers, and speak the wire contracts.
 ALLOWED_TO_TESTS = {TESTKIT, LOCAL, PROTO, DOMAIN}
 
+# Packages that hold nothing but tests and measurements.
+TESTS_ALONE = {E2E, BENCH}
+
 SERVICES = {"alerting", "billing", "capture", "consumer-group", "precheck", "task-api"}
 
 # Who may use an external package outside tests. A name that ends in `*` stands for all that start so.
 OWNERS = {
-    "async-nats": {BUS, CLIENT, TESTKIT, E2E},
-    "tokio-postgres": {PG, "capture", TESTKIT, LOCAL, CLI, E2E},
+    "async-nats": {BUS, CLIENT, TESTKIT, E2E, BENCH},
+    "tokio-postgres": {PG, "capture", TESTKIT, LOCAL, CLI, E2E, BENCH},
     "sqlx": {"task-api", "consumer-group", "billing", "alerting", SERVICE},
     "axum": {"task-api", SERVICE, E2E},
     "opentelemetry*": {TELEMETRY, BUS},
@@ -94,8 +98,8 @@ def findings(packages):
         if name not in ALLOWED and name not in SERVICES:
             yield f"{name}: an unknown package; add it to {Path(__file__).name}"
         for dependency in package["dependencies"]:
-            # All of the end-to-end package is tests.
-            kind = "dev" if name == E2E else dependency["kind"] or "normal"
+            # All of these packages is tests.
+            kind = "dev" if name in TESTS_ALONE else dependency["kind"] or "normal"
             check = own_finding if dependency["name"] in ours else external_finding
             finding = check(name, dependency["name"], kind)
             if finding:
@@ -121,6 +125,8 @@ def self_test(packages):
         (E2E, TESTKIT, None, False),
         (E2E, "opentelemetry-proto", None, False),
         (E2E, "sqlx", None, True),
+        (BENCH, TESTKIT, None, False),
+        (BENCH, "capture", None, True),
         ("billing", "capture", None, True),
         ("billing", "capture", "dev", True),
         ("billing", CLIENT, None, True),

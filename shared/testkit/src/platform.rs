@@ -105,9 +105,13 @@ impl std::ops::DerefMut for Platform {
     }
 }
 
-/// Cargo puts programs one folder above the tests.
+/// Cargo puts programs beside each other, and tests one folder deeper.
 fn programs() -> anyhow::Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let folder = test.parent().and_then(std::path::Path::parent);
-    Ok(folder.context("the test runs from the root folder")?.into())
+    let program = std::env::current_exe()?;
+    let folder = program.parent().filter(|folder| !folder.ends_with("deps"));
+    let above = || program.parent().and_then(std::path::Path::parent);
+    let folder = folder.or_else(above);
+    Ok(folder
+        .context("the program runs from the root folder")?
+        .into())
 }

@@ -1,0 +1,191 @@
+//! The platform with a source of its own, and tasks on it that are ready to run.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rowcast_domain::{Lsn, SourceId, TaskId, TaskState};
+use rowcast_e2e::{Api, Tracked};
+use rowcast_proto::rest::{Source, Task};
+use rowcast_proto::stream::{source_object, task_stream};
+use rowcast_testkit::{Platform, PlatformOptions};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::process;
+
+/// The database that is tracked.
+pub(crate) const DATABASE: &str = "bench";
+
+/// How long nothing may happen before a measurement is given up.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Between two looks at a server: short against what is measured, and cheap.
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
+
+/// The platform under measurement.
+pub(crate) struct Lab {
+    pub(crate) platform: Platform,
+    pub(crate) sql: tokio_postgres::Client,
+    pub(crate) data: async_nats::Client,
+    api: Api,
+    source: SourceId,
+}
+
+/// Processor seconds of those who take part.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Used {
+    pub(crate) capture: f64,
+    pub(crate) nats: f64,
+}
+
+impl Lab {
+    /// Starts everything; `schema` runs on the source first.
+    pub(crate) async fn start(options: PlatformOptions, schema: &str) -> anyhow::Result<Self> {
+        let platform = Box::pin(Platform::start(options)).await?;
+        let admin = platform.sql("postgres").await?;
+        admin
+            .batch_execute(&format!("CREATE DATABASE {DATABASE}"))
+            .await?;
+        let sql = platform.sql(DATABASE).await?;
+        sql.batch_execute(schema).await?;
+        let api = Api::new(&platform.api_url, platform.admin_token.expose())?;
+        let body = json!({
+            "name": "bench", "host": "127.0.0.1", "port": platform.postgres.port(), "sslmode": "disable",
+            "database": DATABASE, "account": "postgres", "password": platform.postgres.password().expose(),
+        });
+        let source: Source = api.post("/sources", &body).await?;
+        let data = rowcast_e2e::data(&platform).await?;
+        Ok(Self {
+            platform,
+            sql,
+            data,
+            api,
+            source: source.id,
+        })
+    }
+
+    /// A task that runs. Members of `more` replace those of its definition.
+    pub(crate) async fn running(&self, name: &str, more: &Value) -> anyhow::Result<Tracked> {
+        let mut body = json!({
+            "name": name, "source_id": self.source, "retry_minutes": 10,
+            "objects": {"schemas": [{"name": DATABASE, "all": true}]},
+        });
+        for (member, value) in more.as_object().into_iter().flatten() {
+            body[member.as_str()] = value.clone();
+        }
+        let task: Task = self.api.post("/tasks", &body).await?;
+        let sql = self.platform.sql(DATABASE).await?;
+        let tracked = Tracked {
+            api: self.api.clone(),
+            sql,
+            task: task.id,
+        };
+        tracked.run().await?;
+        Ok(tracked)
+    }
+
+    /// A task that keeps its place until it is started.
+    pub(crate) async fn suspended(&self, name: &str, more: &Value) -> anyhow::Result<Tracked> {
+        let tracked = self.running(name, more).await?;
+        let _task: Task = tracked.command("suspend").await?;
+        tracked.reaches(TaskState::Suspended).await;
+        let slot = source_object(&tracked.task);
+        self.wait("the slot is given back", async || {
+            Ok(self.reader(&slot).await?.is_none())
+        })
+        .await?;
+        Ok(tracked)
+    }
+
+    /// Removes a task with its slot and its stream.
+    pub(crate) async fn release(&self, tracked: Tracked) -> anyhow::Result<()> {
+        let _task: Task = tracked.command("release").await?;
+        let slot = source_object(&tracked.task);
+        self.wait("the slot is removed", async || {
+            let query = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1";
+            let row = self.sql.query_one(query, &[&slot]).await?;
+            Ok(row.get::<_, i64>(0) == 0 && self.stored(&tracked.task).await? == 0)
+        })
+        .await
+    }
+
+    /// Messages in a task's stream.
+    pub(crate) async fn stored(&self, task: &TaskId) -> anyhow::Result<u64> {
+        rowcast_testkit::stream_length(&self.data, task).await
+    }
+
+    /// Ends a backlog: gives the LSN behind it, and commits one row more there.
+    pub(crate) async fn end_of_backlog(&self) -> anyhow::Result<Lsn> {
+        let query = "SELECT pg_current_wal_insert_lsn()::text";
+        let end: String = self.sql.query_one(query, &[]).await?.get(0);
+        self.sql.batch_execute(crate::backlog::LAST).await?;
+        Ok(end.parse()?)
+    }
+
+    /// Where the last message of a task's stream stands in the source's WAL.
+    pub(crate) async fn stored_up_to(&self, task: &TaskId) -> anyhow::Result<Lsn> {
+        #[derive(serde::Deserialize)]
+        struct Body {
+            lsn: Lsn,
+        }
+        let context = async_nats::jetstream::new(self.data.clone());
+        let stream = context.get_stream(task_stream(task)).await?;
+        let last = stream.cached_info().state.last_sequence;
+        if last == 0 {
+            return Ok(Lsn::INVALID);
+        }
+        let message = stream.get_raw_message(last).await?;
+        Ok(serde_json::from_slice::<Body>(&message.payload)?.lsn)
+    }
+
+    /// Bytes in a task's stream.
+    pub(crate) async fn stored_bytes(&self, task: &TaskId) -> anyhow::Result<u64> {
+        let context = async_nats::jetstream::new(self.data.clone());
+        let stream = context.get_stream(task_stream(task)).await?;
+        Ok(stream.cached_info().state.bytes)
+    }
+
+    /// Process of the walsender that reads a slot.
+    pub(crate) async fn reader(&self, slot: &str) -> anyhow::Result<Option<u32>> {
+        let query = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1";
+        let row = self.sql.query_opt(query, &[&slot]).await?;
+        let pid: Option<i32> = row.and_then(|row| row.get(0));
+        Ok(pid.and_then(|pid| u32::try_from(pid).ok()))
+    }
+
+    /// Processor time so far.
+    pub(crate) fn used(&mut self) -> anyhow::Result<Used> {
+        Ok(Used {
+            capture: process::cpu_seconds(self.capture()?).context("capture has ended")?,
+            nats: self
+                .platform
+                .nats
+                .child()
+                .id()
+                .and_then(process::cpu_seconds)
+                .context("nats-server has ended")?,
+        })
+    }
+
+    /// Process of capture.
+    pub(crate) fn capture(&mut self) -> anyhow::Result<u32> {
+        let capture = self.platform.services.get_mut("capture");
+        capture
+            .and_then(|running| running.child().id())
+            .context("capture does not run")
+    }
+
+    /// Waits for a fact.
+    pub(crate) async fn wait(
+        &self,
+        what: &str,
+        fact: impl AsyncFn() -> anyhow::Result<bool>,
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !fact().await? {
+            anyhow::ensure!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,22 @@
+//! Measures the platform, and what PostgreSQL and NATS can do in the same run.
+//!
+//! Machines are noisy, so what counts are ratios of neighbours in one run, never seconds. Nothing here
+//! fails because something is slow.
+
+mod args;
+mod run;
+mod drain;
+mod large;
+mod backlog;
+mod reference;
+mod lab;
+mod process;
+mod result;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    run::run(&args::Args::parse())
+}

@@ -1,0 +1,145 @@
+//! What was measured, as a table and as JSON.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use comfy_table::Table;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use serde::Serialize;
+
+/// One measurement.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Sample {
+    /// What was measured, as `drain inserts`.
+    pub(crate) scenario: String,
+    /// By whom it was done.
+    pub(crate) subject: String,
+    /// Which repetition.
+    pub(crate) round: u32,
+    /// Rows that were read.
+    pub(crate) rows: u64,
+    /// Seconds that it took.
+    pub(crate) seconds: f64,
+    /// Rows in a second.
+    pub(crate) rows_per_second: f64,
+    /// MB of messages in a second; 0 where none are stored.
+    pub(crate) megabytes_per_second: f64,
+    /// Rows in a second, against the reference of the same round.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ratio: Option<f64>,
+    /// Processor seconds of the walsender.
+    pub(crate) walsender_cpu: f64,
+    /// Processor seconds of who reads: capture, or `pg_recvlogical`.
+    pub(crate) reader_cpu: f64,
+    /// Processor seconds of nats-server.
+    pub(crate) nats_cpu: f64,
+    /// Most memory of who reads, in MiB.
+    pub(crate) peak_mib: f64,
+}
+
+/// All measurements of a run.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Report {
+    samples: Vec<Sample>,
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, sample: Sample) {
+        crate::run::told(format_args!(
+            "  {} · {} · round {}: {:.0} rows/s{}",
+            sample.scenario,
+            sample.subject,
+            sample.round,
+            sample.rows_per_second,
+            sample
+                .ratio
+                .map_or_else(String::new, |ratio| format!(", {ratio:.2} × the reference")),
+        ));
+        self.samples.push(sample);
+    }
+
+    /// Writes every sample as JSON, where a file is named.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub(crate) fn write(&self, file: Option<&Path>) -> anyhow::Result<()> {
+        let Some(file) = file else { return Ok(()) };
+        let text = serde_json::to_vec_pretty(self)?;
+        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    /// Prints medians.
+    ///
+    /// # Errors
+    /// Where standard output is closed.
+    pub(crate) fn print(&self) -> anyhow::Result<()> {
+        let mut table = Table::new();
+        table.load_style(UTF8_FULL_CONDENSED).set_header([
+            "what",
+            "by",
+            "rows/s",
+            "ratio (min–max)",
+            "MB/s",
+            "CPU s: walsender",
+            "reader",
+            "nats",
+            "peak MiB",
+        ]);
+        let mut shown: Vec<(&str, &str)> = Vec::new();
+        for sample in &self.samples {
+            let name = (sample.scenario.as_str(), sample.subject.as_str());
+            if shown.contains(&name) {
+                continue;
+            }
+            shown.push(name);
+            let of: Vec<&Sample> = self
+                .samples
+                .iter()
+                .filter(|other| (other.scenario.as_str(), other.subject.as_str()) == name)
+                .collect();
+            table.add_row(row(&of));
+        }
+        let mut out = anstream::stdout().lock();
+        writeln!(out, "{table}")?;
+        Ok(out.flush()?)
+    }
+}
+
+fn row(samples: &[&Sample]) -> Vec<String> {
+    let of = |value: fn(&Sample) -> f64| median(samples.iter().map(|sample| value(sample)));
+    let ratios: Vec<f64> = samples.iter().filter_map(|sample| sample.ratio).collect();
+    let ratio = if ratios.is_empty() {
+        "1".to_owned()
+    } else {
+        let (low, high) = (
+            ratios.iter().copied().fold(f64::MAX, f64::min),
+            ratios.iter().copied().fold(0.0, f64::max),
+        );
+        format!("{:.2} ({low:.2}–{high:.2})", median(ratios.iter().copied()))
+    };
+    let (scenario, subject) = samples
+        .first()
+        .map_or(("", ""), |first| (&first.scenario, &first.subject));
+    vec![
+        scenario.to_owned(),
+        subject.to_owned(),
+        format!("{:.0}", of(|sample| sample.rows_per_second)),
+        ratio,
+        format!("{:.0}", of(|sample| sample.megabytes_per_second)),
+        format!("{:.2}", of(|sample| sample.walsender_cpu)),
+        format!("{:.2}", of(|sample| sample.reader_cpu)),
+        format!("{:.2}", of(|sample| sample.nats_cpu)),
+        format!("{:.0}", of(|sample| sample.peak_mib)),
+    ]
+}
+
+/// The middle one; of an even number the lower of the two.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values
+        .get(values.len().saturating_sub(1) / 2)
+        .copied()
+        .unwrap_or_default()
+}
