@@ -1,5 +1,7 @@
 //! What can go wrong with a task, and what each failure means. Nothing else decides about retries.
 
+use std::time::Duration;
+
 use rowcast_bus::batch::BatchError;
 use rowcast_domain::Lsn;
 use rowcast_pg::ErrorClass;
@@ -17,6 +19,11 @@ pub(crate) enum Error {
     /// The source failed or refused.
     #[error("source: {0}")]
     Source(#[from] rowcast_pg::Error),
+    /// The source has neither sent anything nor answered, for so long.
+    #[error(
+        "source: it has said nothing for {0:?}, though it was asked: the connection is given up"
+    )]
+    SourceSilent(Duration),
     /// The broker failed or refused.
     #[error("broker: {0}")]
     Broker(#[source] BoxError),
@@ -151,7 +158,7 @@ impl Error {
                     "Run the precheck: it names the setting, grant or object that is missing. Then start the task again.",
                 ),
             },
-            Self::SlotBeingMade | Self::StandbySlot => Recovery::Retry {
+            Self::SourceSilent(_) | Self::SlotBeingMade | Self::StandbySlot => Recovery::Retry {
                 code: "SourceUnavailable",
             },
             // A refused fence is no exception: the tail is read again, and tells whether another

@@ -24,7 +24,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rowcast_domain::{Lsn, Position};
 use rowcast_pg::replication::Frame;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::catalog::Catalog;
@@ -70,6 +70,7 @@ impl Pipeline {
     /// # Errors
     /// Whatever interrupts it; what the stream holds is open then.
     pub(crate) async fn run(mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let patience = self.source.patience;
         loop {
             self.take_messages().await?;
             let stages = &mut self.stages;
@@ -78,8 +79,12 @@ impl Pipeline {
                 biased;
                 () = stop.cancelled() => return self.finish().await,
                 acked = stages.publisher.acked() => stages.acknowledged(acked?),
-                filled = self.source.frames.fill(), if stages.publisher.has_room() => {
-                    filled.map_err(while_streaming)?;
+                // Only while we listen: where there is no room, the source waits for us.
+                filled = timeout(patience, self.source.frames.fill()), if stages.publisher.has_room() => {
+                    filled
+                        .map_err(|_elapsed| Error::SourceSilent(patience))?
+                        .map_err(while_streaming)?;
+                    self.source.received.hear();
                 }
             }
         }
@@ -215,9 +220,7 @@ impl Pipeline {
             }
             Ok(())
         };
-        tokio::time::timeout(FINISH_WITHIN, finish)
-            .await
-            .unwrap_or(Ok(()))
+        timeout(FINISH_WITHIN, finish).await.unwrap_or(Ok(()))
     }
 }
 

@@ -305,17 +305,21 @@ impl Worker<'_> {
             }
             Err(error) => {
                 let progressed = watched.durable.borrow().sequence > first;
-                // An idle source has recovered once it is connected for a while. A broker has only
-                // once it acknowledges: its silence takes just as long to be noticed.
-                let idle =
-                    matches!(error, Error::Source(_)) && started.elapsed() >= RECOVERED_AFTER;
-                Ended::Interrupted {
-                    error,
-                    recovered: progressed || idle,
-                }
+                let recovered = progressed || source_was_well(&error, started.elapsed());
+                Ended::Interrupted { error, recovered }
             }
         }
     }
+}
+
+/// Whether an idle source, which gives nothing to acknowledge, has recovered before it failed: it was
+/// connected for a while. A broker has only once it acknowledges: its silence takes just as long to be
+/// noticed.
+fn source_was_well(error: &Error, ran_for: Duration) -> bool {
+    if let Error::SourceSilent(silence) = error {
+        return ran_for.saturating_sub(*silence) >= RECOVERED_AFTER;
+    }
+    matches!(error, Error::Source(_)) && ran_for >= RECOVERED_AFTER
 }
 
 /// Reports a running task for ever.

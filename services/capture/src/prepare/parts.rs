@@ -22,7 +22,7 @@ use crate::pipeline::progress::{Durable, Progress};
 use crate::pipeline::publish::Publisher;
 use crate::pipeline::publish::tail::Stored;
 use crate::pipeline::quarantine::Quarantine;
-use crate::pipeline::source::{Confirmer, Received, Source, Told, Watched};
+use crate::pipeline::source::{self, Confirmer, Received, Source, Told, Watched};
 use crate::pipeline::stages::Stages;
 use crate::pipeline::switch::{Switch, Switches};
 use crate::pipeline::translate::Translation;
@@ -100,6 +100,7 @@ impl Parts<'_> {
             source: Source {
                 frames,
                 received: Arc::clone(&watched.received),
+                patience: source::patience(timeout),
             },
             translation: self.translation(),
             catalog: self.catalog(),

@@ -25,3 +25,5 @@ mod truncates;
 mod generated;
 mod every_type;
 mod corpus;
+mod load;
+mod silent_source;

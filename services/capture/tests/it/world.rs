@@ -12,7 +12,7 @@ use rowcast_proto::message::{
 };
 use rowcast_proto::stream::{TASK_STATUS, TASKS, source_object};
 use rowcast_service::keyring::{self, Keyring};
-use rowcast_testkit::{Nats, Postgres, Stored, eventually, read_stream, stream_length};
+use rowcast_testkit::{Nats, Postgres, Proxy, Stored, eventually, read_stream, stream_length};
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
@@ -28,6 +28,10 @@ pub(crate) struct World {
     statuses: kv::Store,
     pub(crate) wish: TaskSpec,
     capture: Option<Child>,
+    /// Where capture finds the broker.
+    pub(crate) broker_url: String,
+    /// Number of captures started; each has a log of its own.
+    started: usize,
     folder: tempfile::TempDir,
 }
 
@@ -87,6 +91,7 @@ impl World {
         };
         let data = nats.client("capture-data").await.unwrap();
         let folder = tempfile::tempdir().unwrap();
+        let broker_url = nats.url().to_owned();
         Self {
             postgres,
             nats,
@@ -97,6 +102,8 @@ impl World {
             statuses,
             wish,
             capture: None,
+            broker_url,
+            started: 0,
             folder,
         }
     }
@@ -123,7 +130,10 @@ impl World {
                 format!("127.0.0.1:{admin}").into(),
             ),
             ("ROWCAST_LOG_FORMAT".to_owned(), "text".into()),
-            ("ROWCAST_NATS_URL".to_owned(), self.nats.url().into()),
+            (
+                "ROWCAST_NATS_URL".to_owned(),
+                self.broker_url.as_str().into(),
+            ),
             (
                 "ROWCAST_NATS_MONITOR_URL".to_owned(),
                 self.nats.monitor_url().into(),
@@ -138,12 +148,13 @@ impl World {
             ),
             ("ROWCAST_SECRET_KEY_FILE".to_owned(), secret("key", KEY)),
         ];
+        self.started += 1;
         let launch = Launch {
             name: "capture".to_owned(),
             program: PathBuf::from(env!("CARGO_BIN_EXE_capture")),
             arguments: Vec::new(),
             environment,
-            log: self.folder.path().join("capture.log"),
+            log: self.log_path(self.started),
             echo: false,
             stop: Signal::Terminate,
             abort: Signal::Kill,
@@ -177,8 +188,55 @@ impl World {
         kilobytes.parse::<u64>().unwrap() / 1024
     }
 
+    /// What all captures have written.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("capture.log")).unwrap_or_default()
+        (1..=self.started).map(|nth| self.log_of(nth)).collect()
+    }
+
+    /// What the capture has written that was started as the `nth`.
+    pub(crate) fn log_of(&self, nth: usize) -> String {
+        std::fs::read_to_string(self.log_path(nth)).unwrap_or_default()
+    }
+
+    fn log_path(&self, nth: usize) -> PathBuf {
+        self.folder.path().join(format!("capture-{nth}.log"))
+    }
+
+    /// Lets capture reach its source through this link. Before the first wish.
+    pub(crate) fn reach_source_through(&mut self, link: &Proxy) {
+        self.wish.source.as_mut().unwrap().port = u32::from(link.port());
+    }
+
+    /// Sets a setting of the source that a reload takes over.
+    pub(crate) async fn set_on_source(&self, setting: &str, value: &str) {
+        let set = format!("ALTER SYSTEM SET {setting} = '{value}'");
+        self.sql.batch_execute(&set).await.unwrap();
+        self.one("SELECT pg_reload_conf()::text").await;
+    }
+
+    /// Waits until the stream has so many messages more.
+    pub(crate) async fn grows_by(&self, more: u64) {
+        let length = stream_length(&self.data, &self.task).await.unwrap();
+        self.grows_to(length + more).await;
+    }
+
+    /// Waits until the stream has so many messages.
+    pub(crate) async fn grows_to(&self, length: u64) {
+        let long_enough =
+            async || stream_length(&self.data, &self.task).await.unwrap_or(0) >= length;
+        let limit = tokio::time::timeout(PATIENCE, async {
+            while !long_enough().await {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        if limit.await.is_err() {
+            let length = stream_length(&self.data, &self.task).await;
+            panic!(
+                "{length:?} messages; {:?}\n{}",
+                self.status().await,
+                self.log()
+            );
+        }
     }
 
     /// Writes the next version of the wish.
@@ -221,21 +279,7 @@ impl World {
 
     /// The stream, once it holds `length` messages.
     pub(crate) async fn stream(&self, length: u64) -> Vec<Stored> {
-        let long_enough =
-            async || stream_length(&self.data, &self.task).await.unwrap_or(0) >= length;
-        let limit = tokio::time::timeout(PATIENCE, async {
-            while !long_enough().await {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        });
-        if limit.await.is_err() {
-            let length = stream_length(&self.data, &self.task).await;
-            panic!(
-                "{length:?} messages; {:?}\n{}",
-                self.status().await,
-                self.log()
-            );
-        }
+        self.grows_to(length).await;
         read_stream(&self.data, &self.task).await.unwrap()
     }
 
