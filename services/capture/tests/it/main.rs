@@ -26,4 +26,6 @@ mod generated;
 mod every_type;
 mod corpus;
 mod load;
+mod fenced;
+mod source_crashes;
 mod silent_source;
