@@ -29,3 +29,4 @@ mod load;
 mod fenced;
 mod source_crashes;
 mod silent_source;
+mod lost_wal;
