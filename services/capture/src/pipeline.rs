@@ -9,6 +9,7 @@ pub(crate) mod translate;
 pub(crate) mod decode;
 pub(crate) mod change;
 pub(crate) mod filter;
+pub(crate) mod history;
 pub(crate) mod switch;
 pub(crate) mod quarantine;
 pub(crate) mod stages;
@@ -194,6 +195,7 @@ impl Pipeline {
     /// On an idle source the WAL moves on all the same. Its end is confirmed only after a message that
     /// carries it is stored, so that the stream's tail never lies behind the slot.
     fn beat(&mut self, wal_end: Lsn) -> Result<Step, Error> {
+        self.stages.awaited.passes(wal_end)?;
         let open = self.translation.as_ref().is_some_and(Translation::is_open);
         if open || self.stages.decoder.in_transaction() {
             return Ok(Step::Taken);

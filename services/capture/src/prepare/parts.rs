@@ -18,6 +18,7 @@ use crate::pipeline::catalog::Catalog;
 use crate::pipeline::decode::Decoder;
 use crate::pipeline::encode::Encoder;
 use crate::pipeline::filter::Filter;
+use crate::pipeline::history::Awaited;
 use crate::pipeline::progress::{Durable, Progress};
 use crate::pipeline::publish::Publisher;
 use crate::pipeline::publish::tail::Stored;
@@ -59,6 +60,7 @@ impl Parts<'_> {
         (encoder, publisher): (Encoder, Publisher),
         wanted: watch::Receiver<Wanted>,
     ) -> Prepared {
+        let awaited = self.awaited(&settled);
         let (quarantine, quarantined) =
             Quarantine::new(self.platform.control.clone(), self.wish.task.clone());
         let (tellers, watched) = channels(settled.durable, quarantined);
@@ -94,6 +96,7 @@ impl Parts<'_> {
             publisher,
             progress: Progress::new(settled.durable),
             stored: Stored::up_to(settled.tail.last),
+            awaited,
             durable: tellers.durable,
         };
         let pipeline = Pipeline {
@@ -115,6 +118,15 @@ impl Parts<'_> {
             keeper,
             watched,
         }
+    }
+
+    fn awaited(&self, settled: &Settled) -> Awaited {
+        if self.means.translated {
+            // Such a transaction stands where it ends, which is not where the server counts from.
+            return Awaited::default();
+        }
+        let (slot, since) = (settled.durable.lsn, settled.record.since);
+        Awaited::behind(slot, settled.tail.last, since)
     }
 
     fn tools(&self) -> Tools {

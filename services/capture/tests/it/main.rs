@@ -30,3 +30,4 @@ mod fenced;
 mod source_crashes;
 mod silent_source;
 mod lost_wal;
+mod restored;
