@@ -3,6 +3,7 @@
 //! Each server has a folder of its own, which goes with it when it is dropped.
 
 mod postgres;
+mod standby;
 mod nats;
 mod platform;
 mod proxy;

@@ -31,3 +31,4 @@ mod source_crashes;
 mod silent_source;
 mod lost_wal;
 mod restored;
+mod promoted;
