@@ -5,6 +5,7 @@
 mod postgres;
 mod nats;
 mod platform;
+mod proxy;
 mod eventually;
 mod log;
 mod stream;
@@ -14,5 +15,6 @@ pub use log::init_tracing;
 pub use nats::Nats;
 pub use platform::{Options as PlatformOptions, Platform};
 pub use postgres::{Postgres, connect};
+pub use proxy::{Proxy, Sender};
 pub use rowcast_local::Service;
 pub use stream::{Stored, read_stream, rows_in_order, stream_length};
