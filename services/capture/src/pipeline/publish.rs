@@ -8,12 +8,13 @@ use std::collections::VecDeque;
 use rowcast_bus::async_nats::{HeaderMap, Subject};
 use rowcast_bus::batch::{BatchError, BatchMessage, BatchPublisher};
 use rowcast_bus::{Bus, trace_context};
-use rowcast_domain::Position;
+use rowcast_domain::{Position, TaskId};
 use rowcast_proto::message::TraceContext;
 use tracing::Span;
 
 use self::batch::Queue;
 use super::encode::Outbound;
+use crate::metrics;
 
 /// Full batches sent before the first is acknowledged: enough to keep the broker busy.
 const FULL_IN_FLIGHT: usize = 4;
@@ -42,6 +43,23 @@ pub(crate) struct Publisher {
     in_flight: VecDeque<InFlight>,
     /// The request that started the task, until the first batch is sent.
     started_by: Option<TraceContext>,
+    /// A batch is sent in part.
+    sending: bool,
+    task: TaskId,
+}
+
+impl Drop for Publisher {
+    /// Whatever ends a session, an error, a lost lease or a stop: what it leaves open is told.
+    fn drop(&mut self) {
+        if self.sending || !self.in_flight.is_empty() {
+            metrics::unknown_outcome();
+            tracing::warn!(
+                task = %self.task,
+                batches = self.in_flight.len() + usize::from(self.sending),
+                "outcome unknown: the stream's tail must tell what it holds"
+            );
+        }
+    }
 }
 
 /// A batch in flight.
@@ -57,6 +75,7 @@ impl Publisher {
     /// belongs to the trace of `started_by`.
     pub(crate) async fn open(
         bus: &Bus,
+        task: &TaskId,
         last_sequence: u64,
         started_by: TraceContext,
     ) -> Result<Self, BatchError> {
@@ -66,6 +85,8 @@ impl Publisher {
             queue: Queue::default(),
             in_flight: VecDeque::new(),
             started_by: Some(started_by),
+            sending: false,
+            task: task.clone(),
         })
     }
 
@@ -122,7 +143,10 @@ impl Publisher {
             headers: HeaderMap::new(),
             payload: message.payload.render(),
         });
-        self.batches.send(messages.collect()).await?;
+        let messages = messages.collect();
+        self.sending = true;
+        self.batches.send(messages).await?;
+        self.sending = false;
         self.in_flight.push_back(InFlight {
             position,
             _span: span,
