@@ -45,6 +45,8 @@ pub(crate) struct Publisher {
     started_by: Option<TraceContext>,
     /// A batch is sent in part.
     sending: bool,
+    /// The stream has taken a batch of this session.
+    is_acknowledged: bool,
     task: TaskId,
 }
 
@@ -86,6 +88,7 @@ impl Publisher {
             in_flight: VecDeque::new(),
             started_by: Some(started_by),
             sending: false,
+            is_acknowledged: false,
             task: task.clone(),
         })
     }
@@ -112,7 +115,7 @@ impl Publisher {
 
     /// Sends the batches that are full.
     pub(crate) async fn send_full(&mut self) -> Result<(), BatchError> {
-        while self.batches.in_flight() < FULL_IN_FLIGHT {
+        while self.batches.in_flight() < self.most(FULL_IN_FLIGHT) {
             let Some(batch) = self.queue.take_full() else {
                 break;
             };
@@ -124,13 +127,19 @@ impl Publisher {
     /// Sends whole transactions that are queued, because the source has nothing more to give.
     pub(crate) async fn flush(&mut self) -> Result<(), BatchError> {
         self.send_full().await?;
-        while self.batches.in_flight() < PARTIAL_IN_FLIGHT {
+        while self.batches.in_flight() < self.most(PARTIAL_IN_FLIGHT) {
             let Some(batch) = self.queue.take_transactions() else {
                 break;
             };
             self.send(batch).await?;
         }
         Ok(())
+    }
+
+    /// The first batch goes alone. Batches of an earlier session may still arrive behind the tail that was
+    /// read: they make the first fence fail, but could lift the stream to just where a later one expects it.
+    const fn most(&self, in_flight: usize) -> usize {
+        if self.is_acknowledged { in_flight } else { 1 }
     }
 
     async fn send(&mut self, batch: Vec<Outbound>) -> Result<(), BatchError> {
@@ -174,6 +183,7 @@ impl Publisher {
     /// Waits for the oldest batch in flight; for ever where there is none. Cancel safe.
     pub(crate) async fn acked(&mut self) -> Result<Acked, BatchError> {
         let acked = self.batches.acked().await?;
+        self.is_acknowledged = true;
         let position = self
             .in_flight
             .pop_front()
