@@ -100,9 +100,9 @@ pub(crate) enum StopReason {
     /// Tables that the user named do not exist.
     #[error("the source has no table {0}")]
     TableMissing(String),
-    /// The broker acknowledges before it syncs.
-    #[error("the NATS server does not sync to disk before it acknowledges")]
-    BrokerNotDurable,
+    /// A server of the broker acknowledges before it syncs; its name.
+    #[error("the NATS server {0} does not sync to disk before it acknowledges")]
+    BrokerNotDurable(String),
     /// Nothing matches the selection.
     #[error("no table of the source matches the task's objects")]
     NothingToTrack,
@@ -140,6 +140,14 @@ impl Error {
     /// Wraps an error of the broker's client.
     pub(crate) fn broker(error: impl Into<BoxError>) -> Self {
         Self::Broker(error.into())
+    }
+
+    /// Whether the broker should be asked how it is: a stream whose storage fails is only silent.
+    pub(crate) const fn may_be_storage(&self) -> bool {
+        matches!(
+            self,
+            Self::Broker(_) | Self::Batch(BatchError::Timeout | BatchError::NoStream)
+        )
     }
 
     /// What the failure means.
@@ -206,7 +214,7 @@ impl StopReason {
             Self::BrokerDataLoss(_) => "BrokerDataLoss",
             Self::PublicationMissing(_) => "PublicationMissing",
             Self::TableMissing(_) => "TableMissing",
-            Self::BrokerNotDurable => "BrokerNotDurable",
+            Self::BrokerNotDurable(_) => "BrokerNotDurable",
             Self::NothingToTrack => "NothingToTrack",
             Self::NotRemoved { .. } => "NotRemoved",
             Self::UnsupportedVersion(_) => "UnsupportedVersion",
@@ -221,7 +229,7 @@ impl StopReason {
             Self::SourceReplaced { .. }
             | Self::HistoryDiverged(_)
             | Self::TableMissing(_)
-            | Self::BrokerNotDurable
+            | Self::BrokerNotDurable(_)
             | Self::NothingToTrack
             | Self::NotRemoved { .. }
             | Self::UnsupportedVersion(_) => false,
@@ -242,8 +250,8 @@ impl StopReason {
             Self::BrokerDataLoss(_) => {
                 "Restore the stream. Or start the task with this stop accepted: it goes on and tells its readers of the gap, who may have to read the tables anew."
             }
-            Self::BrokerNotDurable => {
-                "Set sync_interval: always in the jetstream block of the NATS server's configuration and restart it."
+            Self::BrokerNotDurable(_) => {
+                "Set sync_interval: always in the jetstream block of its configuration and restart it."
             }
             Self::NothingToTrack | Self::TableMissing(_) => {
                 "Create the tables, or change the task's objects, then start the task again."

@@ -9,6 +9,7 @@
 //! then: the caller reads the stream's tail and opens a new one.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::header::{HeaderMap, HeaderName, HeaderValue};
@@ -25,6 +26,9 @@ pub const MAX_MESSAGES: usize = 1000;
 
 /// An acknowledgement later than this counts as lost.
 const ACK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a publisher that waits looks at the connection.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 const BATCH_ID: HeaderName = HeaderName::from_static("Nats-Batch-Id");
 const BATCH_SEQUENCE: HeaderName = HeaderName::from_static("Nats-Batch-Sequence");
@@ -81,6 +85,9 @@ pub enum BatchError {
     /// No acknowledgement came; the batch may be stored.
     #[error("no acknowledgement within {} s", ACK_TIMEOUT.as_secs())]
     Timeout,
+    /// The connection broke, and with it the way of the acknowledgements; the batch may be stored.
+    #[error("the connection was lost before the acknowledgement")]
+    Lost,
     /// The acknowledgement does not fit the batch.
     #[error("an acknowledgement that fits no batch: {0}")]
     Unexpected(String),
@@ -111,6 +118,8 @@ pub struct BatchPublisher {
     /// What the stream ends with once everything in flight is stored.
     next_expected: u64,
     in_flight: VecDeque<InFlight>,
+    /// How often the client had connected when this publisher was opened.
+    connects: u64,
 }
 
 impl BatchPublisher {
@@ -120,6 +129,7 @@ impl BatchPublisher {
     /// Where acknowledgements cannot be subscribed to.
     pub async fn open(bus: &Bus, last_sequence: u64) -> Result<Self, BatchError> {
         let client = bus.client().clone();
+        let connects = connects(&client);
         let inbox = Subject::from(client.new_inbox());
         let acks = client.subscribe(inbox.clone()).await?;
         let id_prefix = inbox.rsplit('.').next().unwrap_or_default().to_owned();
@@ -131,6 +141,7 @@ impl BatchPublisher {
             batches: 0,
             next_expected: last_sequence,
             in_flight: VecDeque::new(),
+            connects,
         })
     }
 
@@ -204,14 +215,29 @@ impl BatchPublisher {
         let Some(oldest) = self.in_flight.front() else {
             return std::future::pending().await;
         };
-        let reply = tokio::time::timeout_at(oldest.deadline, self.acks.next()).await;
-        let reply = reply
-            .map_err(|_elapsed| BatchError::Timeout)?
-            .ok_or(BatchError::Closed)?;
+        let reply = loop {
+            let look_at = oldest.deadline.min(Instant::now() + LOOK_EVERY);
+            match tokio::time::timeout_at(look_at, self.acks.next()).await {
+                Ok(reply) => break reply.ok_or(BatchError::Closed)?,
+                Err(_elapsed) if connects(&self.client) != self.connects => {
+                    return Err(BatchError::Lost);
+                }
+                Err(_elapsed) if Instant::now() >= oldest.deadline => {
+                    return Err(BatchError::Timeout);
+                }
+                Err(_elapsed) => {}
+            }
+        };
         let acked = check(&reply, oldest)?;
         self.in_flight.pop_front();
         Ok(acked)
     }
+}
+
+/// How often the client has connected. It connects anew by itself, but acknowledgements that were under way
+/// do not come again.
+fn connects(client: &Client) -> u64 {
+    client.statistics().connects.load(Ordering::Relaxed)
 }
 
 #[derive(Deserialize)]

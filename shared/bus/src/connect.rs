@@ -9,6 +9,7 @@ use futures::StreamExt as _;
 use rowcast_domain::Secret;
 
 use crate::BoxError;
+use crate::replicas::Replicas;
 
 /// How a service logs in.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct BusConfig {
     pub password: Secret,
     /// Name of the connection, as operators see it.
     pub name: String,
+    /// Copies of what this service makes: streams and buckets.
+    pub replicas: Replicas,
 }
 
 /// NATS does not let us in.
@@ -38,6 +41,7 @@ pub struct ConnectError {
 pub struct Bus {
     client: Client,
     jetstream: jetstream::Context,
+    replicas: Replicas,
 }
 
 /// How long one answer of the `JetStream` API may take.
@@ -80,7 +84,17 @@ impl Bus {
         let jetstream = ContextBuilder::new()
             .timeout(API_TIMEOUT)
             .build(client.clone());
-        Ok(Self { client, jetstream })
+        Ok(Self {
+            client,
+            jetstream,
+            replicas: config.replicas,
+        })
+    }
+
+    /// Copies of the streams and buckets that are made.
+    #[must_use]
+    pub const fn replicas(&self) -> Replicas {
+        self.replicas
     }
 
     /// The NATS client.

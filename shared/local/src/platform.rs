@@ -142,6 +142,7 @@ impl Platform {
             port: options.ports.nats,
             monitor_port: options.ports.nats_monitor,
             echo: options.echo,
+            peer: None,
         };
         let (postgres, nats) = tokio::try_join!(
             told(

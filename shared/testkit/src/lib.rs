@@ -5,6 +5,7 @@
 mod postgres;
 mod standby;
 mod nats;
+mod nats_cluster;
 mod platform;
 mod proxy;
 mod eventually;
@@ -14,6 +15,7 @@ mod stream;
 pub use eventually::eventually;
 pub use log::init_tracing;
 pub use nats::Nats;
+pub use nats_cluster::NatsCluster;
 pub use platform::{Options as PlatformOptions, Platform};
 pub use postgres::{Postgres, connect};
 pub use proxy::{Proxy, Sender};

@@ -8,12 +8,13 @@ use std::collections::VecDeque;
 use rowcast_bus::async_nats::{HeaderMap, Subject};
 use rowcast_bus::batch::{BatchError, BatchMessage, BatchPublisher};
 use rowcast_bus::{Bus, trace_context};
-use rowcast_domain::Position;
+use rowcast_domain::{Position, TaskId};
 use rowcast_proto::message::TraceContext;
 use tracing::Span;
 
 use self::batch::Queue;
 use super::encode::Outbound;
+use crate::metrics;
 
 /// Full batches sent before the first is acknowledged: enough to keep the broker busy.
 const FULL_IN_FLIGHT: usize = 4;
@@ -42,6 +43,25 @@ pub(crate) struct Publisher {
     in_flight: VecDeque<InFlight>,
     /// The request that started the task, until the first batch is sent.
     started_by: Option<TraceContext>,
+    /// A batch is sent in part.
+    sending: bool,
+    /// The stream has taken a batch of this session.
+    is_acknowledged: bool,
+    task: TaskId,
+}
+
+impl Drop for Publisher {
+    /// Whatever ends a session, an error, a lost lease or a stop: what it leaves open is told.
+    fn drop(&mut self) {
+        if self.sending || !self.in_flight.is_empty() {
+            metrics::unknown_outcome();
+            tracing::warn!(
+                task = %self.task,
+                batches = self.in_flight.len() + usize::from(self.sending),
+                "outcome unknown: the stream's tail must tell what it holds"
+            );
+        }
+    }
 }
 
 /// A batch in flight.
@@ -57,6 +77,7 @@ impl Publisher {
     /// belongs to the trace of `started_by`.
     pub(crate) async fn open(
         bus: &Bus,
+        task: &TaskId,
         last_sequence: u64,
         started_by: TraceContext,
     ) -> Result<Self, BatchError> {
@@ -66,6 +87,9 @@ impl Publisher {
             queue: Queue::default(),
             in_flight: VecDeque::new(),
             started_by: Some(started_by),
+            sending: false,
+            is_acknowledged: false,
+            task: task.clone(),
         })
     }
 
@@ -91,7 +115,7 @@ impl Publisher {
 
     /// Sends the batches that are full.
     pub(crate) async fn send_full(&mut self) -> Result<(), BatchError> {
-        while self.batches.in_flight() < FULL_IN_FLIGHT {
+        while self.batches.in_flight() < self.most(FULL_IN_FLIGHT) {
             let Some(batch) = self.queue.take_full() else {
                 break;
             };
@@ -103,13 +127,19 @@ impl Publisher {
     /// Sends whole transactions that are queued, because the source has nothing more to give.
     pub(crate) async fn flush(&mut self) -> Result<(), BatchError> {
         self.send_full().await?;
-        while self.batches.in_flight() < PARTIAL_IN_FLIGHT {
+        while self.batches.in_flight() < self.most(PARTIAL_IN_FLIGHT) {
             let Some(batch) = self.queue.take_transactions() else {
                 break;
             };
             self.send(batch).await?;
         }
         Ok(())
+    }
+
+    /// The first batch goes alone. Batches of an earlier session may still arrive behind the tail that was
+    /// read: they make the first fence fail, but could lift the stream to just where a later one expects it.
+    const fn most(&self, in_flight: usize) -> usize {
+        if self.is_acknowledged { in_flight } else { 1 }
     }
 
     async fn send(&mut self, batch: Vec<Outbound>) -> Result<(), BatchError> {
@@ -122,7 +152,10 @@ impl Publisher {
             headers: HeaderMap::new(),
             payload: message.payload.render(),
         });
-        self.batches.send(messages.collect()).await?;
+        let messages = messages.collect();
+        self.sending = true;
+        self.batches.send(messages).await?;
+        self.sending = false;
         self.in_flight.push_back(InFlight {
             position,
             _span: span,
@@ -150,6 +183,7 @@ impl Publisher {
     /// Waits for the oldest batch in flight; for ever where there is none. Cancel safe.
     pub(crate) async fn acked(&mut self) -> Result<Acked, BatchError> {
         let acked = self.batches.acked().await?;
+        self.is_acknowledged = true;
         let position = self
             .in_flight
             .pop_front()

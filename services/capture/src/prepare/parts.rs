@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::settle::Settled;
-use super::{Prepared, Wish};
+use super::{Prepared, Wish, stream};
+use crate::keeper::stream_watch::StreamWatch;
 use crate::keeper::warnings::Warnings;
 use crate::keeper::{Keeper, Links, Tools, Tracking, Verification, Wanted};
 use crate::pipeline::Pipeline;
@@ -78,7 +79,7 @@ impl Parts<'_> {
             tracking: tellers.tracking,
         };
         let keeper = Keeper::new(
-            self.tools(),
+            self.tools(settled.tail.sequence),
             links,
             settled.record.clone(),
             settled.expected,
@@ -129,11 +130,14 @@ impl Parts<'_> {
         Awaited::behind(slot, settled.tail.last, since)
     }
 
-    fn tools(&self) -> Tools {
+    fn tools(&self, sequence: u64) -> Tools {
+        let retention = self.wish.spec.retention.unwrap_or_default();
+        let stream = stream::config(&self.platform.data, self.wish.task, &retention);
         let wal_limit = self.settings.max_slot_wal_keep_bytes;
         Tools {
             session: Arc::clone(&self.session),
             bus: self.platform.data.clone(),
+            stream: StreamWatch::new(stream, sequence),
             task: self.wish.task.clone(),
             name: self.wish.name.clone(),
             means: self.means,

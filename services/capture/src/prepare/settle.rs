@@ -86,7 +86,7 @@ impl Found {
             | StopReason::SourceReplaced { .. }
             | StopReason::HistoryDiverged(_)
             | StopReason::TableMissing(_)
-            | StopReason::BrokerNotDurable
+            | StopReason::BrokerNotDurable(_)
             | StopReason::NothingToTrack
             | StopReason::NotRemoved { .. }
             | StopReason::UnsupportedVersion(_) => reported.max(tail),

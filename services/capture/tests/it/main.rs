@@ -6,11 +6,17 @@
 )]
 
 mod world;
+mod broker_load;
 mod changes;
 mod values;
 mod resume;
 mod large;
 mod stops;
+mod broker_crashes;
+mod broker_cluster;
+mod broker_link;
+mod broker_limits;
+mod stream_watch;
 mod objects;
 mod events;
 mod old_server;

@@ -58,7 +58,7 @@ async fn a_source_that_shuts_down_does_not_wait_for_a_capture_that_cannot_publis
     let mut world = Box::pin(World::new(TABLES)).await;
     let broker_port = world.nats.url().rsplit(':').next().unwrap().parse();
     let link = Proxy::start(broker_port.unwrap()).await.unwrap();
-    world.broker_url = format!("nats://127.0.0.1:{}", link.port());
+    world.nats_url = format!("nats://127.0.0.1:{}", link.port());
     world.start_capture();
     world.desire(DesiredState::Running).await;
     world.reaches(CaptureState::Running).await;

@@ -7,6 +7,7 @@ use rowcast_proto::subject::Op;
 use serde::Deserialize;
 
 use crate::error::Error;
+use crate::metrics;
 
 /// The end of a task's stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -145,7 +146,14 @@ impl Tail {
     /// # Errors
     /// Where the broker does not answer, or the last message is not ours.
     pub(crate) async fn read(stream: &Stream) -> Result<Self, Error> {
-        let state = stream.get_info().await.map_err(Error::broker)?.state;
+        let info = stream.get_info().await.map_err(Error::broker)?;
+        let state = info.state;
+        metrics::tail_read();
+        tracing::info!(
+            stream = info.config.name,
+            sequence = state.last_sequence,
+            "tail read"
+        );
         if state.messages == 0 {
             return Ok(Self {
                 sequence: state.last_sequence,
