@@ -1,6 +1,6 @@
 //! What the service is told at start.
 
-use rowcast_bus::BusConfig;
+use rowcast_bus::{BusConfig, Replicas};
 use rowcast_domain::Secret;
 use rowcast_service::Settings;
 
@@ -10,6 +10,7 @@ pub struct Config {
     /// `ROWCAST_NATS_URL`: one or more NATS URLs, separated by commas. Default `nats://127.0.0.1:4222`.
     /// `ROWCAST_NATS_USER`: the user. Default `billing`.
     /// `ROWCAST_NATS_PASSWORD_FILE`: file with its password. Required.
+    /// `ROWCAST_NATS_REPLICAS`: copies of streams and buckets, 1, 3 or 5. Default 1.
     pub bus: BusConfig,
     /// `ROWCAST_DATABASE_URL_FILE`: file with the URL of the control-plane database. Required.
     pub database_url: Secret,
@@ -21,6 +22,7 @@ impl Config {
         let url = settings.optional("nats_url", "nats://127.0.0.1:4222".to_owned());
         let user = settings.optional("nats_user", "billing".to_owned());
         let password = settings.secret("nats_password");
+        let replicas = settings.optional("nats_replicas", Replicas::One);
         let database_url = settings.secret("database_url");
         Some(Self {
             bus: BusConfig {
@@ -28,6 +30,7 @@ impl Config {
                 user: user?,
                 password: password?,
                 name: "billing".to_owned(),
+                replicas: replicas?,
             },
             database_url: database_url?,
         })

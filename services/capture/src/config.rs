@@ -1,20 +1,24 @@
 //! What the operator decides.
 
-use rowcast_bus::BusConfig;
+use rowcast_bus::{BusConfig, Replicas};
 use rowcast_domain::Secret;
 use rowcast_service::Settings;
+
+use crate::monitor::Monitors;
 
 /// Settings of capture.
 #[derive(Debug)]
 pub struct Config {
-    /// `ROWCAST_NATS_URL`, `ROWCAST_NATS_USER`, `ROWCAST_NATS_PASSWORD[_FILE]`: the control plane.
+    /// `ROWCAST_NATS_URL` (one or more, separated by commas), `ROWCAST_NATS_USER`,
+    /// `ROWCAST_NATS_PASSWORD[_FILE]`: the control plane. `ROWCAST_NATS_REPLICAS`: copies of streams and
+    /// buckets, 1, 3 or 5. Default 1.
     pub(crate) control: BusConfig,
     /// `ROWCAST_DATA_NATS_USER`, `ROWCAST_DATA_NATS_PASSWORD[_FILE]`: the tasks' streams, on the same
     /// URL.
     pub(crate) data: BusConfig,
-    /// `ROWCAST_NATS_MONITOR_URL`: monitoring endpoint of the NATS server, which proves that the
-    /// server syncs before it acknowledges.
-    pub(crate) nats_monitor_url: String,
+    /// `ROWCAST_NATS_MONITOR_URL`: monitoring endpoints of all NATS servers, separated by commas. They
+    /// prove that the servers sync before they acknowledge.
+    pub(crate) nats_monitors: Monitors,
     /// `ROWCAST_SECRET_KEY[_FILE]`: opens the passwords of sources; lines of 64 hexadecimal digits.
     pub(crate) secret_key: Secret,
 }
@@ -27,19 +31,28 @@ impl Config {
         let password = settings.secret("nats_password");
         let data_user = settings.optional("data_nats_user", "capture-data".to_owned());
         let data_password = settings.secret("data_nats_password");
-        let nats_monitor_url = settings.required("nats_monitor_url");
+        let replicas = settings.optional("nats_replicas", Replicas::One);
+        let nats_monitors: Option<Monitors> = settings.required("nats_monitor_url");
+        if let (Some(monitors), Some(replicas)) = (&nats_monitors, replicas)
+            && monitors.count() < replicas.count()
+        {
+            let problem =
+                format!("names fewer servers than keep a copy of each stream ({replicas})");
+            settings.problem("nats_monitor_url", &problem);
+        }
         let secret_key = settings.secret("secret_key");
-        let bus = |url: String, user: String, password, name: &str| BusConfig {
-            url,
+        let (url, replicas) = (url?, replicas?);
+        let bus = |user: String, password, name: &str| BusConfig {
+            url: url.clone(),
             user,
             password,
             name: name.to_owned(),
+            replicas,
         };
-        let url = url?;
         Some(Self {
-            control: bus(url.clone(), user?, password?, "capture"),
-            data: bus(url, data_user?, data_password?, "capture data"),
-            nats_monitor_url: nats_monitor_url?,
+            control: bus(user?, password?, "capture"),
+            data: bus(data_user?, data_password?, "capture data"),
+            nats_monitors: nats_monitors?,
             secret_key: secret_key?,
         })
     }

@@ -1,5 +1,7 @@
 //! What can go wrong with a task, and what each failure means. Nothing else decides about retries.
 
+use std::time::Duration;
+
 use rowcast_bus::batch::BatchError;
 use rowcast_domain::Lsn;
 use rowcast_pg::ErrorClass;
@@ -17,6 +19,11 @@ pub(crate) enum Error {
     /// The source failed or refused.
     #[error("source: {0}")]
     Source(#[from] rowcast_pg::Error),
+    /// The source has neither sent anything nor answered, for so long.
+    #[error(
+        "source: it has said nothing for {0:?}, though it was asked: the connection is given up"
+    )]
+    SourceSilent(Duration),
     /// The broker failed or refused.
     #[error("broker: {0}")]
     Broker(#[source] BoxError),
@@ -93,9 +100,9 @@ pub(crate) enum StopReason {
     /// Tables that the user named do not exist.
     #[error("the source has no table {0}")]
     TableMissing(String),
-    /// The broker acknowledges before it syncs.
-    #[error("the NATS server does not sync to disk before it acknowledges")]
-    BrokerNotDurable,
+    /// A server of the broker acknowledges before it syncs; its name.
+    #[error("the NATS server {0} does not sync to disk before it acknowledges")]
+    BrokerNotDurable(String),
     /// Nothing matches the selection.
     #[error("no table of the source matches the task's objects")]
     NothingToTrack,
@@ -135,6 +142,14 @@ impl Error {
         Self::Broker(error.into())
     }
 
+    /// Whether the broker should be asked how it is: a stream whose storage fails is only silent.
+    pub(crate) const fn may_be_storage(&self) -> bool {
+        matches!(
+            self,
+            Self::Broker(_) | Self::Batch(BatchError::Timeout | BatchError::NoStream)
+        )
+    }
+
     /// What the failure means.
     pub(crate) fn recovery(&self) -> Recovery {
         let stop = |code, advice: &str| Recovery::Stop {
@@ -151,7 +166,7 @@ impl Error {
                     "Run the precheck: it names the setting, grant or object that is missing. Then start the task again.",
                 ),
             },
-            Self::SlotBeingMade | Self::StandbySlot => Recovery::Retry {
+            Self::SourceSilent(_) | Self::SlotBeingMade | Self::StandbySlot => Recovery::Retry {
                 code: "SourceUnavailable",
             },
             // A refused fence is no exception: the tail is read again, and tells whether another
@@ -199,7 +214,7 @@ impl StopReason {
             Self::BrokerDataLoss(_) => "BrokerDataLoss",
             Self::PublicationMissing(_) => "PublicationMissing",
             Self::TableMissing(_) => "TableMissing",
-            Self::BrokerNotDurable => "BrokerNotDurable",
+            Self::BrokerNotDurable(_) => "BrokerNotDurable",
             Self::NothingToTrack => "NothingToTrack",
             Self::NotRemoved { .. } => "NotRemoved",
             Self::UnsupportedVersion(_) => "UnsupportedVersion",
@@ -214,7 +229,7 @@ impl StopReason {
             Self::SourceReplaced { .. }
             | Self::HistoryDiverged(_)
             | Self::TableMissing(_)
-            | Self::BrokerNotDurable
+            | Self::BrokerNotDurable(_)
             | Self::NothingToTrack
             | Self::NotRemoved { .. }
             | Self::UnsupportedVersion(_) => false,
@@ -235,8 +250,8 @@ impl StopReason {
             Self::BrokerDataLoss(_) => {
                 "Restore the stream. Or start the task with this stop accepted: it goes on and tells its readers of the gap, who may have to read the tables anew."
             }
-            Self::BrokerNotDurable => {
-                "Set sync_interval: always in the jetstream block of the NATS server's configuration and restart it."
+            Self::BrokerNotDurable(_) => {
+                "Set sync_interval: always in the jetstream block of its configuration and restart it."
             }
             Self::NothingToTrack | Self::TableMissing(_) => {
                 "Create the tables, or change the task's objects, then start the task again."

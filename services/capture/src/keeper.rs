@@ -6,6 +6,7 @@
 
 mod change;
 mod members;
+pub(crate) mod stream_watch;
 pub(crate) mod warnings;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use self::change::Change;
+use self::stream_watch::StreamWatch;
 use self::warnings::Warnings;
 use crate::error::{Error, StopReason};
 use crate::pipeline::progress::Durable;
@@ -83,6 +85,7 @@ pub(crate) struct Tools {
     pub(crate) session: Arc<Session>,
     /// The broker that has the task's stream.
     pub(crate) bus: Bus,
+    pub(crate) stream: StreamWatch,
     pub(crate) task: TaskId,
     /// Name of slot and publication.
     pub(crate) name: String,

@@ -15,6 +15,7 @@
 mod config;
 mod error;
 mod metrics;
+mod monitor;
 mod supervisor;
 mod worker;
 mod report;
@@ -55,7 +56,7 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         capture_id: format!("capture-{}", uuid::Uuid::now_v7().simple()),
         data,
         keyring,
-        nats_monitor_url: config.nats_monitor_url,
+        nats_monitors: config.nats_monitors,
         wishes: provision::bucket(&control, &stream::TASKS).await?,
         statuses: provision::bucket(&control, &stream::TASK_STATUS).await?,
         leases: provision::bucket(&control, &stream::LEASES).await?,

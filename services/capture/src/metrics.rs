@@ -15,6 +15,12 @@ pub(crate) const INTERRUPTIONS: &str = "rowcast_capture_interruptions_total";
 /// Tasks that this process holds.
 pub(crate) const TASKS: &str = "rowcast_capture_tasks";
 
+/// Times that publishing ended with batches of which nobody knows whether they are stored.
+pub(crate) const UNKNOWN_OUTCOMES: &str = "rowcast_capture_unknown_outcomes_total";
+
+/// Times that the end of a task's stream was read: at each start, and after each unknown outcome.
+pub(crate) const TAIL_READS: &str = "rowcast_capture_tail_reads_total";
+
 /// Tells the exporter about them.
 pub(crate) fn describe() {
     describe_counter!(
@@ -32,6 +38,16 @@ pub(crate) fn describe() {
         Unit::Count,
         "interruptions of tasks, by error code"
     );
+    describe_counter!(
+        UNKNOWN_OUTCOMES,
+        Unit::Count,
+        "times that publishing ended with batches whose outcome is unknown"
+    );
+    describe_counter!(
+        TAIL_READS,
+        Unit::Count,
+        "times that the end of a task's stream was read before publishing"
+    );
     describe_gauge!(TASKS, Unit::Count, "tasks that this process holds");
 }
 
@@ -46,6 +62,16 @@ pub(crate) fn progress(task: &TaskId, lag_bytes: u64, messages: u64) {
 /// A task was interrupted.
 pub(crate) fn interruption(code: &'static str) {
     counter!(INTERRUPTIONS, "code" => code).increment(1);
+}
+
+/// Nobody knows whether the last batches are stored.
+pub(crate) fn unknown_outcome() {
+    counter!(UNKNOWN_OUTCOMES).increment(1);
+}
+
+/// The end of a stream was read.
+pub(crate) fn tail_read() {
+    counter!(TAIL_READS).increment(1);
 }
 
 /// So many tasks are held.

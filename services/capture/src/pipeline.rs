@@ -9,6 +9,7 @@ pub(crate) mod translate;
 pub(crate) mod decode;
 pub(crate) mod change;
 pub(crate) mod filter;
+pub(crate) mod history;
 pub(crate) mod switch;
 pub(crate) mod quarantine;
 pub(crate) mod stages;
@@ -24,7 +25,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rowcast_domain::{Lsn, Position};
 use rowcast_pg::replication::Frame;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::catalog::Catalog;
@@ -70,6 +71,7 @@ impl Pipeline {
     /// # Errors
     /// Whatever interrupts it; what the stream holds is open then.
     pub(crate) async fn run(mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let patience = self.source.patience;
         loop {
             self.take_messages().await?;
             let stages = &mut self.stages;
@@ -78,8 +80,12 @@ impl Pipeline {
                 biased;
                 () = stop.cancelled() => return self.finish().await,
                 acked = stages.publisher.acked() => stages.acknowledged(acked?),
-                filled = self.source.frames.fill(), if stages.publisher.has_room() => {
-                    filled.map_err(while_streaming)?;
+                // Only while we listen: where there is no room, the source waits for us.
+                filled = timeout(patience, self.source.frames.fill()), if stages.publisher.has_room() => {
+                    filled
+                        .map_err(|_elapsed| Error::SourceSilent(patience))?
+                        .map_err(while_streaming)?;
+                    self.source.received.hear();
                 }
             }
         }
@@ -189,6 +195,7 @@ impl Pipeline {
     /// On an idle source the WAL moves on all the same. Its end is confirmed only after a message that
     /// carries it is stored, so that the stream's tail never lies behind the slot.
     fn beat(&mut self, wal_end: Lsn) -> Result<Step, Error> {
+        self.stages.awaited.passes(wal_end)?;
         let open = self.translation.as_ref().is_some_and(Translation::is_open);
         if open || self.stages.decoder.in_transaction() {
             return Ok(Step::Taken);
@@ -215,9 +222,7 @@ impl Pipeline {
             }
             Ok(())
         };
-        tokio::time::timeout(FINISH_WITHIN, finish)
-            .await
-            .unwrap_or(Ok(()))
+        timeout(FINISH_WITHIN, finish).await.unwrap_or(Ok(()))
     }
 }
 

@@ -68,9 +68,7 @@ pub(crate) async fn prepare(
     wanted: watch::Receiver<Wanted>,
     started_by: TraceContext,
 ) -> Result<Prepared, Error> {
-    if !durability::is_durable(&platform.nats_monitor_url).await? {
-        return Err(StopReason::BrokerNotDurable.into());
-    }
+    durability::prove(&platform.nats_monitors).await?;
     let wish = Wish::read(task, spec)?;
     let options = connection::options(wish.source, &platform.keyring)?;
     let session = Arc::new(rowcast_pg::connect(&options).await?);
@@ -88,7 +86,7 @@ pub(crate) async fn prepare(
     };
     let mut settled = Box::pin(settlement.settle(&mut replication)).await?;
     let frames = start(replication, &wish.name, settled.log.take(), means).await?;
-    let mut publisher = Publisher::open(&platform.data, settled.tail.sequence, started_by);
+    let mut publisher = Publisher::open(&platform.data, task, settled.tail.sequence, started_by);
     let mut encoder = wish.encoder(platform).behind(settled.tail.last);
     settled.tell_gap(&mut encoder, &mut publisher).await?;
     let parts = Parts {

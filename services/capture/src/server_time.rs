@@ -11,6 +11,12 @@ pub(crate) fn to_utc(micros: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_micros(micros.checked_add(EPOCH_OFFSET)?)
 }
 
+/// The time that a message tells; `None` where it is none, or one that no calendar of ours holds.
+pub(crate) fn from_rfc3339(text: &str) -> Option<i64> {
+    let time = DateTime::parse_from_rfc3339(text).ok()?;
+    time.timestamp_micros().checked_sub(EPOCH_OFFSET)
+}
+
 /// Now, by our clock.
 pub(crate) fn now() -> i64 {
     Utc::now().timestamp_micros() - EPOCH_OFFSET

@@ -8,6 +8,7 @@ use rowcast_bus::lease::Lease;
 use rowcast_bus::{Bus, trace_context};
 use rowcast_domain::{Backoff, TaskId};
 use rowcast_proto::message::{CaptureState, DesiredState, TaskError, TaskSpec, Timestamp};
+use rowcast_proto::stream::task_stream;
 use rowcast_service::keyring::Keyring;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -18,6 +19,7 @@ use tracing::Instrument as _;
 use crate::error::{Error, Recovery};
 use crate::keeper::Wanted;
 use crate::metrics;
+use crate::monitor::Monitors;
 use crate::pipeline::source::Watched;
 use crate::prepare::{self, Prepared};
 use crate::release;
@@ -29,13 +31,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A task that ran this long without progress has recovered all the same: the source was idle.
 const RECOVERED_AFTER: Duration = Duration::from_secs(10);
 
+/// An interrupted task does not wait longer for what the broker says of itself.
+const COMPLAINTS_WITHIN: Duration = Duration::from_secs(2);
+
 /// What all tasks of this process share.
 pub(crate) struct Platform {
     pub(crate) capture_id: String,
     pub(crate) control: Bus,
     pub(crate) data: Bus,
     pub(crate) keyring: Keyring,
-    pub(crate) nats_monitor_url: String,
+    pub(crate) nats_monitors: Monitors,
     pub(crate) wishes: kv::Store,
     pub(crate) statuses: kv::Store,
     pub(crate) leases: kv::Store,
@@ -174,7 +179,10 @@ impl Worker<'_> {
         error: &Error,
         retrying: &mut Retrying,
     ) -> bool {
-        let message = describe(error);
+        let mut message = describe(error, self.task);
+        if error.may_be_storage() {
+            message.push_str(&self.complaints().await);
+        }
         let (code, advice) = match error.recovery() {
             Recovery::Stop { code, advice } => (code, advice),
             Recovery::Retry { code } => {
@@ -219,6 +227,16 @@ impl Worker<'_> {
             .interrupted(CaptureState::Stopped, Some(error), None)
             .await;
         false
+    }
+
+    /// What the broker says of itself, to be added to an error.
+    async fn complaints(&self) -> String {
+        let asked = self.platform.nats_monitors.complaints();
+        let answer = tokio::time::timeout(COMPLAINTS_WITHIN, asked).await;
+        answer
+            .ok()
+            .flatten()
+            .map_or_else(String::new, |complaints| format!(": {complaints}"))
     }
 
     async fn attempt(&mut self, spec: &TaskSpec) -> Ended {
@@ -305,17 +323,21 @@ impl Worker<'_> {
             }
             Err(error) => {
                 let progressed = watched.durable.borrow().sequence > first;
-                // An idle source has recovered once it is connected for a while. A broker has only
-                // once it acknowledges: its silence takes just as long to be noticed.
-                let idle =
-                    matches!(error, Error::Source(_)) && started.elapsed() >= RECOVERED_AFTER;
-                Ended::Interrupted {
-                    error,
-                    recovered: progressed || idle,
-                }
+                let recovered = progressed || source_was_well(&error, started.elapsed());
+                Ended::Interrupted { error, recovered }
             }
         }
     }
+}
+
+/// Whether an idle source, which gives nothing to acknowledge, has recovered before it failed: it was
+/// connected for a while. A broker has only once it acknowledges: its silence takes just as long to be
+/// noticed.
+fn source_was_well(error: &Error, ran_for: Duration) -> bool {
+    if let Error::SourceSilent(silence) = error {
+        return ran_for.saturating_sub(*silence) >= RECOVERED_AFTER;
+    }
+    matches!(error, Error::Source(_)) && ran_for >= RECOVERED_AFTER
 }
 
 /// Reports a running task for ever.
@@ -361,9 +383,13 @@ fn early_end(ended: Result<Result<(), Error>, JoinError>) -> Error {
     }
 }
 
-/// The error with its causes, in one line.
-fn describe(error: &Error) -> String {
-    let mut text = error.to_string();
+/// The error with its causes, in one line; the stream is named where it is the stream's.
+fn describe(error: &Error, task: &TaskId) -> String {
+    let mut text = if let Error::Batch(batch) = error {
+        format!("broker: stream {}: {batch}", task_stream(task))
+    } else {
+        error.to_string()
+    };
     let mut cause = std::error::Error::source(error);
     while let Some(next) = cause {
         let next_text = next.to_string();

@@ -71,6 +71,7 @@ async fn start(
         programs,
         ports,
         durable: true,
+        postgres_settings: BTreeMap::new(),
         echo: false,
         // People read these logs, in files.
         environment: [("ROWCAST_LOG_FORMAT", "text"), ("NO_COLOR", "1")]

@@ -1,7 +1,7 @@
 //! What the service is told at start.
 
 use nkeys::{KeyPair, KeyPairType};
-use rowcast_bus::BusConfig;
+use rowcast_bus::{BusConfig, Replicas};
 use rowcast_domain::Secret;
 use rowcast_service::Settings;
 
@@ -14,6 +14,7 @@ pub struct Config {
     ///
     /// `ROWCAST_NATS_URL`: one or more NATS URLs, separated by commas, for all four logins. Default
     /// `nats://127.0.0.1:4222`.
+    /// `ROWCAST_NATS_REPLICAS`: copies of streams and buckets, 1, 3 or 5. Default 1.
     /// `ROWCAST_NATS_USER`: default `consumer-group`.
     /// `ROWCAST_NATS_PASSWORD_FILE`: required.
     pub control: BusConfig,
@@ -49,10 +50,12 @@ impl Config {
     /// Reads them; problems are noted in `settings`.
     pub fn read(settings: &mut Settings) -> Option<Self> {
         let url = settings.optional("nats_url", "nats://127.0.0.1:4222".to_owned());
-        let control = login(settings, url.as_deref(), "", "consumer-group");
-        let data = login(settings, url.as_deref(), "data_", "consumer-group-data");
-        let callout = login(settings, url.as_deref(), "callout_", "callout");
-        let system = login(settings, url.as_deref(), "sys_", "sys");
+        let replicas = settings.optional("nats_replicas", Replicas::One);
+        let servers = url.as_deref().zip(replicas);
+        let control = login(settings, servers, "", "consumer-group");
+        let data = login(settings, servers, "data_", "consumer-group-data");
+        let callout = login(settings, servers, "callout_", "callout");
+        let system = login(settings, servers, "sys_", "sys");
         let callout_seed = settings.secret("callout_seed");
         if let Some(problem) = callout_seed.as_ref().and_then(seed_problem) {
             settings.problem("callout_seed", problem);
@@ -80,17 +83,19 @@ impl Config {
 
 fn login(
     settings: &mut Settings,
-    url: Option<&str>,
+    servers: Option<(&str, Replicas)>,
     prefix: &str,
     default_user: &str,
 ) -> Option<BusConfig> {
     let user = settings.optional(&format!("{prefix}nats_user"), default_user.to_owned());
     let password = settings.secret(&format!("{prefix}nats_password"));
+    let (url, replicas) = servers?;
     Some(BusConfig {
-        url: url?.to_owned(),
+        url: url.to_owned(),
         name: default_user.to_owned(),
         user: user?,
         password: password?,
+        replicas,
     })
 }
 

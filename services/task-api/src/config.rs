@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use rowcast_bus::BusConfig;
+use rowcast_bus::{BusConfig, Replicas};
 use rowcast_domain::Secret;
 use rowcast_service::Settings;
 
@@ -20,6 +20,7 @@ pub struct Config {
     pub database_url: Secret,
     /// `ROWCAST_NATS_URL` (default `nats://127.0.0.1:4222`), `ROWCAST_NATS_USER` (default
     /// `task-api`) and `ROWCAST_NATS_PASSWORD` or `ROWCAST_NATS_PASSWORD_FILE` (required).
+    /// `ROWCAST_NATS_REPLICAS`: copies of streams and buckets, 1, 3 or 5. Default 1.
     pub nats: BusConfig,
 }
 
@@ -35,6 +36,7 @@ impl Config {
         let url = settings.optional("nats_url", "nats://127.0.0.1:4222".to_owned());
         let user = settings.optional("nats_user", "task-api".to_owned());
         let password = settings.secret("nats_password");
+        let replicas = settings.optional("nats_replicas", Replicas::One);
         Some(Self {
             http_listen: http_listen?,
             admin_token: admin_token?,
@@ -45,6 +47,7 @@ impl Config {
                 user: user?,
                 password: password?,
                 name: "task-api".to_owned(),
+                replicas: replicas?,
             },
         })
     }

@@ -10,6 +10,7 @@ use futures::StreamExt as _;
 use rowcast_domain::Secret;
 
 use crate::BoxError;
+use crate::replicas::Replicas;
 
 /// How a service logs in.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct BusConfig {
     pub password: Secret,
     /// Name of the connection, as operators see it.
     pub name: String,
+    /// Copies of what this service makes: streams and buckets.
+    pub replicas: Replicas,
 }
 
 /// NATS does not let us in.
@@ -40,6 +43,7 @@ pub struct Bus {
     config: Arc<BusConfig>,
     client: Client,
     jetstream: jetstream::Context,
+    replicas: Replicas,
 }
 
 /// How long one answer of the `JetStream` API may take.
@@ -86,12 +90,19 @@ impl Bus {
             config: Arc::new(config.clone()),
             client,
             jetstream,
+            replicas: config.replicas,
         })
     }
 
     /// How it logged in.
     pub(crate) const fn config(&self) -> &Arc<BusConfig> {
         &self.config
+    }
+
+    /// Copies of the streams and buckets that are made.
+    #[must_use]
+    pub const fn replicas(&self) -> Replicas {
+        self.replicas
     }
 
     /// The NATS client.

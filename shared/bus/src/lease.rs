@@ -21,6 +21,9 @@ const RENEW_EVERY: Duration = Duration::from_millis(LEASE_TTL.as_secs() * 1000 /
 /// A holder gives up this long after its last renewal: before the entry can vanish.
 const GIVE_UP_AFTER: Duration = Duration::from_millis(LEASE_TTL.as_secs() * 1000 * 7 / 10);
 
+/// How long a renewal waits for its answer before it is asked again: twice before the holder gives up.
+const ANSWER_WITHIN: Duration = Duration::from_millis(LEASE_TTL.as_secs() * 1000 / 5);
+
 /// A lease that this process holds.
 #[derive(Debug)]
 pub struct Lease {
@@ -29,6 +32,8 @@ pub struct Lease {
     holder: Bytes,
     revision: u64,
     renewed_at: Instant,
+    /// The answer to the last renewal has not come: it may have been stored.
+    in_doubt: bool,
 }
 
 impl Lease {
@@ -50,6 +55,7 @@ impl Lease {
                 holder,
                 revision,
                 renewed_at,
+                in_doubt: false,
             })),
             Err(error) => match error.kind() {
                 CreateErrorKind::AlreadyExists => Ok(None),
@@ -85,13 +91,23 @@ impl Lease {
     async fn renew(&mut self) -> Result<(), BoxError> {
         let give_up_at = self.renewed_at + GIVE_UP_AFTER;
         let asked_at = Instant::now();
-        let update = self
-            .store
-            .update(&self.key, self.holder.clone(), self.revision);
-        match tokio::time::timeout_at(give_up_at, update).await {
+        // One answer that is lost on its way must not cost the lease: there is time for another question.
+        let answer_by = give_up_at.min(asked_at + ANSWER_WITHIN);
+        let update = async {
+            if self.in_doubt
+                && let Ok(Some(entry)) = self.store.entry(&self.key).await
+                && entry.value == self.holder
+            {
+                self.revision = entry.revision;
+            }
+            let value = self.holder.clone();
+            self.store.update(&self.key, value, self.revision).await
+        };
+        match tokio::time::timeout_at(answer_by, update).await {
             Ok(Ok(revision)) => {
                 self.revision = revision;
                 self.renewed_at = asked_at;
+                self.in_doubt = false;
                 Ok(())
             }
             Ok(Err(error)) => match error.kind() {
@@ -104,10 +120,16 @@ impl Lease {
                     if Instant::now() >= give_up_at {
                         return Err(error.into());
                     }
+                    self.in_doubt = true;
                     tracing::warn!(key = self.key, %error, "lease not renewed, trying again");
                     Ok(())
                 }
             },
+            Err(_elapsed) if Instant::now() < give_up_at => {
+                self.in_doubt = true;
+                tracing::warn!(key = self.key, "no answer to the renewal of the lease");
+                Ok(())
+            }
             Err(_elapsed) => Err("the lease could not be renewed in time".into()),
         }
     }

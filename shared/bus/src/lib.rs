@@ -5,6 +5,7 @@
 //! message carries the trace that it belongs to.
 
 pub mod connect;
+pub mod replicas;
 pub mod provision;
 pub mod request;
 pub mod serve;
@@ -20,6 +21,7 @@ pub use async_nats;
 pub use connect::{Bus, BusConfig, ConnectError};
 pub use consume::{Outcome, consume};
 pub use publish::event_meta;
+pub use replicas::Replicas;
 pub use serve::Server;
 
 /// Any error, as handlers return it.

@@ -1,10 +1,22 @@
 //! Streams and buckets, made where they are missing.
 
-use async_nats::jetstream::context::{CreateStreamError, KeyValueError, KeyValueErrorKind};
+use std::time::Duration;
+
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
 use async_nats::jetstream::{kv, stream};
 use rowcast_proto::stream::{BucketDefinition, StreamDefinition};
+use tokio::time::Instant;
 
+use crate::BoxError;
 use crate::connect::Bus;
+
+/// How long several servers may take to choose a leader, beside the time of one question.
+const LEADER_WITHIN: Duration = Duration::from_secs(60);
+
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Status of an error of `JetStream` that passes, as while there is no leader.
+const UNAVAILABLE: usize = 503;
 
 /// Makes a stream of the control plane if it is missing; reports, and keeps, one that differs.
 ///
@@ -21,18 +33,18 @@ pub async fn stream(bus: &Bus, definition: &StreamDefinition) -> Result<(), Crea
         max_age: definition.max_age.unwrap_or_default(),
         duplicate_window: definition.duplicate_window,
         storage: stream::StorageType::File,
+        num_replicas: bus.replicas().count(),
         ..stream::Config::default()
     };
-    let stream = bus.jetstream().get_or_create_stream(wanted.clone()).await?;
-    let found = &stream.cached_info().config;
-    if found.subjects != wanted.subjects || found.max_age != wanted.max_age {
-        tracing::warn!(
-            stream = definition.name,
-            found_subjects = ?found.subjects,
-            found_max_age = ?found.max_age,
-            "stream differs from its definition and is left as it is"
-        );
-    }
+    let patience = Patience::new();
+    let stream = loop {
+        let made = bus.jetstream().get_or_create_stream(wanted.clone());
+        match Box::pin(made).await {
+            Ok(stream) => break stream,
+            Err(error) => patience.after(definition.name, error).await?,
+        }
+    };
+    report_difference(&stream.cached_info().config, &wanted);
     Ok(())
 }
 
@@ -42,44 +54,122 @@ pub async fn stream(bus: &Bus, definition: &StreamDefinition) -> Result<(), Crea
 pub struct BucketError {
     bucket: &'static str,
     #[source]
-    source: Box<dyn std::error::Error + Send + Sync>,
+    source: BoxError,
 }
 
-/// Opens a bucket, and makes it if it is missing.
+/// Opens a bucket, and makes it if it is missing; reports, and keeps, one that differs.
 ///
 /// # Errors
 /// Where `JetStream` does not answer or refuses.
 pub async fn bucket(bus: &Bus, definition: &BucketDefinition) -> Result<kv::Store, BucketError> {
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| BucketError {
+    let wanted = bucket_config(bus, definition);
+    let failed = |source: CreateStreamError| BucketError {
         bucket: definition.name,
-        source,
+        source: source.into(),
     };
-    match bus.jetstream().get_key_value(definition.name).await {
-        Ok(store) => return Ok(store),
-        Err(error) if is_missing(&error) => {}
-        Err(error) => return Err(failed(error.into())),
+    let patience = Patience::new();
+    let store = loop {
+        match Box::pin(open_bucket(bus, definition, &wanted)).await {
+            Ok(store) => break store,
+            Err(error) => {
+                let waited = patience.after(definition.name, error).await;
+                waited.map_err(failed)?;
+            }
+        }
+    };
+    report_difference(&store.stream.cached_info().config, &wanted);
+    Ok(store)
+}
+
+async fn open_bucket(
+    bus: &Bus,
+    definition: &BucketDefinition,
+    wanted: &stream::Config,
+) -> Result<kv::Store, CreateStreamError> {
+    if let Ok(store) = bus.jetstream().get_key_value(definition.name).await {
+        return Ok(store);
     }
-    let config = kv::Config {
-        bucket: definition.name.to_owned(),
-        history: definition.history,
-        max_age: definition.ttl.unwrap_or_default(),
-        max_value_size: i32::try_from(definition.max_value_bytes).unwrap_or(i32::MAX),
-        storage: stream::StorageType::File,
-        ..kv::Config::default()
-    };
-    match bus.jetstream().create_key_value(config).await {
+    let made = Box::pin(bus.jetstream().create_stream(wanted.clone())).await;
+    match bus.jetstream().get_key_value(definition.name).await {
+        // Made now, or by another process that was faster.
         Ok(store) => Ok(store),
-        // Another process was faster, or the bucket is not as defined: take it as it is.
-        Err(error) => match bus.jetstream().get_key_value(definition.name).await {
-            Ok(store) => Ok(store),
-            Err(_still_missing) => Err(failed(error.into())),
-        },
+        Err(error) => Err(made.err().unwrap_or_else(|| {
+            CreateStreamError::with_source(CreateStreamErrorKind::Response, error)
+        })),
     }
 }
 
-fn is_missing(error: &KeyValueError) -> bool {
+/// For the time in which several servers choose who leads them: a service that starts then need not end.
+struct Patience {
+    deadline: Instant,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self {
+            deadline: Instant::now() + LEADER_WITHIN,
+        }
+    }
+
+    /// Waits before the next attempt, or gives the error back where that would not help.
+    async fn after(&self, name: &str, error: CreateStreamError) -> Result<(), CreateStreamError> {
+        if !may_pass(&error) || Instant::now() >= self.deadline {
+            return Err(error);
+        }
+        tracing::warn!(stream = name, %error, "the broker is not ready, trying again");
+        tokio::time::sleep(TRY_AGAIN_AFTER).await;
+        Ok(())
+    }
+}
+
+fn may_pass(error: &CreateStreamError) -> bool {
     match error.kind() {
-        KeyValueErrorKind::GetBucket => true,
-        KeyValueErrorKind::InvalidStoreName | KeyValueErrorKind::JetStream => false,
+        CreateStreamErrorKind::TimedOut
+        | CreateStreamErrorKind::JetStreamUnavailable
+        | CreateStreamErrorKind::Response => true,
+        CreateStreamErrorKind::JetStream(error) => error.code() == UNAVAILABLE,
+        CreateStreamErrorKind::EmptyStreamName
+        | CreateStreamErrorKind::InvalidStreamName
+        | CreateStreamErrorKind::DomainAndExternalSet
+        | CreateStreamErrorKind::ResponseParse
+        | CreateStreamErrorKind::NotFound => false,
+    }
+}
+
+/// The stream behind a bucket (NATS ADR-8). Without direct reads: any replica answers those, also one that
+/// lags, and what is read here decides what may be written.
+fn bucket_config(bus: &Bus, definition: &BucketDefinition) -> stream::Config {
+    stream::Config {
+        name: format!("KV_{}", definition.name),
+        subjects: vec![format!("$KV.{}.>", definition.name)],
+        max_messages_per_subject: definition.history,
+        max_age: definition.ttl.unwrap_or_default(),
+        max_message_size: i32::try_from(definition.max_value_bytes).unwrap_or(i32::MAX),
+        storage: stream::StorageType::File,
+        discard: stream::DiscardPolicy::New,
+        allow_rollup: true,
+        deny_delete: true,
+        allow_direct: false,
+        num_replicas: bus.replicas().count(),
+        ..stream::Config::default()
+    }
+}
+
+fn report_difference(found: &stream::Config, wanted: &stream::Config) {
+    let alike = found.subjects == wanted.subjects
+        && found.max_age == wanted.max_age
+        && found.num_replicas == wanted.num_replicas
+        // A single server has no replica that could lag.
+        && (!found.allow_direct || found.num_replicas == 1);
+    if !alike {
+        tracing::warn!(
+            stream = found.name,
+            found_subjects = ?found.subjects,
+            found_max_age = ?found.max_age,
+            found_replicas = found.num_replicas,
+            found_allow_direct = found.allow_direct,
+            wanted_replicas = wanted.num_replicas,
+            "stream differs from its definition and is left as it is"
+        );
     }
 }

@@ -23,7 +23,7 @@ pub mod platform;
 pub use child::{Child, Launch, Signal};
 pub use credentials::Credentials;
 pub use error::Error;
-pub use nats::{Nats, NatsOptions};
+pub use nats::{Nats, NatsOptions, NatsPeer};
 pub use platform::{Platform, PlatformOptions, Progress, Running, Service};
 pub use postgres::{Postgres, PostgresOptions};
 pub use state::{Ports, State};

@@ -35,6 +35,8 @@ pub struct PlatformOptions {
     pub ports: Ports,
     /// Whether what PostgreSQL says is committed survives a power cut.
     pub durable: bool,
+    /// More settings of PostgreSQL; they win over ours.
+    pub postgres_settings: BTreeMap<String, String>,
     /// Copies every log to our standard error, as text.
     pub echo: bool,
     /// More variables for all services, as `OTEL_EXPORTER_OTLP_ENDPOINT`.
@@ -137,11 +139,13 @@ impl Platform {
             port: options.ports.postgres,
             durable: options.durable,
             echo: options.echo,
+            settings: options.postgres_settings.clone(),
         };
         let nats = NatsOptions {
             port: options.ports.nats,
             monitor_port: options.ports.nats_monitor,
             echo: options.echo,
+            peer: None,
         };
         let (postgres, nats) = tokio::try_join!(
             told(

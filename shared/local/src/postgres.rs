@@ -1,5 +1,6 @@
 //! PostgreSQL with a cluster of our own.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct PostgresOptions {
     pub durable: bool,
     /// Copies its log to our standard error.
     pub echo: bool,
+    /// More settings; they win over ours.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// A running server.
@@ -280,6 +283,8 @@ fn arguments(folder: &Path, options: &PostgresOptions) -> Vec<OsString> {
     if !options.durable {
         settings.extend([("fsync", "off"), ("full_page_writes", "off")]);
     }
+    let more = options.settings.iter();
+    settings.extend(more.map(|(name, value)| (name.as_str(), value.as_str())));
     ["-D".into(), folder.join("data").into_os_string()]
         .into_iter()
         .chain(settings.into_iter().flat_map(|(k, v)| setting(k, v)))

@@ -3,8 +3,11 @@
 //! Each server has a folder of its own, which goes with it when it is dropped.
 
 mod postgres;
+mod standby;
 mod nats;
+mod nats_cluster;
 mod platform;
+mod proxy;
 mod eventually;
 mod log;
 mod stream;
@@ -12,7 +15,9 @@ mod stream;
 pub use eventually::eventually;
 pub use log::init_tracing;
 pub use nats::Nats;
+pub use nats_cluster::NatsCluster;
 pub use platform::{Options as PlatformOptions, Platform};
 pub use postgres::{Postgres, connect};
+pub use proxy::{Proxy, Sender};
 pub use rowcast_local::Service;
 pub use stream::{Stored, read_stream, rows_in_order, stream_length};

@@ -16,7 +16,7 @@ pub struct Nats {
     server: rowcast_local::Nats,
     url: String,
     monitor_url: String,
-    passwords: BTreeMap<&'static str, Secret>,
+    logins: Logins,
     callout_seed: Secret,
     _folder: TempDir,
 }
@@ -34,19 +34,15 @@ impl Nats {
             port,
             monitor_port,
             echo: false,
+            peer: None,
         };
         let server = rowcast_local::Nats::start(&state, options).await?;
-        let credentials = state.credentials();
-        let passwords = NATS_USERS
-            .into_iter()
-            .map(|user| Ok((user, credentials.nats_password(user)?)))
-            .collect::<Result<_, rowcast_local::Error>>()?;
         Ok(Self {
             url: server.url(),
             monitor_url: server.monitor_url(),
             server,
-            passwords,
-            callout_seed: credentials.callout_seed()?,
+            logins: Logins::read(&state)?,
+            callout_seed: state.credentials().callout_seed()?,
             _folder: folder,
         })
     }
@@ -69,10 +65,7 @@ impl Nats {
     /// Where there is no such user.
     #[must_use]
     pub fn password(&self, user: &str) -> &str {
-        match self.passwords.get(user) {
-            Some(password) => password.expose(),
-            None => panic!("nats.conf has no user {user}"),
-        }
+        self.logins.password(user)
     }
 
     /// Seed of the key that signs the answers to the auth callout.
@@ -86,12 +79,7 @@ impl Nats {
     /// # Errors
     /// Where the server does not let it in.
     pub async fn client(&self, user: &str) -> anyhow::Result<async_nats::Client> {
-        let password = self.password(user).to_owned();
-        ConnectOptions::with_user_and_password(user.to_owned(), password)
-            .name(format!("test of {user}"))
-            .connect(&self.url)
-            .await
-            .with_context(|| format!("cannot connect to NATS as {user}"))
+        self.logins.client(&self.url, user).await
     }
 
     /// Kills the server, as a power cut would.
@@ -108,6 +96,52 @@ impl Nats {
     /// Where it does not come back.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         Ok(self.server.restart().await?)
+    }
+
+    /// As [`Self::restart`], from now on with configuration that takes the place of what `nats.conf` says.
+    ///
+    /// # Errors
+    /// Where it does not come back.
+    pub async fn restart_with(&mut self, overrides: &str) -> anyhow::Result<()> {
+        Ok(self.server.restart_with(overrides).await?)
+    }
+}
+
+/// The users of `nats.conf`.
+#[derive(Debug)]
+pub(crate) struct Logins {
+    passwords: BTreeMap<&'static str, Secret>,
+}
+
+impl Logins {
+    pub(crate) fn read(state: &State) -> anyhow::Result<Self> {
+        let credentials = state.credentials();
+        let passwords = NATS_USERS
+            .into_iter()
+            .map(|user| Ok((user, credentials.nats_password(user)?)))
+            .collect::<Result<_, rowcast_local::Error>>()?;
+        Ok(Self { passwords })
+    }
+
+    pub(crate) fn password(&self, user: &str) -> &str {
+        match self.passwords.get(user) {
+            Some(password) => password.expose(),
+            None => panic!("nats.conf has no user {user}"),
+        }
+    }
+
+    /// Connects to one of the servers, given by URLs with commas between.
+    pub(crate) async fn client(
+        &self,
+        urls: &str,
+        user: &str,
+    ) -> anyhow::Result<async_nats::Client> {
+        let password = self.password(user).to_owned();
+        ConnectOptions::with_user_and_password(user.to_owned(), password)
+            .name(format!("test of {user}"))
+            .connect(urls.split(',').collect::<Vec<_>>().as_slice())
+            .await
+            .with_context(|| format!("cannot connect to NATS as {user}"))
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Options {
     pub environment: BTreeMap<String, String>,
     /// More variables for one service; they win over the others.
     pub service_environment: BTreeMap<Service, BTreeMap<String, String>>,
+    /// More settings of PostgreSQL.
+    pub postgres_settings: BTreeMap<String, String>,
     /// Copies every log to standard error.
     pub echo: bool,
 }
@@ -39,6 +41,7 @@ impl Platform {
             programs: programs()?,
             ports: Ports::free()?,
             durable: false,
+            postgres_settings: options.postgres_settings,
             echo: options.echo,
             environment: options.environment,
             service_environment: options.service_environment,

@@ -1,6 +1,7 @@
 //! A PostgreSQL cluster of the test's own.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use rowcast_local::{PostgresOptions, State, port};
@@ -11,7 +12,8 @@ use tempfile::TempDir;
 pub struct Postgres {
     // Before the folder: dropped first, so that nobody writes there any more.
     server: rowcast_local::Postgres,
-    _folder: TempDir,
+    programs: Option<PathBuf>,
+    folder: TempDir,
 }
 
 impl Postgres {
@@ -38,18 +40,27 @@ impl Postgres {
     }
 
     async fn start_with(programs: Option<PathBuf>) -> anyhow::Result<Self> {
-        let folder = crate::nats::folder("pg")?;
+        Self::start_in(crate::nats::folder("pg")?, programs).await
+    }
+
+    /// Starts a server with the cluster of this folder.
+    pub(crate) async fn start_in(
+        folder: TempDir,
+        programs: Option<PathBuf>,
+    ) -> anyhow::Result<Self> {
         let state = State::open(folder.path())?;
         let options = PostgresOptions {
-            programs,
+            programs: programs.clone(),
             port: port::free()?,
             durable: false,
             echo: false,
+            settings: BTreeMap::new(),
         };
         let server = rowcast_local::Postgres::start(&state, options).await?;
         Ok(Self {
             server,
-            _folder: folder,
+            programs,
+            folder,
         })
     }
 
@@ -94,6 +105,37 @@ impl Postgres {
     /// Where it does not come back.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         Ok(self.server.restart().await?)
+    }
+
+    /// Ends the server and its sessions; [`Postgres::restart`] starts it again.
+    ///
+    /// # Errors
+    /// Where it cannot be signalled.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        Ok(self.server.stop().await?)
+    }
+
+    /// The cluster's files.
+    #[must_use]
+    pub fn data_folder(&self) -> PathBuf {
+        self.server.folder().join("data")
+    }
+
+    /// What the server has written into its log.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn log(&mut self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(self.server.child().log())?)
+    }
+
+    pub(crate) fn programs(&self) -> Option<PathBuf> {
+        self.programs.clone()
+    }
+
+    /// The folder of cluster, secrets and logs.
+    pub(crate) fn root(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Ends the server as a crash would, and starts it again.

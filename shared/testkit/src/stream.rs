@@ -231,8 +231,9 @@ pub fn rows_in_order(stored: &[Stored]) -> Vec<&Change> {
         let told_again = message.change.op == Operation::Schema && last == Some(position);
         assert!(
             last.is_none_or(|last| last < position) || told_again,
-            "sequence {}: {position} comes after {last:?}",
-            message.sequence
+            "sequence {}: {:?} at {position} comes after {last:?}",
+            message.sequence,
+            message.change.op
         );
         last = Some(position);
     }

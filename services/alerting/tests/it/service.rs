@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rowcast_bus::request::{self, AskError};
-use rowcast_bus::{Bus, BusConfig, event_meta, publish};
+use rowcast_bus::{Bus, BusConfig, Replicas, event_meta, publish};
 use rowcast_domain::{Secret, TaskState};
 use rowcast_proto::event::Event;
 use rowcast_proto::message::{
@@ -46,6 +46,7 @@ impl Service {
             user: "task-api".to_owned(),
             password: Secret::new(nats.password("task-api")),
             name: "test".to_owned(),
+            replicas: Replicas::One,
         };
         let service = Self {
             bus: Bus::connect(&config).await.unwrap(),

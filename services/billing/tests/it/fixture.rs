@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use rowcast_bus::request::{AskError, ask};
-use rowcast_bus::{Bus, BusConfig, event_meta, provision, publish};
+use rowcast_bus::{Bus, BusConfig, Replicas, event_meta, provision, publish};
 use rowcast_domain::{Secret, TaskId, TaskState};
 use rowcast_proto::event::Event;
 use rowcast_proto::message as m;
@@ -41,6 +41,7 @@ impl Billing {
             user: "task-api".to_owned(),
             password: Secret::new(nats.password("task-api")),
             name: "test".to_owned(),
+            replicas: Replicas::One,
         })
         .await?;
         provision::stream(&bus, &EVENTS).await?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rowcast_pg::ddl_trigger::{self, TriggerState};
 use rowcast_pg::slot;
+use tokio::time::Instant;
 
 use super::Tools;
 use crate::error::{Error, StopReason};
@@ -48,7 +49,7 @@ impl Warnings {
             texts.push(format!("and {more} more"));
         }
         if self.topics.get(topic) != Some(&texts) {
-            tracing::warn!(topic, warning = texts.join("; "), "a task misses something");
+            tracing::warn!(topic, warning = texts.join("; "), "a task has a warning");
             self.topics.insert(topic, texts);
         }
     }
@@ -67,19 +68,31 @@ impl Warnings {
 impl Tools {
     /// Whether the task's stream still holds what it has acknowledged. A broker that does not answer is
     /// the publisher's affair.
-    pub(super) async fn look_at_stream(&self, durable: Durable) -> Result<(), Error> {
+    pub(super) async fn look_at_stream(&mut self, durable: Durable) -> Result<(), Error> {
         let lost = |what: String| Err(StopReason::BrokerDataLoss(what).into());
-        match stream::open(&self.bus, &self.task).await {
-            Ok(Some(stream)) if stream.cached_info().state.last_sequence < durable.sequence => {
-                lost(format!(
-                    "the stream ends with sequence {}, sequence {} was acknowledged",
-                    stream.cached_info().state.last_sequence,
-                    durable.sequence
-                ))
-            }
-            Ok(None) => lost("the task's stream is gone".to_owned()),
-            Ok(Some(_)) | Err(_) => Ok(()),
+        let found = match stream::open(&self.bus, &self.task).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return lost("the task's stream is gone".to_owned()),
+            Err(_silent) => return Ok(()),
+        };
+        let (config, state) = (&found.cached_info().config, &found.cached_info().state);
+        if state.last_sequence < durable.sequence {
+            return lost(format!(
+                "the stream ends with sequence {}, sequence {} was acknowledged",
+                state.last_sequence, durable.sequence
+            ));
         }
+        let acknowledged = durable.sequence;
+        let now = Instant::now();
+        if self.stream.is_purged(config, state, acknowledged, now) {
+            return lost(format!(
+                "the stream was purged up to sequence {}, which its limits do not ask for",
+                state.first_sequence.saturating_sub(1)
+            ));
+        }
+        let differences = stream::differences(config, self.stream.wanted());
+        self.warnings.set("stream", differences);
+        Ok(())
     }
 
     /// Looks at slot and trigger.

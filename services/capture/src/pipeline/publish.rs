@@ -7,12 +7,13 @@ use std::collections::VecDeque;
 
 use rowcast_bus::batch::{BatchError, BatchMessage, BatchPublisher};
 use rowcast_bus::{Bus, trace_context};
-use rowcast_domain::Position;
+use rowcast_domain::{Position, TaskId};
 use rowcast_proto::message::TraceContext;
 use tracing::Span;
 
 use self::batch::Queue;
 use super::encode::Outbound;
+use crate::metrics;
 
 /// Full batches sent before the first is acknowledged: enough to keep the broker busy.
 const FULL_IN_FLIGHT: usize = 4;
@@ -41,6 +42,23 @@ pub(crate) struct Publisher {
     in_flight: VecDeque<InFlight>,
     /// The request that started the task, until the first batch is sent.
     started_by: Option<TraceContext>,
+    /// A batch is sent in part.
+    sending: bool,
+    task: TaskId,
+}
+
+impl Drop for Publisher {
+    /// Whatever ends a session, an error, a lost lease or a stop: what it leaves open is told.
+    fn drop(&mut self) {
+        if self.sending || !self.in_flight.is_empty() {
+            metrics::unknown_outcome();
+            tracing::warn!(
+                task = %self.task,
+                batches = self.in_flight.len() + usize::from(self.sending),
+                "outcome unknown: the stream's tail must tell what it holds"
+            );
+        }
+    }
 }
 
 /// A batch in flight.
@@ -54,12 +72,19 @@ struct InFlight {
 impl Publisher {
     /// Opens a publisher for a stream that ends with `last_sequence`. The span of the first batch
     /// belongs to the trace of `started_by`.
-    pub(crate) fn open(bus: &Bus, last_sequence: u64, started_by: TraceContext) -> Self {
+    pub(crate) fn open(
+        bus: &Bus,
+        task: &TaskId,
+        last_sequence: u64,
+        started_by: TraceContext,
+    ) -> Self {
         Self {
             batches: BatchPublisher::new(bus, last_sequence),
             queue: Queue::default(),
             in_flight: VecDeque::new(),
             started_by: Some(started_by),
+            sending: false,
+            task: task.clone(),
         }
     }
 
@@ -115,7 +140,9 @@ impl Publisher {
             subject: message.subject,
             payload: message.payload.render(),
         });
+        self.sending = true;
         self.batches.send(messages).await?;
+        self.sending = false;
         self.in_flight.push_back(InFlight {
             position,
             _span: span,

@@ -26,6 +26,23 @@ const CONFIRM_EVERY: Duration = Duration::from_secs(1);
 /// Longest silence towards PostgreSQL; also never more than a third of its own time-out.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 
+/// How long a server may say nothing though it is asked, at least: one under load is slow to answer.
+const LEAST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same at most, and where the server never ends a connection by itself.
+const MOST_PATIENCE: Duration = Duration::from_mins(5);
+
+/// How long a server may say nothing though it is asked, before the connection is given up: a link may
+/// be half-open, with a peer that acknowledges every byte and passes none on.
+///
+/// As patient as the server is with us: before 15 it does not answer while it decodes a long
+/// transaction of which nothing is published.
+pub(crate) fn patience(server_timeout: Option<Duration>) -> Duration {
+    server_timeout.map_or(MOST_PATIENCE, |limit| {
+        limit.clamp(LEAST_PATIENCE, MOST_PATIENCE)
+    })
+}
+
 /// What the pipeline tells the confirmations.
 #[derive(Debug)]
 pub(crate) struct Received {
@@ -35,6 +52,8 @@ pub(crate) struct Received {
     reply: Notify,
     /// Somebody waits for the source to say how far it is.
     word: AtomicBool,
+    /// The source has said something lately.
+    heard: AtomicBool,
 }
 
 impl Received {
@@ -43,6 +62,7 @@ impl Received {
             lsn: AtomicU64::new(lsn.as_u64()),
             reply: Notify::new(),
             word: AtomicBool::new(false),
+            heard: AtomicBool::new(false),
         })
     }
 
@@ -65,6 +85,18 @@ impl Received {
     pub(crate) fn ask(&self) {
         self.word.store(true, Ordering::Relaxed);
         self.reply.notify_one();
+    }
+
+    /// The source has said something.
+    pub(crate) fn hear(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
+    /// Where the source has said nothing since the last call, the next status asks whether it is there.
+    fn ask_if_silent(&self) {
+        if !self.heard.swap(false, Ordering::Relaxed) {
+            self.word.store(true, Ordering::Relaxed);
+        }
     }
 
     fn wants_word(&self) -> bool {
@@ -92,6 +124,8 @@ pub(crate) struct Source {
     pub(crate) frames: FrameReader,
     /// Shared with the confirmations.
     pub(crate) received: Arc<Received>,
+    /// How long it may be silent; see [`patience`].
+    pub(crate) patience: Duration,
 }
 
 /// The confirming half.
@@ -156,7 +190,11 @@ impl Confirmer {
             };
             let advanced = self.durable.borrow().lsn > *self.confirmed.borrow();
             let news = advanced && self.keep_checkpoint(sent_at).await?;
-            if news || sent_at.elapsed() >= self.silence {
+            let silent = sent_at.elapsed() >= self.silence;
+            if silent {
+                self.received.ask_if_silent();
+            }
+            if news || silent {
                 self.send().await?;
                 sent_at = Instant::now();
             }
@@ -207,7 +245,7 @@ impl Confirmer {
                     }
                 },
                 () = received.reply.notified() => {}
-                () = tokio::time::sleep_until(sent_at + *silence) => {}
+                () = tokio::time::sleep_until(sent_at + *silence) => received.ask_if_silent(),
             }
             let flushed = *confirmed.borrow();
             send(writer, received, flushed).await?;

@@ -9,6 +9,7 @@ use super::change::{Change, WalMessage};
 use super::decode::relation::Shape;
 use super::decode::{Decoded, Decoder, Undecodable};
 use super::encode::Encoder;
+use super::history::Awaited;
 use super::progress::{Durable, Progress};
 use super::publish::tail::Stored;
 use super::publish::{Acked, Publisher};
@@ -26,6 +27,8 @@ pub(crate) struct Stages {
     pub(crate) publisher: Publisher,
     pub(crate) progress: Progress,
     pub(crate) stored: Stored,
+    /// What the source has to send again first.
+    pub(crate) awaited: Awaited,
     pub(crate) durable: watch::Sender<Durable>,
 }
 
@@ -59,7 +62,13 @@ impl Stages {
             Decoded::Shape(body) => return Ok(Step::Shape(Shape::from(body))),
             Decoded::Change(change) => change,
         };
+        if let Change::Begin(transaction) = &change {
+            self.awaited.begins(*transaction)?;
+        }
         let boundary = boundary(&change);
+        if let Some((end_lsn, _)) = boundary {
+            self.awaited.passes(end_lsn)?;
+        }
         let (publisher, progress) = (&mut self.publisher, &mut self.progress);
         if let Some(change) = not_stored(self.stored, change) {
             beside(data.len(), || {

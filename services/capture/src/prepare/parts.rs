@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::settle::Settled;
-use super::{Prepared, Wish};
+use super::{Prepared, Wish, stream};
+use crate::keeper::stream_watch::StreamWatch;
 use crate::keeper::warnings::Warnings;
 use crate::keeper::{Keeper, Links, Tools, Tracking, Verification, Wanted};
 use crate::pipeline::Pipeline;
@@ -18,11 +19,12 @@ use crate::pipeline::catalog::Catalog;
 use crate::pipeline::decode::Decoder;
 use crate::pipeline::encode::Encoder;
 use crate::pipeline::filter::Filter;
+use crate::pipeline::history::Awaited;
 use crate::pipeline::progress::{Durable, Progress};
 use crate::pipeline::publish::Publisher;
 use crate::pipeline::publish::tail::Stored;
 use crate::pipeline::quarantine::Quarantine;
-use crate::pipeline::source::{Confirmer, Received, Source, Told, Watched};
+use crate::pipeline::source::{self, Confirmer, Received, Source, Told, Watched};
 use crate::pipeline::stages::Stages;
 use crate::pipeline::switch::{Switch, Switches};
 use crate::pipeline::translate::Translation;
@@ -59,6 +61,7 @@ impl Parts<'_> {
         (encoder, publisher): (Encoder, Publisher),
         wanted: watch::Receiver<Wanted>,
     ) -> Prepared {
+        let awaited = self.awaited(&settled);
         let (quarantine, quarantined) =
             Quarantine::new(self.platform.control.clone(), self.wish.task.clone());
         let (tellers, watched) = channels(settled.durable, quarantined);
@@ -76,7 +79,7 @@ impl Parts<'_> {
             tracking: tellers.tracking,
         };
         let keeper = Keeper::new(
-            self.tools(),
+            self.tools(settled.tail.sequence),
             links,
             settled.record.clone(),
             settled.expected,
@@ -94,12 +97,14 @@ impl Parts<'_> {
             publisher,
             progress: Progress::new(settled.durable),
             stored: Stored::up_to(settled.tail.last),
+            awaited,
             durable: tellers.durable,
         };
         let pipeline = Pipeline {
             source: Source {
                 frames,
                 received: Arc::clone(&watched.received),
+                patience: source::patience(timeout),
             },
             translation: self.translation(),
             catalog: self.catalog(),
@@ -116,11 +121,23 @@ impl Parts<'_> {
         }
     }
 
-    fn tools(&self) -> Tools {
+    fn awaited(&self, settled: &Settled) -> Awaited {
+        if self.means.translated {
+            // Such a transaction stands where it ends, which is not where the server counts from.
+            return Awaited::default();
+        }
+        let (slot, since) = (settled.durable.lsn, settled.record.since);
+        Awaited::behind(slot, settled.tail.last, since)
+    }
+
+    fn tools(&self, sequence: u64) -> Tools {
+        let retention = self.wish.spec.retention.unwrap_or_default();
+        let stream = stream::config(&self.platform.data, self.wish.task, &retention);
         let wal_limit = self.settings.max_slot_wal_keep_bytes;
         Tools {
             session: Arc::clone(&self.session),
             bus: self.platform.data.clone(),
+            stream: StreamWatch::new(stream, sequence),
             task: self.wish.task.clone(),
             name: self.wish.name.clone(),
             means: self.means,

@@ -141,7 +141,9 @@ fn slot_position(
         return gap("the replication slot is gone");
     };
     if slot.is_lost() {
-        let reason = slot.invalidation_reason.as_deref().unwrap_or("wal_removed");
+        // Before 17 the server gives no reason: that too little WAL was kept is the only one then.
+        let reason = slot.invalidation_reason.as_deref();
+        let reason = reason.or(slot.wal_status.as_deref()).unwrap_or("lost");
         return gap(&format!(
             "the server has invalidated the replication slot: {reason}"
         ));
@@ -218,6 +220,7 @@ mod tests {
                 position,
                 op: Op::Insert,
                 half: None,
+                committed_at: None,
             }),
         }
     }
@@ -319,6 +322,28 @@ mod tests {
         };
         assert!(matches!(decided(700), Ok(Start::Resume(_))));
         assert_eq!(decided(599).unwrap_err().code(), "HistoryDiverged");
+    }
+
+    #[test]
+    fn the_loss_of_a_slot_is_told_in_the_servers_words() {
+        let lost = SlotState {
+            wal_status: Some("lost".to_owned()),
+            ..slot(500)
+        };
+        let since_17 = SlotState {
+            invalidation_reason: Some("idle_timeout".to_owned()),
+            ..lost.clone()
+        };
+        for (slot, word) in [(lost, "lost"), (since_17, "idle_timeout")] {
+            let stop = decide_with(
+                &server(),
+                Some(&slot),
+                Some(&checkpoint()),
+                Some(tail(50, 600)),
+            );
+            let told = stop.unwrap_err().to_string();
+            assert!(told.ends_with(&format!("slot: {word}")), "{told}");
+        }
     }
 
     #[test]

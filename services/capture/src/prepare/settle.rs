@@ -86,7 +86,7 @@ impl Found {
             | StopReason::SourceReplaced { .. }
             | StopReason::HistoryDiverged(_)
             | StopReason::TableMissing(_)
-            | StopReason::BrokerNotDurable
+            | StopReason::BrokerNotDurable(_)
             | StopReason::NothingToTrack
             | StopReason::NotRemoved { .. }
             | StopReason::UnsupportedVersion(_) => reported.max(tail),
@@ -228,9 +228,15 @@ impl Settlement<'_> {
         &self,
         found: Found,
         durable: Durable,
-        checkpoints: Checkpoints,
+        mut checkpoints: Checkpoints,
         mut kept: Kept<TrackedObjects>,
     ) -> Result<Settled, Error> {
+        // What is read from here on is of the server's timeline: after a crash before the first
+        // confirmation it would else seem to have been read from the one before.
+        let before = found.checkpoint.as_ref();
+        if before.is_some_and(|before| before.timeline != found.server.timeline) {
+            checkpoints.write(durable).await?;
+        }
         let mut tail = found.tail.unwrap_or_default();
         // Where retention has emptied the stream, the checkpoint says what was in it.
         tail.last.get_or_insert(Last::at(durable.position));
@@ -464,6 +470,7 @@ impl Settled {
                     position: acked.position,
                     op: Op::Gap,
                     half: None,
+                    committed_at: None,
                 }),
             };
         }

@@ -12,15 +12,68 @@ use rowcast_proto::message::{
 };
 use rowcast_proto::stream::{TASK_STATUS, TASKS, source_object};
 use rowcast_service::keyring::{self, Keyring};
-use rowcast_testkit::{Nats, Postgres, Stored, eventually, read_stream, stream_length};
+use rowcast_testkit::{
+    Nats, NatsCluster, Postgres, Proxy, Stored, eventually, read_stream, stream_length,
+};
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(crate) struct World {
+/// One NATS server, or several.
+pub(crate) trait Broker {
+    const REPLICAS: usize;
+    fn urls(&self) -> String;
+    fn monitor_urls(&self) -> String;
+    fn login(&self, user: &str) -> String;
+    async fn connect(&self, user: &str) -> async_nats::Client;
+}
+
+impl Broker for Nats {
+    const REPLICAS: usize = 1;
+
+    fn urls(&self) -> String {
+        self.url().to_owned()
+    }
+
+    fn monitor_urls(&self) -> String {
+        self.monitor_url().to_owned()
+    }
+
+    fn login(&self, user: &str) -> String {
+        self.password(user).to_owned()
+    }
+
+    async fn connect(&self, user: &str) -> async_nats::Client {
+        self.client(user).await.unwrap()
+    }
+}
+
+impl Broker for NatsCluster {
+    const REPLICAS: usize = 3;
+
+    fn urls(&self) -> String {
+        self.urls()
+    }
+
+    fn monitor_urls(&self) -> String {
+        self.monitor_urls()
+    }
+
+    fn login(&self, user: &str) -> String {
+        self.password(user).to_owned()
+    }
+
+    async fn connect(&self, user: &str) -> async_nats::Client {
+        self.client(user).await.unwrap()
+    }
+}
+
+pub(crate) struct World<B = Nats> {
     pub(crate) postgres: Postgres,
-    pub(crate) nats: Nats,
+    pub(crate) nats: B,
+    /// Where capture is told that NATS is.
+    pub(crate) nats_url: String,
     pub(crate) task: TaskId,
     pub(crate) sql: tokio_postgres::Client,
     pub(crate) data: async_nats::Client,
@@ -28,6 +81,8 @@ pub(crate) struct World {
     statuses: kv::Store,
     pub(crate) wish: TaskSpec,
     capture: Option<Child>,
+    /// Number of captures started; each has a log of its own.
+    started: usize,
     folder: tempfile::TempDir,
 }
 
@@ -40,17 +95,32 @@ impl World {
 
     /// As [`World::new`], on this source.
     pub(crate) async fn on(postgres: Postgres, schema: &str) -> Self {
-        rowcast_testkit::init_tracing();
         let nats = Box::pin(Nats::start()).await.unwrap();
+        Box::pin(Self::between(postgres, nats, schema)).await
+    }
+
+    /// With capture running and the task streaming.
+    pub(crate) async fn streaming(schema: &str) -> Self {
+        let mut world = Box::pin(Self::new(schema)).await;
+        world.begin().await;
+        world
+    }
+}
+
+impl<B: Broker> World<B> {
+    /// Everything but capture itself, between this source and this broker.
+    pub(crate) async fn between(postgres: Postgres, nats: B, schema: &str) -> Self {
+        rowcast_testkit::init_tracing();
         let sql = postgres.client("postgres").await.unwrap();
         sql.batch_execute(schema).await.unwrap();
         let task: TaskId = "t00000000001a".parse().unwrap();
-        let control = jetstream::new(nats.client("task-api").await.unwrap());
+        let control = jetstream::new(nats.connect("task-api").await);
         let bucket = async |name: &str, storage| {
             let config = kv::Config {
                 bucket: name.to_owned(),
                 history: 1,
                 storage,
+                num_replicas: B::REPLICAS,
                 ..Default::default()
             };
             control.create_key_value(config).await.unwrap()
@@ -85,10 +155,11 @@ impl World {
             name: "shop".to_owned(),
             ..TaskSpec::default()
         };
-        let data = nats.client("capture-data").await.unwrap();
+        let data = nats.connect("capture-data").await;
         let folder = tempfile::tempdir().unwrap();
         Self {
             postgres,
+            nats_url: nats.urls(),
             nats,
             task,
             sql,
@@ -97,17 +168,16 @@ impl World {
             statuses,
             wish,
             capture: None,
+            started: 0,
             folder,
         }
     }
 
-    /// With capture running and the task streaming.
-    pub(crate) async fn streaming(schema: &str) -> Self {
-        let mut world = Box::pin(Self::new(schema)).await;
-        world.start_capture();
-        world.desire(DesiredState::Running).await;
-        world.reaches(CaptureState::Running).await;
-        world
+    /// Starts capture and the task, and waits until it streams.
+    pub(crate) async fn begin(&mut self) {
+        self.start_capture();
+        self.desire(DesiredState::Running).await;
+        self.reaches(CaptureState::Running).await;
     }
 
     pub(crate) fn start_capture(&mut self) {
@@ -123,27 +193,32 @@ impl World {
                 format!("127.0.0.1:{admin}").into(),
             ),
             ("ROWCAST_LOG_FORMAT".to_owned(), "text".into()),
-            ("ROWCAST_NATS_URL".to_owned(), self.nats.url().into()),
+            ("ROWCAST_NATS_URL".to_owned(), self.nats_url.clone().into()),
+            (
+                "ROWCAST_NATS_REPLICAS".to_owned(),
+                B::REPLICAS.to_string().into(),
+            ),
             (
                 "ROWCAST_NATS_MONITOR_URL".to_owned(),
-                self.nats.monitor_url().into(),
+                self.nats.monitor_urls().into(),
             ),
             (
                 "ROWCAST_NATS_PASSWORD_FILE".to_owned(),
-                secret("control", self.nats.password("capture")),
+                secret("control", &self.nats.login("capture")),
             ),
             (
                 "ROWCAST_DATA_NATS_PASSWORD_FILE".to_owned(),
-                secret("data", self.nats.password("capture-data")),
+                secret("data", &self.nats.login("capture-data")),
             ),
             ("ROWCAST_SECRET_KEY_FILE".to_owned(), secret("key", KEY)),
         ];
+        self.started += 1;
         let launch = Launch {
             name: "capture".to_owned(),
             program: PathBuf::from(env!("CARGO_BIN_EXE_capture")),
             arguments: Vec::new(),
             environment,
-            log: self.folder.path().join("capture.log"),
+            log: self.log_path(self.started),
             echo: false,
             stop: Signal::Terminate,
             abort: Signal::Kill,
@@ -168,6 +243,15 @@ impl World {
         self.capture.take().unwrap()
     }
 
+    /// Sends capture a signal, as `STOP`.
+    pub(crate) fn signal_capture(&self, signal: &str) {
+        let id = self.capture.as_ref().and_then(Child::id).unwrap();
+        let kill = std::process::Command::new("kill")
+            .args(["-s", signal, &id.to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+    }
+
     /// Most memory that capture has had, in MB (`proc(5)`, `VmHWM`).
     pub(crate) fn peak_memory(&self) -> u64 {
         let id = self.capture.as_ref().and_then(Child::id).unwrap();
@@ -177,8 +261,55 @@ impl World {
         kilobytes.parse::<u64>().unwrap() / 1024
     }
 
+    /// What all captures have written.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("capture.log")).unwrap_or_default()
+        (1..=self.started).map(|nth| self.log_of(nth)).collect()
+    }
+
+    /// What the capture has written that was started as the `nth`.
+    pub(crate) fn log_of(&self, nth: usize) -> String {
+        std::fs::read_to_string(self.log_path(nth)).unwrap_or_default()
+    }
+
+    fn log_path(&self, nth: usize) -> PathBuf {
+        self.folder.path().join(format!("capture-{nth}.log"))
+    }
+
+    /// Lets capture reach its source through this link. Before the first wish.
+    pub(crate) fn reach_source_through(&mut self, link: &Proxy) {
+        self.wish.source.as_mut().unwrap().port = u32::from(link.port());
+    }
+
+    /// Sets a setting of the source that a reload takes over.
+    pub(crate) async fn set_on_source(&self, setting: &str, value: &str) {
+        let set = format!("ALTER SYSTEM SET {setting} = '{value}'");
+        self.sql.batch_execute(&set).await.unwrap();
+        self.one("SELECT pg_reload_conf()::text").await;
+    }
+
+    /// Waits until the stream has so many messages more.
+    pub(crate) async fn grows_by(&self, more: u64) {
+        let length = stream_length(&self.data, &self.task).await.unwrap();
+        self.grows_to(length + more).await;
+    }
+
+    /// Waits until the stream has so many messages.
+    pub(crate) async fn grows_to(&self, length: u64) {
+        let long_enough =
+            async || stream_length(&self.data, &self.task).await.unwrap_or(0) >= length;
+        let limit = tokio::time::timeout(PATIENCE, async {
+            while !long_enough().await {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        if limit.await.is_err() {
+            let length = stream_length(&self.data, &self.task).await;
+            panic!(
+                "{length:?} messages; {:?}\n{}",
+                self.status().await,
+                self.log()
+            );
+        }
     }
 
     /// Writes the next version of the wish.
@@ -221,21 +352,7 @@ impl World {
 
     /// The stream, once it holds `length` messages.
     pub(crate) async fn stream(&self, length: u64) -> Vec<Stored> {
-        let long_enough =
-            async || stream_length(&self.data, &self.task).await.unwrap_or(0) >= length;
-        let limit = tokio::time::timeout(PATIENCE, async {
-            while !long_enough().await {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        });
-        if limit.await.is_err() {
-            let length = stream_length(&self.data, &self.task).await;
-            panic!(
-                "{length:?} messages; {:?}\n{}",
-                self.status().await,
-                self.log()
-            );
-        }
+        self.grows_to(length).await;
         read_stream(&self.data, &self.task).await.unwrap()
     }
 

@@ -9,7 +9,7 @@ use rowcast_bus::async_nats::jetstream::consumer::{PullConsumer, pull};
 use rowcast_bus::async_nats::jetstream::{self, stream};
 use rowcast_bus::async_nats::{Client, ConnectErrorKind, ConnectOptions};
 use rowcast_bus::request::{AskError, ask};
-use rowcast_bus::{Bus, BusConfig, provision};
+use rowcast_bus::{Bus, BusConfig, Replicas, provision};
 use rowcast_domain::{Secret, TaskId};
 use rowcast_proto::event::Event;
 use rowcast_proto::message as m;
@@ -292,6 +292,7 @@ async fn bus(nats: &Nats, user: &str) -> anyhow::Result<Bus> {
         user: user.to_owned(),
         password: Secret::new(nats.password(user)),
         name: "test".to_owned(),
+        replicas: Replicas::One,
     };
     Bus::connect(&config).await.context("no bus")
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, StatusCode};
 use rowcast_bus::async_nats::jetstream::kv;
-use rowcast_bus::{Bus, BusConfig, provision};
+use rowcast_bus::{Bus, BusConfig, Replicas, provision};
 use rowcast_domain::{Secret, TaskId};
 use rowcast_proto::message::{CaptureState, TaskSpec, TaskStateChanged, TaskStatus};
 use rowcast_proto::stream::{EVENTS, TASK_STATUS, TASKS};
@@ -57,6 +57,7 @@ impl Api {
             user: "capture".to_owned(),
             password: Secret::new(nats.password("capture")),
             name: "test".to_owned(),
+            replicas: Replicas::One,
         })
         .await
         .unwrap();

@@ -3,7 +3,7 @@
 use async_nats::jetstream::{self, stream};
 use bytes::Bytes;
 use rowcast_bus::batch::{BatchError, BatchMessage, BatchPublisher, WireError};
-use rowcast_bus::{Bus, BusConfig};
+use rowcast_bus::{Bus, BusConfig, Replicas};
 use rowcast_domain::Secret;
 use rowcast_testkit::Nats;
 
@@ -15,6 +15,7 @@ async fn bus(nats: &Nats) -> Bus {
         user: "capture-data".to_owned(),
         password: Secret::new(nats.password("capture-data")),
         name: "test".to_owned(),
+        replicas: Replicas::default(),
     };
     Bus::connect(&config).await.unwrap()
 }
@@ -146,6 +147,7 @@ async fn the_next_server_of_the_list_is_taken_where_the_first_does_not_answer() 
         user: "capture-data".to_owned(),
         password: Secret::new(nats.password("capture-data")),
         name: "test".to_owned(),
+        replicas: Replicas::default(),
     };
     let both = Bus::connect(&config).await.unwrap();
     make_stream(&bus).await;

@@ -7,3 +7,4 @@ mod login;
 mod data;
 mod members;
 mod postgres;
+mod proxy;

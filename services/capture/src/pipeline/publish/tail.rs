@@ -7,6 +7,8 @@ use rowcast_proto::subject::Op;
 use serde::Deserialize;
 
 use crate::error::Error;
+use crate::metrics;
+use crate::server_time;
 
 /// The end of a task's stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,6 +29,8 @@ pub(crate) struct Last {
     pub(crate) op: Op,
     /// The message that is stored in part.
     pub(crate) half: Option<Half>,
+    /// When its transaction was committed, in microseconds since 2000-01-01 UTC, where that is known.
+    pub(crate) committed_at: Option<i64>,
 }
 
 /// A message of which the stream holds the first pieces, and no more.
@@ -73,6 +77,7 @@ pub(crate) fn whole_before(position: Position, op: Op) -> Position {
 struct Body<'a> {
     id: Position,
     op: &'a str,
+    committed_at: Option<&'a str>,
     #[serde(borrow)]
     part: Option<PartBody<'a>>,
 }
@@ -100,6 +105,7 @@ impl Last {
             position,
             op,
             half: None,
+            committed_at: None,
         }
     }
 
@@ -107,12 +113,14 @@ impl Last {
     pub(crate) fn read(payload: &[u8]) -> Option<Self> {
         let body: Body<'_> = serde_json::from_slice(payload).ok()?;
         let position = body.id;
+        let committed_at = body.committed_at.and_then(server_time::from_rfc3339);
         let Some(part) = body.part else {
             let op = Op::from_name(body.op)?;
             return Some(Self {
                 position,
                 op,
                 half: None,
+                committed_at,
             });
         };
         let op = Op::from_name(part.op)?;
@@ -135,6 +143,7 @@ impl Last {
             },
             op,
             half: (!is_whole).then_some(half),
+            committed_at,
         })
     }
 }
@@ -145,7 +154,14 @@ impl Tail {
     /// # Errors
     /// Where the broker does not answer, or the last message is not ours.
     pub(crate) async fn read(stream: &Stream) -> Result<Self, Error> {
-        let state = stream.get_info().await.map_err(Error::broker)?.state;
+        let info = stream.get_info().await.map_err(Error::broker)?;
+        let state = info.state;
+        metrics::tail_read();
+        tracing::info!(
+            stream = info.config.name,
+            sequence = state.last_sequence,
+            "tail read"
+        );
         if state.messages == 0 {
             return Ok(Self {
                 sequence: state.last_sequence,
@@ -213,6 +229,7 @@ mod tests {
             position: at(20, 3),
             op: Op::Insert,
             half: None,
+            committed_at: None,
         }));
         assert!(stored.holds(at(10, 900)) && stored.holds(at(20, 3)));
         assert!(!stored.holds(at(20, 4)) && !stored.holds(at(30, 1)));
@@ -225,12 +242,14 @@ mod tests {
             position: at(20, 0),
             op: Op::Heartbeat,
             half: None,
+            committed_at: None,
         }));
         assert!(!heartbeat.holds_begin(at(20, 0)) && !heartbeat.holds(at(20, 1)));
         let begin = Stored::up_to(Some(Last {
             position: at(20, 0),
             op: Op::Begin,
             half: None,
+            committed_at: None,
         }));
         assert!(begin.holds_begin(at(20, 0)));
     }

@@ -1,0 +1,100 @@
+//! A link to NATS that breaks at any byte, or falls silent.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use rowcast_proto::message::CaptureState;
+use rowcast_testkit::{Proxy, Sender, eventually};
+use tokio::time::Instant;
+
+use crate::broker::load::{LOAD, Writer};
+use crate::load::seed;
+use crate::world::{PATIENCE, World};
+
+/// Cuts at most.
+const CUTS: usize = 200;
+
+/// A machine that is slow to come back after each gets fewer of them.
+const LONGEST: Duration = Duration::from_secs(75);
+
+/// Bytes of a stall's load; far more than capture may hold.
+const BACKLOG_ROWS: u32 = 300_000;
+
+/// Megabytes that capture may take, of which its queues are a few.
+const MEMORY_MB: u64 = 200;
+
+/// A running task whose way to NATS goes through a proxy.
+async fn linked() -> (World, Proxy) {
+    let mut world = World::new(LOAD).await;
+    let port = world
+        .nats
+        .url()
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let proxy = Proxy::start(port).await.unwrap();
+    world.nats_url = format!("nats://127.0.0.1:{}", proxy.port());
+    world.begin().await;
+    (world, proxy)
+}
+
+#[tokio::test]
+async fn a_link_that_breaks_at_any_byte_loses_nothing() {
+    let seed = seed();
+    let mut random = StdRng::seed_from_u64(seed);
+    let (world, proxy) = linked().await;
+    let writer = Writer::start(&world.postgres, seed).await;
+    let begun = Instant::now();
+    let mut cuts = 0;
+    while cuts < CUTS && begun.elapsed() < LONGEST {
+        cuts += 1;
+        // The broker says little: acknowledgements.
+        let (sender, most) = if random.random_bool(0.5) {
+            (Sender::Client, 15.0)
+        } else {
+            (Sender::Upstream, 11.0)
+        };
+        // Of every order of size alike: in a greeting, in a batch, behind several.
+        let bytes = 2_f64.powf(random.random_range(0.0..most));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 1 and 32768"
+        )]
+        proxy.cut_after(sender, bytes as u64);
+        eventually("the link is cut", PATIENCE, async || !proxy.is_armed()).await;
+    }
+    let transactions = writer.stop().await;
+    world.holds_all(transactions).await;
+    let unknown = world.unknown_outcomes();
+    eprintln!("{cuts} cuts, {unknown} unknown outcomes, {transactions} transactions");
+    assert!(unknown > 0, "no cut has hit a batch in flight");
+}
+
+#[tokio::test]
+async fn a_silent_broker_holds_up_neither_memory_nor_what_comes_after() {
+    let (world, proxy) = linked().await;
+    let load = "INSERT INTO shop.load VALUES (0, 1, 1, '')";
+    world.sql.batch_execute(load).await.unwrap();
+    world.everything_is_confirmed().await;
+    proxy.stall();
+    let rows = format!(
+        "INSERT INTO shop.load
+         SELECT n, 1, 1, repeat('z', 200) FROM generate_series(1, {BACKLOG_ROWS}) n"
+    );
+    world.sql.batch_execute(&rows).await.unwrap();
+    // Longer than an acknowledgement may take.
+    world.confirms_nothing_for(Duration::from_secs(15)).await;
+    let memory = world.peak_memory();
+    assert!(memory < MEMORY_MB, "{memory} MB");
+    proxy.resume().await;
+    let transactions = i32::try_from(BACKLOG_ROWS).unwrap() + 1;
+    world.holds_all(transactions).await;
+    world.reaches(CaptureState::Running).await;
+    world.unknown_outcomes();
+    let memory = world.peak_memory();
+    assert!(memory < MEMORY_MB, "{memory} MB");
+}
