@@ -33,7 +33,7 @@ pub(crate) async fn release(
     if let Some(source) = &spec.source {
         match clean_source(platform, task, source).await {
             Err(Error::Source(error)) if error.class() == ErrorClass::Definite => {
-                return Err(left_behind(task, &error.to_string()).into());
+                return Err(left_behind(task, &error.to_string(), None).into());
             }
             cleaned => cleaned?,
         }
@@ -50,18 +50,19 @@ async fn clean_source(
     let options = connection::options(source, &platform.keyring)?;
     let session = rowcast_pg::connect(&options).await?;
     let name = source_object(task);
+    let version = settings::read(&session).await?.server_version;
     slot::drop(&session, &name).await?;
     if slot::find(&session, &name).await?.is_some() {
-        return Err(left_behind(task, "the slot is still there").into());
+        return Err(left_behind(task, "the slot is still there", Some(version)).into());
     }
-    let version = settings::read(&session).await?.server_version;
     if version < PGOUTPUT_SINCE {
         return clean_trigger(&session, task, version).await;
     }
     for publication in [name, source_log_publication(task)] {
         publication::drop(&session, &publication).await?;
         if publication::find(&session, &publication).await?.is_some() {
-            return Err(left_behind(task, "a publication is still there").into());
+            let cause = "a publication is still there";
+            return Err(left_behind(task, cause, Some(version)).into());
         }
     }
     clean_trigger(&session, task, version).await
@@ -85,13 +86,17 @@ async fn clean_trigger(session: &Session, task: &TaskId, server_version: u32) ->
     }
 }
 
-fn left_behind(task: &TaskId, cause: &str) -> StopReason {
+/// The server's version is `None` where it did not let us in.
+fn left_behind(task: &TaskId, cause: &str, server_version: Option<u32>) -> StopReason {
     let name = source_object(task);
+    let mut sql = format!("SELECT pg_drop_replication_slot('{name}');");
+    // Before 10 the whole text would be refused because of it.
+    if server_version.is_none_or(|version| version >= PGOUTPUT_SINCE) {
+        sql.push_str(&format!(" DROP PUBLICATION IF EXISTS {name}, {name}_ddl;"));
+    }
     StopReason::NotRemoved {
         what: format!("the slot and the publication {name} ({cause})"),
-        sql: format!(
-            "SELECT pg_drop_replication_slot('{name}'); DROP PUBLICATION IF EXISTS {name}, {name}_ddl;"
-        ),
+        sql,
     }
 }
 

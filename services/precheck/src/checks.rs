@@ -80,7 +80,7 @@ pub(crate) async fn run_all(options: &ConnectOptions, wish: Wish) -> Vec<CheckRe
         return results;
     };
     let checks = concerning(&wish);
-    let source = Source::new(session, wish);
+    let source = Source::new(session, options.clone(), wish);
     for (rule, check) in checks {
         let begun = Instant::now();
         let finding = check(&source)

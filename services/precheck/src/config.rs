@@ -1,6 +1,6 @@
 //! Settings, read once at the start.
 
-use rowcast_bus::BusConfig;
+use rowcast_bus::{BusConfig, Replicas};
 use rowcast_domain::Secret;
 use rowcast_service::Settings;
 
@@ -9,6 +9,7 @@ use rowcast_service::Settings;
 pub struct Config {
     /// `ROWCAST_NATS_URL`, `ROWCAST_NATS_USER` (default `precheck`) and `ROWCAST_NATS_PASSWORD` or
     /// `ROWCAST_NATS_PASSWORD_FILE`.
+    /// `ROWCAST_NATS_REPLICAS`: copies of streams and buckets, 1, 3 or 5. Default 1.
     pub nats: BusConfig,
     /// `ROWCAST_SECRET_KEY` or `ROWCAST_SECRET_KEY_FILE`: opens the passwords of sources. Lines of
     /// 64 hexadecimal digits.
@@ -22,6 +23,7 @@ impl Config {
         let url = settings.required("nats_url");
         let user = settings.optional("nats_user", "precheck".to_owned());
         let password = settings.secret("nats_password");
+        let replicas = settings.optional("nats_replicas", Replicas::One);
         let secret_key = settings.secret("secret_key");
         Some(Self {
             nats: BusConfig {
@@ -29,6 +31,7 @@ impl Config {
                 user: user?,
                 password: password?,
                 name: "precheck".to_owned(),
+                replicas: replicas?,
             },
             secret_key: secret_key?,
         })

@@ -1,7 +1,7 @@
 //! The source under check, once it is reached.
 
 use rowcast_domain::TaskId;
-use rowcast_pg::{Error, Session};
+use rowcast_pg::{ConnectOptions, Error, Session};
 use rowcast_proto::message::{ChangeTypes, ObjectSelection};
 use rowcast_proto::stream;
 use tokio::sync::OnceCell;
@@ -31,14 +31,17 @@ impl Wish {
 /// A session and the wish.
 pub(crate) struct Source {
     pub(crate) session: Session,
+    /// How it was reached.
+    pub(crate) options: ConnectOptions,
     pub(crate) wish: Wish,
     selected: OnceCell<Selected>,
 }
 
 impl Source {
-    pub(crate) fn new(session: Session, wish: Wish) -> Self {
+    pub(crate) fn new(session: Session, options: ConnectOptions, wish: Wish) -> Self {
         Self {
             session,
+            options,
             wish,
             selected: OnceCell::new(),
         }

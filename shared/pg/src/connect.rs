@@ -17,10 +17,11 @@ use crate::transport;
 ///
 /// `search_path` keeps objects a customer put into `public` from standing in for built-in ones; the
 /// timeouts (milliseconds) bound what a query of ours can hold up on the source. A role that reads by
-/// default still makes the publication of its task.
+/// default still makes the publication of its task. `quote_all_identifiers` decides how `format_type`
+/// writes a type, which must be as on the connection that decodes.
 const SESSION_OPTIONS: &str = "-c search_path=pg_catalog -c statement_timeout=30000 \
      -c lock_timeout=10000 -c standard_conforming_strings=on \
-     -c default_transaction_read_only=off";
+     -c default_transaction_read_only=off -c quote_all_identifiers=off";
 
 /// Takes from a session the time limits that a role or a database may have as defaults: a session that
 /// waits for the next schema, or a walsender that decodes a long transaction, is not idle. Each version

@@ -47,7 +47,7 @@ pub const TEXT_LIMIT: u32 = 100_000;
 /// The comment of everything installed; that of the function goes on with its version.
 const MARKER: &str = "Installed by Rowcast to tell schema changes.";
 /// Number of the function's text: rises with each change of it.
-const FUNCTION_VERSION: u32 = 1;
+const FUNCTION_VERSION: u32 = 2;
 /// The first version with `pg_event_trigger_ddl_commands` and `table_rewrite`.
 const COMMANDS_SINCE: u32 = 90_500;
 /// The first version whose `pgoutput` sends logical messages.

@@ -13,7 +13,8 @@
 //! What differs from pgoutput: the LSN of a transaction is the end of its commit record, for the
 //! text tells no other. There is no publication: all tables of the database come, and all are passed on,
 //! so that the number of a change in its transaction does not depend on the task's objects. A row
-//! `WITH OIDS` loses its OID, as in pgoutput. Logical messages (9.6 and later) are left out.
+//! `WITH OIDS` loses its OID, as in pgoutput. Logical messages (9.6 and later) and the rows of
+//! materialized views are left out.
 
 pub(crate) mod line;
 mod commit_time;
@@ -214,6 +215,9 @@ impl Translator {
                 return Ok(Outcome::NeedsTable(TableText::of_change(change)));
             }
         };
+        if shape.facts.is_view {
+            return Ok(Outcome::Taken);
+        }
         let old = match &change.operation {
             Operation::Insert { .. } => None,
             Operation::Update { old, .. } | Operation::Delete { old } => old.as_deref(),

@@ -120,3 +120,48 @@ async fn a_large_transaction_waits_for_its_commit_on_disk_and_survives_kills() {
         .collect();
     assert!(ids.into_iter().eq(1..=30_001));
 }
+
+async fn rows_of_a_materialized_view_are_not_told(postgres: Postgres) {
+    let world = Box::pin(streaming(postgres)).await;
+    world
+        .sql
+        .batch_execute(
+            "INSERT INTO shop.orders (id) VALUES (1), (2);
+             CREATE MATERIALIZED VIEW shop.known AS SELECT id FROM shop.orders;
+             CREATE UNIQUE INDEX ON shop.known (id);
+             DELETE FROM shop.orders WHERE id = 1;
+             REFRESH MATERIALIZED VIEW CONCURRENTLY shop.known;
+             INSERT INTO shop.orders (id) VALUES (3);",
+        )
+        .await
+        .unwrap();
+    let stored = world.stream(5).await;
+    let rows = rows_in_order(&stored);
+    use Operation::{Delete, Insert};
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| (row.op, row.table.as_deref()))
+        .collect();
+    let orders = Some("orders");
+    assert_eq!(
+        told,
+        [
+            (Insert, orders),
+            (Insert, orders),
+            (Delete, orders),
+            (Insert, orders)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn rows_of_a_materialized_view_are_not_told_on_10() {
+    let postgres = Box::pin(Postgres::start_version(10)).await.unwrap();
+    Box::pin(rows_of_a_materialized_view_are_not_told(postgres)).await;
+}
+
+#[tokio::test]
+async fn rows_of_a_materialized_view_are_not_told_on_15() {
+    let postgres = Box::pin(Postgres::start()).await.unwrap();
+    Box::pin(rows_of_a_materialized_view_are_not_told(postgres)).await;
+}

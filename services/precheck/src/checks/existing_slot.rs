@@ -38,6 +38,19 @@ pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
     Ok(judge(&name, found.as_ref(), &database, wanted))
 }
 
+/// Before 9.5 a slot does not tell who streams from it.
+fn end_of(slot: &SlotState, name: &str) -> String {
+    match slot.active_pid {
+        Some(_) => format!(
+            "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = \
+             '{name}';"
+        ),
+        None => "SELECT pid, application_name, client_addr FROM pg_stat_replication; then SELECT \
+                 pg_terminate_backend(<pid>); of the one."
+            .to_owned(),
+    }
+}
+
 fn judge(name: &str, found: Option<&SlotState>, database: &str, wanted: &str) -> Finding {
     let Some(slot) = found else {
         return Finding::pass(format!("there is no slot {name} yet"));
@@ -67,10 +80,10 @@ fn judge(name: &str, found: Option<&SlotState>, database: &str, wanted: &str) ->
         return Finding::alert(
             format!("slot {name} is in use{pid}"),
             "Somebody streams from the slot: this task, or a foreign client that takes its place.",
-            "Nothing, while the task runs. Otherwise: SELECT pg_terminate_backend(active_pid) FROM \
-             pg_replication_slots WHERE slot_name = '"
-                .to_owned()
-                + name + "';",
+            format!(
+                "Nothing, while the task runs. Otherwise: {}",
+                end_of(slot, name)
+            ),
         );
     }
     let position = slot

@@ -41,7 +41,7 @@ fn judge(selected: &Selected) -> Finding {
     if !left_out.is_empty() {
         saw = format!("{saw}; left out: {}", name_some(left_out));
         causes.push("Tables that write no WAL are not tracked.");
-        repairs.push("ALTER TABLE <table> SET LOGGED; for each that should be.");
+        repairs.push("ALTER TABLE <table> SET LOGGED; for each that should be (9.5 and later).");
     }
     if !selected.idle_patterns.is_empty() {
         let idle = name_some(selected.idle_patterns.iter().cloned());
@@ -84,7 +84,7 @@ fn refused(selected: &Selected) -> Option<Finding> {
             format!("unsupported: {}", name_some(unsupported)),
             "Only permanent tables write their changes to the WAL.",
             "Take them out of the selection; select the tables behind a view. ALTER TABLE <table> \
-             SET LOGGED; makes an unlogged table permanent.",
+             SET LOGGED; makes an unlogged table permanent (9.5 and later).",
         ));
     }
     None

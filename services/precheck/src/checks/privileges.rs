@@ -4,13 +4,16 @@ use rowcast_domain::TableName;
 use rowcast_pg::catalog::TableInfo;
 use rowcast_pg::publication::{self, PublicationState, Selection};
 use rowcast_pg::settings::{self, Privileges};
-use rowcast_pg::{Client, Error};
-use rowcast_proto::message::ObjectSelection;
+use rowcast_pg::{Client, Error, ReplicationConnection};
+use rowcast_proto::message::{CheckOutcome, ObjectSelection};
 
 use super::Rule;
 use super::server_version::PUBLICATIONS_SINCE;
 use crate::finding::{Finding, name_some};
 use crate::source::Source;
+
+/// SQLSTATE of a login that `pg_hba.conf` does not admit.
+const NOT_ADMITTED: &str = "28000";
 
 /// The first version with publications of schemas.
 const SCHEMAS_SINCE: u32 = 150_000;
@@ -67,16 +70,40 @@ struct Owned {
 }
 
 pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
-    let version = settings::read(&source.session).await?.server_version;
+    let settings = settings::read(&source.session).await?;
+    let version = settings.server_version;
     let publishing = if version < PUBLICATIONS_SINCE {
         None
     } else {
         Some(publishing(source, version).await?)
     };
-    Ok(judge(&Facts {
+    let finding = judge(&Facts {
         privileges: settings::privileges(&source.session).await?,
         publishing,
-    }))
+    });
+    if version < PUBLICATIONS_SINCE && finding.outcome != CheckOutcome::Fail {
+        let tried = ReplicationConnection::connect(&source.options, settings.encoding()).await;
+        if let Err(error) = tried
+            && error.sqlstate() == Some(NOT_ADMITTED)
+        {
+            return Ok(not_admitted(&error, &source.options.user));
+        }
+    }
+    Ok(finding)
+}
+
+/// Before 10 a line of `pg_hba.conf` for a database, or for all, is none for a connection that streams
+/// from it.
+fn not_admitted(error: &Error, user: &str) -> Finding {
+    Finding::fail(
+        error.to_string(),
+        "pg_hba.conf lets the account log in, but not stream: before PostgreSQL 10 that takes a line \
+         of its own, for the database named replication.",
+        format!(
+            "Add to pg_hba.conf: host replication {user} <address of Rowcast>/32 md5; then SELECT \
+             pg_reload_conf();"
+        ),
+    )
 }
 
 async fn publishing(source: &Source, version: u32) -> Result<Publishing, Error> {

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rowcast_bus::request::{self, AskError};
-use rowcast_bus::{Bus, BusConfig};
+use rowcast_bus::{Bus, BusConfig, Replicas};
 use rowcast_domain::Secret;
 use rowcast_proto::message::{
     ChangeTypes, CheckOutcome, CheckResult, ObjectSelection, PrecheckReport, PrecheckRequest,
@@ -54,6 +54,7 @@ impl Service {
             user: "task-api".to_owned(),
             password: Secret::new(nats.password("task-api")),
             name: "test".to_owned(),
+            replicas: Replicas::One,
         };
         let service = Self {
             postgres,

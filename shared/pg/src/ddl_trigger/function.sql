@@ -24,9 +24,17 @@ BEGIN
 
     IF tg_event = 'sql_drop' THEN
         -- What an ALTER drops is told as that ALTER.
-        IF left(tg_tag, 4) <> 'DROP' OR current_setting('rowcast.in_extension', true) = 'yes' THEN
+        IF left(tg_tag, 4) <> 'DROP' THEN
             RETURN;
         END IF;
+        -- Not by current_setting(name, true), which 9.5 lacks.
+        BEGIN
+            IF current_setting('rowcast.in_extension') = 'yes' THEN
+                RETURN;
+            END IF;
+        EXCEPTION WHEN undefined_object THEN
+            NULL; -- Not set in this session.
+        END;
         FOR told IN
             SELECT json_build_object(
                        'command', tg_tag,
@@ -70,7 +78,11 @@ BEGIN
         RETURN;
     END IF;
 
-    was_rewritten := coalesce(current_setting('rowcast.rewritten', true) = 'yes', false);
+    BEGIN
+        was_rewritten := current_setting('rowcast.rewritten') = 'yes';
+    EXCEPTION WHEN undefined_object THEN
+        was_rewritten := false; -- Not set in this session.
+    END;
     IF was_rewritten THEN
         PERFORM set_config('rowcast.rewritten', '', true);
     END IF;

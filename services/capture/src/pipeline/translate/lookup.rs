@@ -57,7 +57,8 @@ async fn catalog_table(client: &Client, text: &TableText) -> Result<Option<Table
                                   WHEN 'i' THEN i.indisreplident
                                   ELSE i.indisprimary
                                   END),
-                    a.attnum < 0
+                    a.attnum < 0,
+                    c.relkind = 'm'
              FROM pg_catalog.pg_class AS c
              JOIN pg_catalog.pg_namespace AS n
                ON n.oid = c.relnamespace
@@ -67,7 +68,7 @@ async fn catalog_table(client: &Client, text: &TableText) -> Result<Option<Table
               AND (a.attnum > 0 OR a.attname = 'oid')
              WHERE n.nspname = $1
                AND c.relname = $2
-               AND c.relkind = 'r'
+               AND c.relkind IN ('r', 'm')
              ORDER BY a.attnum",
             &[&text.schema, &text.table],
         )
@@ -78,6 +79,7 @@ async fn catalog_table(client: &Client, text: &TableText) -> Result<Option<Table
     let letter: &str = first.try_get(1)?;
     let mut facts = TableFacts {
         oid: first.try_get(0)?,
+        is_view: first.try_get(8)?,
         replica_identity: letter.bytes().next().unwrap_or(b'd'),
         columns: Vec::with_capacity(rows.len()),
     };
@@ -132,6 +134,7 @@ fn unknown_types<'a>(text: &'a TableText, catalog: Option<&TableFacts>) -> Vec<&
 fn join(text: &TableText, catalog: Option<TableFacts>, types: &HashMap<String, u32>) -> TableFacts {
     let catalog = catalog.unwrap_or_else(|| TableFacts {
         oid: placeholder(text),
+        is_view: false,
         replica_identity: b'd',
         columns: Vec::new(),
     });

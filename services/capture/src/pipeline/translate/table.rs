@@ -34,6 +34,8 @@ pub(crate) struct ColumnText {
 pub(crate) struct TableFacts {
     /// Its OID.
     pub(crate) oid: u32,
+    /// It is a materialized view, whose rows `test_decoding` writes and pgoutput never does.
+    pub(crate) is_view: bool,
     /// `pg_class.relreplident`: d, n, f or i.
     pub(crate) replica_identity: u8,
     /// Its columns, in the table's order: those of a complete text, or all that an incomplete one

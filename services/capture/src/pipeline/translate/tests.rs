@@ -24,6 +24,7 @@ fn column(name: &str, type_name: &str, type_oid: u32, identity: bool) -> ColumnF
 fn facts(oid: u32, replica_identity: u8, columns: &[ColumnFacts]) -> TableFacts {
     TableFacts {
         oid,
+        is_view: false,
         replica_identity,
         columns: columns.to_vec(),
     }

@@ -123,6 +123,7 @@ proptest! {
         }
         let facts = TableFacts {
             oid: 1,
+            is_view: false,
             replica_identity: b'd',
             columns: columns
                 .iter()
