@@ -61,6 +61,16 @@ impl Api {
         self.call(Method::PUT, path, Some(body), &[]).await
     }
 
+    /// Deletes.
+    ///
+    /// # Errors
+    /// With the problem, where the API refuses.
+    pub async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        let (status, text) = self.send(Method::DELETE, path, None::<&()>, &[]).await?;
+        anyhow::ensure!(status.is_success(), "DELETE {path}: {status}: {text}");
+        Ok(())
+    }
+
     /// The answer to a `POST` without a body, with headers.
     ///
     /// # Errors

@@ -249,6 +249,20 @@ impl Tracked {
         .await;
     }
 
+    /// Deletes every consumer group.
+    ///
+    /// # Errors
+    /// Where one is refused.
+    pub async fn remove_groups(&self) -> anyhow::Result<()> {
+        let list: rest::GroupList = self.api.get(&self.path("groups")).await?;
+        for group in list.groups {
+            self.api
+                .delete(&self.path(&format!("groups/{}", group.id)))
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Creates a consumer group.
     ///
     /// # Errors

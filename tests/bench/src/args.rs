@@ -16,6 +16,18 @@ pub(crate) struct Args {
     /// Rows of the large transaction.
     #[arg(long, default_value_t = 10_000_000)]
     pub(crate) large_rows: u64,
+    /// Rows in a second of the live scenario.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000])]
+    pub(crate) rates: Vec<u64>,
+    /// Seconds of each live measurement.
+    #[arg(long, default_value_t = 30)]
+    pub(crate) seconds: u64,
+    /// Readers of the fanout scenario.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 5, 20])]
+    pub(crate) readers: Vec<usize>,
+    /// Tasks of the idle scenario.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 500])]
+    pub(crate) tasks: Vec<usize>,
     /// How often each is measured.
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: u32,
@@ -34,6 +46,12 @@ pub(crate) enum Scenario {
     Drain,
     /// One very large transaction: how much memory it takes.
     Large,
+    /// Rows at a steady rate: how long each takes from the commit to the client.
+    Live,
+    /// One stream, read by several groups at once.
+    Fanout,
+    /// Tasks with nothing to do.
+    Idle,
 }
 
 impl Scenario {
@@ -41,6 +59,11 @@ impl Scenario {
         match self {
             Self::Drain => "drain: a backlog, read by pg_recvlogical and by Rowcast",
             Self::Large => "large: one transaction, and the memory that it takes",
+            Self::Live => {
+                "live: from the commit to the client, and what NATS and PostgreSQL alone take"
+            }
+            Self::Fanout => "fanout: groups that read one stream, and plain consumers that do",
+            Self::Idle => "idle: tasks with nothing to do",
         }
     }
 }

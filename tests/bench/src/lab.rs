@@ -38,6 +38,12 @@ pub(crate) struct Used {
     pub(crate) nats: f64,
 }
 
+/// The time, in microseconds since 1970.
+pub(crate) fn now_micros() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_micros() as u64)
+}
+
 impl Lab {
     /// Starts everything; `schema` runs on the source first.
     pub(crate) async fn start(options: PlatformOptions, schema: &str) -> anyhow::Result<Self> {

@@ -24,6 +24,14 @@ pub(crate) fn peak_mib(pid: u32) -> anyhow::Result<f64> {
     memory_mib(pid, "VmHWM:")
 }
 
+/// Memory that a process holds now, in MiB.
+///
+/// # Errors
+/// Where it has ended.
+pub(crate) fn resident_mib(pid: u32) -> anyhow::Result<f64> {
+    memory_mib(pid, "VmRSS:")
+}
+
 /// Measures the peak from now on.
 ///
 /// # Errors

@@ -38,10 +38,50 @@ pub(crate) struct Sample {
     pub(crate) peak_mib: f64,
 }
 
+/// How long rows took on a way.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Latency {
+    /// What was measured, as `live, 1000 rows/s`.
+    pub(crate) scenario: String,
+    /// On which way.
+    pub(crate) subject: String,
+    /// Rows that were timed.
+    pub(crate) rows: usize,
+    /// Half of them took no longer, in microseconds.
+    pub(crate) p50_micros: u64,
+    /// 99 % took no longer.
+    pub(crate) p99_micros: u64,
+    /// 99.9 % took no longer.
+    pub(crate) p999_micros: u64,
+    /// The longest.
+    pub(crate) most_micros: u64,
+}
+
+impl Latency {
+    /// Of these microseconds.
+    pub(crate) fn of(scenario: &str, subject: &str, mut times: Vec<u64>) -> Self {
+        times.sort_unstable();
+        let at = |thousandths: usize| {
+            let index = (times.len() * thousandths / 1000).min(times.len().saturating_sub(1));
+            times.get(index).copied().unwrap_or_default()
+        };
+        Self {
+            scenario: scenario.to_owned(),
+            subject: subject.to_owned(),
+            rows: times.len(),
+            p50_micros: at(500),
+            p99_micros: at(990),
+            p999_micros: at(999),
+            most_micros: at(1000),
+        }
+    }
+}
+
 /// All measurements of a run.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
     samples: Vec<Sample>,
+    latencies: Vec<Latency>,
 }
 
 impl Report {
@@ -57,6 +97,14 @@ impl Report {
                 .map_or_else(String::new, |ratio| format!(", {ratio:.2} × the reference")),
         ));
         self.samples.push(sample);
+    }
+
+    pub(crate) fn add_latency(&mut self, latency: Latency) {
+        crate::run::told(format_args!(
+            "  {} · {}: p50 {} µs, p99 {} µs, {} rows",
+            latency.scenario, latency.subject, latency.p50_micros, latency.p99_micros, latency.rows,
+        ));
+        self.latencies.push(latency);
     }
 
     /// Writes every sample as JSON, where a file is named.
@@ -101,7 +149,12 @@ impl Report {
             table.add_row(row(&of));
         }
         let mut out = anstream::stdout().lock();
-        writeln!(out, "{table}")?;
+        if !self.samples.is_empty() {
+            writeln!(out, "{table}")?;
+        }
+        if !self.latencies.is_empty() {
+            writeln!(out, "{}", latency_table(&self.latencies))?;
+        }
         Ok(out.flush()?)
     }
 }
@@ -132,6 +185,32 @@ fn row(samples: &[&Sample]) -> Vec<String> {
         format!("{:.2}", of(|sample| sample.nats_cpu)),
         format!("{:.0}", of(|sample| sample.peak_mib)),
     ]
+}
+
+fn latency_table(latencies: &[Latency]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_header([
+        "what",
+        "on the way",
+        "rows",
+        "p50 ms",
+        "p99 ms",
+        "p99.9 ms",
+        "longest ms",
+    ]);
+    let milliseconds = |micros: u64| format!("{:.2}", micros as f64 / 1000.0);
+    for latency in latencies {
+        table.add_row([
+            latency.scenario.clone(),
+            latency.subject.clone(),
+            latency.rows.to_string(),
+            milliseconds(latency.p50_micros),
+            milliseconds(latency.p99_micros),
+            milliseconds(latency.p999_micros),
+            milliseconds(latency.most_micros),
+        ]);
+    }
+    table
 }
 
 /// The middle one; of an even number the lower of the two.

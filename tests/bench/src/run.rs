@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::args::{Args, Scenario};
 use crate::result::Report;
-use crate::{drain, large};
+use crate::{drain, fanout, idle, large, live};
 
 /// Measures and reports; a measurement that cannot be made is a failure.
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -28,6 +28,9 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
         match scenario {
             Scenario::Drain => Box::pin(drain::measure(args, &mut report)).await?,
             Scenario::Large => Box::pin(large::measure(args, &mut report)).await?,
+            Scenario::Live => Box::pin(live::measure(args, &mut report)).await?,
+            Scenario::Fanout => Box::pin(fanout::measure(args, &mut report)).await?,
+            Scenario::Idle => Box::pin(idle::measure(args, &mut report)).await?,
         }
         // What was measured stays, whatever happens to the next one.
         report.write(args.json.as_deref())?;

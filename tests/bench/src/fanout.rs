@@ -1,0 +1,148 @@
+//! One stream that several read at once: as groups with logins of their own, and as plain consumers.
+
+use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::{Client, ConnectOptions};
+use futures::StreamExt as _;
+use futures::future::try_join_all;
+use rowcast_e2e::Tracked;
+use rowcast_proto::stream::task_stream;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::args::Args;
+use crate::backlog::{Backlog, SCHEMA};
+use crate::lab::{DATABASE, Lab};
+use crate::result::{Report, Sample};
+
+/// Messages asked for at a time, and behind one acknowledgement.
+const BATCH: usize = 256;
+
+/// Measures every number of readers.
+pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
+    let mut lab = Box::pin(Lab::start(Default::default(), SCHEMA)).await?;
+    let task = lab.running("fanout", &json!({})).await?;
+    // All of them read all of it: a smaller stream tells the same.
+    let rows = args.rows / 5;
+    let sql = Backlog::Inserts.write(rows);
+    lab.platform.postgres.sql(DATABASE, &sql).await?;
+    let end = lab.end_of_backlog().await?;
+    lab.wait("everything is stored", async || {
+        Ok(lab.stored_up_to(&task.task).await? >= end)
+    })
+    .await?;
+    let length = lab.stored(&task.task).await?;
+    for &readers in &args.readers {
+        for round in 1..=args.rounds {
+            let plain = plain(&lab, &task, &format!("plain_{readers}_{round}"), readers).await?;
+            let plain = read(&mut lab, plain, length).await?;
+            let ratio_of = plain.rows_per_second;
+            let scenario = format!("fanout to {readers}");
+            let named = |mut sample: Sample, subject: &str| {
+                sample.scenario.clone_from(&scenario);
+                subject.clone_into(&mut sample.subject);
+                sample.round = round;
+                sample
+            };
+            report.add(named(plain, "plain consumers"));
+            let groups = groups(&task, &format!("group {readers} {round}"), readers).await?;
+            let mut groups = read(&mut lab, groups, length).await?;
+            groups.ratio = Some(groups.rows_per_second / ratio_of);
+            report.add(named(groups, "groups of Rowcast"));
+        }
+    }
+    lab.platform.stop().await
+}
+
+/// A reader: its connection, its stream, its consumer.
+struct Reader {
+    client: Client,
+    stream: String,
+    consumer: String,
+}
+
+async fn plain(
+    lab: &Lab,
+    task: &Tracked,
+    name: &str,
+    readers: usize,
+) -> anyhow::Result<Vec<Reader>> {
+    let mut all = Vec::new();
+    for number in 0..readers {
+        let (stream, consumer) = (task_stream(&task.task), format!("{name}_{number}"));
+        let client = rowcast_e2e::data(&lab.platform).await?;
+        let config = pull::Config {
+            durable_name: Some(consumer.clone()),
+            ack_policy: AckPolicy::All,
+            max_ack_pending: 2000,
+            ..pull::Config::default()
+        };
+        let jetstream = async_nats::jetstream::new(client.clone());
+        jetstream.create_consumer_on_stream(config, &stream).await?;
+        all.push(Reader {
+            client,
+            stream,
+            consumer,
+        });
+    }
+    Ok(all)
+}
+
+async fn groups(task: &Tracked, name: &str, readers: usize) -> anyhow::Result<Vec<Reader>> {
+    // A task may have twenty groups: those of the round before go.
+    task.remove_groups().await?;
+    let mut all = Vec::new();
+    for number in 0..readers {
+        let group = task.group(&format!("{name} {number}")).await?;
+        let connection = group.connection;
+        let client =
+            ConnectOptions::with_user_and_password(connection.login, group.password.to_owned())
+                .custom_inbox_prefix(&connection.inbox_prefix)
+                .connect(connection.urls)
+                .await?;
+        all.push(Reader {
+            client,
+            stream: connection.stream,
+            consumer: connection.consumer,
+        });
+    }
+    Ok(all)
+}
+
+/// Lets all of them read all of the stream at once.
+async fn read(lab: &mut Lab, readers: Vec<Reader>, length: u64) -> anyhow::Result<Sample> {
+    let before = lab.used()?;
+    let started = Instant::now();
+    let count = readers.len() as u64;
+    try_join_all(readers.into_iter().map(|reader| read_one(reader, length))).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    let after = lab.used()?;
+    let rows = length * count;
+    Ok(Sample {
+        rows,
+        seconds,
+        rows_per_second: rows as f64 / seconds,
+        nats_cpu: after.nats - before.nats,
+        reader_cpu: after.capture - before.capture,
+        ..Sample::default()
+    })
+}
+
+async fn read_one(reader: Reader, length: u64) -> anyhow::Result<()> {
+    let jetstream = async_nats::jetstream::new(reader.client);
+    let consumer: async_nats::jetstream::consumer::PullConsumer = jetstream
+        .get_consumer_from_stream(&reader.consumer, &reader.stream)
+        .await?;
+    let mut messages = consumer
+        .stream()
+        .max_messages_per_batch(BATCH)
+        .messages()
+        .await?;
+    for number in 1..=length {
+        let message = messages.next().await;
+        let message = message.ok_or_else(|| anyhow::anyhow!("the consumer has ended"))??;
+        if number % BATCH as u64 == 0 || number == length {
+            message.ack().await.map_err(anyhow::Error::from_boxed)?;
+        }
+    }
+    Ok(())
+}

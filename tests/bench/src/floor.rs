@@ -1,0 +1,105 @@
+//! What the ways between the parts take by themselves, at the same rate and on the same machine.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::StreamExt as _;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+use tokio::time::MissedTickBehavior;
+
+use crate::lab::{DATABASE, Lab, now_micros};
+use crate::live;
+
+/// Microseconds from a publish to its subscription, without JetStream.
+pub(crate) async fn broker(lab: &Lab, rate: u64, span: Duration) -> anyhow::Result<Vec<u64>> {
+    let (writer, reader) = (rowcast_e2e::data(&lab.platform).await?, lab.data.clone());
+    let mut messages = reader.subscribe("bench.floor").await?;
+    reader.flush().await?;
+    let publish = async {
+        let mut timer = tokio::time::interval(Duration::from_millis(1));
+        timer.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        for tick in 0..span.as_millis() as u64 {
+            timer.tick().await;
+            for _message in rate * tick / 1000..rate * (tick + 1) / 1000 {
+                let written = now_micros().to_string();
+                writer.publish("bench.floor", written.into()).await?;
+            }
+        }
+        anyhow::Ok(())
+    };
+    let read = async {
+        let mut times = Vec::new();
+        let silence = Duration::from_secs(2);
+        while let Ok(Some(message)) = tokio::time::timeout(silence, messages.next()).await {
+            let written: u64 = std::str::from_utf8(&message.payload)?.parse()?;
+            times.push(now_micros().saturating_sub(written));
+        }
+        anyhow::Ok(times)
+    };
+    let (published, times) = tokio::join!(publish, read);
+    published?;
+    times
+}
+
+/// Microseconds from a row's writing to a reader of the replication stream: `pg_recvlogical` with
+/// `test_decoding`, which prints the row.
+pub(crate) async fn source(lab: &Lab, rate: u64, span: Duration) -> anyhow::Result<Vec<u64>> {
+    let slot = format!("floor_{rate}");
+    let make = "SELECT pg_create_logical_replication_slot($1::text, 'test_decoding')";
+    lab.sql.execute(make, &[&slot]).await?;
+    let mut child = Command::new("pg_recvlogical")
+        .args([
+            "--host",
+            "127.0.0.1",
+            "--username",
+            "postgres",
+            "--dbname",
+            DATABASE,
+        ])
+        .args(["--port", &lab.platform.postgres.port().to_string()])
+        .args([
+            "--slot",
+            &slot,
+            "--start",
+            "--file",
+            "-",
+            "--fsync-interval",
+            "0",
+        ])
+        .env("PGPASSWORD", lab.platform.postgres.password().expose())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .context("pg_recvlogical is missing: install postgresql-client")?;
+    let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
+    lab.wait("the slot is read", async || {
+        Ok(lab.reader(&slot).await?.is_some())
+    })
+    .await?;
+    let read = async {
+        let mut times = Vec::new();
+        let silence = Duration::from_secs(2);
+        // Silence ends it: the writer has stopped.
+        while let Ok(Ok(Some(line))) = tokio::time::timeout(silence, lines.next_line()).await {
+            let written = line.split_once("written[bigint]:").map(|(_, rest)| rest);
+            let written = written.and_then(|rest| rest.split_whitespace().next());
+            if let Some(written) = written {
+                times.push(now_micros().saturating_sub(written.parse()?));
+            }
+        }
+        anyhow::Ok(times)
+    };
+    let (written, times) = tokio::join!(live::write(lab, rate, span), read);
+    written?;
+    child.kill().await?;
+    lab.wait("the slot is given back", async || {
+        Ok(lab.reader(&slot).await?.is_none())
+    })
+    .await?;
+    lab.sql
+        .execute("SELECT pg_drop_replication_slot($1)", &[&slot])
+        .await?;
+    times
+}

@@ -1,0 +1,106 @@
+//! Rows at a steady rate, each with the time at which it was written, read by a member of a group.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use rowcast_e2e::Tracked;
+use serde_json::json;
+use tokio::time::MissedTickBehavior;
+
+use crate::args::Args;
+use crate::floor;
+use crate::lab::{Lab, now_micros};
+use crate::result::{Latency, Report};
+
+/// A row tells when it was written, in microseconds since 1970.
+pub(crate) const SCHEMA: &str = "CREATE SCHEMA bench;
+    CREATE TABLE bench.clock (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, written bigint NOT NULL, note text);";
+
+/// Between two transactions.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Rows whose times are not counted: connections and buffers are new.
+const WARM_UP: usize = 1_000;
+
+/// Changes behind one acknowledgement.
+const ACK_EVERY: usize = 100;
+
+/// Measures every rate, and the floor of the same run.
+pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
+    let lab = Box::pin(Lab::start(Default::default(), SCHEMA)).await?;
+    let task = lab.running("live", &json!({})).await?;
+    let span = Duration::from_secs(args.seconds);
+    for &rate in &args.rates {
+        let scenario = format!("live, {rate} rows/s");
+        let broker = floor::broker(&lab, rate, span).await?;
+        report.add_latency(Latency::of(
+            &scenario,
+            "NATS alone: publish to subscription",
+            broker,
+        ));
+        let source = floor::source(&lab, rate, span).await?;
+        report.add_latency(Latency::of(
+            &scenario,
+            "PostgreSQL alone: commit to walsender",
+            source,
+        ));
+        let client = one_rate(&lab, &task, rate, span).await?;
+        report.add_latency(Latency::of(&scenario, "Rowcast: commit to client", client));
+    }
+    lab.platform.stop().await
+}
+
+async fn one_rate(
+    lab: &Lab,
+    task: &Tracked,
+    rate: u64,
+    span: Duration,
+) -> anyhow::Result<Vec<u64>> {
+    let mut member = task
+        .group(&format!("clock {rate}"))
+        .await?
+        .subscribe()
+        .await?;
+    let write = write(lab, rate, span);
+    let read = async {
+        let mut times = Vec::new();
+        // Silence ends it: the writer has stopped.
+        while let Ok(Some(next)) = tokio::time::timeout(Duration::from_secs(3), member.next()).await
+        {
+            let delivery = next?;
+            let row = delivery.change.after.as_ref();
+            if let Some(written) = row.and_then(|row| row.get("written")?.as_u64()) {
+                times.push(now_micros().saturating_sub(written));
+            }
+            if times.len() % ACK_EVERY == 1 {
+                delivery.ack().await?;
+            }
+        }
+        anyhow::Ok(times)
+    };
+    let (written, read) = tokio::join!(write, read);
+    written?;
+    let mut times = read?;
+    // The group was given the rows of earlier rates as well, which are older than any of these.
+    times.retain(|&time| time < 2 * span.as_micros() as u64);
+    Ok(times.split_off(WARM_UP.min(times.len())))
+}
+
+/// Writes rows at a rate: at each tick a transaction with those that are due.
+pub(crate) async fn write(lab: &Lab, rate: u64, span: Duration) -> anyhow::Result<()> {
+    let insert = "INSERT INTO bench.clock (written, note)
+        SELECT extract(epoch FROM clock_timestamp()) * 1000000, 'a note of some words'
+        FROM generate_series(1, $1::int)";
+    let insert = lab.sql.prepare(insert).await?;
+    let mut timer = tokio::time::interval(TICK);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let ticks = span.as_millis() as u64;
+    for tick in 0..ticks {
+        timer.tick().await;
+        let due = rate * (tick + 1) / 1000 - rate * tick / 1000;
+        if due > 0 {
+            lab.sql.execute(&insert, &[&i32::try_from(due)?]).await?;
+        }
+    }
+    Ok(())
+}
