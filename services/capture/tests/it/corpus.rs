@@ -36,13 +36,24 @@ const CHANGES: &[&str] = &[
     "SELECT pg_logical_emit_message(true, 'app', 'inside'), pg_logical_emit_message(false, 'app', '\\x00ff'::bytea)",
 ];
 
-/// The frames of one session, each after its length.
-async fn session(version: u32) -> Vec<u8> {
+/// Frames of a session, each after its length.
+fn framed<'a>(frames: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    frames.fold(Vec::new(), |mut session, frame| {
+        session.extend_from_slice(&u32::try_from(frame.len()).unwrap().to_be_bytes());
+        session.extend_from_slice(frame);
+        session
+    })
+}
+
+/// A session of each plugin, of the same changes: `pgoutput`, `test_decoding`.
+async fn sessions(version: u32) -> [Vec<u8>; 2] {
     let server = Box::pin(Postgres::start_version(version)).await.unwrap();
     let sql = server.client("postgres").await.unwrap();
     sql.batch_execute(SCHEMA).await.unwrap();
-    let slot = "SELECT pg_create_logical_replication_slot('corpus', 'pgoutput')";
-    sql.query(slot, &[]).await.unwrap();
+    for plugin in ["pgoutput", "test_decoding"] {
+        let slot = format!("SELECT pg_create_logical_replication_slot('{plugin}', '{plugin}')");
+        sql.query(&slot, &[]).await.unwrap();
+    }
     for change in CHANGES {
         sql.batch_execute(change).await.unwrap();
     }
@@ -51,26 +62,34 @@ async fn session(version: u32) -> Vec<u8> {
     } else {
         ""
     };
+    sql.batch_execute("SET timezone = UTC; SET search_path = pg_catalog")
+        .await
+        .unwrap();
     let frames = format!(
         "SELECT data FROM pg_logical_slot_get_binary_changes(
-             'corpus', NULL, NULL, 'proto_version', '1', 'publication_names', 'corpus'{messages})"
+             'pgoutput', NULL, NULL, 'proto_version', '1', 'publication_names', 'corpus'{messages})"
     );
-    sql.batch_execute("SET timezone = UTC").await.unwrap();
-    let rows = sql.query(&frames, &[]).await.unwrap();
-    rows.iter().fold(Vec::new(), |mut session, row| {
-        let frame: &[u8] = row.get(0);
-        session.extend_from_slice(&u32::try_from(frame.len()).unwrap().to_be_bytes());
-        session.extend_from_slice(frame);
-        session
-    })
+    let frames = sql.query(&frames, &[]).await.unwrap();
+    // As bytes, for a message holds what is no text.
+    let lines = "SELECT data FROM pg_logical_slot_get_binary_changes(
+             'test_decoding', NULL, NULL, 'include-xids', '1', 'include-timestamp', '1')";
+    let lines = sql.query(lines, &[]).await.unwrap();
+    [
+        framed(frames.iter().map(|row| row.get(0))),
+        framed(lines.iter().map(|row| row.get(0))),
+    ]
 }
 
 #[tokio::test]
 #[ignore = "rewrites the corpus in fuzz/corpus"]
 async fn frames_of_real_servers_are_the_corpus_of_the_fuzzer() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/pgoutput");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     for version in [10, 14, 18] {
-        let session = Box::pin(session(version)).await;
-        std::fs::write(folder.join(format!("postgresql-{version}")), session).unwrap();
+        let [frames, lines] = Box::pin(sessions(version)).await;
+        for (plugin, session) in [("pgoutput", frames), ("test_decoding", lines)] {
+            std::fs::create_dir_all(folder.join(plugin)).unwrap();
+            let file = folder.join(plugin).join(format!("postgresql-{version}"));
+            std::fs::write(file, session).unwrap();
+        }
     }
 }
