@@ -40,6 +40,14 @@ impl Fence {
             .is_some_and(|acked| position <= acked.position && sequence <= acked.sequence)
     }
 
+    /// Whether the caller has acknowledged this change of the pack at `sequence` and not all of the pack.
+    /// The server cannot know: after a crash of its own it sends the pack as if for the first time.
+    pub(crate) fn is_within(&self, position: Position, sequence: u64) -> bool {
+        self.get().is_some_and(|acked| {
+            acked.sequence == sequence && acked.stored != sequence && position <= acked.position
+        })
+    }
+
     /// Stream sequence up to which the server knows of acknowledgements.
     pub(crate) fn stored(&self) -> Option<u64> {
         self.get().map(|acked| acked.stored)

@@ -300,7 +300,9 @@ impl Member {
         };
         let end = pack.id;
         for change in pack.pack {
-            if place.redelivered && self.fence.covers(change.id, place.stream_sequence) {
+            let sequence = place.stream_sequence;
+            let is_known = place.redelivered && self.fence.covers(change.id, sequence);
+            if is_known || self.fence.is_within(change.id, sequence) {
                 continue;
             }
             let acknowledges = if change.id == end {
