@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(1);
 const WARM_UP: usize = 1_000;
 
 /// Changes behind one acknowledgement.
-const ACK_EVERY: usize = 100;
+const ACK_EVERY: usize = 500;
 
 /// Measures every rate, and the floor of the same run.
 pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
@@ -61,18 +61,22 @@ async fn one_rate(
         .await?
         .subscribe()
         .await?;
+    let started = now_micros();
     let write = write(lab, rate, span);
     let read = async {
-        let mut times = Vec::new();
+        let (mut times, mut taken) = (Vec::new(), 0_usize);
         // Silence ends it: the writer has stopped.
         while let Ok(Some(next)) = tokio::time::timeout(Duration::from_secs(3), member.next()).await
         {
             let delivery = next?;
             let row = delivery.change.after.as_ref();
-            if let Some(written) = row.and_then(|row| row.get("written")?.as_u64()) {
+            let written = row.and_then(|row| row.get("written")?.as_u64());
+            // The stream also has the rows of the measurements before.
+            if let Some(written) = written.filter(|&written| written >= started) {
                 times.push(now_micros().saturating_sub(written));
             }
-            if times.len() % ACK_EVERY == 1 {
+            taken += 1;
+            if taken.is_multiple_of(ACK_EVERY) {
                 delivery.ack().await?;
             }
         }
@@ -81,8 +85,6 @@ async fn one_rate(
     let (written, read) = tokio::join!(write, read);
     written?;
     let mut times = read?;
-    // The group was given the rows of earlier rates as well, which are older than any of these.
-    times.retain(|&time| time < 2 * span.as_micros() as u64);
     Ok(times.split_off(WARM_UP.min(times.len())))
 }
 
