@@ -152,6 +152,7 @@ fn facts(table: &TableText) -> TableFacts {
     };
     TableFacts {
         oid: 16_384,
+        is_view: table.table.ends_with("view"),
         replica_identity,
         columns,
     }

@@ -20,7 +20,7 @@ pub(crate) async fn broker(lab: &Lab, rate: u64, span: Duration) -> anyhow::Resu
     let publish = async {
         let mut timer = tokio::time::interval(Duration::from_millis(1));
         timer.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        for tick in 0..span.as_millis() as u64 {
+        for tick in 0..u64::try_from(span.as_millis())? {
             timer.tick().await;
             for _message in rate * tick / 1000..rate * (tick + 1) / 1000 {
                 let written = now_micros().to_string();

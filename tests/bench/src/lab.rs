@@ -41,7 +41,7 @@ pub(crate) struct Used {
 /// The time, in microseconds since 1970.
 pub(crate) fn now_micros() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |now| now.as_micros() as u64)
+    now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(u64::MAX))
 }
 
 impl Lab {

@@ -96,7 +96,7 @@ pub(crate) async fn write(lab: &Lab, rate: u64, span: Duration) -> anyhow::Resul
     let insert = lab.sql.prepare(insert).await?;
     let mut timer = tokio::time::interval(TICK);
     timer.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let ticks = span.as_millis() as u64;
+    let ticks = u64::try_from(span.as_millis())?;
     for tick in 0..ticks {
         timer.tick().await;
         let due = rate * (tick + 1) / 1000 - rate * tick / 1000;

@@ -253,9 +253,10 @@ mod tests {
         let mut input = BytesMut::from(wire);
         let (mut replies, mut others) = (Vec::new(), 0);
         while let Some(operation) = parse(&mut input).unwrap() {
-            match operation {
-                Operation::Reply(reply) => replies.push(reply),
-                _ => others += 1,
+            if let Operation::Reply(reply) = operation {
+                replies.push(reply);
+            } else {
+                others += 1;
             }
         }
         (replies, others)
