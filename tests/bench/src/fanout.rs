@@ -26,10 +26,7 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
     let sql = Backlog::Inserts.write(rows);
     lab.platform.postgres.sql(DATABASE, &sql).await?;
     let end = lab.end_of_backlog().await?;
-    lab.wait("everything is stored", async || {
-        Ok(lab.stored_up_to(&task.task).await? >= end)
-    })
-    .await?;
+    lab.stores(&task.task, end).await?;
     let length = lab.stored(&task.task).await?;
     for &readers in &args.readers {
         for round in 1..=args.rounds {

@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Between two looks at a server: short against what is measured, and cheap.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
+/// Between two looks at a stream: the broker answers them beside its work.
+const STREAM_LOOK: Duration = Duration::from_millis(50);
+
 /// The platform under measurement.
 pub(crate) struct Lab {
     pub(crate) platform: Platform,
@@ -142,6 +145,25 @@ impl Lab {
         }
         let message = stream.get_raw_message(last).await?;
         Ok(serde_json::from_slice::<Body>(&message.payload)?.lsn)
+    }
+
+    /// Waits until a task's stream has everything that was committed before `end`. However long that
+    /// takes, it must go on.
+    pub(crate) async fn stores(&self, task: &TaskId, end: Lsn) -> anyhow::Result<()> {
+        let (mut length, mut grown) = (0, Instant::now());
+        while self.stored_up_to(task).await? < end {
+            let now = self.stored(task).await?;
+            if now > length {
+                (length, grown) = (now, Instant::now());
+            }
+            let stands = grown.elapsed() < PATIENCE;
+            anyhow::ensure!(
+                stands,
+                "the stream stays at {length} messages for {PATIENCE:?}"
+            );
+            tokio::time::sleep(STREAM_LOOK).await;
+        }
+        Ok(())
     }
 
     /// Bytes in a task's stream.
