@@ -33,7 +33,7 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
         lab.platform.postgres.sql(DATABASE, &sql).await?;
         let mut tasks = Vec::new();
         for round in 1..=args.rounds {
-            reference::slot(&lab, &format!("reference_{round}")).await?;
+            reference::slot(&lab, &format!("reference_{round}"), "pgoutput").await?;
             for (packing, subject) in PACKINGS {
                 let definition = json!({"packing": packing});
                 tasks.push((round, subject, lab.suspended(subject, &definition).await?));

@@ -6,11 +6,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::StreamExt as _;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
 use tokio::time::MissedTickBehavior;
 
-use crate::lab::{DATABASE, Lab, now_micros};
-use crate::live;
+use crate::lab::{Lab, now_micros};
+use crate::{live, reference};
 
 /// Microseconds from a publish to its subscription, without JetStream.
 pub(crate) async fn broker(lab: &Lab, rate: u64, span: Duration) -> anyhow::Result<Vec<u64>> {
@@ -47,32 +46,12 @@ pub(crate) async fn broker(lab: &Lab, rate: u64, span: Duration) -> anyhow::Resu
 /// `test_decoding`, which prints the row.
 pub(crate) async fn source(lab: &Lab, rate: u64, span: Duration) -> anyhow::Result<Vec<u64>> {
     let slot = format!("floor_{rate}");
-    let make = "SELECT pg_create_logical_replication_slot($1::text, 'test_decoding')";
-    lab.sql.execute(make, &[&slot]).await?;
-    let mut child = Command::new("pg_recvlogical")
-        .args([
-            "--host",
-            "127.0.0.1",
-            "--username",
-            "postgres",
-            "--dbname",
-            DATABASE,
-        ])
-        .args(["--port", &lab.platform.postgres.port().to_string()])
-        .args([
-            "--slot",
-            &slot,
-            "--start",
-            "--file",
-            "-",
-            "--fsync-interval",
-            "0",
-        ])
-        .env("PGPASSWORD", lab.platform.postgres.password().expose())
+    reference::slot(lab, &slot, "test_decoding").await?;
+    let mut child = reference::pg_recvlogical(lab, &slot)
+        .args(["--file", "-", "--fsync-interval", "0"])
         .stdout(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
-        .context("pg_recvlogical is missing: install postgresql-client")?;
+        .context(reference::MISSING)?;
     let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
     lab.wait("the slot is read", async || {
         Ok(lab.reader(&slot).await?.is_some())
@@ -94,12 +73,6 @@ pub(crate) async fn source(lab: &Lab, rate: u64, span: Duration) -> anyhow::Resu
     let (written, times) = tokio::join!(live::write(lab, rate, span), read);
     written?;
     child.kill().await?;
-    lab.wait("the slot is given back", async || {
-        Ok(lab.reader(&slot).await?.is_none())
-    })
-    .await?;
-    lab.sql
-        .execute("SELECT pg_drop_replication_slot($1)", &[&slot])
-        .await?;
+    reference::drop_slot(lab, &slot).await?;
     times
 }

@@ -22,44 +22,48 @@ pub(crate) struct Drained {
     pub(crate) client_mib: f64,
 }
 
+/// Where there is no `pg_recvlogical`.
+pub(crate) const MISSING: &str = "pg_recvlogical is missing: install postgresql-client";
+
 /// Makes a slot that keeps what comes from now on.
-pub(crate) async fn slot(lab: &Lab, name: &str) -> anyhow::Result<()> {
-    let make = "SELECT pg_create_logical_replication_slot($1::text, 'pgoutput')";
-    lab.sql.execute(make, &[&name]).await?;
+pub(crate) async fn slot(lab: &Lab, name: &str, plugin: &str) -> anyhow::Result<()> {
+    let make = "SELECT pg_create_logical_replication_slot($1::text, $2::text)";
+    lab.sql.execute(make, &[&name, &plugin]).await?;
     Ok(())
+}
+
+/// Removes a slot once nobody reads it.
+pub(crate) async fn drop_slot(lab: &Lab, name: &str) -> anyhow::Result<()> {
+    lab.wait("the slot is given back", async || {
+        Ok(lab.reader(name).await?.is_none())
+    })
+    .await?;
+    let drop = "SELECT pg_drop_replication_slot($1)";
+    lab.sql.execute(drop, &[&name]).await?;
+    Ok(())
+}
+
+/// The program, reading a slot; what it writes where is still to be said.
+pub(crate) fn pg_recvlogical(lab: &Lab, slot: &str) -> Command {
+    let mut command = Command::new("pg_recvlogical");
+    command
+        .args(["--host", "127.0.0.1", "--username", "postgres"])
+        .args(["--port", &lab.platform.postgres.port().to_string()])
+        .args(["--dbname", DATABASE, "--slot", slot, "--start"])
+        .env("PGPASSWORD", lab.platform.postgres.password().expose())
+        .kill_on_drop(true);
+    command
 }
 
 /// Reads a slot up to `end`, and removes it.
 pub(crate) async fn drain(lab: &Lab, slot: &str, end: Lsn) -> anyhow::Result<Drained> {
-    let mut command = Command::new("pg_recvlogical");
+    let mut command = pg_recvlogical(lab, slot);
     command
-        .args([
-            "--host",
-            "127.0.0.1",
-            "--username",
-            "postgres",
-            "--dbname",
-            DATABASE,
-        ])
-        .args(["--port", &lab.platform.postgres.port().to_string()])
-        .args([
-            "--slot",
-            slot,
-            "--start",
-            "--no-loop",
-            "--endpos",
-            &end.to_string(),
-            "--file",
-            "/dev/null",
-        ])
-        .args(["--option", "proto_version=1"])
+        .args(["--no-loop", "--endpos", &end.to_string()])
+        .args(["--file", "/dev/null", "--option", "proto_version=1"])
         .args(["--option", &format!("publication_names={PUBLICATION}")])
-        .env("PGPASSWORD", lab.platform.postgres.password().expose())
-        .stdout(Stdio::null())
-        .kill_on_drop(true);
-    let mut child = command
-        .spawn()
-        .context("pg_recvlogical is missing: install postgresql-client")?;
+        .stdout(Stdio::null());
+    let mut child = command.spawn().context(MISSING)?;
     let pid = child.id().context("pg_recvlogical has ended")?;
     let (mut started, mut sender) = (Instant::now(), None);
     let mut used = Drained {
@@ -85,11 +89,6 @@ pub(crate) async fn drain(lab: &Lab, slot: &str, end: Lsn) -> anyhow::Result<Dra
     };
     anyhow::ensure!(status.success(), "pg_recvlogical: {status}");
     used.seconds = started.elapsed().as_secs_f64();
-    let drop = "SELECT pg_drop_replication_slot($1)";
-    lab.wait("the slot is given back", async || {
-        Ok(lab.reader(slot).await?.is_none())
-    })
-    .await?;
-    lab.sql.execute(drop, &[&slot]).await?;
+    drop_slot(lab, slot).await?;
     Ok(used)
 }

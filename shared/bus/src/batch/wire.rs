@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::socket::Socket;
+use super::socket::{self, Socket};
 use crate::connect::BusConfig;
 
 /// How long a connection may take, the login included.
@@ -108,7 +108,7 @@ impl Wire {
         config: &BusConfig,
         inbox: &str,
     ) -> Result<Self, WireError> {
-        let socket = Socket::dial(address.host(), address.port())
+        let socket = socket::dial(address.host(), address.port())
             .await
             .map_err(WireError::Lost)?;
         let mut wire = Self {
@@ -124,7 +124,7 @@ impl Wire {
             return Err(WireError::Refused("the server takes no headers".to_owned()));
         }
         if info.tls_required || address.tls_required() {
-            wire.socket = wire.socket.encrypted(address.host()).await?;
+            wire.socket = socket::encrypted(wire.socket, address.host()).await?;
         }
         let connect = json!({
             "verbose": false, "pedantic": false, "headers": true, "no_responders": true, "protocol": 1,
