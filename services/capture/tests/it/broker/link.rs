@@ -16,7 +16,7 @@ use crate::world::{PATIENCE, World};
 const CUTS: usize = 200;
 
 /// A machine that is slow to come back after each gets fewer of them.
-const LONGEST: Duration = Duration::from_secs(75);
+const LONGEST: Duration = Duration::from_secs(150);
 
 /// Bytes of a stall's load; far more than capture may hold.
 const BACKLOG_ROWS: u32 = 300_000;
