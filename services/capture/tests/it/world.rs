@@ -230,6 +230,7 @@ impl<B: Broker> World<B> {
         self.capture.take().unwrap().kill().await.unwrap();
     }
 
+    /// Stops capture, and waits until its slots are free: a walsender ends a little later.
     pub(crate) async fn stop_capture(&mut self) {
         self.capture
             .take()
@@ -237,6 +238,11 @@ impl<B: Broker> World<B> {
             .stop(Duration::from_secs(20))
             .await
             .unwrap();
+        eventually("the slot is given back", PATIENCE, async || {
+            let query = "SELECT count(*)::text FROM pg_replication_slots WHERE active";
+            self.one(query).await == "0"
+        })
+        .await;
     }
 
     pub(crate) fn take_capture(&mut self) -> Child {
