@@ -5,6 +5,10 @@
     reason = "a step of a test that fails fails the test"
 )]
 
-mod workload;
+mod regression;
 mod replay;
+mod script;
+mod subject;
+mod told;
 mod versions;
+mod workload;

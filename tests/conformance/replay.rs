@@ -44,7 +44,8 @@ pub(crate) async fn replay(stored: &[Stored], mirror: &Client) {
     mirror.batch_execute("COMMIT").await.unwrap();
 }
 
-fn quoted(name: &str) -> String {
+/// A name as SQL.
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
@@ -154,9 +155,15 @@ fn document(row: &Row, schema: &TableSchema) -> String {
     serde_json::to_string(&row).unwrap()
 }
 
-/// Brings the mirror's table into the shape that is told.
+/// Brings the mirror's table into the shape that is told; one that is not there is made.
 async fn take_shape(mirror: &Client, schema: &TableSchema) {
     let table = table(schema);
+    let within = quoted(&schema.schema);
+    let make = format!(
+        "SET client_min_messages = warning;
+         CREATE SCHEMA IF NOT EXISTS {within}; CREATE TABLE IF NOT EXISTS {table} ()"
+    );
+    mirror.batch_execute(&make).await.unwrap();
     let found = mirror
         .query(
             "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a

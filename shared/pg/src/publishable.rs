@@ -16,9 +16,10 @@ pub struct Publishable {
     pub partitioned: bool,
     /// Of a partition, the topmost partitioned table above it.
     pub root: Option<TableName>,
-    /// The WAL identifies its updated and deleted rows. PostgreSQL refuses to update or delete rows of
-    /// a table without identity once a publication sends its updates or deletes, and from 18 on also
-    /// where the identity is the whole row and a column is computed when it is read (SQLSTATE 42P10).
+    /// The WAL identifies its updated and deleted rows, which a deferrable key does not. PostgreSQL
+    /// refuses to update or delete rows of a table without identity once a publication sends its updates
+    /// or deletes, and from 18 on also where the identity is the whole row and a column is computed when
+    /// it is read (SQLSTATE 42P10).
     pub has_identity: bool,
     /// The publication lists it.
     pub listed: bool,
@@ -87,6 +88,8 @@ const TABLES: &str = "
            ELSE EXISTS (SELECT 1
                         FROM pg_catalog.pg_index AS i
                         WHERE i.indrelid = c.oid
+                          AND i.indisvalid
+                          AND i.indimmediate
                           AND CASE c.relreplident
                               WHEN 'd' THEN i.indisprimary
                               ELSE i.indisreplident
