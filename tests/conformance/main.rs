@@ -5,6 +5,7 @@
     reason = "a step of a test that fails fails the test"
 )]
 
+mod readme;
 mod workload;
 mod replay;
 mod versions;
