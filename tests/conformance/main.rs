@@ -7,5 +7,6 @@
 
 mod readme;
 mod workload;
+mod compare;
 mod replay;
 mod versions;

@@ -11,8 +11,9 @@ use rowcast_proto::rest::Task;
 use rowcast_proto::stream::source_object;
 use rowcast_testkit::{Platform, Postgres, eventually, read_stream};
 
-use crate::replay::replay;
-use crate::workload::Workload;
+use crate::compare::assert_same;
+use crate::replay::{assert_whole, mirrored, replay};
+use crate::workload::{EXTENSIONS, Means, SOURCE_ALONE, Step, Workload, added, edges, more};
 
 /// Servers: a fetched major version, or that of this machine, which has 15 on Debian 12.
 const FETCHED: [Option<u32>; 7] = [
@@ -28,21 +29,15 @@ const FETCHED: [Option<u32>; 7] = [
 /// Those that are read by `test_decoding` as well.
 const READ_AS_TEXT: [Option<u32>; 2] = [None, Some(10)];
 
-const TABLES: [&str; 6] = [
-    "kinds",
-    "keyless",
-    "pages",
-    "coded",
-    "\"Odd Näme.x>*\"",
-    "moving",
-];
-
 const KINDS: &str = include_str!("../fixtures/kinds.sql");
 
 /// Between two transactions, so that the crashes come while there is work.
 const PACE: Duration = Duration::from_millis(120);
 
 const TRANSACTIONS: u32 = 120;
+
+/// One of so many is a change of a shape.
+const SHAPE_CHANGES: u32 = 5;
 
 /// Of capture; every other one takes the broker with it.
 const CRASHES: u32 = 4;
@@ -71,18 +66,24 @@ enum Plugin {
 /// A source of one version, and a database beside it to replay into.
 struct Subject {
     name: String,
-    version: u32,
     plugin: Plugin,
     server: Postgres,
     shop: Tracked,
+    means: Means,
+    /// SQL for what this version has beyond [`KINDS`].
+    additions: String,
 }
 
 impl Subject {
     async fn start(fetched: Option<u32>, plugin: Plugin, platform: &Platform) -> Self {
-        let server = match fetched {
+        let mut server = match fetched {
             Some(major) => Box::pin(Postgres::start_version(major)).await.unwrap(),
             None => Box::pin(Postgres::start()).await.unwrap(),
         };
+        let admin = server.client("postgres").await.unwrap();
+        let prepared = "ALTER SYSTEM SET max_prepared_transactions = 10";
+        admin.batch_execute(prepared).await.unwrap();
+        server.restart().await.unwrap();
         let admin = server.client("postgres").await.unwrap();
         admin.batch_execute("CREATE DATABASE mirror").await.unwrap();
         let version: i32 = admin
@@ -94,6 +95,8 @@ impl Subject {
         let shop = Tracked::create(platform, &admin, server.port(), KINDS)
             .await
             .unwrap();
+        let (means, additions) = more_kinds(&server, version, plugin).await;
+        shop.sql.batch_execute(SOURCE_ALONE).await.unwrap();
         shop.precheck().await.unwrap();
         shop.purchase().await.unwrap();
         if plugin == Plugin::TestDecoding {
@@ -107,10 +110,11 @@ impl Subject {
         shop.reaches(TaskState::Running).await;
         let subject = Self {
             name: format!("PostgreSQL {version} by {plugin:?}"),
-            version,
             plugin,
             server,
             shop,
+            means,
+            additions,
         };
         subject.is_read_by_its_plugin().await;
         subject
@@ -130,17 +134,35 @@ impl Subject {
     }
 
     async fn write(&self, seed: u64) {
-        let mut workload = Workload::new(seed, self.version > 10);
+        let mut workload = Workload::new(seed, self.means.clone());
         for n in 0..TRANSACTIONS {
-            let sql = if n % 20 == 19 {
+            let steps = if n % SHAPE_CHANGES == SHAPE_CHANGES - 1 {
                 workload.shape_change()
             } else {
-                workload.transaction()
+                vec![Step::Sql(workload.transaction())]
             };
-            if let Err(error) = self.shop.sql.batch_execute(&sql).await {
-                panic!("{}, seed {seed}: {error:?}\n{sql}", self.name);
+            for step in steps {
+                self.take(step, seed).await;
             }
             tokio::time::sleep(PACE).await;
+        }
+    }
+
+    async fn take(&self, step: Step, seed: u64) {
+        match step {
+            Step::Sql(sql) => {
+                if let Err(error) = self.shop.sql.batch_execute(&sql).await {
+                    panic!("{}, seed {seed}: {error:?}\n{sql}", self.name);
+                }
+            }
+            Step::Joined(table) => {
+                let query = format!(
+                    "SELECT count(*)::text FROM pg_publication_tables
+                     WHERE schemaname = 'shop' AND tablename = '{table}'"
+                );
+                let what = format!("{}: {table} joins", self.name);
+                eventually(&what, PATIENCE, async || self.one(&query).await == "1").await;
+            }
         }
     }
 
@@ -159,7 +181,8 @@ impl Subject {
 
     async fn compare(&self, data: &async_nats::Client, seed: u64) {
         let mirror = self.server.client("mirror").await.unwrap();
-        mirror.batch_execute(KINDS).await.unwrap();
+        let tables = mirrored(KINDS) + &self.additions;
+        mirror.batch_execute(&tables).await.unwrap();
         let stored = read_stream(data, &self.shop.task).await.unwrap();
         assert!(
             stored.len() > 300,
@@ -167,32 +190,37 @@ impl Subject {
             self.name,
             stored.len()
         );
-        replay(&stored, &mirror).await;
-        for table in TABLES {
-            let query = format!("SELECT t::text FROM shop.{table} t ORDER BY 1");
-            let rows = async |client: &tokio_postgres::Client| -> Vec<String> {
-                client
-                    .query(&query, &[])
-                    .await
-                    .unwrap()
-                    .iter()
-                    .map(|row| row.get(0))
-                    .collect()
-            };
-            let (source, replayed) = (rows(&self.shop.sql).await, rows(&mirror).await);
-            let different = source
-                .iter()
-                .zip(&replayed)
-                .find(|(source, replayed)| source != replayed);
-            assert!(
-                source == replayed,
-                "{}, seed {seed}, {table}: {} rows, replayed {}; first difference {different:?}",
-                self.name,
-                source.len(),
-                replayed.len()
-            );
+        assert_whole(&stored);
+        let name = format!("{}, seed {seed}", self.name);
+        replay(&stored, &mirror, &name).await;
+        assert_same(&self.shop.sql, &mirror, &name).await;
+    }
+}
+
+/// Adds the columns that this server can have; what it can do, and the SQL that added them.
+async fn more_kinds(server: &Postgres, version: u32, plugin: Plugin) -> (Means, String) {
+    let admin = server.client("shop").await.unwrap();
+    let mut extensions = Vec::new();
+    for extension in EXTENSIONS {
+        let create = format!("CREATE EXTENSION {extension};");
+        if admin.batch_execute(&create).await.is_ok() {
+            extensions.push(extension);
         }
     }
+    let xml = admin.batch_execute("SELECT '<a/>'::xml").await.is_ok();
+    let more = more(version, &extensions, xml);
+    let added = added(&more);
+    admin.batch_execute(&added).await.unwrap();
+    let created = extensions
+        .iter()
+        .map(|extension| format!("CREATE EXTENSION {extension};"));
+    let additions = created.collect::<String>() + &added;
+    let means = Means {
+        version,
+        shapes_of_then: plugin == Plugin::PgOutput,
+        columns: edges(&more),
+    };
+    (means, additions)
 }
 
 #[tokio::test]
