@@ -6,9 +6,11 @@
 )]
 
 mod regression;
-mod replay;
 mod script;
-mod subject;
 mod told;
 mod versions;
 mod workload;
+mod readme;
+mod subject;
+mod replay;
+mod compare;

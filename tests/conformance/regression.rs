@@ -75,7 +75,7 @@ async fn new_tables_are_tracked(subject: &Subject) {
 /// That every table holds the same rows there and here, in every column that was told.
 async fn compare(subject: &Subject, stored: &[Stored]) {
     let mirror = subject.server.client("mirror").await.unwrap();
-    replay(stored, &mirror).await;
+    replay(stored, &mirror, &subject.name).await;
     // Changes of partitions are told under the name of their root.
     let tables = "SELECT c.oid::regclass::text, CASE relkind WHEN 'p' THEN '' ELSE 'ONLY' END
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -68,8 +68,22 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Tracks the database `shop` with these tables; members of `definition` replace the task's.
+    /// As [`Self::create`], and lets changes flow.
     pub(crate) async fn track(
+        server: Server,
+        plugin: Plugin,
+        platform: &Platform,
+        schema: &str,
+        definition: &Value,
+    ) -> Self {
+        let subject = Box::pin(Self::create(server, plugin, platform, schema, definition)).await;
+        subject.start().await;
+        subject
+    }
+
+    /// Makes the database `shop` with these tables, and its task; members of `definition` replace the
+    /// task's.
+    pub(crate) async fn create(
         server: Server,
         plugin: Plugin,
         platform: &Platform,
@@ -81,9 +95,21 @@ impl Subject {
         let shop = Tracked::create_with(platform, &admin, postgres.port(), schema, definition)
             .await
             .unwrap();
+        Self {
+            name: format!("PostgreSQL {version} by {plugin:?}"),
+            version,
+            plugin,
+            server: postgres,
+            shop,
+        }
+    }
+
+    /// Lets changes flow.
+    pub(crate) async fn start(&self) {
+        let Self { shop, plugin, .. } = self;
         shop.precheck().await.unwrap();
         shop.purchase().await.unwrap();
-        if plugin == Plugin::TestDecoding {
+        if *plugin == Plugin::TestDecoding {
             // The precheck refuses such a slot on a server with pgoutput; the start takes it.
             let slot = source_object(&shop.task);
             let create =
@@ -92,15 +118,7 @@ impl Subject {
         }
         let _task: Task = shop.command("start").await.unwrap();
         shop.reaches(TaskState::Running).await;
-        let subject = Self {
-            name: format!("PostgreSQL {version} by {plugin:?}"),
-            version,
-            plugin,
-            server: postgres,
-            shop,
-        };
-        subject.is_read_by_its_plugin().await;
-        subject
+        self.is_read_by_its_plugin().await;
     }
 
     async fn is_read_by_its_plugin(&self) {

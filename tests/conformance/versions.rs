@@ -5,24 +5,17 @@ use std::time::Duration;
 use futures::future::join_all;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use rowcast_testkit::{Platform, read_stream};
+use rowcast_e2e::PATIENCE;
+use rowcast_testkit::{Platform, eventually, read_stream};
 use serde_json::json;
 
-use crate::replay::replay;
+use crate::compare::assert_same;
+use crate::replay::{assert_whole, mirrored, replay};
 use crate::subject::{FETCHED, Plugin, Server, Subject};
-use crate::workload::Workload;
+use crate::workload::{EXTENSIONS, Means, SOURCE_ALONE, Step, Workload, added, edges, more};
 
 /// Those that are read by `test_decoding` as well.
 const READ_AS_TEXT: [Option<u32>; 2] = [None, Some(10)];
-
-const TABLES: [&str; 6] = [
-    "kinds",
-    "keyless",
-    "pages",
-    "coded",
-    "\"Odd Näme.x>*\"",
-    "moving",
-];
 
 const KINDS: &str = include_str!("../fixtures/kinds.sql");
 
@@ -30,6 +23,9 @@ const KINDS: &str = include_str!("../fixtures/kinds.sql");
 const PACE: Duration = Duration::from_millis(120);
 
 const TRANSACTIONS: u32 = 120;
+
+/// One of so many is a change of a shape.
+const SHAPE_CHANGES: u32 = 5;
 
 /// Of capture; every other one takes the broker with it.
 const CRASHES: u32 = 4;
@@ -48,42 +44,115 @@ fn seed() -> u64 {
         .unwrap_or_else(rand::random)
 }
 
-async fn start(fetched: Option<u32>, plugin: Plugin, platform: &Platform) -> Subject {
-    let server = Box::pin(Server::start(fetched, &[])).await;
-    Box::pin(Subject::track(server, plugin, platform, KINDS, &json!({}))).await
+/// A source of one version, with what it has beyond the others.
+struct Checked {
+    subject: Subject,
+    means: Means,
+    /// SQL for what this version has beyond [`KINDS`].
+    additions: String,
 }
 
-async fn write(subject: &Subject, seed: u64) {
-    let mut workload = Workload::new(seed, subject.version > 10);
-    for n in 0..TRANSACTIONS {
-        let sql = if n % 20 == 19 {
-            workload.shape_change()
-        } else {
-            workload.transaction()
-        };
-        if let Err(error) = subject.shop.sql.batch_execute(&sql).await {
-            panic!("{}, seed {seed}: {error:?}\n{sql}", subject.name);
+impl Checked {
+    async fn start(fetched: Option<u32>, plugin: Plugin, platform: &Platform) -> Self {
+        let prepared = ["max_prepared_transactions = 10"];
+        let server = Box::pin(Server::start(fetched, &prepared)).await;
+        let usual = json!({});
+        let subject = Box::pin(Subject::create(server, plugin, platform, KINDS, &usual)).await;
+        let (means, additions) = more_kinds(&subject).await;
+        subject.shop.sql.batch_execute(SOURCE_ALONE).await.unwrap();
+        subject.start().await;
+        Self {
+            subject,
+            means,
+            additions,
         }
-        tokio::time::sleep(PACE).await;
+    }
+
+    async fn write(&self, seed: u64) {
+        let mut workload = Workload::new(seed, self.means.clone());
+        for n in 0..TRANSACTIONS {
+            let steps = if n % SHAPE_CHANGES == SHAPE_CHANGES - 1 {
+                workload.shape_change()
+            } else {
+                vec![Step::Sql(workload.transaction())]
+            };
+            for step in steps {
+                self.take(step, seed).await;
+            }
+            tokio::time::sleep(PACE).await;
+        }
+    }
+
+    async fn take(&self, step: Step, seed: u64) {
+        match step {
+            Step::Sql(sql) => {
+                if let Err(error) = self.subject.shop.sql.batch_execute(&sql).await {
+                    panic!("{}, seed {seed}: {error:?}\n{sql}", self.subject.name);
+                }
+            }
+            Step::Joined(table) => {
+                let query = format!(
+                    "SELECT count(*)::text FROM pg_publication_tables
+                     WHERE schemaname = 'shop' AND tablename = '{table}'"
+                );
+                let what = format!("{}: {table} joins", self.subject.name);
+                eventually(&what, PATIENCE, async || {
+                    self.subject.one(&query).await == "1"
+                })
+                .await;
+            }
+        }
+    }
+
+    async fn compare(&self, data: &async_nats::Client, seed: u64) {
+        let mirror = self.subject.server.client("mirror").await.unwrap();
+        let tables = mirrored(KINDS) + &self.additions;
+        mirror.batch_execute(&tables).await.unwrap();
+        let stored = read_stream(data, &self.subject.shop.task).await.unwrap();
+        assert!(
+            stored.len() > 300,
+            "{}: only {} messages",
+            self.subject.name,
+            stored.len()
+        );
+        assert_whole(&stored);
+        let name = format!("{}, seed {seed}", self.subject.name);
+        replay(&stored, &mirror, &name).await;
+        assert_same(&self.subject.shop.sql, &mirror, &name).await;
     }
 }
 
-async fn compare(subject: &Subject, data: &async_nats::Client, seed: u64) {
-    let mirror = subject.server.client("mirror").await.unwrap();
-    mirror.batch_execute(KINDS).await.unwrap();
-    let stored = read_stream(data, &subject.shop.task).await.unwrap();
-    assert!(
-        stored.len() > 300,
-        "{}: only {} messages",
-        subject.name,
-        stored.len()
-    );
-    replay(&stored, &mirror).await;
-    let run = format!("seed {seed}");
-    for table in TABLES {
-        let query = format!("SELECT t::text FROM shop.{table} t ORDER BY 1");
-        subject.is_mirrored(&mirror, table, &query, &run).await;
+/// Adds the columns that this server can have; what it can do, and the SQL that added them.
+async fn more_kinds(subject: &Subject) -> (Means, String) {
+    let Subject {
+        version,
+        plugin,
+        server,
+        ..
+    } = subject;
+    let (version, plugin) = (*version, *plugin);
+    let admin = server.client("shop").await.unwrap();
+    let mut extensions = Vec::new();
+    for extension in EXTENSIONS {
+        let create = format!("CREATE EXTENSION {extension};");
+        if admin.batch_execute(&create).await.is_ok() {
+            extensions.push(extension);
+        }
     }
+    let xml = admin.batch_execute("SELECT '<a/>'::xml").await.is_ok();
+    let more = more(version, &extensions, xml);
+    let added = added(&more);
+    admin.batch_execute(&added).await.unwrap();
+    let created = extensions
+        .iter()
+        .map(|extension| format!("CREATE EXTENSION {extension};"));
+    let additions = created.collect::<String>() + &added;
+    let means = Means {
+        version,
+        shapes_of_then: plugin == Plugin::PgOutput,
+        columns: edges(&more),
+    };
+    (means, additions)
 }
 
 #[tokio::test]
@@ -96,14 +165,20 @@ async fn every_version_replays_to_the_rows_that_it_holds() {
     let by = |plugin| move |fetched| (fetched, plugin);
     let ways = FETCHED.map(by(Plugin::PgOutput)).into_iter();
     let ways = ways.chain(READ_AS_TEXT.map(by(Plugin::TestDecoding)));
-    let subjects = join_all(ways.map(|(fetched, plugin)| start(fetched, plugin, &platform))).await;
-    let writes = join_all(subjects.iter().map(|subject| write(subject, seed)));
+    let subjects =
+        join_all(ways.map(|(fetched, plugin)| Checked::start(fetched, plugin, &platform))).await;
+    let writes = join_all(subjects.iter().map(|subject| subject.write(seed)));
     let crashes = crash(&mut platform, StdRng::seed_from_u64(seed));
     tokio::join!(writes, crashes);
-    join_all(subjects.iter().map(Subject::is_confirmed)).await;
+    join_all(
+        subjects
+            .iter()
+            .map(|checked| checked.subject.is_confirmed()),
+    )
+    .await;
     let data = rowcast_e2e::data(&platform).await.unwrap();
     for subject in &subjects {
-        compare(subject, &data, seed).await;
+        subject.compare(&data, seed).await;
     }
 }
 

@@ -1,174 +1,76 @@
-//! Random transactions. The same seed gives the same SQL.
+//! Random transactions and changes of shape. The same seed gives the same SQL.
+
+mod edges;
+mod shapes;
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-/// Edges of each column's type, as SQL expressions; NULL is always among them. The JSON document
-/// `null` is not: `jsonb_populate_record`, by which the replay reads, takes it for NULL.
-const EDGES: [(&str, &[&str]); 35] = [
-    ("flag", &["true", "false"]),
-    ("small", &["-32768", "32767", "0"]),
-    ("whole", &["-2147483648", "2147483647"]),
-    (
-        "big",
-        &[
-            "-9223372036854775808",
-            "9223372036854775807",
-            "9007199254740993",
-            "-9007199254740992",
-        ],
-    ),
-    (
-        "single",
-        &[
-            "'NaN'",
-            "'-Infinity'",
-            "1.1",
-            "3.4028235e38",
-            "-0.0",
-            "1e-45",
-        ],
-    ),
-    (
-        "double",
-        &[
-            "'NaN'",
-            "'Infinity'",
-            "0.1",
-            "1.7976931348623157e308",
-            "5e-324",
-            "-1.1187903854563579e-36",
-        ],
-    ),
-    (
-        "exact",
-        &[
-            "'NaN'",
-            "0",
-            "-0.000000000000000000000000000001",
-            "123456789012345678901234567890.0123456789",
-            "1e100",
-        ],
-    ),
-    ("scaled", &["19.9", "-9999999999999999.9999"]),
-    ("price", &["12.34", "-0.01", "1234567.89"]),
-    (
-        "body",
-        &[
-            "''",
-            "E'q\"\\\\ \\u00e9\\n\\t\\u0001\\u007f'",
-            "U&'\\+01F600\\2028'",
-            "'null'",
-            "repeat('long', 50)",
-        ],
-    ),
-    ("short", &["'v'", "E'\\b\\f'"]),
-    ("padded", &["'c'", "'ab cd'"]),
-    (
-        "raw",
-        &[
-            "''",
-            "'\\x00ff'",
-            "'\\xdeadbeef01'",
-            "decode(repeat('ab', 301), 'hex')",
-        ],
-    ),
-    (
-        "document",
-        &[
-            "'{}'",
-            "'[1, 2.50, {\"a\": \"\\u00e9\\\\\"}]'",
-            "'\"text\"'",
-            "'123456789012345678901234567890.5'",
-        ],
-    ),
-    ("identifier", &["'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'"]),
-    (
-        "day",
-        &[
-            "'2026-11-23'",
-            "'infinity'",
-            "'-infinity'",
-            "'0044-03-15 BC'",
-            "'12026-01-01'",
-        ],
-    ),
-    (
-        "at",
-        &[
-            "'2026-11-23 05:33:10.5'",
-            "'infinity'",
-            "'0001-01-01 00:00:00 BC'",
-            "'9999-12-31 23:59:59.999999'",
-            "'12026-02-03 04:05:06'",
-        ],
-    ),
-    (
-        "at_zone",
-        &[
-            "'2026-11-23 05:33:10.123+09'",
-            "'-infinity'",
-            "'1883-11-18 12:00:00+00'",
-            "'0044-03-15 12:00:00+00 BC'",
-        ],
-    ),
-    ("moment", &["'24:00:00'", "'00:00:00.000001'"]),
-    ("moment_zone", &["'12:30:00+05:45'", "'23:59:59.5-12'"]),
-    (
-        "span",
-        &["'1 year 2 mons -3 days 04:05:06.789'", "'0'", "'-1 mons'"],
-    ),
-    ("address", &["'10.0.0.1'", "'2001:db8::1/64'"]),
-    ("network", &["'10.0.0.0/8'"]),
-    ("bits", &["B'101'", "B''"]),
-    ("spot", &["'(1.5,-2)'"]),
-    ("words", &["'a fat ''cat'''"]),
-    ("numbers", &["'{}'", "'{1,NULL,-3}'", "'[2:4]={7,8,9}'"]),
-    (
-        "texts",
-        &[
-            "'{}'",
-            "'{\"a,b\",\"c\\\"d\",NULL,\"NULL\",\"{x}\",\" \",\"\\\\\\\\\"}'",
-        ],
-    ),
-    ("grid", &["'{{1,2},{3,4}}'", "'{{{1},{NULL}}}'"]),
-    ("days", &["'{2026-11-23,infinity}'"]),
-    ("mood", &["'sad'", "'so \"so\"'"]),
-    (
-        "place",
-        &["'(1,2.5,\"x, \"\"y\"\"\")'", "'(,,)'", "'(1,NaN,)'"],
-    ),
-    (
-        "places",
-        &["ARRAY['(1,2,a)', NULL, '(,,\"b,c\")']::shop.place[]"],
-    ),
-    ("amount", &["1", "2147483647"]),
-    ("extent", &["'empty'", "'[1,5)'", "'(,3]'"]),
-];
+pub(crate) use self::edges::{EXTENSIONS, Edges, added, edges, more};
+use self::shapes::Shapes;
+
+/// Keys and tables that only the source has: the replay gets by without them.
+pub(crate) const SOURCE_ALONE: &str = "
+    ALTER TABLE shop.children ADD FOREIGN KEY (parent) REFERENCES shop.parents;
+    CREATE TABLE shop.reborn (id integer PRIMARY KEY, a text, b integer);
+    CREATE TABLE shop.wander0 (id integer PRIMARY KEY, note text);";
+
+/// First version that tells of a TRUNCATE.
+const TRUNCATES_SINCE: u32 = 11;
+
+/// What a server can do, and how it is read.
+#[derive(Debug, Clone)]
+pub(crate) struct Means {
+    /// Its major version.
+    pub(crate) version: u32,
+    /// A row is told in the shape of its own moment.
+    pub(crate) shapes_of_then: bool,
+    /// Columns of `shop.kinds`.
+    pub(crate) columns: Vec<Edges>,
+}
+
+/// A step of a change of shape.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Statements that go to the server as one.
+    Sql(String),
+    /// This table of `shop` is tracked: what was written to it before would not be told.
+    Joined(String),
+}
 
 /// What the generator knows of the tables.
 pub(crate) struct Workload {
     random: StdRng,
     next_id: u32,
-    moving_columns: Vec<u32>,
-    truncates: bool,
+    means: Means,
+    shapes: Shapes,
 }
 
 impl Workload {
-    /// PostgreSQL tells of a TRUNCATE from version 11 on.
-    pub(crate) fn new(seed: u64, truncates: bool) -> Self {
+    pub(crate) fn new(seed: u64, means: Means) -> Self {
+        let shapes = Shapes::new(means.shapes_of_then);
         Self {
             random: StdRng::seed_from_u64(seed),
             next_id: 1,
-            moving_columns: Vec::new(),
-            truncates,
+            means,
+            shapes,
         }
     }
 
     /// The statements of one transaction.
     pub(crate) fn transaction(&mut self) -> String {
-        let mut sql = String::from("BEGIN;\n");
+        let statements = self.statements();
+        let end = if self.random.random_ratio(1, 15) {
+            "ROLLBACK;"
+        } else {
+            "COMMIT;"
+        };
+        format!("BEGIN;\n{statements}{end}")
+    }
+
+    fn statements(&mut self) -> String {
+        let mut sql = String::new();
         for _ in 0..self.random.random_range(1..=6) {
             let statement = self.statement();
             if self.random.random_ratio(1, 12) {
@@ -178,42 +80,13 @@ impl Workload {
                 sql.push('\n');
             }
         }
-        sql.push_str(if self.random.random_ratio(1, 15) {
-            "ROLLBACK;"
-        } else {
-            "COMMIT;"
-        });
         sql
     }
 
-    /// A change of a table's shape, in a transaction of its own with a row on either side.
-    pub(crate) fn shape_change(&mut self) -> String {
-        let column = self.id();
-        let before = format!("INSERT INTO shop.moving (id, n) VALUES ({}, 1);", self.id());
-        let change = match self.random.random_range(0..3) {
-            0 if !self.moving_columns.is_empty() => {
-                let index = self.random.random_range(0..self.moving_columns.len());
-                let dropped = self.moving_columns.swap_remove(index);
-                format!("ALTER TABLE shop.moving DROP COLUMN c{dropped};")
-            }
-            1 => {
-                let to = ["bigint", "numeric(12,2)", "integer"].choose(&mut self.random);
-                format!(
-                    "ALTER TABLE shop.moving ALTER COLUMN n TYPE {};",
-                    to.unwrap()
-                )
-            }
-            _ => {
-                self.moving_columns.push(column);
-                let kind = ["text", "varchar(9)", "timestamptz", "int[]"].choose(&mut self.random);
-                format!(
-                    "ALTER TABLE shop.moving ADD COLUMN c{column} {};",
-                    kind.unwrap()
-                )
-            }
-        };
-        let after = format!("INSERT INTO shop.moving (id, n) VALUES ({}, 2);", self.id());
-        format!("BEGIN;\n{before}\n{change}\n{after}\nCOMMIT;")
+    /// A transaction in two phases, or a change of a shape or of what tables there are, with rows on
+    /// either side.
+    pub(crate) fn shape_change(&mut self) -> Vec<Step> {
+        self.shapes.change(&mut self.random, &mut self.next_id)
     }
 
     const fn id(&mut self) -> u32 {
@@ -246,9 +119,12 @@ impl Workload {
             ),
             58..64 => "UPDATE shop.keyless SET b = b || 'x' WHERE a = 1;".to_owned(),
             64..67 => "DELETE FROM shop.keyless WHERE c > 1;".to_owned(),
-            67..69 if self.truncates => "TRUNCATE shop.keyless, shop.coded;".to_owned(),
+            67..69 if self.means.version >= TRUNCATES_SINCE => self.truncate(),
             67..69 => "DELETE FROM shop.keyless;".to_owned(),
-            69..75 => format!("INSERT INTO shop.pages VALUES ({id}, repeat('{id} ', 3000));"),
+            69..72 => format!(
+                "INSERT INTO shop.parents VALUES ({id}, 'p'); INSERT INTO shop.children VALUES ({id}, {id}), (-{id}, {id});"
+            ),
+            72..75 => format!("INSERT INTO shop.pages VALUES ({id}, repeat('{id} ', 3000));"),
             75..82 => format!("UPDATE shop.pages SET views = views + 1 WHERE id > {old} - 20;"),
             82..84 => format!(
                 "UPDATE shop.pages SET body = left(body, 4000), id = id + 1000000 WHERE id = {old};"
@@ -268,12 +144,24 @@ impl Workload {
         }
     }
 
+    fn truncate(&mut self) -> String {
+        let tables = [
+            "shop.keyless, shop.coded",
+            "shop.keyless, shop.parents",
+            "shop.parents",
+            "shop.children",
+        ];
+        let tables = tables.choose(&mut self.random).unwrap();
+        format!("TRUNCATE {tables} CASCADE;")
+    }
+
     fn insert_kinds(&mut self, id: u32) -> String {
-        let count = self.random.random_range(0..=EDGES.len());
+        let known = self.means.columns.len();
+        let count = self.random.random_range(0..=known);
         let mut columns = vec!["id".to_owned()];
         let mut values = vec![id.to_string()];
-        for index in rand::seq::index::sample(&mut self.random, EDGES.len(), count) {
-            let (column, edges) = EDGES[index];
+        for index in rand::seq::index::sample(&mut self.random, known, count) {
+            let (column, edges) = self.means.columns[index];
             columns.push(column.to_owned());
             values.push(self.edge(edges));
         }
@@ -285,7 +173,7 @@ impl Workload {
     }
 
     fn value(&mut self) -> (&'static str, String) {
-        let (column, edges) = *EDGES.choose(&mut self.random).unwrap();
+        let (column, edges) = *self.means.columns.choose(&mut self.random).unwrap();
         (column, self.edge(edges))
     }
 
