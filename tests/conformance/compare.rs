@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use tokio_postgres::Client;
 
+use crate::subject::texts;
+
 /// Tables of `shop`, partitioned ones as a whole.
 const TABLES: &str = "SELECT quote_ident(relname) FROM pg_class
     WHERE relnamespace = 'shop'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition";
@@ -38,17 +40,22 @@ pub(crate) async fn assert_same(source: &Client, mirror: &Client, name: &str) {
             rows(source, table, &names).await,
             rows(mirror, table, &names).await,
         );
-        let different = source
-            .iter()
-            .zip(&replayed)
-            .find(|(source, replayed)| source != replayed);
-        assert!(
-            source == replayed,
-            "{name}, {table}: {} rows, replayed {}; first difference {different:?}",
-            source.len(),
-            replayed.len()
-        );
+        assert_same_rows(&format!("{name}, {table}"), &source, &replayed);
     }
+}
+
+/// Names the first row that differs.
+pub(crate) fn assert_same_rows(what: &str, source: &[String], replayed: &[String]) {
+    let different = source
+        .iter()
+        .zip(replayed)
+        .find(|(source, replayed)| source != replayed);
+    assert!(
+        source == replayed,
+        "{what}: {} rows, replayed {}; first difference {different:?}",
+        source.len(),
+        replayed.len()
+    );
 }
 
 async fn tables(client: &Client) -> BTreeSet<String> {
@@ -68,6 +75,5 @@ async fn rows(client: &Client, table: &str, columns: &str) -> Vec<String> {
     let query = format!(
         "SELECT \"the row\"::text FROM (SELECT {columns} FROM shop.{table}) \"the row\" ORDER BY 1"
     );
-    let rows = client.query(&query, &[]).await.unwrap();
-    rows.iter().map(|row| row.get(0)).collect()
+    texts(client, &query).await
 }

@@ -27,14 +27,10 @@ async fn start(fetched: Option<u32>, platform: &Platform) -> Subject {
         json!({"name": "Büro.Nord", "all": true}),
     ];
     let definition = json!({"objects": {"schemas": both}});
-    Box::pin(Subject::track(
-        server,
-        Plugin::PgOutput,
-        platform,
-        &schema,
-        &definition,
-    ))
-    .await
+    let subject = Subject::create(server, Plugin::PgOutput, platform, &schema, &definition);
+    let subject = Box::pin(subject).await;
+    subject.start().await;
+    subject
 }
 
 async fn write(subject: &Subject) {

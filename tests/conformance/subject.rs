@@ -8,6 +8,8 @@ use rowcast_testkit::{Platform, Postgres, eventually};
 use serde_json::Value;
 use tokio_postgres::Client;
 
+use crate::compare::assert_same_rows;
+
 /// Servers: a fetched major version, or that of this machine, which has 15 on Debian 12.
 pub(crate) const FETCHED: [Option<u32>; 7] = [
     None,
@@ -68,19 +70,6 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// As [`Self::create`], and lets changes flow.
-    pub(crate) async fn track(
-        server: Server,
-        plugin: Plugin,
-        platform: &Platform,
-        schema: &str,
-        definition: &Value,
-    ) -> Self {
-        let subject = Box::pin(Self::create(server, plugin, platform, schema, definition)).await;
-        subject.start().await;
-        subject
-    }
-
     /// Makes the database `shop` with these tables, and its task; members of `definition` replace the
     /// task's.
     pub(crate) async fn create(
@@ -152,16 +141,10 @@ impl Subject {
     pub(crate) async fn is_mirrored(&self, mirror: &Client, table: &str, query: &str, run: &str) {
         let source = texts(&self.shop.sql, query).await;
         let replayed = texts(mirror, query).await;
-        let different = source
-            .iter()
-            .zip(&replayed)
-            .find(|(source, replayed)| source != replayed);
-        assert!(
-            source == replayed,
-            "{}, {run}, {table}: {} rows, replayed {}; first difference {different:?}",
-            self.name,
-            source.len(),
-            replayed.len()
+        assert_same_rows(
+            &format!("{}, {run}, {table}", self.name),
+            &source,
+            &replayed,
         );
     }
 }
