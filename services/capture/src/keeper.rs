@@ -9,11 +9,12 @@ mod members;
 pub(crate) mod stream_watch;
 pub(crate) mod warnings;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rowcast_bus::Bus;
-use rowcast_domain::{Lsn, TaskId};
+use rowcast_domain::{Lsn, TableName, TaskId};
 use rowcast_pg::Session;
 use rowcast_pg::publication::{self, Memberships};
 use rowcast_proto::change::TrackedObjects;
@@ -121,6 +122,8 @@ pub(crate) struct Keeper {
     /// Transactions up to this one were open when the publication was last widened: what they do is
     /// decoded by both.
     decoded_by_both: Option<i64>,
+    /// What the decoder was last told to look up again.
+    roots: BTreeMap<u32, TableName>,
     /// The publication was altered, and what it is now could not be read: nothing may be confirmed.
     lost_track: bool,
     /// It is being announced that the publication is altered, and that is what comes next.
@@ -148,6 +151,7 @@ impl Keeper {
             // An earlier session may have ended in the middle.
             change: Change::Narrowing,
             decoded_by_both: None,
+            roots: BTreeMap::new(),
             lost_track: false,
             altering: false,
             follow_at: now,

@@ -1,7 +1,7 @@
 //! What a task's publication lists: computed from the task's objects, read from the server, and
 //! brought from one to the other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rowcast_domain::{Selector, TableName};
 use rowcast_pg::publication::{self, Selection};
@@ -133,12 +133,26 @@ impl View {
     }
 
     /// Of these OIDs, those of listed tables that the selection does not take by name: they were
-    /// renamed since it did.
+    /// renamed since it did. Those that have become partitions of what it takes come by its name.
     pub(crate) fn renamed(&self, selector: &Selector, tables: &BTreeSet<u32>) -> BTreeSet<u32> {
         let listed = self.tables.iter().filter(|table| table.listed);
         listed
             .filter(|table| tables.contains(&table.oid) && !self.is_wanted(selector, table))
+            .filter(|table| !self.comes_as_root(selector, table))
             .map(|table| table.oid)
+            .collect()
+    }
+
+    /// The topmost table above each partition, where the decoder must be told that it is another one.
+    /// `pgoutput` of 13 and 14 asks once for what a partition is published as, and again only after
+    /// the publication was altered (`get_rel_sync_entry` in `pgoutput.c`).
+    pub(crate) fn remembered_roots(&self) -> BTreeMap<u32, TableName> {
+        if !(ROOTS_SINCE..SCHEMAS_SINCE).contains(&self.means.server_version) {
+            return BTreeMap::new();
+        }
+        let partitions = self.tables.iter();
+        partitions
+            .filter_map(|table| Some((table.oid, table.root.clone()?)))
             .collect()
     }
 
@@ -163,8 +177,14 @@ impl View {
         if self.means.server_version < ROOTS_SINCE {
             return !table.partitioned && (matches(&table.name) || root.is_some_and(matches));
         }
-        // Changes of a partition come under its root, where the root is wanted too.
-        matches(&table.name) && !root.is_some_and(matches)
+        matches(&table.name) && !self.comes_as_root(selector, table)
+    }
+
+    /// Whether changes of a partition come under its root, because that is wanted.
+    fn comes_as_root(&self, selector: &Selector, table: &Publishable) -> bool {
+        let mut root = table.root.iter();
+        self.means.server_version >= ROOTS_SINCE
+            && root.any(|root| selector.matches(&root.schema, &root.table))
     }
 
     const fn may_list(&self, table: &Publishable) -> bool {

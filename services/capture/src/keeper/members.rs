@@ -43,6 +43,11 @@ impl Keeper {
                 .map(|table| format!("{table} does not exist; it joins once it is created")),
         );
         let keyless = keyless.is_empty();
+        let roots = view.remembered_roots();
+        if self.roots != roots {
+            self.roots = roots;
+            self.decoded_by_both = Some(catalog::current_transaction(&self.tools.session).await?);
+        }
         self.widen(&view.scope(&selector)).await?;
         let text = self.expected.as_ref().map(ToString::to_string);
         let written = text.is_none_or(|text| text == self.record.publication);

@@ -26,15 +26,17 @@ impl World {
     async fn passes_from(&self, holder: &str) {
         let leases = self.leases().await;
         let key = self.task.as_str();
-        eventually("another capture takes the lease", PATIENCE, async || {
-            match leases.get(key).await.unwrap() {
+        eventually(
+            "another capture takes the lease",
+            PATIENCE,
+            async || match leases.get(key).await.unwrap() {
                 Some(present) if present == holder.as_bytes() => {
                     leases.purge(key).await.unwrap();
                     false
                 }
                 present => present.is_some(),
-            }
-        })
+            },
+        )
         .await;
         self.is_taken_over_from(holder).await;
     }

@@ -2,10 +2,11 @@
 
 use rowcast_proto::change::{Change, Operation};
 use rowcast_proto::message::{ObjectSelection, SchemaSelection};
+use rowcast_testkit::eventually;
 use serde_json::{Value, json};
 
 use crate::told::briefly;
-use crate::world::World;
+use crate::world::{PATIENCE, World};
 
 /// First version with an index of a whole partitioned table.
 const INDEXED_SINCE: u32 = 11;
@@ -181,6 +182,22 @@ async fn a_leaf_alone_keeps_its_name_on_18() {
     a_leaf_alone_keeps_its_name(18).await;
 }
 
+impl World {
+    /// Attaches or detaches, and waits until the decoder knows: on 13 and 14 it asks again only once the
+    /// publication is altered.
+    async fn changes_roots(&self, version: u32, change: &str) {
+        let publication = "SELECT string_agg(xmin::text, ',') FROM pg_publication";
+        let before = self.one(publication).await;
+        self.execute(change).await;
+        if version == 13 || version == 14 {
+            eventually("the publication is altered", PATIENCE, async || {
+                self.one(publication).await != before
+            })
+            .await;
+        }
+    }
+}
+
 /// A partition is created, one is attached with rows in it, one is detached. Only the root is tracked.
 async fn partitions_come_and_go(version: u32) {
     let world = tracking(version, &log(version), named(&["log"])).await;
@@ -199,8 +216,13 @@ async fn partitions_come_and_go(version: u32) {
             key("log_3")
         ))
         .await;
+    // What a partition was is known to the decoder once it has read rows of it.
+    world.told().await;
     world
-        .execute("ALTER TABLE shop.log ATTACH PARTITION shop.log_4 FOR VALUES FROM (30) TO (40)")
+        .changes_roots(
+            version,
+            "ALTER TABLE shop.log ATTACH PARTITION shop.log_4 FOR VALUES FROM (30) TO (40)",
+        )
         .await;
     if version < 13 {
         world.joins("shop.log_3").await;
@@ -215,7 +237,7 @@ async fn partitions_come_and_go(version: u32) {
     // Before 13 a row has the name that is right when it is read: capture looks for the root itself.
     world.told().await;
     world
-        .execute("ALTER TABLE shop.log DETACH PARTITION shop.log_1")
+        .changes_roots(version, "ALTER TABLE shop.log DETACH PARTITION shop.log_1")
         .await;
     world
         .execute("INSERT INTO shop.log_1 VALUES (4, 4); INSERT INTO shop.log VALUES (5, 21)")
@@ -250,6 +272,11 @@ async fn partitions_come_and_go_on_12() {
 }
 
 #[tokio::test]
+async fn partitions_come_and_go_on_14() {
+    partitions_come_and_go(14).await;
+}
+
+#[tokio::test]
 async fn partitions_come_and_go_on_15() {
     partitions_come_and_go(15).await;
 }
@@ -276,7 +303,10 @@ async fn a_detached_partition_goes_on_under_its_own_name(version: u32, superuser
     world.execute("INSERT INTO shop.log_1 VALUES (2, 2)").await;
     world.told().await;
     world
-        .execute("ALTER TABLE shop.log ATTACH PARTITION shop.log_1 FOR VALUES FROM (0) TO (10)")
+        .changes_roots(
+            version,
+            "ALTER TABLE shop.log ATTACH PARTITION shop.log_1 FOR VALUES FROM (0) TO (10)",
+        )
         .await;
     world.execute("INSERT INTO shop.log_1 VALUES (3, 3)").await;
     let told = world.rows().await;
@@ -290,6 +320,16 @@ async fn a_detached_partition_goes_on_under_its_own_name(version: u32, superuser
 #[tokio::test]
 async fn a_detached_partition_goes_on_under_its_own_name_on_12() {
     a_detached_partition_goes_on_under_its_own_name(12, true).await;
+}
+
+#[tokio::test]
+async fn a_detached_partition_goes_on_under_its_own_name_on_14() {
+    a_detached_partition_goes_on_under_its_own_name(14, true).await;
+}
+
+#[tokio::test]
+async fn a_detached_partition_goes_on_under_its_own_name_on_14_without_superuser() {
+    a_detached_partition_goes_on_under_its_own_name(14, false).await;
 }
 
 #[tokio::test]
