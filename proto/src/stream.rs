@@ -120,12 +120,6 @@ pub fn group_consumer(group: &GroupId) -> String {
     format!("g_{group}")
 }
 
-/// The publication of the log of schema changes, for a task on a server before 14.
-#[must_use]
-pub fn source_log_publication(task: &TaskId) -> String {
-    format!("{}_ddl", source_object(task))
-}
-
 /// The slot and the publication that a task owns on its source.
 ///
 /// `[a-z0-9_]` only, as a slot name must be (PostgreSQL docs, "Replication Slots").

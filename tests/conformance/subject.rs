@@ -2,7 +2,7 @@
 
 use rowcast_domain::TaskState;
 use rowcast_e2e::{PATIENCE, Tracked};
-use rowcast_proto::rest::Task;
+use rowcast_proto::rest::{CheckOutcome, Precheck, Task};
 use rowcast_proto::stream::source_object;
 use rowcast_testkit::{Platform, Postgres, eventually};
 use serde_json::Value;
@@ -91,6 +91,19 @@ impl Subject {
             server: postgres,
             shop,
         }
+    }
+
+    /// Has a superuser do what the precheck asks for, so that schema changes are told.
+    pub(crate) async fn tells_schema_changes(&self) {
+        let report: Precheck = self.shop.command("precheck").await.unwrap();
+        let mut items = report.items.into_iter();
+        let item = items.find(|item| item.code == "schema_changes").unwrap();
+        if item.outcome == CheckOutcome::Pass {
+            return;
+        }
+        let (_advice, sql) = item.repair.split_once('\n').unwrap();
+        let admin = self.server.client("shop").await.unwrap();
+        admin.batch_execute(sql).await.unwrap();
     }
 
     /// Lets changes flow.

@@ -6,13 +6,15 @@ use futures::future::join_all;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use rowcast_e2e::PATIENCE;
-use rowcast_testkit::{Platform, eventually, read_stream};
+use rowcast_testkit::{Platform, Stored, eventually, read_stream};
 use serde_json::json;
 
 use crate::compare::assert_same;
 use crate::replay::{assert_whole, mirrored, replay};
 use crate::subject::{FETCHED, Plugin, Server, Subject};
-use crate::workload::{EXTENSIONS, Means, SOURCE_ALONE, Step, Workload, added, edges, more};
+use crate::workload::{
+    EXTENSIONS, Means, SOURCE_ALONE, Step, Workload, added, edges, more, partitioned,
+};
 
 /// Those that are read by `test_decoding` as well.
 const READ_AS_TEXT: [Option<u32>; 2] = [None, Some(10)];
@@ -26,6 +28,11 @@ const TRANSACTIONS: u32 = 120;
 
 /// One of so many is a change of a shape.
 const SHAPE_CHANGES: u32 = 5;
+
+/// First version that tells schema changes by logical messages, where capture reads them by `pgoutput`.
+const MESSAGES_SINCE: u32 = 14;
+
+const SCHEMA_COMMANDS: [&str; 4] = ["ALTER TABLE", "CREATE TABLE", "DROP TABLE", "ALTER TYPE"];
 
 /// Of capture; every other one takes the broker with it.
 const CRASHES: u32 = 4;
@@ -50,25 +57,34 @@ struct Checked {
     means: Means,
     /// SQL for what this version has beyond [`KINDS`].
     additions: String,
+    tells_schema_changes: bool,
 }
 
 impl Checked {
     async fn start(fetched: Option<u32>, plugin: Plugin, platform: &Platform) -> Self {
         let prepared = ["max_prepared_transactions = 10"];
         let server = Box::pin(Server::start(fetched, &prepared)).await;
-        let usual = json!({});
-        let subject = Box::pin(Subject::create(server, plugin, platform, KINDS, &usual)).await;
+        let tells_schema_changes = plugin == Plugin::PgOutput || server.version < MESSAGES_SINCE;
+        let wanted = json!({"change_types": {"schema": tells_schema_changes}});
+        let subject = Box::pin(Subject::create(server, plugin, platform, KINDS, &wanted)).await;
         let (means, additions) = more_kinds(&subject).await;
-        subject.shop.sql.batch_execute(SOURCE_ALONE).await.unwrap();
+        let alone = format!("{SOURCE_ALONE}{}", partitioned(subject.version));
+        subject.shop.sql.batch_execute(&alone).await.unwrap();
+        if tells_schema_changes {
+            subject.tells_schema_changes().await;
+        }
         subject.start().await;
         Self {
             subject,
             means,
             additions,
+            tells_schema_changes,
         }
     }
 
-    async fn write(&self, seed: u64) {
+    /// Writes; gives the tags of the commands that changed the schema.
+    async fn write(&self, seed: u64) -> Vec<&'static str> {
+        let mut commands = Vec::new();
         let mut workload = Workload::new(seed, self.means.clone());
         for n in 0..TRANSACTIONS {
             let steps = if n % SHAPE_CHANGES == SHAPE_CHANGES - 1 {
@@ -77,10 +93,14 @@ impl Checked {
                 vec![Step::Sql(workload.transaction())]
             };
             for step in steps {
+                if let Step::Sql(sql) = &step {
+                    commands.extend(schema_changes(sql));
+                }
                 self.take(step, seed).await;
             }
             tokio::time::sleep(PACE).await;
         }
+        commands
     }
 
     async fn take(&self, step: Step, seed: u64) {
@@ -104,7 +124,7 @@ impl Checked {
         }
     }
 
-    async fn compare(&self, data: &async_nats::Client, seed: u64) {
+    async fn compare(&self, data: &async_nats::Client, seed: u64, commands: &[&str]) {
         let mirror = self.subject.server.client("mirror").await.unwrap();
         let tables = mirrored(KINDS) + &self.additions;
         mirror.batch_execute(&tables).await.unwrap();
@@ -115,11 +135,40 @@ impl Checked {
             self.subject.name,
             stored.len()
         );
-        assert_whole(&stored);
+        // `test_decoding` sends all tables, so that what is not told is counted: the log of schema changes.
+        if self.subject.plugin == Plugin::PgOutput {
+            assert_whole(&stored);
+        }
         let name = format!("{}, seed {seed}", self.subject.name);
+        if self.tells_schema_changes {
+            assert_eq!(told_schema_changes(&stored), commands, "{name}");
+        }
         replay(&stored, &mirror, &name).await;
         assert_same(&self.subject.shop.sql, &mirror, &name).await;
     }
+}
+
+/// Tags of the commands among these statements that change the schema.
+fn schema_changes(sql: &str) -> Vec<&'static str> {
+    let statements = sql.split(';').map(str::trim_start);
+    statements
+        .filter_map(|statement| {
+            SCHEMA_COMMANDS
+                .into_iter()
+                .find(|tag| statement.starts_with(tag))
+        })
+        .collect()
+}
+
+/// The same of what is told; that a key has an index is told beside it.
+fn told_schema_changes(stored: &[Stored]) -> Vec<&str> {
+    let events = stored
+        .iter()
+        .filter_map(|message| message.change.ddl.as_ref());
+    events
+        .map(|ddl| ddl.command.as_str())
+        .filter(|command| SCHEMA_COMMANDS.contains(command))
+        .collect()
 }
 
 /// Adds the columns that this server can have; what it can do, and the SQL that added them.
@@ -169,7 +218,7 @@ async fn every_version_replays_to_the_rows_that_it_holds() {
         join_all(ways.map(|(fetched, plugin)| Checked::start(fetched, plugin, &platform))).await;
     let writes = join_all(subjects.iter().map(|subject| subject.write(seed)));
     let crashes = crash(&mut platform, StdRng::seed_from_u64(seed));
-    tokio::join!(writes, crashes);
+    let (commands, ()) = tokio::join!(writes, crashes);
     join_all(
         subjects
             .iter()
@@ -177,8 +226,8 @@ async fn every_version_replays_to_the_rows_that_it_holds() {
     )
     .await;
     let data = rowcast_e2e::data(&platform).await.unwrap();
-    for subject in &subjects {
-        subject.compare(&data, seed).await;
+    for (subject, commands) in subjects.iter().zip(&commands) {
+        subject.compare(&data, seed, commands).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Random transactions and changes of shape. The same seed gives the same SQL.
 
 mod edges;
+mod partitions;
 mod shapes;
 
 use rand::rngs::StdRng;
@@ -8,6 +9,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
 pub(crate) use self::edges::{EXTENSIONS, Edges, added, edges, more};
+pub(crate) use self::partitions::partitioned;
 use self::shapes::Shapes;
 
 /// Keys and tables that only the source has: the replay gets by without them.
@@ -49,7 +51,7 @@ pub(crate) struct Workload {
 
 impl Workload {
     pub(crate) fn new(seed: u64, means: Means) -> Self {
-        let shapes = Shapes::new(means.shapes_of_then);
+        let shapes = Shapes::new(means.shapes_of_then, means.version);
         Self {
             random: StdRng::seed_from_u64(seed),
             next_id: 1,

@@ -3,10 +3,10 @@
 use futures::StreamExt as _;
 use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_domain::TaskId;
-use rowcast_pg::ddl_trigger::{self, TriggerState};
+use rowcast_pg::ddl_trigger;
 use rowcast_pg::{ErrorClass, Session, publication, settings, slot};
 use rowcast_proto::message::{SourceConnection, TaskSpec};
-use rowcast_proto::stream::{source_log_publication, source_object};
+use rowcast_proto::stream::source_object;
 
 use crate::connection;
 use crate::error::{Error, StopReason};
@@ -58,24 +58,18 @@ async fn clean_source(
     if version < PGOUTPUT_SINCE {
         return clean_trigger(&session, task, version).await;
     }
-    for publication in [name, source_log_publication(task)] {
-        publication::drop(&session, &publication).await?;
-        if publication::find(&session, &publication).await?.is_some() {
-            let cause = "a publication is still there";
-            return Err(left_behind(task, cause, Some(version)).into());
-        }
+    publication::drop(&session, &name).await?;
+    if publication::find(&session, &name).await?.is_some() {
+        let cause = "the publication is still there";
+        return Err(left_behind(task, cause, Some(version)).into());
     }
     clean_trigger(&session, task, version).await
 }
 
 /// Removes the trigger that tells schema changes, once no task in the database needs it.
 async fn clean_trigger(session: &Session, task: &TaskId, server_version: u32) -> Result<(), Error> {
-    if ddl_trigger::other_tasks(session, &source_object(task)).await?
-        || ddl_trigger::state(session, server_version).await? == TriggerState::Missing
-    {
-        return Ok(());
-    }
-    match ddl_trigger::uninstall(session).await {
+    let own = source_object(task);
+    match ddl_trigger::uninstall_unless_needed(session, &own, server_version).await {
         // Who may not remove it did not install it: it stays with whoever did.
         Err(error) if error.sqlstate() == Some(INSUFFICIENT_PRIVILEGE) => {
             let sql = ddl_trigger::uninstall_sql();
@@ -92,7 +86,7 @@ fn left_behind(task: &TaskId, cause: &str, server_version: Option<u32>) -> StopR
     let mut sql = format!("SELECT pg_drop_replication_slot('{name}');");
     // Before 10 the whole text would be refused because of it.
     if server_version.is_none_or(|version| version >= PGOUTPUT_SINCE) {
-        sql.push_str(&format!(" DROP PUBLICATION IF EXISTS {name}, {name}_ddl;"));
+        sql.push_str(&format!(" DROP PUBLICATION IF EXISTS {name};"));
     }
     StopReason::NotRemoved {
         what: format!("the slot and the publication {name} ({cause})"),

@@ -40,6 +40,12 @@ pub const MESSAGE_PREFIX: &str = "rowcast.ddl";
 pub const PADDING_PREFIX: &str = "rowcast.pad";
 /// The table of schema [`SCHEMA`] that a row is inserted into, and at once deleted from, before 14.
 pub const LOG_TABLE: &str = "ddl_log";
+/// The publication of the inserts into [`LOG_TABLE`], from 10 on and before 14.
+///
+/// `pgoutput` needs it beside the task's own: a publication's operations are those of all its tables,
+/// so the task's cannot leave out the deletes of one. It comes with the triggers, for only the owner
+/// of the table may make it.
+pub const LOG_PUBLICATION: &str = "rowcast_ddl";
 /// Characters of a submission that an event repeats. A submission of a thousand commands makes a
 /// thousand events.
 pub const TEXT_LIMIT: u32 = 100_000;
@@ -50,6 +56,8 @@ const MARKER: &str = "Installed by Rowcast to tell schema changes.";
 const FUNCTION_VERSION: u32 = 2;
 /// The first version with `pg_event_trigger_ddl_commands` and `table_rewrite`.
 const COMMANDS_SINCE: u32 = 90_500;
+/// The first version with `pgoutput` and publications.
+const PUBLICATIONS_SINCE: u32 = 100_000;
 /// The first version whose `pgoutput` sends logical messages.
 const MESSAGES_SINCE: u32 = 140_000;
 /// Of the transaction-level advisory lock that keeps installations apart: "rowcast" in ASCII.
@@ -142,10 +150,39 @@ pub async fn install(client: &Client, server_version: u32) -> Result<(), Error> 
     run(client, &statements(server_version)).await
 }
 
-/// Removes the triggers and all that came with them; missing ones are no error. See
-/// [`other_tasks`].
+/// As [`install`], unless it is done already. Nobody removes them meanwhile, nor afterwards, if the task
+/// has made its publication before ([`uninstall_unless_needed`]).
+pub async fn ensure(client: &Client, server_version: u32) -> Result<(), Error> {
+    let ensured = async {
+        begin(client).await?;
+        if state(client, server_version).await? != TriggerState::Installed {
+            client.batch_execute(&statements(server_version)).await?;
+        }
+        Ok(())
+    };
+    end(client, ensured.await).await
+}
+
+/// Removes the triggers and all that came with them; missing ones are no error.
 pub async fn uninstall(client: &Client) -> Result<(), Error> {
     run(client, &uninstall_sql()).await
+}
+
+/// As [`uninstall`], unless another task than that of this slot and publication may need the triggers.
+pub async fn uninstall_unless_needed(
+    client: &Client,
+    own: &str,
+    server_version: u32,
+) -> Result<(), Error> {
+    let removed = async {
+        begin(client).await?;
+        let needed = other_tasks(client, own, server_version).await?;
+        if !needed && state(client, server_version).await? != TriggerState::Missing {
+            client.batch_execute(&uninstall_sql()).await?;
+        }
+        Ok(())
+    };
+    end(client, removed.await).await
 }
 
 /// Looks whether the triggers are there, as this version needs them, and enabled.
@@ -193,7 +230,10 @@ pub async fn state(client: &Client, server_version: u32) -> Result<TriggerState,
         (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
     let (enabled, log_table, off): (bool, bool, bool) =
         (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
-    let complete = comment == Some(function_comment(server_version).as_str())
+    let publishes = (PUBLICATIONS_SINCE..MESSAGES_SINCE).contains(&server_version);
+    let published = !publishes || is_log_published(client).await?;
+    let complete = published
+        && comment == Some(function_comment(server_version).as_str())
         && usize::try_from(ours) == Ok(triggers.len())
         && (log_table || server_version >= MESSAGES_SINCE);
     Ok(if !function && found == 0 {
@@ -205,6 +245,12 @@ pub async fn state(client: &Client, server_version: u32) -> Result<TriggerState,
     } else {
         TriggerState::Installed
     })
+}
+
+async fn is_log_published(client: &Client) -> Result<bool, Error> {
+    let found = publication::find(client, LOG_PUBLICATION).await?;
+    let log_table = TableName::new(SCHEMA, LOG_TABLE);
+    Ok(found.is_some_and(|found| found.publish == ["insert"] && found.tables == [log_table]))
 }
 
 /// Tells, as far as it can be known without trying, whether [`install`] can succeed.
@@ -233,59 +279,39 @@ pub async fn can_install(client: &Client) -> Result<Permission, Error> {
     })
 }
 
-/// Whether another task has a slot in this database: it may need the triggers, so that they must
-/// stay. Slots of tasks are known by their names.
-pub async fn other_tasks(client: &Client, own_slot: &str) -> Result<bool, Error> {
-    let row = client
-        .query_one(
-            "SELECT EXISTS (SELECT 1
-                            FROM pg_catalog.pg_replication_slots AS s
-                            WHERE s.database = pg_catalog.current_database()
-                              AND pg_catalog.left(s.slot_name::text, 8) = 'rowcast_'
-                              AND s.slot_name <> $1)",
-            &[&own_slot],
-        )
-        .await?;
+/// Whether another task has a slot in this database, or a publication, which it makes first: it may need
+/// the triggers, so that they must stay. Both are known by their names.
+pub async fn other_tasks(client: &Client, own: &str, server_version: u32) -> Result<bool, Error> {
+    let by_slot = "SELECT s.slot_name::text
+         FROM pg_catalog.pg_replication_slots AS s
+         WHERE s.database = pg_catalog.current_database()";
+    let by_publication = if server_version >= PUBLICATIONS_SINCE {
+        "UNION ALL SELECT p.pubname::text FROM pg_catalog.pg_publication AS p"
+    } else {
+        ""
+    };
+    let query = format!(
+        "SELECT EXISTS (SELECT 1
+                        FROM ({by_slot} {by_publication}) AS o (name)
+                        WHERE pg_catalog.left(o.name, 8) = 'rowcast_'
+                          AND o.name NOT IN ($1, $2))"
+    );
+    let row = client.query_one(&query, &[&own, &LOG_PUBLICATION]).await?;
     Ok(row.try_get(0)?)
 }
 
-/// The statement that creates a publication of the log table's inserts, which a server before 14
-/// needs beside the task's own; for a user who has to run it with another role.
-///
-/// A publication's operations are those of all its tables, so the task's own cannot leave out the
-/// deletes of one.
-#[must_use]
-pub fn log_publication_sql(name: &str) -> String {
-    format!(
-        "CREATE PUBLICATION {} FOR TABLE {SCHEMA}.{LOG_TABLE} WITH (publish = 'insert')",
-        TableName::quote(name)
-    )
+/// Begins a transaction that keeps other installations apart.
+async fn begin(client: &Client) -> Result<(), Error> {
+    let lock = format!("BEGIN; SELECT pg_catalog.pg_advisory_xact_lock({LOCK_KEY})");
+    Ok(client.batch_execute(&lock).await?)
 }
 
-/// Creates the publication of the log table, marked as ours, where it is missing or publishes
-/// something else.
-///
-/// The table must be there and belong to the role that asks, else the server refuses with SQLSTATE
-/// 42P01 or 42501; 42710 is a publication of that name which is not ours.
-pub async fn ensure_log_publication(client: &Client, name: &str) -> Result<(), Error> {
-    let log_table = TableName::new(SCHEMA, LOG_TABLE);
-    if let Some(found) = publication::find(client, name).await? {
-        if found.publish == ["insert"] && found.tables == [log_table] {
-            return Ok(());
-        }
-        if found.ours {
-            publication::drop(client, name).await?;
-        }
-    }
-    let quoted = TableName::quote(name);
-    let comment = publication::MARKER;
-    client
-        .batch_execute(&format!(
-            "{}; COMMENT ON PUBLICATION {quoted} IS '{comment}'",
-            log_publication_sql(name)
-        ))
-        .await?;
-    Ok(())
+/// Ends it, as what was done in it has ended.
+async fn end(client: &Client, done: Result<(), Error>) -> Result<(), Error> {
+    let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    let ended = client.batch_execute(end).await;
+    done?;
+    Ok(ended?)
 }
 
 /// Runs statements as one transaction, one session at a time.
@@ -334,6 +360,9 @@ fn statements(server_version: u32) -> String {
     if !by_message {
         sql.push_str(include_str!("ddl_trigger/log_table.sql"));
     }
+    if (PUBLICATIONS_SINCE..MESSAGES_SINCE).contains(&server_version) {
+        sql.push_str(include_str!("ddl_trigger/log_publication.sql"));
+    }
     let function = function.replace("{emit}", emit.trim_end());
     sql.push_str(&function.replace("{pad}", pad.trim_end()));
     let comment = function_comment(server_version);
@@ -379,9 +408,9 @@ mod tests {
     fn each_version_gets_what_it_has() {
         let by_tag = install_sql(90_426);
         assert!(!by_tag.contains("sql_drop") && !by_tag.contains("pg_event_trigger_ddl_commands"));
-        assert!(by_tag.contains("ddl_log"));
+        assert!(by_tag.contains("ddl_log") && !by_tag.contains("PUBLICATION"));
         let by_row = install_sql(130_000);
-        assert!(by_row.contains("table_rewrite") && by_row.contains("ddl_log"));
+        assert!(by_row.contains("table_rewrite") && by_row.contains(LOG_PUBLICATION));
         let by_message = install_sql(140_000);
         assert!(by_message.contains(MESSAGE_PREFIX) && !by_message.contains("ddl_log"));
         for sql in [by_tag, by_row, by_message, uninstall_sql()] {

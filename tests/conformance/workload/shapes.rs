@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedMutRandom as _, IndexedRandom as _, SliceRandom as _};
 
 use super::Step;
+use super::partitions::Partitions;
 
 /// What can be done.
 #[derive(Debug, Clone, Copy)]
@@ -20,13 +21,14 @@ enum Kind {
     RenameTable,
     NewTable,
     Label,
+    Partition,
     Prepared,
 }
 
 /// Kinds that are told where a row has the shape of the moment of reading.
 const OF_NOW: [Kind; 3] = [Kind::Add, Kind::Drop, Kind::Retype];
 
-const ALL: [Kind; 10] = [
+const ALL: [Kind; 11] = [
     Kind::Add,
     Kind::Drop,
     Kind::Retype,
@@ -36,6 +38,7 @@ const ALL: [Kind; 10] = [
     Kind::RenameTable,
     Kind::NewTable,
     Kind::Label,
+    Kind::Partition,
     Kind::Prepared,
 ];
 
@@ -124,10 +127,11 @@ pub(super) struct Shapes {
     identity: usize,
     reborn: usize,
     wandered: u32,
+    partitions: Partitions,
 }
 
 impl Shapes {
-    pub(super) fn new(shapes_of_then: bool) -> Self {
+    pub(super) fn new(shapes_of_then: bool, version: u32) -> Self {
         let mut shaped = vec![Shaped::new("moving", ("", ""))];
         if shapes_of_then {
             let more = (", code, body", ", {id} * 3, repeat('{id} ', 3000)");
@@ -140,6 +144,7 @@ impl Shapes {
             identity: 0,
             reborn: 0,
             wandered: 0,
+            partitions: Partitions::new(version),
         }
     }
 
@@ -160,6 +165,7 @@ impl Shapes {
             Kind::RenameTable => self.rename_table(id),
             Kind::NewTable => new_table(id),
             Kind::Label => label(id),
+            Kind::Partition => self.partitions.change(random, id),
             Kind::Prepared => prepared(random, id),
         }
     }

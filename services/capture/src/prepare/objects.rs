@@ -1,13 +1,12 @@
 //! Publication, trigger and slot on the source.
 
-use rowcast_domain::{Lsn, Selector, TaskId};
-use rowcast_pg::ddl_trigger::{self, TriggerState};
+use rowcast_domain::{Lsn, Selector};
+use rowcast_pg::ddl_trigger;
 use rowcast_pg::publication::Selection;
 use rowcast_pg::{
     ErrorClass, ReplicationConnection, Session, catalog, publication, settings, slot,
 };
 use rowcast_proto::message::ChangeTypes;
-use rowcast_proto::stream;
 
 use crate::error::{Error, StopReason};
 use crate::prepare::settle::TEST_DECODING;
@@ -64,14 +63,13 @@ pub(crate) async fn check_tables(session: &Session, selector: &Selector) -> Resu
     }
 }
 
-/// Makes the trigger that tells schema changes, where our role may; the keeper warns where not. Before
-/// 14 also the publication of its log; tells its name.
+/// Makes the trigger that tells schema changes, where our role may; the keeper warns where not. Tells
+/// the publication of its log, which comes with it before 14.
 ///
 /// # Errors
 /// Where the source does not answer.
 pub(crate) async fn ensure_trigger(
     session: &Session,
-    task: &TaskId,
     server_version: u32,
 ) -> Result<Option<String>, Error> {
     let refused = |error: rowcast_pg::Error| match error.class() {
@@ -81,18 +79,14 @@ pub(crate) async fn ensure_trigger(
         }
         ErrorClass::Transient => Err(error),
     };
-    if ddl_trigger::state(session, server_version).await? != TriggerState::Installed {
-        let installed = ddl_trigger::install(session, server_version).await;
-        installed.or_else(refused)?;
-    }
+    let ensured = ddl_trigger::ensure(session, server_version).await;
+    ensured.or_else(refused)?;
     if !(PGOUTPUT_SINCE..MESSAGES_SINCE).contains(&server_version) {
         return Ok(None);
     }
-    let name = stream::source_log_publication(task);
-    let ensured = ddl_trigger::ensure_log_publication(session, &name).await;
-    ensured.or_else(refused)?;
-    let exists = publication::find(session, &name).await?.is_some();
-    Ok(exists.then_some(name))
+    let name = ddl_trigger::LOG_PUBLICATION;
+    let exists = publication::find(session, name).await?.is_some();
+    Ok(exists.then(|| name.to_owned()))
 }
 
 /// Makes the slot, if it is not there, and gives where it stands.

@@ -386,13 +386,13 @@ impl Settlement<'_> {
         })
     }
 
-    /// Makes the trigger where schema changes are wished, and before 14 the publication of its log.
+    /// Makes the trigger where schema changes are wished; before 14, tells the publication of its log.
     async fn log_publication(&self) -> Result<Option<String>, Error> {
         if !self.wish.change_types.schema {
             return Ok(None);
         }
         let version = self.means.server_version;
-        let log = objects::ensure_trigger(self.session, self.wish.task, version).await?;
+        let log = objects::ensure_trigger(self.session, version).await?;
         Ok(log.filter(|_| !self.means.translated))
     }
 

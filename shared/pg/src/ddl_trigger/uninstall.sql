@@ -22,6 +22,16 @@ BEGIN
     THEN
         DROP FUNCTION rowcast.tell_ddl();
     END IF;
+    -- Before 10 there is no such catalog; this is parsed where it is run.
+    IF pg_catalog.current_setting('server_version_num')::integer >= 100000 THEN
+        IF EXISTS (SELECT 1
+                   FROM pg_catalog.pg_publication AS p
+                   WHERE p.pubname = 'rowcast_ddl'
+                     AND pg_catalog.obj_description(p.oid, 'pg_publication') = '{marker}')
+        THEN
+            DROP PUBLICATION rowcast_ddl;
+        END IF;
+    END IF;
     IF EXISTS (SELECT 1
                FROM pg_catalog.pg_class AS c
                JOIN pg_catalog.pg_namespace AS n

@@ -171,10 +171,10 @@ async fn only_trying_tells_whether_an_administrator_of_a_hosted_server_may_insta
 }
 
 #[tokio::test]
-async fn slots_of_other_tasks_in_this_database_are_seen() {
+async fn slots_and_publications_of_other_tasks_in_this_database_are_seen() {
     let source = Source::start(18).await;
     let others = async || {
-        ddl_trigger::other_tasks(&source.client, "rowcast_a")
+        ddl_trigger::other_tasks(&source.client, "rowcast_a", source.version)
             .await
             .unwrap()
     };
@@ -191,10 +191,19 @@ async fn slots_of_other_tasks_in_this_database_are_seen() {
         .batch_execute(&format!("{make}('rowcast_b', 'pgoutput')"))
         .await
         .unwrap();
+    source
+        .run("CREATE PUBLICATION rowcast_a; CREATE PUBLICATION rowcast_ddl")
+        .await;
     assert!(!others().await);
     source
         .run(&format!("{make}('rowcast_c', 'pgoutput')"))
         .await;
+    assert!(others().await);
+    source
+        .run("SELECT pg_drop_replication_slot('rowcast_c')")
+        .await;
+    assert!(!others().await);
+    source.run("CREATE PUBLICATION rowcast_c").await;
     assert!(others().await);
 }
 
@@ -203,22 +212,19 @@ async fn the_log_publication_tells_the_events_and_not_their_removal() {
     let source = Source::start(10).await;
     let client = &source.client;
     ddl_trigger::install(client, source.version).await.unwrap();
+    let log = ddl_trigger::LOG_PUBLICATION;
     for _ in 0..2 {
-        ddl_trigger::ensure_log_publication(client, "rowcast_1_ddl")
-            .await
-            .unwrap();
-        let found = publication::find(client, "rowcast_1_ddl").await.unwrap();
+        assert_eq!(state(&source).await, TriggerState::Installed);
+        let found = publication::find(client, log).await.unwrap();
         let found = found.unwrap();
-        assert!(found.ours);
         assert_eq!(found.publish, ["insert"]);
         assert_eq!(found.tables, [TableName::new("rowcast", "ddl_log")]);
         source
-            .run("ALTER PUBLICATION rowcast_1_ddl SET (publish = 'insert, delete')")
+            .run("ALTER PUBLICATION rowcast_ddl SET (publish = 'insert, delete')")
             .await;
+        assert_eq!(state(&source).await, TriggerState::Outdated);
+        ddl_trigger::ensure(client, source.version).await.unwrap();
     }
-    ddl_trigger::ensure_log_publication(client, "rowcast_1_ddl")
-        .await
-        .unwrap();
     source
         .run("SELECT pg_create_logical_replication_slot('s', 'pgoutput')")
         .await;
@@ -227,7 +233,7 @@ async fn the_log_publication_tells_the_events_and_not_their_removal() {
         .query(
             "SELECT chr(get_byte(data, 0))
              FROM pg_logical_slot_get_binary_changes('s', NULL, NULL, 'proto_version', '1',
-                                                     'publication_names', 'rowcast_1_ddl')",
+                                                     'publication_names', 'rowcast_ddl')",
             &[],
         )
         .await
