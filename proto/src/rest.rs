@@ -11,7 +11,7 @@ pub use billing::{
 };
 pub use group::{CreateGroup, Group, GroupConnection, GroupList, GroupMode};
 pub use problem::Problem;
-pub use source::{CreateSource, Source, SourceKind, SourceList, SslMode};
+pub use source::{CreateSource, Source, SourceKind, SourceList, SourceTest, SslMode};
 pub use task::{
     AcceptableStop, ChangeTypes, CheckItem, CheckOutcome, CreateTask, DataChange, Objects, Packing,
     Precheck, Retention, SchemaObjects, StartTask, Task, TaskError, TaskList, TaskPosition,

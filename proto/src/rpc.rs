@@ -46,6 +46,10 @@ rpc!(
     RunPrecheck, "precheck", "run", m::PrecheckRequest => m::PrecheckReport
 );
 rpc!(
+    /// Goes to a source step by step, and tells how far the way leads.
+    TestSource, "precheck", "test", m::TestSourceRequest => m::SourceTest
+);
+rpc!(
     /// What an instance costs.
     GetQuote, "billing", "quote", m::QuoteRequest => m::Quote
 );

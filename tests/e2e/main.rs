@@ -12,3 +12,4 @@ mod operations;
 mod objects;
 mod schema_changes;
 mod accepted_stop;
+mod sources;

@@ -5,6 +5,8 @@ use rowcast_domain::SourceId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::CheckItem;
+
 /// What TLS to the source must prove; the meanings are libpq's `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -117,4 +119,23 @@ pub struct Source {
 pub struct SourceList {
     /// Oldest first.
     pub sources: Vec<Source>,
+}
+
+/// `POST /sources/{id}/test`, `POST /sources/test`: how far the way to a source leads.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct SourceTest {
+    /// Whether no step failed.
+    pub passed: bool,
+    /// In the order taken: `name`, `tcp`, `tls`, `login`, `replication_login`, `version`,
+    /// `databases`. Those behind a failed one are skipped, and `tls` where it was not asked for.
+    pub steps: Vec<CheckItem>,
+    /// The server's version, as `17.2`; absent where it was not reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
+    /// Databases that the account may connect to, by name; the first thousand.
+    pub databases: Vec<String>,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
 }

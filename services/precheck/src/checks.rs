@@ -22,14 +22,16 @@ mod wal_keep;
 mod existing_slot;
 mod schema_changes;
 
+pub(crate) use server_version::{PUBLICATIONS_SINCE, judge as judge_version};
+
 /// What the report says of a check whatever it finds.
-struct Rule {
+pub(crate) struct Rule {
     /// Stable name.
-    code: &'static str,
+    pub(crate) code: &'static str,
     /// For people.
-    title: &'static str,
+    pub(crate) title: &'static str,
     /// What it runs.
-    ran: &'static str,
+    pub(crate) ran: &'static str,
 }
 
 type Check = for<'a> fn(&'a Source) -> BoxFuture<'a, Result<Finding, Error>>;
@@ -91,7 +93,8 @@ pub(crate) async fn run_all(options: &ConnectOptions, wish: Wish) -> Vec<CheckRe
     results
 }
 
-fn result(rule: &Rule, finding: Finding, begun: Instant) -> CheckResult {
+/// What a check that began then has found.
+pub(crate) fn result(rule: &Rule, finding: Finding, begun: Instant) -> CheckResult {
     let Finding {
         outcome,
         saw,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! RunPrecheck ─▶ target: open the password ─▶ connectivity ─▶ checks in order ─▶ report
+//! TestSource ──▶ target: open the password ─▶ steps in order ─▶ how far the way leads
 //! ```
 //!
 //! Nothing is written to the source and nothing is stored: a report goes to whoever asked.
@@ -14,6 +15,9 @@ mod error;
 mod target;
 mod run_precheck;
 mod checks;
+mod test_source;
+mod steps;
+mod diagnosis;
 mod finding;
 mod report;
 mod source;
@@ -22,7 +26,7 @@ mod selected;
 use std::sync::Arc;
 
 use rowcast_bus::{Bus, Server};
-use rowcast_proto::rpc::RunPrecheck;
+use rowcast_proto::rpc::{RunPrecheck, TestSource};
 use rowcast_service::keyring::Keyring;
 use rowcast_service::{BoxError, Context, Kind};
 
@@ -37,10 +41,17 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
     let bus = Bus::connect(&config.nats).await?;
     let description = "Answers whether a source is fit for a task";
     let mut server = Server::start(&bus, "precheck", context.version, description).await?;
+    let keys = Arc::clone(&keyring);
     server
         .add::<RunPrecheck, _, _>(move |request| {
-            let keyring = Arc::clone(&keyring);
+            let keyring = Arc::clone(&keys);
             async move { run_precheck::answer(&keyring, request).await }
+        })
+        .await?;
+    server
+        .add::<TestSource, _, _>(move |request| {
+            let keyring = Arc::clone(&keyring);
+            async move { test_source::answer(&keyring, request).await }
         })
         .await?;
     context

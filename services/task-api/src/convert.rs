@@ -160,6 +160,18 @@ pub(crate) fn precheck(report: m::PrecheckReport) -> Result<rest::Precheck, ApiE
     })
 }
 
+pub(crate) fn source_test(test: m::SourceTest) -> Result<rest::SourceTest, ApiError> {
+    let version = test.server_version;
+    Ok(rest::SourceTest {
+        passed: test.passed,
+        steps: test.steps.into_iter().map(check_item).collect(),
+        server_version: (!version.is_empty()).then_some(version),
+        databases: test.databases,
+        started_at: time("started_at", test.started_at)?,
+        finished_at: time("finished_at", test.finished_at)?,
+    })
+}
+
 fn check_item(item: m::CheckResult) -> rest::CheckItem {
     let outcome = match item.outcome() {
         m::CheckOutcome::Pass => rest::CheckOutcome::Pass,

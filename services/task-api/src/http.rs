@@ -11,6 +11,8 @@ mod trace;
 mod create_source;
 mod get_source;
 mod list_sources;
+mod test_source;
+mod test_new_source;
 mod create_task;
 mod get_task;
 mod list_tasks;
@@ -58,6 +60,9 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a precheck may take: it makes several connections to a server that may be slow.
 pub(crate) const PRECHECK_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long a test of a source may take: each of its steps has a few seconds.
+const TEST_TIMEOUT: Duration = Duration::from_secs(45);
+
 /// How long any request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(75);
 
@@ -86,6 +91,8 @@ fn routes() -> OpenApiRouter<App> {
             list_sources::list_sources
         ))
         .routes(routes!(get_source::get_source))
+        .routes(routes!(test_source::test_source))
+        .routes(routes!(test_new_source::test_new_source))
         .routes(routes!(create_task::create_task, list_tasks::list_tasks))
         .routes(routes!(get_task::get_task))
         .routes(routes!(

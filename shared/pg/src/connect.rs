@@ -11,7 +11,7 @@ use tokio_postgres::config::SslNegotiation;
 
 use crate::Error;
 use crate::password_guard::{Established, PasswordRefused};
-use crate::transport;
+use crate::transport::{self, Transport};
 
 /// Settings of every SQL session.
 ///
@@ -140,7 +140,14 @@ pub async fn connect(options: &ConnectOptions) -> Result<Session, Error> {
 }
 
 async fn open(options: &ConnectOptions) -> Result<Session, Error> {
-    let transport = transport::open(options).await?;
+    log_in(options, transport::open(options).await?).await
+}
+
+/// Opens a SQL session on a connection that was made step by step; waits as long as the server does.
+///
+/// # Errors
+/// As [`connect`], but for what comes before the login.
+pub async fn log_in(options: &ConnectOptions, transport: Transport) -> Result<Session, Error> {
     let mut config = tokio_postgres::Config::new();
     config
         .user(&options.user)

@@ -11,7 +11,7 @@
 //! Both ways share one transport: the same dialling, TLS and refusal to give a password away.
 
 mod connect;
-mod transport;
+pub mod transport;
 mod tls;
 mod channel_binding;
 mod password_guard;
@@ -24,7 +24,7 @@ pub mod ddl_trigger;
 pub mod catalog;
 mod error;
 
-pub use connect::{ConnectOptions, ParseSslModeError, Session, SslMode, connect};
+pub use connect::{ConnectOptions, ParseSslModeError, Session, SslMode, connect, log_in};
 pub use error::{Error, ErrorClass, ServerError};
 pub use replication::ReplicationConnection;
 /// The SQL client of a [`Session`], for crates that run statements of their own.

@@ -146,6 +146,20 @@ pub async fn privileges(client: &Client) -> Result<Privileges, Error> {
     })
 }
 
+/// The role of a managed service that would grant replication to ours, where the server has one.
+pub async fn managed_replication_role(client: &Client) -> Result<Option<String>, Error> {
+    let row = client
+        .query_opt(
+            "SELECT g.rolname::text
+             FROM pg_catalog.pg_roles AS g
+             WHERE g.rolname = ANY ($1)
+             LIMIT 1",
+            &[&MANAGED_REPLICATION_ROLES],
+        )
+        .await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
+}
+
 /// A row of `pg_settings`: a number counts in the unit beside it.
 struct Setting {
     name: String,

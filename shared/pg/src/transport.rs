@@ -1,6 +1,15 @@
 //! The byte stream to a server: a TCP or Unix-domain socket, with TLS on it where asked for.
+//!
+//! ```text
+//! resolve ─▶ Addresses ─▶ dial ─▶ Dialled ─▶ secure ─▶ Transport ─▶ log_in ─▶ Session
+//! ```
+//!
+//! One step at a time, for those who want to know how far the way leads; each waits as long as the
+//! network does.
 
+use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -27,8 +36,27 @@ const KEEPALIVE_RETRIES: u32 = 3;
 /// How long written bytes may stay unacknowledged before the connection counts as lost.
 const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(60);
 
+/// Where a host can be dialled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Addresses {
+    /// The socket file of a server on this machine.
+    Socket(String),
+    /// In the resolver's order.
+    Internet(Vec<SocketAddr>),
+}
+
+/// A connection without TLS, on which nothing was said yet.
+#[derive(Debug)]
+pub struct Dialled(Bare);
+
+#[derive(Debug)]
+enum Bare {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
 /// A connection on which the start-up message can be sent.
-pub(crate) struct Transport {
+pub struct Transport {
     pub(crate) stream: Stream,
     /// `tls-server-end-point` data (RFC 5929), where TLS is on and the certificate has a hash.
     pub(crate) channel_binding: Option<Vec<u8>>,
@@ -45,24 +73,69 @@ pub(crate) enum Stream {
 }
 
 /// Connects and, over TCP, negotiates TLS as `ssl_mode` wants it.
-///
-/// As with libpq, a Unix-domain socket never has TLS.
 pub(crate) async fn open(options: &ConnectOptions) -> Result<Transport, Error> {
+    let addresses = resolve(options).await?;
+    secure(options, dial(options, &addresses).await?).await
+}
+
+/// Looks the host's name up.
+///
+/// # Errors
+/// [`Error::Connect`] where the name has no address.
+pub async fn resolve(options: &ConnectOptions) -> Result<Addresses, Error> {
     if options.host.starts_with('/') {
         let path = format!("{}/.s.PGSQL.{}", options.host, options.port);
-        let socket = UnixStream::connect(&path)
-            .await
-            .map_err(|cause| Error::Connect {
-                address: path,
+        return Ok(Addresses::Socket(path));
+    }
+    let found = tokio::net::lookup_host((options.host.as_str(), options.port)).await;
+    let found = found.map_err(|cause| not_connected(options, cause))?;
+    Ok(Addresses::Internet(found.collect()))
+}
+
+/// Tries every address in turn.
+///
+/// # Errors
+/// [`Error::Connect`] with what the last one answered.
+pub async fn dial(options: &ConnectOptions, addresses: &Addresses) -> Result<Dialled, Error> {
+    let addresses = match addresses {
+        Addresses::Internet(addresses) => addresses,
+        Addresses::Socket(path) => {
+            let socket = UnixStream::connect(path).await;
+            let socket = socket.map_err(|cause| Error::Connect {
+                address: path.clone(),
                 cause,
             })?;
-        return Ok(Transport {
-            stream: Stream::Unix(socket),
-            channel_binding: None,
-            peer_is_known: true,
-        });
+            return Ok(Dialled(Bare::Unix(socket)));
+        }
+    };
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(socket) => {
+                tune(&socket).map_err(|cause| not_connected(options, cause))?;
+                return Ok(Dialled(Bare::Tcp(socket)));
+            }
+            Err(cause) => last = cause,
+        }
     }
-    let mut socket = dial(&options.host, options.port).await?;
+    Err(not_connected(options, last))
+}
+
+/// Negotiates TLS as `ssl_mode` wants it. As with libpq, a Unix-domain socket never has TLS.
+///
+/// # Errors
+/// [`Error::Tls`] where the server has none or shows a certificate that will not do.
+pub async fn secure(options: &ConnectOptions, dialled: Dialled) -> Result<Transport, Error> {
+    let mut socket = match dialled.0 {
+        Bare::Tcp(socket) => socket,
+        Bare::Unix(socket) => {
+            return Ok(Transport {
+                stream: Stream::Unix(socket),
+                channel_binding: None,
+                peer_is_known: true,
+            });
+        }
+    };
     let local = socket.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
     let plain = |socket| Transport {
         stream: Stream::Tcp(socket),
@@ -92,26 +165,52 @@ pub(crate) async fn open(options: &ConnectOptions) -> Result<Transport, Error> {
     })
 }
 
-/// Tries every address of the host in the resolver's order.
-async fn dial(host: &str, port: u16) -> Result<TcpStream, Error> {
-    let failed = |cause| Error::Connect {
-        address: format!("{host}:{port}"),
+fn not_connected(options: &ConnectOptions, cause: io::Error) -> Error {
+    Error::Connect {
+        address: format!("{}:{}", options.host, options.port),
         cause,
-    };
-    let addresses = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(failed)?;
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(socket) => {
-                tune(&socket).map_err(failed)?;
-                return Ok(socket);
-            }
-            Err(cause) => last = cause,
+    }
+}
+
+impl Dialled {
+    /// The address that answered; `None` for a Unix-domain socket.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Bare::Tcp(socket) => socket.peer_addr().ok(),
+            Bare::Unix(_) => None,
         }
     }
-    Err(failed(last))
+}
+
+impl Transport {
+    /// The version of TLS that is spoken, as `TLSv1_3`; `None` without TLS.
+    #[must_use]
+    pub fn tls_version(&self) -> Option<String> {
+        match &self.stream {
+            Stream::Tls(stream) => {
+                let version = stream.get_ref().1.protocol_version()?;
+                Some(format!("{version:?}"))
+            }
+            Stream::Tcp(_) | Stream::Unix(_) => None,
+        }
+    }
+
+    /// Whether nobody but the right server can be at the other end: it is on this machine, or has
+    /// shown a certificate that was verified.
+    #[must_use]
+    pub const fn peer_is_known(&self) -> bool {
+        self.peer_is_known
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("tls", &self.tls_version())
+            .field("peer_is_known", &self.peer_is_known)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A standby status must not wait for more data, and a peer that vanished must be noticed even
@@ -214,7 +313,7 @@ impl AsyncWrite for Stream {
 }
 
 /// `tokio_postgres` asks it of the stream it is given, though it only uses what comes out of
-/// [`Established`](crate::password_guard::Established).
+/// `password_guard::Established`.
 impl AsyncRead for Transport {
     fn poll_read(
         mut self: Pin<&mut Self>,

@@ -11,7 +11,7 @@ const OLDEST: u32 = 90_400;
 
 /// Publications and `pgoutput` came with PostgreSQL 10; before, changes are read through
 /// `test_decoding`.
-pub(super) const PUBLICATIONS_SINCE: u32 = 100_000;
+pub(crate) const PUBLICATIONS_SINCE: u32 = 100_000;
 
 /// First version that tells of a TRUNCATE.
 const TRUNCATE_SINCE: u32 = 110_000;
@@ -38,7 +38,7 @@ pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
 }
 
 /// `encoding` is the database's, as PostgreSQL spells it (docs, "Character Set Support").
-fn judge(version: u32, encoding: &str, truncate: bool) -> Finding {
+pub(crate) fn judge(version: u32, encoding: &str, truncate: bool) -> Finding {
     let saw = if version < PUBLICATIONS_SINCE {
         format!("server_version_num = {version}, server_encoding = {encoding}")
     } else {

@@ -12,3 +12,4 @@ mod tables;
 mod patterns;
 mod old_server;
 mod schema_changes;
+mod steps;

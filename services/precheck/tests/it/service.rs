@@ -8,9 +8,9 @@ use rowcast_bus::{Bus, BusConfig, Replicas};
 use rowcast_domain::Secret;
 use rowcast_proto::message::{
     ChangeTypes, CheckOutcome, CheckResult, ObjectSelection, PrecheckReport, PrecheckRequest,
-    SchemaSelection, SealedSecret, SourceConnection,
+    SchemaSelection, SealedSecret, SourceConnection, SourceTest, TestSourceRequest,
 };
-use rowcast_proto::rpc::RunPrecheck;
+use rowcast_proto::rpc::{RunPrecheck, TestSource};
 use rowcast_service::keyring::Keyring;
 use rowcast_testkit::{Nats, Postgres, eventually};
 use tokio::process::{Child, Command};
@@ -106,6 +106,16 @@ impl Service {
 
     pub(crate) async fn ask(&self, request: PrecheckRequest) -> Result<PrecheckReport, AskError> {
         request::ask::<RunPrecheck>(&self.bus, &request, TIMEOUT).await
+    }
+
+    /// How far the way to a source leads.
+    pub(crate) async fn test(&self, source: SourceConnection) -> SourceTest {
+        let request = TestSourceRequest {
+            source: Some(source),
+        };
+        request::ask::<TestSource>(&self.bus, &request, TIMEOUT)
+            .await
+            .unwrap()
     }
 
     /// The report on tables of the schema `public`.

@@ -29,6 +29,14 @@ pub(crate) async fn create_source(
     body::Json(wanted): body::Json<CreateSource>,
 ) -> Result<(StatusCode, Json<Source>), ApiError> {
     validate::source(&wanted)?;
+    let stored = sealed(&app, wanted)?;
+    source::insert(app.pool(), &stored).await?;
+    tracing::info!(source = %stored.source.id, "source registered");
+    Ok((StatusCode::CREATED, Json(stored.source)))
+}
+
+/// The source with an id of its own and its password sealed for it.
+pub(crate) fn sealed(app: &App, wanted: CreateSource) -> Result<StoredSource, ApiError> {
     let CreateSource {
         name,
         host,
@@ -55,12 +63,9 @@ pub(crate) async fn create_source(
         sslmode,
         created_at: clock::now(),
     };
-    let stored = StoredSource {
+    Ok(StoredSource {
         source,
         sslrootcert,
         password,
-    };
-    source::insert(app.pool(), &stored).await?;
-    tracing::info!(source = %stored.source.id, "source registered");
-    Ok((StatusCode::CREATED, Json(stored.source)))
+    })
 }

@@ -2,12 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
+use rowcast_domain::SourceId;
 use rowcast_proto::rest::Source;
 
 use super::body::SourcePath;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
-use crate::store::source;
+use crate::store::source::{self, StoredSource};
 
 /// Shows a source.
 #[utoipa::path(
@@ -24,9 +25,13 @@ pub(crate) async fn get_source(
     State(app): State<App>,
     SourcePath(id): SourcePath,
 ) -> Result<Json<Source>, ApiError> {
+    Ok(Json(existing(&app, &id).await?.source))
+}
+
+/// The source, or that there is none.
+pub(crate) async fn existing(app: &App, id: &SourceId) -> Result<StoredSource, ApiError> {
     let mut connection = app.pool().acquire().await?;
-    let stored = source::get(&mut connection, &id)
+    source::get(&mut connection, id)
         .await?
-        .ok_or_else(|| ApiError::not_found("source", id.as_str()))?;
-    Ok(Json(stored.source))
+        .ok_or_else(|| ApiError::not_found("source", id.as_str()))
 }

@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::fixture::{Api, send};
+use crate::fixture::{Api, send, source};
 
 #[tokio::test]
 async fn the_service_that_is_absent_is_named() {
@@ -22,6 +22,27 @@ async fn the_service_that_is_absent_is_named() {
     created.is_problem(unavailable, "consumer_group_unavailable");
     let detail = created.body["detail"].as_str().unwrap();
     assert!(detail.contains("consumer-group"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_source_is_tested_by_precheck_before_and_after_it_is_registered() {
+    let api = Api::start().await;
+    let id = api.created_source().await;
+    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+    let registered = api.command(&format!("/sources/{id}/test")).await;
+    registered.is_problem(unavailable, "precheck_unavailable");
+    let unregistered = api.post("/sources/test", &source()).await;
+    unregistered.is_problem(unavailable, "precheck_unavailable");
+
+    let mut bad = source();
+    bad["port"] = json!(0);
+    let answer = api.post("/sources/test", &bad).await;
+    answer.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
+    assert_eq!(answer.body["field"], "port");
+    let unknown = api.command("/sources/s000000000000/test").await;
+    unknown.is_problem(StatusCode::NOT_FOUND, "source_not_found");
+    let listed = api.get("/sources").await;
+    assert_eq!(listed.body["sources"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

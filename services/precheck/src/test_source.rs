@@ -1,0 +1,38 @@
+//! Answers `TestSource`.
+
+use chrono::Utc;
+use rowcast_pg::ConnectOptions;
+use rowcast_proto::message::{RpcError, SourceTest, TestSourceRequest};
+use rowcast_service::keyring::Keyring;
+
+use crate::error::Error;
+use crate::steps::{self, STEP_TIMEOUT};
+use crate::target;
+
+/// Goes to the source and tells how far the way leads.
+///
+/// # Errors
+/// Where the question itself is at fault; a source that is at fault is what the answer is about.
+pub(crate) async fn answer(
+    keyring: &Keyring,
+    request: TestSourceRequest,
+) -> Result<SourceTest, RpcError> {
+    let started_at = Utc::now();
+    let source = request.source.ok_or(Error::Missing("source"))?;
+    let source_id = source.source_id.clone();
+    let options = ConnectOptions {
+        connect_timeout: STEP_TIMEOUT,
+        ..target::connect_options(keyring, source)?
+    };
+    let walk = Box::pin(steps::walk(&options)).await;
+    let passed = walk.passed();
+    tracing::info!(source = source_id, passed, "source tested");
+    Ok(SourceTest {
+        passed,
+        steps: walk.steps,
+        server_version: walk.version.unwrap_or_default(),
+        databases: walk.databases,
+        started_at: Some(started_at.into()),
+        finished_at: Some(Utc::now().into()),
+    })
+}
