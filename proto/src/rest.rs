@@ -1,6 +1,7 @@
 //! Bodies of the REST API under `/api/v1`.
 
 mod source;
+mod objects;
 mod task;
 mod group;
 mod problem;
@@ -10,6 +11,7 @@ pub use billing::{
     ChargeType, Incident, IncidentList, Instance, PurchaseTask, UsageLine, UsageList,
 };
 pub use group::{CreateGroup, Group, GroupConnection, GroupList, GroupMode};
+pub use objects::{ObjectLevel, SchemaSummary, SourceObjects, TableSummary};
 pub use problem::Problem;
 pub use source::{CreateSource, Source, SourceKind, SourceList, SourceTest, SslMode};
 pub use task::{

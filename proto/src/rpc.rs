@@ -50,6 +50,10 @@ rpc!(
     TestSource, "precheck", "test", m::TestSourceRequest => m::SourceTest
 );
 rpc!(
+    /// Lists what a source has: databases, schemas, tables.
+    BrowseSource, "precheck", "browse", m::BrowseRequest => m::ObjectPage
+);
+rpc!(
     /// What an instance costs.
     GetQuote, "billing", "quote", m::QuoteRequest => m::Quote
 );

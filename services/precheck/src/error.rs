@@ -1,4 +1,4 @@
-//! Questions that cannot be answered with a report.
+//! Questions that cannot be answered.
 
 use rowcast_bus::refuse::{self, Refusal as _};
 use rowcast_domain::ParseIdError;
@@ -6,7 +6,7 @@ use rowcast_pg::ParseSslModeError;
 use rowcast_proto::message::RpcError;
 use rowcast_service::keyring::KeyringError;
 
-/// Why no check can run.
+/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The task's id is none.
@@ -24,6 +24,15 @@ pub(crate) enum Error {
     /// The password cannot be opened.
     #[error("the stored password of the source cannot be opened: {0}")]
     Password(#[from] KeyringError),
+    /// There is no such schema to be tracked.
+    #[error("the database has no schema {0} that can be tracked")]
+    NoSchema(String),
+    /// No page ended there.
+    #[error("no page ends where this one is to begin")]
+    After,
+    /// The source cannot be read.
+    #[error(transparent)]
+    Source(#[from] rowcast_pg::Error),
 }
 
 impl From<Error> for RpcError {
@@ -43,6 +52,15 @@ impl From<Error> for RpcError {
             Error::Password(_) => refuse::invalid("password_unreadable", detail)
                 .field("source.password")
                 .repair("Enter the source's password again."),
+            Error::NoSchema(_) => refuse::not_found("schema_not_found", detail)
+                .field("schema")
+                .repair("List the schemas (level=schemas) to see their names; case counts."),
+            Error::After => refuse::invalid("malformed_cursor", detail)
+                .field("cursor")
+                .repair(
+                    "Give next_cursor of the page before, with the same level, or leave it out.",
+                ),
+            Error::Source(_) => refuse::unavailable("source_unreadable", detail),
         }
     }
 }

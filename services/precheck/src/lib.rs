@@ -3,6 +3,7 @@
 //! ```text
 //! RunPrecheck ─▶ target: open the password ─▶ connectivity ─▶ checks in order ─▶ report
 //! TestSource ──▶ target: open the password ─▶ steps in order ─▶ how far the way leads
+//! BrowseSource ▶ target: open the password ─▶ a page of databases, schemas or tables
 //! ```
 //!
 //! Nothing is written to the source and nothing is stored: a report goes to whoever asked.
@@ -17,6 +18,8 @@ mod run_precheck;
 mod checks;
 mod test_source;
 mod steps;
+mod browse_source;
+mod browse;
 mod diagnosis;
 mod finding;
 mod report;
@@ -26,7 +29,7 @@ mod selected;
 use std::sync::Arc;
 
 use rowcast_bus::{Bus, Server};
-use rowcast_proto::rpc::{RunPrecheck, TestSource};
+use rowcast_proto::rpc::{BrowseSource, RunPrecheck, TestSource};
 use rowcast_service::keyring::Keyring;
 use rowcast_service::{BoxError, Context, Kind};
 
@@ -46,6 +49,13 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         .add::<RunPrecheck, _, _>(move |request| {
             let keyring = Arc::clone(&keys);
             async move { run_precheck::answer(&keyring, request).await }
+        })
+        .await?;
+    let keys = Arc::clone(&keyring);
+    server
+        .add::<BrowseSource, _, _>(move |request| {
+            let keyring = Arc::clone(&keys);
+            async move { browse_source::answer(&keyring, request).await }
         })
         .await?;
     server

@@ -172,6 +172,42 @@ pub(crate) fn source_test(test: m::SourceTest) -> Result<rest::SourceTest, ApiEr
     })
 }
 
+pub(crate) const fn object_level(level: rest::ObjectLevel) -> m::ObjectLevel {
+    match level {
+        rest::ObjectLevel::Databases => m::ObjectLevel::Databases,
+        rest::ObjectLevel::Schemas => m::ObjectLevel::Schemas,
+        rest::ObjectLevel::Tables => m::ObjectLevel::Tables,
+    }
+}
+
+pub(crate) fn objects_page(page: m::ObjectPage, database: String) -> rest::SourceObjects {
+    let given = |text: String| (!text.is_empty()).then_some(text);
+    let schemas = page.schemas.into_iter().map(|schema| rest::SchemaSummary {
+        name: schema.name,
+        tables: schema.tables,
+    });
+    let tables = page.tables.into_iter().map(|table| rest::TableSummary {
+        schema: table.schema,
+        name: table.name,
+        kind: table.kind,
+        partition_of: given(table.partition_of),
+        logged: table.logged,
+        rows: table.rows,
+        size_bytes: table.size_bytes,
+        primary_key: table.primary_key,
+        replica_identity: table.replica_identity,
+        key_columns: table.key_columns,
+        columns: table.columns,
+    });
+    rest::SourceObjects {
+        database,
+        databases: page.databases,
+        schemas: schemas.collect(),
+        tables: tables.collect(),
+        next_cursor: given(page.next),
+    }
+}
+
 fn check_item(item: m::CheckResult) -> rest::CheckItem {
     let outcome = match item.outcome() {
         m::CheckOutcome::Pass => rest::CheckOutcome::Pass,

@@ -6,6 +6,7 @@
 
 mod body;
 mod json_path;
+mod query;
 mod idempotency;
 mod trace;
 mod create_source;
@@ -13,6 +14,7 @@ mod get_source;
 mod list_sources;
 mod test_source;
 mod test_new_source;
+mod list_objects;
 mod create_task;
 mod get_task;
 mod list_tasks;
@@ -32,6 +34,8 @@ mod list_groups;
 mod get_group;
 mod get_connection;
 mod delete_group;
+
+pub(crate) use list_objects::Browse;
 
 use std::any::Any;
 use std::time::Duration;
@@ -63,6 +67,9 @@ pub(crate) const PRECHECK_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a test of a source may take: each of its steps has a few seconds.
 const TEST_TIMEOUT: Duration = Duration::from_secs(45);
 
+/// How long a page of a source's objects may take.
+const BROWSE_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// How long any request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(75);
 
@@ -93,6 +100,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get_source::get_source))
         .routes(routes!(test_source::test_source))
         .routes(routes!(test_new_source::test_new_source))
+        .routes(routes!(list_objects::list_objects))
         .routes(routes!(create_task::create_task, list_tasks::list_tasks))
         .routes(routes!(get_task::get_task))
         .routes(routes!(

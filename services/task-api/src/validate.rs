@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::ops::RangeInclusive;
 
+use axum::http::StatusCode;
 use rowcast_proto::rest::{
     ChangeTypes, CreateGroup, CreateSource, CreateTask, Objects, SchemaObjects,
 };
@@ -11,6 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::ApiError;
+use crate::http::Browse;
 
 /// A field at fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -22,6 +24,11 @@ pub(crate) struct Issue {
     /// What to do about it.
     pub(crate) repair: String,
 }
+
+/// A schema, a point and a table.
+const SEARCH_BYTES_MAX: usize = 127;
+
+const PAGE_LIMIT: RangeInclusive<u32> = 1..=200;
 
 const NAME_CHARACTERS: RangeInclusive<usize> = 1..=64;
 
@@ -68,6 +75,21 @@ impl Issues {
         } else {
             Err(ApiError::Invalid(self.0))
         }
+    }
+
+    /// A query has few parameters: the first problem is told.
+    fn finish_query(self) -> Result<(), ApiError> {
+        let Some(issue) = self.0.into_iter().next() else {
+            return Ok(());
+        };
+        let Issue {
+            field,
+            detail,
+            repair,
+        } = issue;
+        let detail = format!("{field}: {detail}");
+        let refused = ApiError::refused(StatusCode::BAD_REQUEST, "malformed_query", detail);
+        Err(refused.field(field).repair(repair))
     }
 
     /// A name that people give.
@@ -174,6 +196,25 @@ fn host(issues: &mut Issues, host: &str) {
             "Give the host alone, without scheme, port or database.",
         );
     }
+}
+
+/// # Errors
+/// The first problem of the query.
+pub(crate) fn browse(query: &Browse) -> Result<(), ApiError> {
+    let mut issues = Issues::default();
+    for (field, name) in [("database", &query.database), ("schema", &query.schema)] {
+        if let Some(name) = name {
+            issues.identifier(field, name);
+        }
+    }
+    if let Some(search) = &query.search
+        && (search.len() > SEARCH_BYTES_MAX || search.contains('\0'))
+    {
+        let detail = "must have at most 127 bytes, none of them NUL";
+        issues.note("search", detail, "Give a part of a name.");
+    }
+    issues.range("limit", query.limit, &PAGE_LIMIT);
+    issues.finish_query()
 }
 
 /// # Errors

@@ -13,3 +13,4 @@ mod patterns;
 mod old_server;
 mod schema_changes;
 mod steps;
+mod browse;

@@ -7,10 +7,11 @@ use rowcast_bus::request::{self, AskError};
 use rowcast_bus::{Bus, BusConfig, Replicas};
 use rowcast_domain::Secret;
 use rowcast_proto::message::{
-    ChangeTypes, CheckOutcome, CheckResult, ObjectSelection, PrecheckReport, PrecheckRequest,
-    SchemaSelection, SealedSecret, SourceConnection, SourceTest, TestSourceRequest,
+    BrowseRequest, ChangeTypes, CheckOutcome, CheckResult, ObjectPage, ObjectSelection,
+    PrecheckReport, PrecheckRequest, SchemaSelection, SealedSecret, SourceConnection, SourceTest,
+    TestSourceRequest,
 };
-use rowcast_proto::rpc::{RunPrecheck, TestSource};
+use rowcast_proto::rpc::{BrowseSource, RunPrecheck, TestSource};
 use rowcast_service::keyring::Keyring;
 use rowcast_testkit::{Nats, Postgres, eventually};
 use tokio::process::{Child, Command};
@@ -116,6 +117,11 @@ impl Service {
         request::ask::<TestSource>(&self.bus, &request, TIMEOUT)
             .await
             .unwrap()
+    }
+
+    /// A page of what a source has.
+    pub(crate) async fn browse(&self, request: BrowseRequest) -> Result<ObjectPage, AskError> {
+        request::ask::<BrowseSource>(&self.bus, &request, TIMEOUT).await
     }
 
     /// The report on tables of the schema `public`.

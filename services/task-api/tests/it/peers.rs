@@ -46,6 +46,26 @@ async fn a_source_is_tested_by_precheck_before_and_after_it_is_registered() {
 }
 
 #[tokio::test]
+async fn a_query_that_cannot_be_taken_names_its_parameter() {
+    let api = Api::start().await;
+    let id = api.created_source().await;
+    let path = format!("/sources/{id}/objects");
+    let absent = api.get(&path).await;
+    absent.is_problem(StatusCode::SERVICE_UNAVAILABLE, "precheck_unavailable");
+    for (query, field) in [
+        ("limit=x", "limit"),
+        ("level=rows", "level"),
+        ("scheme=a", "scheme"),
+        ("limit=201", "limit"),
+        ("schema=", "schema"),
+    ] {
+        let answer = api.get(&format!("{path}?{query}")).await;
+        answer.is_problem(StatusCode::BAD_REQUEST, "malformed_query");
+        assert_eq!(answer.body["field"], field, "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_precheck_without_a_report_fails_and_may_be_repeated() {
     let api = Api::start().await;
     let task = api.created_task().await;

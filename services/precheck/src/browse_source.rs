@@ -1,0 +1,75 @@
+//! Answers `BrowseSource`.
+
+use std::time::Duration;
+
+use rowcast_bus::refuse::{self, Refusal as _};
+use rowcast_pg::{ConnectOptions, connect};
+use rowcast_proto::message::{BrowseRequest, ObjectPage, RpcError};
+use rowcast_service::keyring::Keyring;
+
+use crate::browse::{self, Wanted, parse_after};
+use crate::diagnosis::Diagnosis;
+use crate::error::Error;
+use crate::target;
+
+/// How long a page may take, the login included.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// More tables would not fit into an answer on the bus where their keys are wide.
+const LIMIT_MAX: u32 = 200;
+
+/// Lists what a source has.
+///
+/// # Errors
+/// Where the question is at fault, or the source cannot be read.
+pub(crate) async fn answer(
+    keyring: &Keyring,
+    request: BrowseRequest,
+) -> Result<ObjectPage, RpcError> {
+    let level = request.level();
+    let wanted = Wanted {
+        level,
+        after: parse_after(level, &request.after)?,
+        schema: request.schema,
+        search: request.search,
+        partitions: request.partitions,
+        limit: usize::try_from(request.limit.clamp(1, LIMIT_MAX)).unwrap_or(1),
+    };
+    let source = request.source.ok_or(Error::Missing("source"))?;
+    let options = target::connect_options(keyring, source)?;
+    let read = async {
+        let session = connect(&options).await?;
+        browse::page(&session, &wanted).await
+    };
+    let late = rowcast_pg::Error::Timeout {
+        step: "listing objects",
+        limit: PAGE_TIMEOUT,
+    };
+    let read = tokio::time::timeout(PAGE_TIMEOUT, Box::pin(read))
+        .await
+        .unwrap_or(Err(Error::Source(late)));
+    read.map_err(|error| match error {
+        Error::Source(error) => unreadable(&error, &options),
+        error @ (Error::TaskId(_)
+        | Error::Missing(_)
+        | Error::Port(_)
+        | Error::SslMode(_)
+        | Error::Password(_)
+        | Error::NoSchema(_)
+        | Error::After) => error.into(),
+    })
+}
+
+fn unreadable(error: &rowcast_pg::Error, options: &ConnectOptions) -> RpcError {
+    let Diagnosis {
+        name,
+        cause,
+        repair,
+    } = Diagnosis::of(error, options);
+    let detail = format!("{cause} ({error})");
+    if name == "database_missing" {
+        let refusal = refuse::not_found("database_not_found", detail);
+        return refusal.field("database").repair(repair);
+    }
+    refuse::unavailable(&format!("source_{name}"), detail).repair(repair)
+}

@@ -1,0 +1,74 @@
+//! Reading the query of a URL, with a problem for whatever is wrong with it.
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequestParts, Query};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::error::ApiError;
+
+/// The parameters of a query.
+#[derive(Debug)]
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let read = Query::<T>::from_request_parts(parts, state).await;
+        read.map(|Query(params)| Self(params))
+            .map_err(|error| malformed(&error))
+    }
+}
+
+fn malformed(error: &QueryRejection) -> ApiError {
+    let text = error.body_text();
+    let detail = text
+        .strip_prefix("Failed to deserialize query string: ")
+        .unwrap_or(&text);
+    let refused = ApiError::refused(StatusCode::BAD_REQUEST, "malformed_query", detail);
+    let refused = match parameter(detail) {
+        Some(name) => refused.field(name),
+        None => refused,
+    };
+    refused.repair("Compare the query with the route's parameters in /api/v1/openapi.json.")
+}
+
+/// The parameter at fault: in front of the message, and where it is unknown inside.
+fn parameter(detail: &str) -> Option<&str> {
+    let unknown = detail
+        .split_once("unknown field `")
+        .and_then(|(_, rest)| rest.split_once('`'));
+    match unknown {
+        Some((name, _)) => Some(name),
+        None => detail.split_once(": ").map(|(name, _)| name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Uri;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Filter {
+        #[serde(rename = "limit")]
+        _limit: Option<u32>,
+    }
+
+    #[test]
+    fn the_parameter_at_fault_is_named() {
+        for (query, name) in [("limit=x", "limit"), ("limits=1", "limits")] {
+            let uri: Uri = format!("http://h/?{query}").parse().unwrap();
+            let error = Query::<Filter>::try_from_uri(&uri).unwrap_err();
+            let ApiError::Refused(refused) = malformed(&error) else {
+                panic!("{query} is not refused");
+            };
+            assert_eq!(refused.field.as_deref(), Some(name));
+        }
+    }
+}
