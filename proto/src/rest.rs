@@ -13,9 +13,9 @@ pub use billing::{
 pub use group::{CreateGroup, Group, GroupConnection, GroupList, GroupMode};
 pub use objects::{ObjectLevel, SchemaSummary, SourceObjects, TableSummary};
 pub use problem::Problem;
-pub use source::{CreateSource, Source, SourceKind, SourceList, SourceTest, SslMode};
+pub use source::{CreateSource, PatchSource, Source, SourceKind, SourceList, SourceTest, SslMode};
 pub use task::{
     AcceptableStop, ChangeTypes, CheckItem, CheckOutcome, CreateTask, DataChange, Objects, Packing,
-    Precheck, Retention, SchemaObjects, StartTask, Task, TaskError, TaskList, TaskPosition,
-    TaskTransition, TaskTransitionList,
+    PatchTask, Precheck, Retention, SchemaObjects, StartTask, Task, TaskError, TaskList,
+    TaskPosition, TaskTransition, TaskTransitionList,
 };

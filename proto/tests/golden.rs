@@ -142,6 +142,8 @@ fn rest_bodies() -> Vec<Message> {
         rest::CreateSource,
         rest::CreateTask,
         rest::Objects,
+        rest::PatchSource,
+        rest::PatchTask,
         rest::PurchaseTask,
         rest::Retention,
         rest::SchemaObjects,

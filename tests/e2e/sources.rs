@@ -1,7 +1,11 @@
-//! A source before a task is made of it.
+//! A source before a task is made of it, and while one runs.
 
-use rowcast_e2e::Shop;
-use rowcast_proto::rest::{CheckOutcome, SourceObjects, SourceTest};
+use std::collections::BTreeSet;
+
+use rowcast_domain::TaskState;
+use rowcast_e2e::{PATIENCE, Shop, is_count, read_until};
+use rowcast_proto::rest::{CheckOutcome, Source, SourceObjects, SourceTest, Task};
+use rowcast_testkit::eventually;
 use serde_json::json;
 
 #[tokio::test]
@@ -57,4 +61,58 @@ async fn what_a_source_has_is_browsed_before_it_is_chosen() {
     let schemas = format!("{path}?level=schemas&search=SHO");
     let page: SourceObjects = shop.api.get(&schemas).await.unwrap();
     assert_eq!(page.schemas[0].name, "shop");
+}
+
+/// Inserts the numbers of a range, a transaction each.
+async fn count(shop: &Shop, numbers: std::ops::Range<i64>) {
+    for number in numbers {
+        let insert = format!("INSERT INTO shop.counter VALUES ({number})");
+        shop.sql.batch_execute(&insert).await.unwrap();
+    }
+}
+
+/// Logins to the source by its capture, by their start.
+async fn walsenders(shop: &Shop) -> BTreeSet<String> {
+    let admin = shop.platform.sql("postgres").await.unwrap();
+    let started = "SELECT backend_start::text FROM pg_stat_replication";
+    let rows = admin.query(started, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test]
+async fn a_running_task_goes_on_with_a_new_password_name_and_retry_window() {
+    let shop = Box::pin(Shop::running(Default::default())).await.unwrap();
+    let group = shop.group("reader").await.unwrap();
+    let mut member = group.subscribe().await.unwrap();
+    count(&shop, 0..10).await;
+    let admin = shop.platform.sql("postgres").await.unwrap();
+    let password = "ALTER ROLE shop_owner PASSWORD 'Shop-demo-2'";
+    admin.batch_execute(password).await.unwrap();
+    let before = walsenders(&shop).await;
+    assert_eq!(before.len(), 1);
+
+    let source = shop.task().await.unwrap().source_id;
+    let path = format!("/sources/{source}");
+    let change = json!({"password": "Shop-demo-2"});
+    let _source: Source = shop.api.patch(&path, &change).await.unwrap();
+    count(&shop, 10..20).await;
+    // Capture has logged in again, which takes the new password.
+    eventually("capture has logged in again", PATIENCE, async || {
+        let now = walsenders(&shop).await;
+        now.len() == 1 && now.is_disjoint(&before)
+    })
+    .await;
+    let path = format!("/tasks/{}", shop.task);
+    let change = json!({"name": "renamed", "retry_minutes": 20});
+    let task: Task = shop.api.patch(&path, &change).await.unwrap();
+    assert_eq!((task.name.as_str(), task.retry_minutes), ("renamed", 20));
+    count(&shop, 20..30).await;
+
+    let told = read_until(&mut member, |change| is_count(change, 29)).await;
+    let told = told.unwrap();
+    for number in 0..30 {
+        let times = told.iter().filter(|change| is_count(change, number));
+        assert_eq!(times.count(), 1, "{number}");
+    }
+    shop.reaches(TaskState::Running).await;
 }

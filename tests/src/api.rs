@@ -61,6 +61,18 @@ impl Api {
         self.call(Method::PUT, path, Some(body), &[]).await
     }
 
+    /// The answer to a `PATCH`.
+    ///
+    /// # Errors
+    /// With the problem, where the API refuses.
+    pub async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        self.call(Method::PATCH, path, Some(body), &[]).await
+    }
+
     /// Deletes.
     ///
     /// # Errors

@@ -235,6 +235,21 @@ pub struct StartTask {
     pub accept_stop: Option<AcceptableStop>,
 }
 
+/// `PATCH /tasks/{id}`: what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchTask {
+    /// The user's name for it, 1–64 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How long an interruption is retried, in minutes: 10–1440.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_minutes: Option<u32>,
+    /// How long changes are kept; only before the first start, which makes the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+}
+
 /// A task.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Task {
@@ -327,8 +342,11 @@ pub struct TaskPosition {
 /// `GET /tasks`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TaskList {
-    /// Oldest first.
+    /// In the order asked for; oldest first where none is.
     pub tasks: Vec<Task>,
+    /// `cursor` of the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// How a check ended.

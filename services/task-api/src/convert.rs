@@ -56,6 +56,7 @@ pub(crate) fn connection(stored: StoredSource, database: Option<String>) -> m::S
         source,
         sslrootcert,
         password,
+        version: _,
     } = stored;
     m::SourceConnection {
         source_id: source.id.into(),

@@ -7,6 +7,7 @@
 mod body;
 mod json_path;
 mod query;
+mod tag;
 mod idempotency;
 mod trace;
 mod create_source;
@@ -15,9 +16,12 @@ mod list_sources;
 mod test_source;
 mod test_new_source;
 mod list_objects;
+mod patch_source;
+mod delete_source;
 mod create_task;
 mod get_task;
 mod list_tasks;
+mod patch_task;
 mod run_precheck;
 mod get_precheck;
 mod purchase_task;
@@ -36,6 +40,8 @@ mod get_connection;
 mod delete_group;
 
 pub(crate) use list_objects::Browse;
+pub(crate) use list_tasks::Wanted as ListedTasks;
+pub(crate) use tag::IfMatch;
 
 use std::any::Any;
 use std::time::Duration;
@@ -97,12 +103,16 @@ fn routes() -> OpenApiRouter<App> {
             create_source::create_source,
             list_sources::list_sources
         ))
-        .routes(routes!(get_source::get_source))
+        .routes(routes!(
+            get_source::get_source,
+            patch_source::patch_source,
+            delete_source::delete_source
+        ))
         .routes(routes!(test_source::test_source))
         .routes(routes!(test_new_source::test_new_source))
         .routes(routes!(list_objects::list_objects))
         .routes(routes!(create_task::create_task, list_tasks::list_tasks))
-        .routes(routes!(get_task::get_task))
+        .routes(routes!(get_task::get_task, patch_task::patch_task))
         .routes(routes!(
             run_precheck::run_precheck,
             get_precheck::get_precheck

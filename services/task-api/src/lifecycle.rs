@@ -4,6 +4,8 @@
 //! the task's history and the event for the others.
 
 mod objects;
+mod changes;
+mod sources;
 
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -21,7 +23,9 @@ use crate::store::task::{self, StoredTask};
 use crate::store::transition;
 use crate::{clock, convert};
 
+pub(crate) use changes::change_task;
 pub(crate) use objects::replace_objects;
+pub(crate) use sources::change_source;
 
 /// Something that happens to a task, and who and what is behind it.
 #[derive(Debug, Clone)]
@@ -160,6 +164,31 @@ pub(crate) fn may_accept(task: &StoredTask, stop: AcceptableStop) -> Result<(), 
     Err(refused.field("accept_stop").repair(repair))
 }
 
+/// Whether capture follows, or will follow, the present version of the wish.
+const fn knows_its_wish(state: TaskState) -> bool {
+    match state {
+        TaskState::Starting
+        | TaskState::Running
+        | TaskState::Retrying
+        | TaskState::Suspended
+        | TaskState::Locked => true,
+        TaskState::NotConfigured
+        | TaskState::NotStarted
+        | TaskState::Prechecking
+        | TaskState::PrecheckFailed
+        | TaskState::PrecheckPassed
+        | TaskState::Abnormal
+        | TaskState::Released => false,
+    }
+}
+
+/// Makes what was changed a new version of the wish. A decision was about the version before.
+fn wish_anew(task: &mut StoredTask, step: &Step) {
+    task.generation += 1;
+    task.accepted_stop = None;
+    task.wish_trace = step.trace.clone();
+}
+
 async fn record(
     connection: &mut PgConnection,
     before: &StoredTask,
@@ -223,6 +252,7 @@ mod tests {
             position: None,
             objects_since: None,
             warnings: Vec::new(),
+            version: 1,
             created_at: DateTime::UNIX_EPOCH,
             updated_at: DateTime::UNIX_EPOCH,
         }

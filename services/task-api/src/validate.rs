@@ -6,13 +6,14 @@ use std::ops::RangeInclusive;
 
 use axum::http::StatusCode;
 use rowcast_proto::rest::{
-    ChangeTypes, CreateGroup, CreateSource, CreateTask, Objects, SchemaObjects,
+    ChangeTypes, CreateGroup, CreateSource, CreateTask, Objects, PatchSource, PatchTask, Retention,
+    SchemaObjects,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::ApiError;
-use crate::http::Browse;
+use crate::http::{Browse, ListedTasks};
 
 /// A field at fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -112,6 +113,14 @@ impl Issues {
         }
     }
 
+    /// A part of a name.
+    fn search(&mut self, text: Option<&str>) {
+        if text.is_some_and(|text| text.len() > SEARCH_BYTES_MAX || text.contains('\0')) {
+            let detail = "must have at most 127 bytes, none of them NUL";
+            self.note("search", detail, "Give a part of a name.");
+        }
+    }
+
     /// A name of PostgreSQL's.
     fn identifier(&mut self, field: &str, name: &str) {
         let (least, most) = IDENTIFIER_BYTES.into_inner();
@@ -160,8 +169,35 @@ impl Issues {
 /// Every problem of the body.
 pub(crate) fn source(body: &CreateSource) -> Result<(), ApiError> {
     let mut issues = Issues::default();
+    source_fields(&mut issues, body);
+    issues.finish()
+}
+
+/// `merged` is the source as it would be; its password stands for the old one where the body names
+/// none.
+///
+/// # Errors
+/// Every problem of the body.
+pub(crate) fn source_patch(body: &PatchSource, merged: &CreateSource) -> Result<(), ApiError> {
+    let mut issues = Issues::default();
+    let elsewhere = [
+        ("host", body.host.is_some()),
+        ("port", body.port.is_some()),
+        ("account", body.account.is_some()),
+    ];
+    for (field, changes) in elsewhere {
+        if changes && body.password.is_none() {
+            let detail = "needs the password: it was entered for another server or account";
+            issues.note(field, detail, "Give the password too.");
+        }
+    }
+    source_fields(&mut issues, merged);
+    issues.finish()
+}
+
+fn source_fields(issues: &mut Issues, body: &CreateSource) {
     issues.name("name", &body.name);
-    host(&mut issues, &body.host);
+    host(issues, &body.host);
     if body.port == 0 {
         let repair = "Give the port that PostgreSQL listens on; its default is 5432.";
         issues.note("port", "must lie between 1 and 65535", repair);
@@ -181,7 +217,6 @@ pub(crate) fn source(body: &CreateSource) -> Result<(), ApiError> {
             issues.note("sslrootcert", "is longer than 64 KiB", repair);
         }
     }
-    issues.finish()
 }
 
 fn host(issues: &mut Issues, host: &str) {
@@ -207,12 +242,7 @@ pub(crate) fn browse(query: &Browse) -> Result<(), ApiError> {
             issues.identifier(field, name);
         }
     }
-    if let Some(search) = &query.search
-        && (search.len() > SEARCH_BYTES_MAX || search.contains('\0'))
-    {
-        let detail = "must have at most 127 bytes, none of them NUL";
-        issues.note("search", detail, "Give a part of a name.");
-    }
+    issues.search(query.search.as_deref());
     issues.range("limit", query.limit, &PAGE_LIMIT);
     issues.finish_query()
 }
@@ -228,10 +258,7 @@ pub(crate) fn task(body: &CreateTask) -> Result<(), ApiError> {
     objects(&mut issues, &body.objects);
     change_types(&mut issues, &body.change_types);
     issues.range("retry_minutes", body.retry_minutes, &RETRY_MINUTES);
-    issues.range("retention.hours", body.retention.hours, &RETENTION_HOURS);
-    if let Some(bytes) = body.retention.max_bytes {
-        issues.range("retention.max_bytes", bytes, &RETENTION_BYTES);
-    }
+    retention(&mut issues, &body.retention);
     issues.range("partitions", body.partitions(), &PARTITIONS);
     if !body.packing.is_row() && body.partitions() != 1 {
         let detail = "must be 1 where packing is transaction: a message holds rows of all keys";
@@ -242,6 +269,40 @@ pub(crate) fn task(body: &CreateTask) -> Result<(), ApiError> {
         );
     }
     issues.finish()
+}
+
+fn retention(issues: &mut Issues, retention: &Retention) {
+    issues.range("retention.hours", retention.hours, &RETENTION_HOURS);
+    if let Some(bytes) = retention.max_bytes {
+        issues.range("retention.max_bytes", bytes, &RETENTION_BYTES);
+    }
+}
+
+/// # Errors
+/// Every problem of the body.
+pub(crate) fn task_patch(body: &PatchTask) -> Result<(), ApiError> {
+    let mut issues = Issues::default();
+    if let Some(name) = &body.name {
+        issues.name("name", name);
+    }
+    if let Some(minutes) = body.retry_minutes {
+        issues.range("retry_minutes", minutes, &RETRY_MINUTES);
+    }
+    if let Some(wanted) = &body.retention {
+        retention(&mut issues, wanted);
+    }
+    issues.finish()
+}
+
+/// # Errors
+/// The first problem of the query.
+pub(crate) fn listed_tasks(query: &ListedTasks) -> Result<(), ApiError> {
+    let mut issues = Issues::default();
+    issues.search(query.search.as_deref());
+    if let Some(limit) = query.limit {
+        issues.range("limit", limit, &PAGE_LIMIT);
+    }
+    issues.finish_query()
 }
 
 /// # Errors

@@ -1,6 +1,5 @@
 //! `POST /sources`.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use rowcast_domain::{Secret, SourceId};
@@ -8,6 +7,7 @@ use rowcast_proto::rest::{CreateSource, Source, SourceKind};
 use rowcast_service::keyring;
 
 use super::body;
+use super::tag::Tagged;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::store::source::{self, StoredSource};
@@ -27,12 +27,12 @@ use crate::{clock, validate};
 pub(crate) async fn create_source(
     State(app): State<App>,
     body::Json(wanted): body::Json<CreateSource>,
-) -> Result<(StatusCode, Json<Source>), ApiError> {
+) -> Result<(StatusCode, Tagged<Source>), ApiError> {
     validate::source(&wanted)?;
     let stored = sealed(&app, wanted)?;
     source::insert(app.pool(), &stored).await?;
     tracing::info!(source = %stored.source.id, "source registered");
-    Ok((StatusCode::CREATED, Json(stored.source)))
+    Ok((StatusCode::CREATED, Tagged(stored.version, stored.source)))
 }
 
 /// The source with an id of its own and its password sealed for it.
@@ -67,5 +67,6 @@ pub(crate) fn sealed(app: &App, wanted: CreateSource) -> Result<StoredSource, Ap
         source,
         sslrootcert,
         password,
+        version: 1,
     })
 }

@@ -1,12 +1,12 @@
 //! `POST /tasks`.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use rowcast_domain::{TaskEvent, TaskId, TaskState};
 use rowcast_proto::rest::{CreateTask, Task};
 
 use super::body;
+use super::tag::Tagged;
 use crate::auth::USER;
 use crate::error::{ApiError, ProblemBody};
 use crate::lifecycle::{self, Step};
@@ -28,10 +28,10 @@ use crate::{clock, convert, validate};
 pub(crate) async fn create_task(
     State(app): State<App>,
     body::Json(mut wanted): body::Json<CreateTask>,
-) -> Result<(StatusCode, Json<Task>), ApiError> {
+) -> Result<(StatusCode, Tagged<Task>), ApiError> {
     validate::task(&wanted)?;
     let mut transaction = app.pool().begin().await?;
-    let source = source::get(&mut transaction, &wanted.source_id).await?;
+    let source = source::lock(&mut transaction, &wanted.source_id).await?;
     let source = source.ok_or_else(|| {
         let detail = format!("there is no source {}", wanted.source_id);
         ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "source_not_found", detail)
@@ -51,5 +51,8 @@ pub(crate) async fn create_task(
     let step = Step::requested(TaskEvent::Configured, USER, "created");
     let task = lifecycle::apply(&mut transaction, created, step, now).await?;
     transaction.commit().await?;
-    Ok((StatusCode::CREATED, Json(convert::task(task))))
+    Ok((
+        StatusCode::CREATED,
+        Tagged(task.version, convert::task(task)),
+    ))
 }

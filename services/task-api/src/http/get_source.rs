@@ -1,11 +1,11 @@
 //! `GET /sources/{id}`.
 
-use axum::Json;
 use axum::extract::State;
 use rowcast_domain::SourceId;
 use rowcast_proto::rest::Source;
 
 use super::body::SourcePath;
+use super::tag::Tagged;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::store::source::{self, StoredSource};
@@ -24,14 +24,15 @@ use crate::store::source::{self, StoredSource};
 pub(crate) async fn get_source(
     State(app): State<App>,
     SourcePath(id): SourcePath,
-) -> Result<Json<Source>, ApiError> {
-    Ok(Json(existing(&app, &id).await?.source))
+) -> Result<Tagged<Source>, ApiError> {
+    let stored = existing(&app, &id).await?;
+    Ok(Tagged(stored.version, stored.source))
 }
 
 /// The source, or that there is none.
 pub(crate) async fn existing(app: &App, id: &SourceId) -> Result<StoredSource, ApiError> {
     let mut connection = app.pool().acquire().await?;
-    source::get(&mut connection, id)
+    source::present(&mut connection, id)
         .await?
         .ok_or_else(|| ApiError::not_found("source", id.as_str()))
 }

@@ -1,11 +1,11 @@
 //! `GET /tasks/{id}`.
 
-use axum::Json;
 use axum::extract::State;
 use rowcast_domain::TaskId;
 use rowcast_proto::rest::Task;
 
 use super::body::TaskPath;
+use super::tag::Tagged;
 use crate::convert;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
@@ -25,8 +25,9 @@ use crate::store::task::{self, StoredTask};
 pub(crate) async fn get_task(
     State(app): State<App>,
     TaskPath(id): TaskPath,
-) -> Result<Json<Task>, ApiError> {
-    Ok(Json(convert::task(existing(&app, &id).await?)))
+) -> Result<Tagged<Task>, ApiError> {
+    let task = existing(&app, &id).await?;
+    Ok(Tagged(task.version, convert::task(task)))
 }
 
 /// The task, or a problem that says there is none.

@@ -35,6 +35,14 @@ fn malformed(error: &QueryRejection) -> ApiError {
     refused.repair("Compare the query with the route's parameters in /api/v1/openapi.json.")
 }
 
+/// A parameter that cannot be taken.
+pub(crate) fn malformed_parameter(name: &str, detail: &str, repair: &str) -> ApiError {
+    let detail = format!("{name}: {detail}");
+    ApiError::refused(StatusCode::BAD_REQUEST, "malformed_query", detail)
+        .field(name)
+        .repair(repair)
+}
+
 /// The parameter at fault: in front of the message, and where it is unknown inside.
 fn parameter(detail: &str) -> Option<&str> {
     let unknown = detail

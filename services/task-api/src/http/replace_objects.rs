@@ -1,10 +1,10 @@
 //! `PUT /tasks/{id}/objects`.
 
-use axum::Json;
 use axum::extract::State;
 use rowcast_proto::rest::{Objects, Task};
 
 use super::body::{self, TaskPath};
+use super::tag::{IfMatch, Tagged};
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::{convert, lifecycle, validate};
@@ -14,7 +14,7 @@ use crate::{convert, lifecycle, validate};
     put,
     path = "/tasks/{id}/objects",
     tag = "tasks",
-    params(("id" = String, Path, description = "The task")),
+    params(("id" = String, Path, description = "The task"), IfMatch),
     request_body = Objects,
     responses(
         (status = 200, description = "The task", body = Task),
@@ -24,9 +24,10 @@ use crate::{convert, lifecycle, validate};
 pub(crate) async fn replace_objects(
     State(app): State<App>,
     TaskPath(id): TaskPath,
+    expected: IfMatch,
     body::Json(wanted): body::Json<Objects>,
-) -> Result<Json<Task>, ApiError> {
+) -> Result<Tagged<Task>, ApiError> {
     validate::replaced_objects(&wanted)?;
-    let task = lifecycle::replace_objects(&app, &id, wanted).await?;
-    Ok(Json(convert::task(task)))
+    let task = lifecycle::replace_objects(&app, &id, wanted, &expected).await?;
+    Ok(Tagged(task.version, convert::task(task)))
 }

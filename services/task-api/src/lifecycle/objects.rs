@@ -6,10 +6,11 @@ use std::fmt;
 use rowcast_domain::{TaskEvent, TaskId, TaskState};
 use rowcast_proto::rest::Objects;
 
-use super::{Step, record};
+use super::{Step, knows_its_wish, record, wish_anew};
 use crate::auth::USER;
 use crate::clock;
 use crate::error::ApiError;
+use crate::http::IfMatch;
 use crate::state::App;
 use crate::store::task::{self, StoredTask};
 
@@ -19,16 +20,18 @@ const NAMED_MAX: usize = 10;
 /// Gives a task other objects, in a transaction of its own. The same ones again change nothing.
 ///
 /// # Errors
-/// Where there is no such task, or it is released.
+/// Where there is no such task, it is released, or another version of it was meant.
 pub(crate) async fn replace_objects(
     app: &App,
     id: &TaskId,
     objects: Objects,
+    expected: &IfMatch,
 ) -> Result<StoredTask, ApiError> {
     let mut transaction = app.pool().begin().await?;
     let locked = task::lock(&mut transaction, id)
         .await?
         .ok_or_else(|| ApiError::not_found("task", id.as_str()))?;
+    expected.holds(locked.version)?;
     if locked.state == TaskState::Released {
         return Err(ApiError::state_forbids(locked.state, "other objects"));
     }
@@ -38,7 +41,7 @@ pub(crate) async fn replace_objects(
     let step = Step::requested(TaskEvent::Configured, USER, &reason);
     let task = with_objects(&locked, objects, &step);
     task::update(&mut transaction, &task).await?;
-    task::replace_objects(&mut transaction, id, &task.definition.objects).await?;
+    task::replace_objects(&mut transaction, &task).await?;
     record(&mut transaction, &locked, &task, step).await?;
     transaction.commit().await?;
     app.wish_changed().notify_one();
@@ -53,33 +56,14 @@ pub(crate) async fn replace_objects(
 fn with_objects(task: &StoredTask, objects: Objects, step: &Step) -> StoredTask {
     let mut next = task.clone();
     next.definition.objects = objects;
+    next.version += 1;
     next.objects_since = None;
     next.state = task.state.transition(step.event).unwrap_or(task.state);
     next.updated_at = clock::now().max(task.updated_at);
     if knows_its_wish(task.state) {
-        next.generation += 1;
-        next.accepted_stop = None;
-        next.wish_trace = step.trace.clone();
+        wish_anew(&mut next, step);
     }
     next
-}
-
-/// Whether capture follows, or will follow, the present version of the wish.
-const fn knows_its_wish(state: TaskState) -> bool {
-    match state {
-        TaskState::Starting
-        | TaskState::Running
-        | TaskState::Retrying
-        | TaskState::Suspended
-        | TaskState::Locked => true,
-        TaskState::NotConfigured
-        | TaskState::NotStarted
-        | TaskState::Prechecking
-        | TaskState::PrecheckFailed
-        | TaskState::PrecheckPassed
-        | TaskState::Abnormal
-        | TaskState::Released => false,
-    }
 }
 
 /// One thing that a selection names.

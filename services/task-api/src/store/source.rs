@@ -14,6 +14,8 @@ pub(crate) struct StoredSource {
     pub(crate) source: Source,
     pub(crate) sslrootcert: Option<String>,
     pub(crate) password: Sealed,
+    /// Counts what users change of it.
+    pub(crate) version: u64,
 }
 
 #[derive(sqlx::FromRow)]
@@ -29,6 +31,7 @@ struct Row {
     password_key_id: String,
     password_nonce: Vec<u8>,
     password_ciphertext: Vec<u8>,
+    version: i64,
     created_at: DateTime<Utc>,
 }
 
@@ -55,6 +58,7 @@ impl TryFrom<Row> for StoredSource {
                 nonce: row.password_nonce,
                 ciphertext: row.password_ciphertext,
             },
+            version: decoded(u64::try_from(row.version))?,
         })
     }
 }
@@ -64,6 +68,7 @@ pub(crate) async fn insert(pool: &PgPool, stored: &StoredSource) -> Result<(), s
         source,
         sslrootcert,
         password,
+        version: _,
     } = stored;
     sqlx::query(
         "INSERT INTO sources (
@@ -88,6 +93,7 @@ pub(crate) async fn insert(pool: &PgPool, stored: &StoredSource) -> Result<(), s
     Ok(())
 }
 
+/// A source, even if it was deleted.
 pub(crate) async fn get(
     connection: &mut PgConnection,
     id: &SourceId,
@@ -99,10 +105,91 @@ pub(crate) async fn get(
     row.map(StoredSource::try_from).transpose()
 }
 
+/// A source that was not deleted.
+pub(crate) async fn present(
+    connection: &mut PgConnection,
+    id: &SourceId,
+) -> Result<Option<StoredSource>, sqlx::Error> {
+    let row: Option<Row> =
+        sqlx::query_as("SELECT * FROM sources WHERE id = $1 AND deleted_at IS NULL")
+            .bind(id.as_str())
+            .fetch_optional(connection)
+            .await?;
+    row.map(StoredSource::try_from).transpose()
+}
+
+/// Reads a source that was not deleted, and keeps it from being changed until the end of the
+/// transaction.
+pub(crate) async fn lock(
+    connection: &mut PgConnection,
+    id: &SourceId,
+) -> Result<Option<StoredSource>, sqlx::Error> {
+    let row: Option<Row> =
+        sqlx::query_as("SELECT * FROM sources WHERE id = $1 AND deleted_at IS NULL FOR UPDATE")
+            .bind(id.as_str())
+            .fetch_optional(connection)
+            .await?;
+    row.map(StoredSource::try_from).transpose()
+}
+
+/// Writes everything of a source that can change.
+pub(crate) async fn update(
+    connection: &mut PgConnection,
+    stored: &StoredSource,
+) -> Result<(), sqlx::Error> {
+    let StoredSource {
+        source,
+        sslrootcert,
+        password,
+        version,
+    } = stored;
+    sqlx::query(
+        "UPDATE sources
+         SET name = $2, host = $3, port = $4, database = $5, account = $6, sslmode = $7,
+             sslrootcert = $8, password_key_id = $9, password_nonce = $10,
+             password_ciphertext = $11, version = $12
+         WHERE id = $1",
+    )
+    .bind(source.id.as_str())
+    .bind(&source.name)
+    .bind(&source.host)
+    .bind(i32::from(source.port))
+    .bind(&source.database)
+    .bind(&source.account)
+    .bind(source.sslmode.as_str())
+    .bind(sslrootcert)
+    .bind(&password.key_id)
+    .bind(&password.nonce)
+    .bind(&password.ciphertext)
+    .bind(decoded(i64::try_from(*version))?)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Deletes a source; its row stays without the password, for released tasks name it.
+pub(crate) async fn delete(
+    connection: &mut PgConnection,
+    id: &SourceId,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE sources
+         SET deleted_at = $2, password_key_id = '', password_nonce = '', password_ciphertext = ''
+         WHERE id = $1",
+    )
+    .bind(id.as_str())
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Oldest first.
 pub(crate) async fn list(pool: &PgPool) -> Result<Vec<StoredSource>, sqlx::Error> {
-    let rows: Vec<Row> = sqlx::query_as("SELECT * FROM sources ORDER BY created_at, id")
-        .fetch_all(pool)
-        .await?;
+    let rows: Vec<Row> =
+        sqlx::query_as("SELECT * FROM sources WHERE deleted_at IS NULL ORDER BY created_at, id")
+            .fetch_all(pool)
+            .await?;
     rows.into_iter().map(StoredSource::try_from).collect()
 }

@@ -1,13 +1,17 @@
 //! Table `tasks`.
 
+mod list;
+
 use chrono::{DateTime, Utc};
-use rowcast_domain::{Lsn, TaskId, TaskState};
+use rowcast_domain::{Lsn, SourceId, TaskId, TaskState};
 use rowcast_proto::message::{DesiredState, TraceContext};
-use rowcast_proto::rest::{AcceptableStop, CreateTask, Objects, TaskError, TaskPosition};
+use rowcast_proto::rest::{AcceptableStop, CreateTask, TaskError, TaskPosition};
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::types::Json;
 
 use super::{decoded, parsed};
+
+pub(crate) use list::{Filter, Mark, Sort, SortKey, list};
 
 /// A task as it is stored.
 #[derive(Debug, Clone)]
@@ -26,12 +30,14 @@ pub(crate) struct StoredTask {
     /// Commit LSN after which the present objects are tracked.
     pub(crate) objects_since: Option<Lsn>,
     pub(crate) warnings: Vec<String>,
+    /// Counts what users change of the definition.
+    pub(crate) version: u64,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+pub(super) struct Row {
     id: String,
     definition: Json<CreateTask>,
     state: String,
@@ -44,6 +50,7 @@ struct Row {
     position: Option<Json<TaskPosition>>,
     objects_since: Option<String>,
     warnings: Json<Vec<String>>,
+    version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -80,6 +87,7 @@ impl TryFrom<Row> for StoredTask {
             position: row.position.map(|position| position.0),
             objects_since: row.objects_since.as_deref().map(parsed).transpose()?,
             warnings: row.warnings.0,
+            version: decoded(u64::try_from(row.version))?,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -132,14 +140,6 @@ pub(crate) async fn get(pool: &PgPool, id: &TaskId) -> Result<Option<StoredTask>
         .fetch_optional(pool)
         .await?;
     row.map(StoredTask::try_from).transpose()
-}
-
-/// Oldest first.
-pub(crate) async fn list(pool: &PgPool) -> Result<Vec<StoredTask>, sqlx::Error> {
-    let rows: Vec<Row> = sqlx::query_as("SELECT * FROM tasks ORDER BY created_at, id")
-        .fetch_all(pool)
-        .await?;
-    rows.into_iter().map(StoredTask::try_from).collect()
 }
 
 /// Reads a task and keeps it from being changed until the end of the transaction.
@@ -231,22 +231,62 @@ pub(crate) async fn update(
     Ok(())
 }
 
+/// Writes the definition of a task that has a version more.
+pub(crate) async fn redefine(
+    connection: &mut PgConnection,
+    task: &StoredTask,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE tasks SET definition = $2, version = $3 WHERE id = $1")
+        .bind(task.id.as_str())
+        .bind(Json(&task.definition))
+        .bind(decoded(i64::try_from(task.version))?)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Writes other objects; since when they are tracked is for capture to say.
 pub(crate) async fn replace_objects(
     connection: &mut PgConnection,
-    id: &TaskId,
-    objects: &Objects,
+    task: &StoredTask,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "UPDATE tasks
-         SET definition = jsonb_set(definition, '{objects}', $2), objects_since = NULL
-         WHERE id = $1",
-    )
-    .bind(id.as_str())
-    .bind(Json(objects))
-    .execute(connection)
-    .await?;
+    redefine(connection, task).await?;
+    sqlx::query("UPDATE tasks SET objects_since = NULL WHERE id = $1")
+        .bind(task.id.as_str())
+        .execute(connection)
+        .await?;
     Ok(())
+}
+
+/// Locks the tasks of a source, in an order that all who lock several keep to.
+pub(crate) async fn lock_of_source(
+    connection: &mut PgConnection,
+    source: &SourceId,
+) -> Result<Vec<StoredTask>, sqlx::Error> {
+    let rows: Vec<Row> =
+        sqlx::query_as("SELECT * FROM tasks WHERE source_id = $1 ORDER BY id FOR UPDATE")
+            .bind(source.as_str())
+            .fetch_all(connection)
+            .await?;
+    rows.into_iter().map(StoredTask::try_from).collect()
+}
+
+/// Names and ids of the tasks that need a source: all but those whose release is known to the bucket
+/// and has met no error.
+pub(crate) async fn needing_source(
+    connection: &mut PgConnection,
+    source: &SourceId,
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT definition ->> 'name', id
+         FROM tasks
+         WHERE source_id = $1
+           AND (state <> 'released' OR error IS NOT NULL OR written_generation < generation)
+         ORDER BY created_at, id",
+    )
+    .bind(source.as_str())
+    .fetch_all(connection)
+    .await
 }
 
 /// What capture said of a task.

@@ -58,7 +58,7 @@ async fn the_document_names_every_route_and_needs_no_token() {
         .values()
         .map(|path| path.as_object().unwrap().len())
         .sum();
-    assert_eq!(routes, 25, "{:?}", paths.keys());
+    assert_eq!(routes, 28, "{:?}", paths.keys());
     assert!(paths.contains_key("/api/v1/tasks/{id}/groups/{gid}/connection"));
     let schemas = document.body["components"]["schemas"].as_object().unwrap();
     assert!(schemas.contains_key("ProblemBody"));
@@ -72,6 +72,9 @@ async fn the_document_names_every_route_and_needs_no_token() {
         ("Task", "warnings"),
         ("SourceTest", "steps"),
         ("SourceObjects", "next_cursor"),
+        ("PatchTask", "retry_minutes"),
+        ("PatchSource", "password"),
+        ("TaskList", "next_cursor"),
     ] {
         let members = &schemas[schema]["properties"];
         assert!(
@@ -87,4 +90,6 @@ async fn the_document_names_every_route_and_needs_no_token() {
     assert!(start.contains("StartTask"), "{start}");
     let objects = body("/api/v1/tasks/{id}/objects", "put");
     assert!(objects.contains("/Objects\""), "{objects}");
+    let parameters = paths["/api/v1/tasks/{id}"]["patch"]["parameters"].to_string();
+    assert!(parameters.contains("If-Match"), "{parameters}");
 }

@@ -39,6 +39,7 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) content_type: String,
     pub(crate) replayed: bool,
+    pub(crate) etag: String,
     pub(crate) text: String,
     pub(crate) body: Value,
 }
@@ -120,6 +121,10 @@ impl Api {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         send(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
+        send(self.request(Method::PATCH, path).json(body)).await
     }
 
     pub(crate) async fn created_source(&self) -> String {
@@ -227,9 +232,10 @@ pub(crate) async fn send(request: RequestBuilder) -> Answer {
             .map(|value| value.to_str().unwrap().to_owned())
             .unwrap_or_default()
     };
-    let (content_type, replayed) = (
+    let (content_type, replayed, etag) = (
         header("content-type"),
         !header("idempotency-replayed").is_empty(),
+        header("etag"),
     );
     let status = response.status();
     let text = response.text().await.unwrap();
@@ -238,6 +244,7 @@ pub(crate) async fn send(request: RequestBuilder) -> Answer {
         status,
         content_type,
         replayed,
+        etag,
         text,
         body,
     }

@@ -12,6 +12,8 @@ mod access;
 mod bodies;
 mod idempotency;
 mod sources;
+mod changes;
+mod listing;
 mod lifecycle;
 mod objects;
 mod stops;

@@ -1,0 +1,33 @@
+//! `PATCH /tasks/{id}`.
+
+use axum::extract::State;
+use rowcast_proto::rest::{PatchTask, Task};
+
+use super::body::{self, TaskPath};
+use super::tag::{IfMatch, Tagged};
+use crate::error::{ApiError, ProblemBody};
+use crate::state::App;
+use crate::{convert, lifecycle, validate};
+
+/// Changes a task, also while it runs. Its objects have a route of their own.
+#[utoipa::path(
+    patch,
+    path = "/tasks/{id}",
+    tag = "tasks",
+    params(("id" = String, Path, description = "The task"), IfMatch),
+    request_body = PatchTask,
+    responses(
+        (status = 200, description = "The task", body = Task),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn patch_task(
+    State(app): State<App>,
+    TaskPath(id): TaskPath,
+    expected: IfMatch,
+    body::Json(wanted): body::Json<PatchTask>,
+) -> Result<Tagged<Task>, ApiError> {
+    validate::task_patch(&wanted)?;
+    let task = lifecycle::change_task(&app, &id, wanted, &expected).await?;
+    Ok(Tagged(task.version, convert::task(task)))
+}

@@ -1,0 +1,141 @@
+//! Another way to a source: in its row, and in new versions of the wishes of its tasks.
+
+use rowcast_domain::{Secret, SourceId, TaskEvent, TaskState};
+use rowcast_proto::rest::{CreateSource, PatchSource};
+use rowcast_service::keyring;
+use sqlx::postgres::PgConnection;
+
+use super::{Step, knows_its_wish, record, wish_anew};
+use crate::auth::USER;
+use crate::error::ApiError;
+use crate::http::IfMatch;
+use crate::state::App;
+use crate::store::source::{self, StoredSource};
+use crate::store::task::{self, StoredTask};
+use crate::{clock, validate};
+
+/// Changes a source and tells its tasks, in one transaction.
+///
+/// Capture takes up a new version of the wish between two transactions of the source, so nothing is
+/// lost. A server that is not the one that was read stops the task as `SourceReplaced`.
+///
+/// # Errors
+/// Where there is no such source, another version of it was meant, or the values cannot be taken.
+pub(crate) async fn change_source(
+    app: &App,
+    id: &SourceId,
+    patch: PatchSource,
+    expected: &IfMatch,
+) -> Result<StoredSource, ApiError> {
+    let mut transaction = app.pool().begin().await?;
+    let before = source::lock(&mut transaction, id)
+        .await?
+        .ok_or_else(|| ApiError::not_found("source", id.as_str()))?;
+    expected.holds(before.version)?;
+    let changes = changes(&before, &patch);
+    let next = changed(app, &before, patch)?;
+    if changes.is_empty() {
+        return Ok(before);
+    }
+    source::update(&mut transaction, &next).await?;
+    if changes.iter().any(|&field| is_on_the_way(field)) {
+        let reason = format!("source changed: {}", changes.join(", "));
+        tell_tasks(&mut transaction, id, &reason).await?;
+    }
+    transaction.commit().await?;
+    tracing::info!(source = %id, changes = changes.join(", "), "source changed");
+    app.wish_changed().notify_one();
+    Ok(next)
+}
+
+/// The fields that will be different. A password always is: nobody compares secrets.
+fn changes(before: &StoredSource, patch: &PatchSource) -> Vec<&'static str> {
+    let source = &before.source;
+    let differs = |given: &Option<String>, present: &str| {
+        given.as_deref().is_some_and(|given| given != present)
+    };
+    let certificates = before.sslrootcert.as_deref().unwrap_or_default();
+    let mode_differs = patch.sslmode.is_some_and(|mode| mode != source.sslmode);
+    let port_differs = patch.port.is_some_and(|port| port != source.port);
+    [
+        ("name", differs(&patch.name, &source.name)),
+        ("host", differs(&patch.host, &source.host)),
+        ("port", port_differs),
+        ("database", differs(&patch.database, &source.database)),
+        ("account", differs(&patch.account, &source.account)),
+        ("password", patch.password.is_some()),
+        ("sslmode", mode_differs),
+        ("sslrootcert", differs(&patch.sslrootcert, certificates)),
+    ]
+    .into_iter()
+    .filter_map(|(field, differs)| differs.then_some(field))
+    .collect()
+}
+
+/// Whether tasks reach the source otherwise. Each has a database of its own.
+fn is_on_the_way(field: &str) -> bool {
+    !["name", "database"].contains(&field)
+}
+
+fn changed(app: &App, before: &StoredSource, patch: PatchSource) -> Result<StoredSource, ApiError> {
+    /// Stands for the password that is kept, which was valid when it was entered.
+    const KEPT: &str = "kept";
+
+    let present = before.source.clone();
+    let certificates = match &patch.sslrootcert {
+        Some(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+        None => before.sslrootcert.clone(),
+    };
+    let merged = CreateSource {
+        name: patch.name.clone().unwrap_or(present.name),
+        kind: None,
+        host: patch.host.clone().unwrap_or(present.host),
+        port: patch.port.unwrap_or(present.port),
+        database: patch.database.clone().unwrap_or(present.database),
+        account: patch.account.clone().unwrap_or(present.account),
+        password: patch.password.clone().unwrap_or_else(|| KEPT.to_owned()),
+        sslmode: patch.sslmode.unwrap_or(present.sslmode),
+        sslrootcert: certificates,
+    };
+    validate::source_patch(&patch, &merged)?;
+    let mut next = before.clone();
+    if let Some(password) = patch.password {
+        let aad = keyring::source_password(next.source.id.as_str());
+        next.password = app.keyring().seal(&Secret::new(password), &aad)?;
+    }
+    next.source.name = merged.name;
+    next.source.host = merged.host;
+    next.source.port = merged.port;
+    next.source.database = merged.database;
+    next.source.account = merged.account;
+    next.source.sslmode = merged.sslmode;
+    next.sslrootcert = merged.sslrootcert;
+    next.version += 1;
+    Ok(next)
+}
+
+/// Gives a new version of the wish to every task that works with the source now. A stopped one gets
+/// it with its next start, which is the user's decision.
+async fn tell_tasks(
+    connection: &mut PgConnection,
+    id: &SourceId,
+    reason: &str,
+) -> Result<(), ApiError> {
+    for locked in task::lock_of_source(connection, id).await? {
+        if !works_with_source(&locked) {
+            continue;
+        }
+        let step = Step::requested(TaskEvent::Configured, USER, reason);
+        let mut task = locked.clone();
+        wish_anew(&mut task, &step);
+        task.updated_at = clock::now().max(locked.updated_at);
+        task::update(connection, &task).await?;
+        record(connection, &locked, &task, step).await?;
+    }
+    Ok(())
+}
+
+/// A release that fails is tried again until it succeeds.
+fn works_with_source(task: &StoredTask) -> bool {
+    knows_its_wish(task.state) || (task.state == TaskState::Released && task.error.is_some())
+}
