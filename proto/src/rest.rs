@@ -5,6 +5,7 @@ mod objects;
 mod task;
 mod group;
 mod problem;
+mod precheck;
 mod billing;
 
 pub use billing::{
@@ -12,10 +13,11 @@ pub use billing::{
 };
 pub use group::{CreateGroup, Group, GroupConnection, GroupList, GroupMode};
 pub use objects::{ObjectLevel, SchemaSummary, SourceObjects, TableSummary};
+pub use precheck::{CheckItem, CheckOutcome, IgnoreChecks, Ignored, Precheck, RunPrecheck};
 pub use problem::Problem;
 pub use source::{CreateSource, PatchSource, Source, SourceKind, SourceList, SourceTest, SslMode};
 pub use task::{
-    AcceptableStop, ChangeTypes, CheckItem, CheckOutcome, CreateTask, DataChange, Objects, Packing,
-    PatchTask, Precheck, Retention, SchemaObjects, StartTask, Task, TaskError, TaskList,
-    TaskPosition, TaskTransition, TaskTransitionList,
+    AcceptableStop, ChangeTypes, CreateTask, DataChange, Objects, Packing, PatchTask, Retention,
+    SchemaObjects, StartTask, Task, TaskError, TaskList, TaskPosition, TaskTransition,
+    TaskTransitionList,
 };

@@ -13,3 +13,4 @@ mod objects;
 mod schema_changes;
 mod accepted_stop;
 mod sources;
+mod precheck;

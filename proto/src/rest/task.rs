@@ -349,58 +349,6 @@ pub struct TaskList {
     pub next_cursor: Option<String>,
 }
 
-/// How a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum CheckOutcome {
-    /// Nothing to do.
-    Pass,
-    /// Worth knowing; does not hinder.
-    Alert,
-    /// Must be repaired before the task can start.
-    Fail,
-    /// Could not run because an earlier check failed.
-    Skipped,
-}
-
-/// One check's result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct CheckItem {
-    /// Stable name, as `wal_level`.
-    pub code: String,
-    /// For people.
-    pub title: String,
-    /// How it ended.
-    pub outcome: CheckOutcome,
-    /// The SQL or the action that was run.
-    pub ran: String,
-    /// What was seen.
-    pub saw: String,
-    /// Why that is a problem; empty on pass.
-    pub cause: String,
-    /// SQL or setting that repairs it; empty on pass.
-    pub repair: String,
-    /// How long it took.
-    pub duration_ms: u32,
-}
-
-/// `POST /tasks/{id}/precheck`, `GET /tasks/{id}/precheck`.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Precheck {
-    /// Of the run.
-    pub id: String,
-    /// Whether nothing failed.
-    pub passed: bool,
-    /// Share of checks that passed or alerted, in percent.
-    pub success_percent: u32,
-    /// In the order run.
-    pub items: Vec<CheckItem>,
-    /// When it began.
-    pub started_at: DateTime<Utc>,
-    /// When it ended.
-    pub finished_at: DateTime<Utc>,
-}
-
 /// One step of a task's life.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TaskTransition {

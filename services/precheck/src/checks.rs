@@ -19,6 +19,9 @@ mod privileges;
 mod objects;
 mod keys;
 mod wal_keep;
+mod prepared_transactions;
+mod long_transactions;
+mod clock;
 mod existing_slot;
 mod schema_changes;
 
@@ -53,6 +56,13 @@ const CHECKS: &[(Rule, Check)] = &[
     (privileges::RULE, |source| privileges::check(source).boxed()),
     (keys::RULE, |source| keys::check(source).boxed()),
     (wal_keep::RULE, |source| wal_keep::check(source).boxed()),
+    (prepared_transactions::RULE, |source| {
+        prepared_transactions::check(source).boxed()
+    }),
+    (long_transactions::RULE, |source| {
+        long_transactions::check(source).boxed()
+    }),
+    (clock::RULE, |source| clock::check(source).boxed()),
     (existing_slot::RULE, |source| {
         existing_slot::check(source).boxed()
     }),
@@ -62,11 +72,14 @@ const CHECKS: &[(Rule, Check)] = &[
 ];
 
 /// The checks that concern this wish.
-fn concerning(wish: &Wish) -> impl Iterator<Item = &'static (Rule, Check)> + use<> {
+fn concerning(wish: &Wish) -> Vec<&'static (Rule, Check)> {
     let schema = wish.change_types.schema;
+    let wanted = |code: &str| wish.only.is_empty() || wish.only.iter().any(|only| only == code);
     CHECKS
         .iter()
-        .filter(move |(rule, _)| schema || rule.code != schema_changes::RULE.code)
+        .filter(|(rule, _)| schema || rule.code != schema_changes::RULE.code)
+        .filter(|(rule, _)| wanted(rule.code))
+        .collect()
 }
 
 /// Runs every check; all but the first are skipped where the source cannot be reached.
@@ -77,7 +90,9 @@ pub(crate) async fn run_all(options: &ConnectOptions, wish: Wish) -> Vec<CheckRe
     results.push(result(&connectivity::RULE, finding, begun));
     let Some(session) = session else {
         let skipped = || Finding::skipped("The source cannot be reached.");
-        let rest = concerning(&wish).map(|(rule, _)| result(rule, skipped(), Instant::now()));
+        let rest = concerning(&wish)
+            .into_iter()
+            .map(|(rule, _)| result(rule, skipped(), Instant::now()));
         results.extend(rest);
         return results;
     };

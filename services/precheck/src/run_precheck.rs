@@ -44,6 +44,7 @@ fn read(keyring: &Keyring, request: PrecheckRequest) -> Result<(ConnectOptions, 
             task,
             objects,
             change_types,
+            only: request.only,
         },
     ))
 }

@@ -14,6 +14,8 @@ pub(crate) struct Wish {
     pub(crate) task: TaskId,
     pub(crate) objects: ObjectSelection,
     pub(crate) change_types: ChangeTypes,
+    /// Codes of the checks to run beside connectivity; empty for all.
+    pub(crate) only: Vec<String>,
 }
 
 impl Wish {

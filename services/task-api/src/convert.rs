@@ -225,6 +225,8 @@ fn check_item(item: m::CheckResult) -> rest::CheckItem {
         cause: item.cause,
         repair: item.repair,
         duration_ms: item.duration_ms,
+        checked_at: None,
+        ignored: None,
     }
 }
 

@@ -24,6 +24,8 @@ mod list_tasks;
 mod patch_task;
 mod run_precheck;
 mod get_precheck;
+mod rerun;
+mod ignore_checks;
 mod purchase_task;
 mod start_task;
 mod suspend_task;
@@ -117,6 +119,7 @@ fn routes() -> OpenApiRouter<App> {
             run_precheck::run_precheck,
             get_precheck::get_precheck
         ))
+        .routes(routes!(ignore_checks::ignore_checks))
         .routes(routes!(purchase_task::purchase_task))
         .routes(routes!(start_task::start_task))
         .routes(routes!(suspend_task::suspend_task))

@@ -6,6 +6,7 @@
 mod objects;
 mod changes;
 mod sources;
+mod ignored;
 
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -24,6 +25,7 @@ use crate::store::transition;
 use crate::{clock, convert};
 
 pub(crate) use changes::change_task;
+pub(crate) use ignored::ignore_checks;
 pub(crate) use objects::replace_objects;
 pub(crate) use sources::change_source;
 

@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 
 use axum::http::StatusCode;
 use rowcast_proto::rest::{
-    ChangeTypes, CreateGroup, CreateSource, CreateTask, Objects, PatchSource, PatchTask, Retention,
-    SchemaObjects,
+    ChangeTypes, CreateGroup, CreateSource, CreateTask, IgnoreChecks, Objects, PatchSource,
+    PatchTask, Retention, SchemaObjects,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -28,6 +28,8 @@ pub(crate) struct Issue {
 
 /// A schema, a point and a table.
 const SEARCH_BYTES_MAX: usize = 127;
+
+const REASON_CHARACTERS: RangeInclusive<usize> = 1..=500;
 
 const PAGE_LIMIT: RangeInclusive<u32> = 1..=200;
 
@@ -290,6 +292,27 @@ pub(crate) fn task_patch(body: &PatchTask) -> Result<(), ApiError> {
     }
     if let Some(wanted) = &body.retention {
         retention(&mut issues, wanted);
+    }
+    issues.finish()
+}
+
+/// # Errors
+/// Every problem of the body.
+pub(crate) fn ignored_checks(body: &IgnoreChecks) -> Result<(), ApiError> {
+    let mut issues = Issues::default();
+    if body.codes.is_empty() {
+        issues.note("codes", "names no check", "Name the alerts to ignore.");
+    }
+    issues.unique("codes", body.codes.iter());
+    issues.name("by", &body.by);
+    let characters = body.reason.trim().chars().count();
+    if !REASON_CHARACTERS.contains(&characters) || body.reason.chars().any(char::is_control) {
+        let detail = "must have 1 to 500 characters, none of them control characters";
+        issues.note(
+            "reason",
+            detail,
+            "Say in a sentence why the alert does not matter here.",
+        );
     }
     issues.finish()
 }

@@ -13,4 +13,5 @@ mod patterns;
 mod old_server;
 mod schema_changes;
 mod steps;
+mod open_transactions;
 mod browse;

@@ -141,6 +141,7 @@ pub(crate) fn question(source: SourceConnection, objects: ObjectSelection) -> Pr
             data: data.map(str::to_owned).to_vec(),
             schema: false,
         }),
+        only: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use rowcast_domain::TaskId;
 use rowcast_proto::rest::Precheck;
 
 use super::body::TaskPath;
@@ -27,10 +28,17 @@ pub(crate) async fn get_precheck(
     TaskPath(id): TaskPath,
 ) -> Result<Json<Precheck>, ApiError> {
     existing(&app, &id).await?;
-    let report = precheck::last(app.pool(), &id).await?;
-    report.map(Json).ok_or_else(|| {
+    last_report(&app, &id).await.map(Json)
+}
+
+/// The last report, with who ignores which alert.
+pub(crate) async fn last_report(app: &App, id: &TaskId) -> Result<Precheck, ApiError> {
+    let report = precheck::last(app.pool(), id).await?;
+    let mut report = report.ok_or_else(|| {
         let detail = "the task has no report of a precheck";
         ApiError::refused(StatusCode::NOT_FOUND, "precheck_not_found", detail)
             .repair("Run a precheck: POST /api/v1/tasks/{id}/precheck.")
-    })
+    })?;
+    precheck::mark_ignored(app.pool(), id, &mut report).await?;
+    Ok(report)
 }

@@ -2,18 +2,22 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use rowcast_bus::request::ask;
 use rowcast_domain::{TaskEvent, TaskId};
 use rowcast_proto::message::PrecheckRequest;
-use rowcast_proto::rest::{Objects, Precheck};
-use rowcast_proto::rpc::RunPrecheck;
+use rowcast_proto::rest::{Objects, Precheck, RunPrecheck};
+use rowcast_proto::rpc::RunPrecheck as RunChecks;
 
 use super::PRECHECK_TIMEOUT;
-use super::body::TaskPath;
+use super::body::{OptionalJson, TaskPath};
+use super::get_task::existing;
+use super::rerun;
 use crate::auth::USER;
 use crate::error::{ApiError, ProblemBody};
 use crate::lifecycle::{self, Step};
 use crate::state::App;
+use crate::store::precheck::Versions;
 use crate::store::task::StoredTask;
 use crate::store::{precheck, source, task};
 use crate::{clock, convert};
@@ -24,6 +28,7 @@ use crate::{clock, convert};
     path = "/tasks/{id}/precheck",
     tag = "tasks",
     params(("id" = String, Path, description = "The task")),
+    request_body = Option<RunPrecheck>,
     responses(
         (status = 200, description = "The report", body = Precheck),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
@@ -32,13 +37,19 @@ use crate::{clock, convert};
 pub(crate) async fn run_precheck(
     State(app): State<App>,
     TaskPath(id): TaskPath,
+    OptionalJson(how): OptionalJson<RunPrecheck>,
 ) -> Result<Json<Precheck>, ApiError> {
+    let before = match how.only_failed {
+        true => Some(unfinished(&app, &id).await?),
+        false => None,
+    };
     let step = Step::requested(TaskEvent::PrecheckStarted, USER, "precheck asked for");
     let task = lifecycle::take(&app, &id, step).await?;
     let checked = task.definition.objects.clone();
-    match report_on(&app, task).await {
-        Ok(report) => {
-            settle(&app, &id, &report, &checked).await?;
+    match report_on(&app, task, before).await {
+        Ok((mut report, versions)) => {
+            settle(&app, &id, &report, versions, &checked).await?;
+            precheck::mark_ignored(app.pool(), &id, &mut report).await?;
             Ok(Json(report))
         }
         Err(error) => {
@@ -51,7 +62,29 @@ pub(crate) async fn run_precheck(
     }
 }
 
-async fn report_on(app: &App, task: StoredTask) -> Result<Precheck, ApiError> {
+/// The last report, of which only what did not pass is to be run again.
+async fn unfinished(app: &App, id: &TaskId) -> Result<Precheck, ApiError> {
+    let task = existing(app, id).await?;
+    let mut connection = app.pool().acquire().await?;
+    let source = source::present(&mut connection, &task.definition.source_id).await?;
+    let versions = Versions {
+        task: task.version,
+        source: source.map_or(0, |source| source.version),
+    };
+    let last = precheck::last_of(&mut connection, id, versions).await?;
+    last.ok_or_else(|| {
+        let detail = "there is no report on the task and the source as they are now";
+        ApiError::refused(StatusCode::CONFLICT, "precheck_outdated", detail)
+            .field("only_failed")
+            .repair("Run all checks: leave only_failed out.")
+    })
+}
+
+async fn report_on(
+    app: &App,
+    task: StoredTask,
+    before: Option<Precheck>,
+) -> Result<(Precheck, Versions), ApiError> {
     let definition = task.definition;
     let mut connection = app.pool().acquire().await?;
     let source = source::get(&mut connection, &definition.source_id)
@@ -59,13 +92,24 @@ async fn report_on(app: &App, task: StoredTask) -> Result<Precheck, ApiError> {
         .ok_or_else(|| ApiError::not_found("source", definition.source_id.as_str()))?;
     // A precheck takes long; others need the connection meanwhile.
     drop(connection);
+    let versions = Versions {
+        task: task.version,
+        source: source.version,
+    };
     let question = PrecheckRequest {
         task_id: task.id.into(),
         source: Some(convert::connection(source, definition.database)),
         objects: Some(convert::objects(definition.objects)),
         change_types: Some(convert::change_types(&definition.change_types)),
+        only: before.as_ref().map(rerun::codes).unwrap_or_default(),
     };
-    convert::precheck(ask::<RunPrecheck>(app.bus(), &question, PRECHECK_TIMEOUT).await?)
+    let answer = ask::<RunChecks>(app.bus(), &question, PRECHECK_TIMEOUT).await?;
+    let report = convert::precheck(answer)?;
+    let report = match before {
+        Some(before) => rerun::join(before, report),
+        None => report,
+    };
+    Ok((report, versions))
 }
 
 /// Stores the report together with what it means for the task.
@@ -73,13 +117,14 @@ async fn settle(
     app: &App,
     id: &TaskId,
     report: &Precheck,
+    versions: Versions,
     checked: &Objects,
 ) -> Result<(), ApiError> {
     let mut transaction = app.pool().begin().await?;
     let locked = task::lock(&mut transaction, id)
         .await?
         .ok_or_else(|| ApiError::not_found("task", id.as_str()))?;
-    precheck::insert(&mut transaction, id, report).await?;
+    precheck::insert(&mut transaction, id, report, versions).await?;
     let percent = report.success_percent;
     let (event, reason) = if locked.definition.objects != *checked {
         // The report is about what the task was to track before.

@@ -1,22 +1,38 @@
-//! Table `prechecks`.
+//! Tables `prechecks` and `ignored_checks`.
 
+use chrono::{DateTime, Utc};
 use rowcast_domain::TaskId;
-use rowcast_proto::rest::Precheck;
+use rowcast_proto::rest::{CheckItem, CheckOutcome, Ignored, Precheck};
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::types::Json;
+
+use super::decoded;
+
+/// Versions of a task and its source that a report speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Versions {
+    pub(crate) task: u64,
+    pub(crate) source: u64,
+}
 
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     task: &TaskId,
     report: &Precheck,
+    of: Versions,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO prechecks (id, task_id, report, finished_at) VALUES ($1, $2, $3, $4)")
-        .bind(&report.id)
-        .bind(task.as_str())
-        .bind(Json(report))
-        .bind(report.finished_at)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "INSERT INTO prechecks (id, task_id, report, finished_at, task_version, source_version)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(&report.id)
+    .bind(task.as_str())
+    .bind(Json(report))
+    .bind(report.finished_at)
+    .bind(decoded(i64::try_from(of.task))?)
+    .bind(decoded(i64::try_from(of.source))?)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
@@ -29,4 +45,77 @@ pub(crate) async fn last(pool: &PgPool, task: &TaskId) -> Result<Option<Precheck
     .fetch_optional(pool)
     .await?;
     Ok(report.map(|report| report.0))
+}
+
+/// The last report, if it speaks of these versions.
+pub(crate) async fn last_of(
+    connection: &mut PgConnection,
+    task: &TaskId,
+    of: Versions,
+) -> Result<Option<Precheck>, sqlx::Error> {
+    let last: Option<(Json<Precheck>, Option<i64>, Option<i64>)> = sqlx::query_as(
+        "SELECT report, task_version, source_version
+         FROM prechecks
+         WHERE task_id = $1
+         ORDER BY finished_at DESC
+         LIMIT 1",
+    )
+    .bind(task.as_str())
+    .fetch_optional(connection)
+    .await?;
+    let version = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
+    Ok(last
+        .filter(|(_, task, source)| {
+            version(*task) == Some(of.task) && version(*source) == Some(of.source)
+        })
+        .map(|(report, ..)| report.0))
+}
+
+/// Writes down who answers for an alert; who was first stays.
+pub(crate) async fn ignore(
+    connection: &mut PgConnection,
+    task: &TaskId,
+    item: &CheckItem,
+    ignored: &Ignored,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO ignored_checks (task_id, code, cause, actor, reason, at)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(task.as_str())
+    .bind(&item.code)
+    .bind(&item.cause)
+    .bind(&ignored.by)
+    .bind(&ignored.reason)
+    .bind(ignored.at)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Puts to each alert of a report who answers for it.
+pub(crate) async fn mark_ignored(
+    pool: &PgPool,
+    task: &TaskId,
+    report: &mut Precheck,
+) -> Result<(), sqlx::Error> {
+    let rows: Vec<(String, String, String, String, DateTime<Utc>)> = sqlx::query_as(
+        "SELECT code, cause, actor, reason, at FROM ignored_checks WHERE task_id = $1",
+    )
+    .bind(task.as_str())
+    .fetch_all(pool)
+    .await?;
+    for item in &mut report.items {
+        let is_alert = item.outcome == CheckOutcome::Alert;
+        let found = rows
+            .iter()
+            .find(|(code, cause, ..)| is_alert && *code == item.code && *cause == item.cause);
+        item.ignored = found.map(|(_, _, by, reason, at)| Ignored {
+            by: by.clone(),
+            reason: reason.clone(),
+            at: *at,
+        });
+    }
+    Ok(())
 }

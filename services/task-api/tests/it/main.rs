@@ -13,6 +13,7 @@ mod bodies;
 mod idempotency;
 mod sources;
 mod changes;
+mod prechecks;
 mod listing;
 mod lifecycle;
 mod objects;

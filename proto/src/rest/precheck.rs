@@ -1,0 +1,96 @@
+//! Prechecks: what was found, and who ignores it.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckOutcome {
+    /// Nothing to do.
+    Pass,
+    /// Worth knowing; does not hinder.
+    Alert,
+    /// Must be repaired before the task can start.
+    Fail,
+    /// Could not run because an earlier check failed.
+    Skipped,
+}
+
+/// One check's result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CheckItem {
+    /// Stable name, as `wal_level`.
+    pub code: String,
+    /// For people.
+    pub title: String,
+    /// How it ended.
+    pub outcome: CheckOutcome,
+    /// The SQL or the action that was run.
+    pub ran: String,
+    /// What was seen.
+    pub saw: String,
+    /// Why that is a problem; empty on pass.
+    pub cause: String,
+    /// SQL or setting that repairs it; empty on pass.
+    pub repair: String,
+    /// How long it took.
+    pub duration_ms: u32,
+    /// When it ran, where an earlier precheck has run it; absent where this one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<DateTime<Utc>>,
+    /// Who ignores it, where it is an alert that somebody answers for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignored: Option<Ignored>,
+}
+
+/// Who ignores an alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Ignored {
+    /// The person who answers for it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub at: DateTime<Utc>,
+}
+
+/// `POST /tasks/{id}/precheck`. The body may be left out.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunPrecheck {
+    /// Runs only what failed or was skipped in the last precheck, and whether the source can be
+    /// reached; the rest is kept from there.
+    #[serde(default)]
+    pub only_failed: bool,
+}
+
+/// `POST /tasks/{id}/precheck/ignore`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IgnoreChecks {
+    /// Codes of alerts of the last precheck, as `wal_keep`. What failed cannot be ignored.
+    pub codes: Vec<String>,
+    /// The person who answers for it, 1–64 characters.
+    pub by: String,
+    /// Why, 1–500 characters.
+    pub reason: String,
+}
+
+/// `POST /tasks/{id}/precheck`, `GET /tasks/{id}/precheck`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Precheck {
+    /// Of the run.
+    pub id: String,
+    /// Whether nothing failed.
+    pub passed: bool,
+    /// Share of checks that passed or alerted, in percent.
+    pub success_percent: u32,
+    /// In the order run.
+    pub items: Vec<CheckItem>,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
+}
