@@ -63,7 +63,7 @@ pub(crate) async fn run_precheck(
 }
 
 /// The last report, of which only what did not pass is to be run again.
-async fn unfinished(app: &App, id: &TaskId) -> Result<Precheck, ApiError> {
+async fn unfinished(app: &App, id: &TaskId) -> Result<(Versions, Precheck), ApiError> {
     let task = existing(app, id).await?;
     let mut connection = app.pool().acquire().await?;
     let source = source::present(&mut connection, &task.definition.source_id).await?;
@@ -72,7 +72,7 @@ async fn unfinished(app: &App, id: &TaskId) -> Result<Precheck, ApiError> {
         source: source.map_or(0, |source| source.version),
     };
     let last = precheck::last_of(&mut connection, id, versions).await?;
-    last.ok_or_else(|| {
+    last.map(|last| (versions, last)).ok_or_else(|| {
         let detail = "there is no report on the task and the source as they are now";
         ApiError::refused(StatusCode::CONFLICT, "precheck_outdated", detail)
             .field("only_failed")
@@ -83,7 +83,7 @@ async fn unfinished(app: &App, id: &TaskId) -> Result<Precheck, ApiError> {
 async fn report_on(
     app: &App,
     task: StoredTask,
-    before: Option<Precheck>,
+    before: Option<(Versions, Precheck)>,
 ) -> Result<(Precheck, Versions), ApiError> {
     let definition = task.definition;
     let mut connection = app.pool().acquire().await?;
@@ -96,6 +96,9 @@ async fn report_on(
         task: task.version,
         source: source.version,
     };
+    // What has changed since that report was looked up is looked at as a whole.
+    let before = before.filter(|(of, _)| *of == versions);
+    let before = before.map(|(_, report)| report);
     let question = PrecheckRequest {
         task_id: task.id.into(),
         source: Some(convert::connection(source, definition.database)),
@@ -124,11 +127,15 @@ async fn settle(
     let locked = task::lock(&mut transaction, id)
         .await?
         .ok_or_else(|| ApiError::not_found("task", id.as_str()))?;
+    let source = source::present(&mut transaction, &locked.definition.source_id).await?;
     precheck::insert(&mut transaction, id, report, versions).await?;
     let percent = report.success_percent;
     let (event, reason) = if locked.definition.objects != *checked {
         // The report is about what the task was to track before.
         let reason = "the objects were replaced while the precheck ran".to_owned();
+        (TaskEvent::PrecheckFailed, reason)
+    } else if source.is_none_or(|source| source.version != versions.source) {
+        let reason = "the source was changed while the precheck ran".to_owned();
         (TaskEvent::PrecheckFailed, reason)
     } else if report.passed {
         (

@@ -115,19 +115,24 @@ fn changed(app: &App, before: &StoredSource, patch: PatchSource) -> Result<Store
 }
 
 /// Gives a new version of the wish to every task that works with the source now. A stopped one gets
-/// it with its next start, which is the user's decision.
+/// it with its next start, which is the user's decision; one that was never started must be
+/// prechecked again.
 async fn tell_tasks(
     connection: &mut PgConnection,
     id: &SourceId,
     reason: &str,
 ) -> Result<(), ApiError> {
     for locked in task::lock_of_source(connection, id).await? {
-        if !works_with_source(&locked) {
-            continue;
-        }
         let step = Step::requested(TaskEvent::Configured, USER, reason);
         let mut task = locked.clone();
-        wish_anew(&mut task, &step);
+        if works_with_source(&locked) {
+            wish_anew(&mut task, &step);
+        } else {
+            task.state = locked.state.transition(step.event).unwrap_or(locked.state);
+            if task.state == locked.state {
+                continue;
+            }
+        }
         task.updated_at = clock::now().max(locked.updated_at);
         task::update(connection, &task).await?;
         record(connection, &locked, &task, step).await?;

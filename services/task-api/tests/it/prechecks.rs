@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::fixture::Api;
+use crate::fixture::{Api, TOKEN};
 use crate::stand_in;
 
 #[tokio::test]
@@ -26,6 +26,8 @@ async fn only_a_report_on_what_the_task_is_now_can_be_gone_on_with() {
     let change = json!({"sslmode": "prefer"});
     let answer = api.patch(&format!("/sources/{source}"), &change).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    // What was found out about the way there before says nothing now.
+    assert_eq!(api.state(&task).await, "not_started");
     let outdated = api.post(&path, &only_failed).await;
     outdated.is_problem(StatusCode::CONFLICT, "precheck_outdated");
 
@@ -37,6 +39,34 @@ async fn only_a_report_on_what_the_task_is_now_can_be_gone_on_with() {
     let misspelt = api.post(&path, &json!({"failed": true})).await;
     misspelt.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
     assert_eq!(misspelt.body["field"], "failed");
+}
+
+#[tokio::test]
+async fn a_precheck_of_a_source_that_was_changed_meanwhile_proves_nothing() {
+    let api = Api::start().await;
+    let task = api.created_task().await;
+    let shown = api.get(&format!("/tasks/{task}")).await;
+    let source = shown.body["source_id"].as_str().unwrap();
+    let url = api.url(&format!("/sources/{source}"));
+    stand_in::precheck(&api.bus, move || {
+        let url = url.clone();
+        async move {
+            let request = reqwest::Client::new().patch(url).bearer_auth(TOKEN);
+            let change = json!({"password": "another"});
+            let answer = request.json(&change).send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+        }
+    })
+    .await;
+    let report = api.command(&format!("/tasks/{task}/precheck")).await;
+    assert_eq!(report.body["passed"], true, "{report:?}");
+    assert_eq!(api.state(&task).await, "precheck_failed");
+    let events = api.get(&format!("/tasks/{task}/events")).await;
+    let last = events.body["events"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        last["reason"],
+        "the source was changed while the precheck ran"
+    );
 }
 
 #[tokio::test]
