@@ -14,3 +14,4 @@ mod schema_changes;
 mod accepted_stop;
 mod sources;
 mod precheck;
+mod command_line;

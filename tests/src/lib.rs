@@ -1,11 +1,13 @@
 //! The platform from outside, over the wire only: what its tests share.
 
 mod api;
+mod command_line;
 mod reading;
 mod shop;
 mod traces;
 
 pub use api::Api;
+pub use command_line::Shell;
 pub use reading::{is_count, read_until};
 pub use shop::{Group, Shop, Tracked, data};
 pub use traces::{Span, TraceReceiver};

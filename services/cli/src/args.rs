@@ -1,12 +1,23 @@
 //! The command line. The doc comments are its help.
 
+pub(crate) mod context;
+pub(crate) mod source;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-/// Rowcast on one machine: change tracking for PostgreSQL, delivered over NATS.
+use crate::connect::PlaceArgs;
+
+/// What a script can go by.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 refused or failed; 2 wrong command line; 3 not reachable, or nothing runs;
+4 not found; 5 token missing or wrong.";
+
+/// Change tracking for PostgreSQL, delivered over NATS: a platform on this machine, and the sources,
+/// tasks and groups of any.
 #[derive(Debug, Parser)]
-#[command(name = "rowcast", version)]
+#[command(name = "rowcast", version, after_help = EXIT_CODES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -22,6 +33,8 @@ pub(crate) struct Args {
     /// Folder of the services' programs [default: the folder of this program]
     #[arg(long, global = true, value_name = "FOLDER")]
     pub(crate) bin: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -31,9 +44,15 @@ pub(crate) enum Command {
     /// Stop what runs
     Down,
     /// Show what runs where; ends with 3 where nothing runs
-    Status(Status),
+    Status(Shown),
     /// Remove the state folder: databases, streams, secrets
     Reset(Reset),
+    /// Name platforms and choose the one that commands speak to
+    #[command(subcommand)]
+    Context(context::Command),
+    /// Databases whose changes can be tracked
+    #[command(subcommand)]
+    Source(source::Command),
 }
 
 #[derive(Debug, clap::Args)]
@@ -44,8 +63,8 @@ pub(crate) struct Up {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Status {
-    /// For people, or for scripts
+pub(crate) struct Shown {
+    /// For people, or for scripts: the body that the REST API gives
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     pub(crate) output: Format,
 }

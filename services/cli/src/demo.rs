@@ -8,7 +8,6 @@
 //! Everything is found by its name, so that the next `up` goes on with it. The terminal reads as a
 //! group of its own: what the user's group has not read stays unread.
 
-pub(crate) mod api;
 mod database;
 mod task;
 mod group;
@@ -22,11 +21,11 @@ use rowcast_client::GroupCredentials;
 use rowcast_local::State;
 use rowcast_proto::rest::{CreateSource, Source, SslMode};
 
+use crate::api::Api;
 use crate::output;
 use crate::platform_file::DemoEntry;
 use database::{ROLE, SHOP};
 
-pub(crate) use api::Api;
 pub(crate) use database::Shop;
 pub(crate) use guide::guide;
 
@@ -69,7 +68,7 @@ impl Demo {
 }
 
 async fn source(api: &Api, shop: &Shop) -> anyhow::Result<Source> {
-    let known = api.sources().await?;
+    let known = api.sources().await?.sources;
     let Some(source) = known.into_iter().find(|source| source.name == SHOP) else {
         output::line("demo: source shop")?;
         let wanted = CreateSource {

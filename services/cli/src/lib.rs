@@ -1,12 +1,23 @@
-//! The `rowcast` command: PostgreSQL, NATS, the six services and a demo on one machine.
+//! The `rowcast` command: the platform on one machine, and every platform's tasks over its REST API.
 //!
 //! ```text
+//! context, source: connect (which platform, which token) ─▶ api ─▶ table or JSON
 //! up ─▶ lock ─▶ platform ─▶ demo (database, REST API, groups) ─▶ platform.json ─▶ writer + live view, until a signal
 //! status, down, reset: read the lock and platform.json
 //! ```
 
 mod args;
+mod failure;
 mod output;
+mod table;
+mod confirm;
+mod secret;
+mod api;
+mod context_file;
+mod connect;
+mod find;
+mod context;
+mod source;
 mod lock;
 mod platform_file;
 mod signals;
@@ -40,7 +51,7 @@ pub fn run() -> ExitCode {
 }
 
 async fn execute(args: Args) -> anyhow::Result<ExitCode> {
-    let state = args.state;
+    let (state, place) = (args.state, args.place);
     match args.command {
         Command::Up(up) => up::run(&state, args.bin, !up.no_demo).await?,
         Command::Down => down::run(&state).await?,
@@ -50,6 +61,8 @@ async fn execute(args: Args) -> anyhow::Result<ExitCode> {
             }
         }
         Command::Reset(reset) => reset::run(&state, reset.yes).await?,
+        Command::Context(command) => context::run(command, &place, &state)?,
+        Command::Source(command) => source::run(&place.connect(&state)?, command).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,10 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
+use serde::Serialize;
+
+use crate::failure::Failure;
+
 /// Prints one line; colours are left out where nobody would see them.
 ///
 /// # Errors
@@ -12,6 +16,11 @@ pub(crate) fn line(text: impl Display) -> std::io::Result<()> {
     let mut out = anstream::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()
+}
+
+/// Prints one JSON document.
+pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    Ok(line(serde_json::to_string_pretty(value)?)?)
 }
 
 /// Prints text that must not be followed by a new line.
@@ -34,7 +43,7 @@ pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     trouble(format_args!("{error:#}"));
-    ExitCode::FAILURE
+    Failure::exit_of(error).into()
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -3,15 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
+use crate::api;
 use crate::args::Format;
-use crate::demo::api;
 use crate::lock::{Holder, holder};
 use crate::output;
 use crate::platform_file::{PlatformFile, ServiceEntry};
+use crate::table::plain_table;
 
 /// A service that does not answer within this time is not ready.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -30,7 +29,7 @@ struct Report {
 pub(crate) async fn run(state: &Path, format: Format) -> anyhow::Result<bool> {
     let report = look(state).await?;
     match format {
-        Format::Json => output::line(serde_json::to_string_pretty(&report)?)?,
+        Format::Json => output::json(&report)?,
         Format::Table => match &report.platform {
             Some(platform) => output::line(table(platform))?,
             None if report.starting => {
@@ -118,10 +117,4 @@ fn table(file: &PlatformFile) -> String {
         }
     }
     format!("{processes}\n\n{places}")
-}
-
-fn plain_table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(header);
-    table
 }

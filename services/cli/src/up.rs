@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use rowcast_local::{Platform, PlatformOptions, Ports, Progress, State, orphan};
 
-use crate::demo::{Api, Demo, Shop, guide};
+use crate::api::Api;
+use crate::demo::{Demo, Shop, guide};
 use crate::lock::Lock;
 use crate::output;
 use crate::platform_file::PlatformFile;

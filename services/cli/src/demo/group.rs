@@ -5,7 +5,7 @@ use rowcast_domain::TaskId;
 use rowcast_local::State;
 use rowcast_proto::rest::CreateGroup;
 
-use super::api::Api;
+use crate::api::Api;
 use crate::platform_file::GroupEntry;
 
 /// Finds the group or makes it. `name` is its account too.
@@ -16,7 +16,7 @@ pub(super) async fn open(
     name: &str,
 ) -> anyhow::Result<(GroupEntry, GroupCredentials)> {
     let password = state.credentials().group_password(name)?;
-    let known = api.groups(task).await?;
+    let known = api.groups(task).await?.groups;
     let group = match known.into_iter().find(|group| group.name == name) {
         Some(group) => group,
         None => {

@@ -5,17 +5,22 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use rowcast_domain::{SourceId, TaskId, TaskState};
 use rowcast_proto::rest::{
-    ChangeTypes, CheckOutcome, CreateTask, Objects, Packing, Precheck, Retention, SchemaObjects,
-    Task,
+    ChangeTypes, ChargeType, CheckOutcome, CreateTask, Objects, Packing, Precheck, PurchaseTask,
+    Retention, SchemaObjects, StartTask, Task,
 };
 use tokio::time::Instant;
 
-use super::api::Api;
 use super::database::SHOP;
+use crate::api::Api;
 use crate::output;
 
 /// How long the task may take to run; after a crash the lease of the capture before must run out.
 const RUNNING_LIMIT: Duration = Duration::from_secs(120);
+
+/// What is bought for it.
+const ORDER: PurchaseTask = PurchaseTask {
+    charge_type: ChargeType::PayAsYouGo,
+};
 
 /// Time between two looks at the task.
 const LOOK: Duration = Duration::from_millis(250);
@@ -24,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(250);
 ///
 /// One that the user has suspended stays so.
 pub(super) async fn running(api: &Api, source: &SourceId) -> anyhow::Result<Task> {
-    let known = api.tasks().await?;
+    let known = api.tasks().await?.tasks;
     let ours = |task: &Task| {
         task.source_id == *source && task.name == SHOP && task.state != TaskState::Released
     };
@@ -46,7 +51,7 @@ pub(super) async fn running(api: &Api, source: &SourceId) -> anyhow::Result<Task
             TaskState::Running => return Ok(task),
             TaskState::Suspended => {
                 output::trouble(format_args!(
-                    "the demo's task is suspended: resume it with POST /api/v1/tasks/{}/resume",
+                    "the demo's task is suspended: resume it with `rowcast task resume {}`",
                     task.id
                 ));
                 return Ok(task);
@@ -55,8 +60,8 @@ pub(super) async fn running(api: &Api, source: &SourceId) -> anyhow::Result<Task
                 check(api, &task.id).await?;
             }
             TaskState::PrecheckPassed => {
-                api.purchase(&task.id).await?;
-                api.start(&task.id).await?;
+                api.purchase(&task.id, &ORDER).await?;
+                api.start(&task.id, &StartTask::default()).await?;
             }
             TaskState::Abnormal | TaskState::Locked | TaskState::Released => {
                 return Err(stopped(&task));

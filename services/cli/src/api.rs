@@ -1,0 +1,207 @@
+//! The REST API.
+
+mod refusal;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::{Method, RequestBuilder};
+use rowcast_domain::{GroupId, Secret, TaskId};
+use rowcast_proto::rest::{
+    CreateGroup, CreateSource, CreateTask, Group, GroupConnection, GroupList, Instance, Precheck,
+    Problem, PurchaseTask, Source, SourceList, StartTask, Task, TaskList,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::failure::{Exit, Failure};
+
+/// A precheck may take a minute.
+const REQUEST_LIMIT: Duration = Duration::from_secs(80);
+
+/// A server that does not take the connection within this time is not there.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// An HTTP client for addresses of this machine.
+pub(crate) fn http_client(limit: Duration) -> anyhow::Result<reqwest::Client> {
+    client(limit, true)
+}
+
+fn client(limit: Duration, without_proxy: bool) -> anyhow::Result<reqwest::Client> {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Fails only where another thread was faster, and then there is one.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
+    let mut builder = reqwest::Client::builder()
+        .timeout(limit)
+        .connect_timeout(CONNECT_LIMIT)
+        // The API redirects nobody: who does is another, and must not get the token.
+        .redirect(reqwest::redirect::Policy::none());
+    if without_proxy {
+        builder = builder.no_proxy();
+    }
+    builder.build().context("cannot make an HTTP client")
+}
+
+/// The API at one address, with a token.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    http: reqwest::Client,
+    base: String,
+    token: Secret,
+}
+
+impl Api {
+    /// `api_url` is scheme, host and port, with or without `/api/v1`.
+    pub(crate) fn new(api_url: &str, token: Secret) -> anyhow::Result<Self> {
+        let url = reqwest::Url::parse(api_url)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .ok_or_else(|| {
+                let sentence = format!(
+                    "{api_url:?} is no address: say it as http://host:port or https://host"
+                );
+                Failure::of(Exit::Usage, sentence)
+            })?;
+        let is_here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        let root = api_url.trim_end_matches('/');
+        let root = root.strip_suffix("/api/v1").unwrap_or(root);
+        Ok(Self {
+            http: client(REQUEST_LIMIT, is_here)?,
+            base: format!("{root}/api/v1"),
+            token,
+        })
+    }
+
+    pub(crate) async fn sources(&self) -> anyhow::Result<SourceList> {
+        self.get("/sources").await
+    }
+
+    pub(crate) async fn create_source(&self, body: &CreateSource) -> anyhow::Result<Source> {
+        self.post("/sources", body).await
+    }
+
+    pub(crate) async fn tasks(&self) -> anyhow::Result<TaskList> {
+        self.get("/tasks").await
+    }
+
+    pub(crate) async fn task(&self, id: &TaskId) -> anyhow::Result<Task> {
+        self.get(&format!("/tasks/{id}")).await
+    }
+
+    pub(crate) async fn create_task(&self, body: &CreateTask) -> anyhow::Result<Task> {
+        self.post("/tasks", body).await
+    }
+
+    /// Runs the precheck to its end.
+    pub(crate) async fn precheck(&self, id: &TaskId) -> anyhow::Result<Precheck> {
+        self.command(&format!("/tasks/{id}/precheck")).await
+    }
+
+    /// Bought once, however often it is asked for: without a key of ours the task is the order.
+    pub(crate) async fn purchase(
+        &self,
+        id: &TaskId,
+        order: &PurchaseTask,
+    ) -> anyhow::Result<Instance> {
+        self.post(&format!("/tasks/{id}/purchase"), order).await
+    }
+
+    pub(crate) async fn start(&self, id: &TaskId, how: &StartTask) -> anyhow::Result<Task> {
+        self.post(&format!("/tasks/{id}/start"), how).await
+    }
+
+    pub(crate) async fn groups(&self, task: &TaskId) -> anyhow::Result<GroupList> {
+        self.get(&format!("/tasks/{task}/groups")).await
+    }
+
+    pub(crate) async fn create_group(
+        &self,
+        task: &TaskId,
+        body: &CreateGroup,
+    ) -> anyhow::Result<Group> {
+        self.post(&format!("/tasks/{task}/groups"), body).await
+    }
+
+    pub(crate) async fn connection(
+        &self,
+        task: &TaskId,
+        group: &GroupId,
+    ) -> anyhow::Result<GroupConnection> {
+        self.get(&format!("/tasks/{task}/groups/{group}/connection"))
+            .await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        self.send(self.request(Method::GET, path), path).await
+    }
+
+    async fn command<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        self.send(self.request(Method::POST, path), path).await
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        let request = self.request(Method::POST, path).json(body);
+        self.send(request, path).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(self.token.expose())
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+        path: &str,
+    ) -> anyhow::Result<T> {
+        let body = self.answer(request).await?;
+        serde_json::from_slice(&body)
+            .with_context(|| format!("the answer of {}{path} cannot be read", self.base))
+    }
+
+    /// The body of an answer that is a success.
+    async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Vec<u8>> {
+        let response = request.send().await.map_err(|error| self.silent(&error))?;
+        let status = response.status();
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| self.silent(&error))?
+            .to_vec();
+        if status.is_success() {
+            return Ok(body);
+        }
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => Err(refusal::refusal(status, &problem)),
+            Err(_other) => Err(refusal::foreign(status, &self.base)),
+        }
+    }
+
+    fn silent(&self, error: &reqwest::Error) -> anyhow::Error {
+        let why = if error.is_timeout() {
+            "it did not answer in time".to_owned()
+        } else {
+            innermost(error)
+        };
+        let sentence = format!(
+            "the API at {} cannot be reached: {why}. See whether it runs, or name another with --api-url or --context",
+            self.base
+        );
+        Failure::of(Exit::Unreachable, sentence)
+    }
+}
+
+/// The outer ones repeat the address.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,70 @@
+//! What a user means by a name or an id.
+
+use rowcast_proto::rest::Source;
+
+use crate::api::Api;
+use crate::failure::{Exit, Failure};
+
+/// The source with this id or name.
+pub(crate) async fn source(api: &Api, wanted: &str) -> anyhow::Result<Source> {
+    let sources = api.sources().await?.sources;
+    let id = |source: &Source| source.id.to_string();
+    one("source", wanted, sources, id, |source| {
+        source.name == wanted
+    })
+}
+
+/// An id says it all; a name must be that of one thing.
+fn one<T>(
+    what: &str,
+    wanted: &str,
+    mut all: Vec<T>,
+    id: impl Fn(&T) -> String,
+    is_named: impl Fn(&T) -> bool,
+) -> anyhow::Result<T> {
+    if let Some(index) = all.iter().position(|thing| id(thing) == wanted) {
+        return Ok(all.swap_remove(index));
+    }
+    let mut named: Vec<T> = all.into_iter().filter(is_named).collect();
+    match (named.pop(), named.as_slice()) {
+        (Some(thing), []) => Ok(thing),
+        (Some(last), others) => {
+            let ids: Vec<String> = others.iter().chain([&last]).map(id).collect();
+            let sentence = format!(
+                "more than one {what} is named {wanted:?}: say the id, one of {}",
+                ids.join(", ")
+            );
+            Err(Failure::of(Exit::Failed, sentence))
+        }
+        (None, _) => {
+            let sentence = format!("there is no {what} {wanted:?}: list them to see names and ids");
+            Err(Failure::of(Exit::NotFound, sentence))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_wins_over_a_name_and_a_name_must_be_of_one() {
+        let all = || vec![("s1", "shop"), ("s2", "s1"), ("s3", "twin"), ("s4", "twin")];
+        let find = |wanted: &str| {
+            let found = one(
+                "source",
+                wanted,
+                all(),
+                |thing| thing.0.to_owned(),
+                |thing| thing.1 == wanted,
+            );
+            found.map(|thing| thing.0)
+        };
+        assert_eq!(find("shop").unwrap(), "s1");
+        assert_eq!(find("s1").unwrap(), "s1");
+        let several = find("twin").unwrap_err();
+        assert!(several.to_string().ends_with("one of s3, s4"), "{several}");
+        let none = find("nobody").unwrap_err();
+        assert_eq!(Failure::exit_of(&none), Exit::NotFound);
+    }
+}
