@@ -1,5 +1,7 @@
 //! The platform by the `rowcast` command.
 
+mod wizard;
+
 use std::process::Stdio;
 
 use rowcast_e2e::{PATIENCE, Shell};

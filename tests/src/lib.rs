@@ -9,7 +9,7 @@ mod traces;
 pub use api::Api;
 pub use command_line::Shell;
 pub use reading::{is_count, read_until};
-pub use shop::{Group, Shop, Tracked, data};
+pub use shop::{Group, PASSWORD, Shop, Tracked, data, untracked_shop};
 pub use traces::{Span, TraceReceiver};
 
 use std::time::Duration;

@@ -15,7 +15,8 @@ use crate::api::Api;
 /// Tables with the types that most shops have.
 const SCHEMA: &str = include_str!("../fixtures/shop.sql");
 
-const PASSWORD: &str = "Shop-demo-1";
+/// The password of the shop's owner.
+pub const PASSWORD: &str = "Shop-demo-1";
 
 /// The password of every group.
 const GROUP_PASSWORD: &str = "Blue-horse-7";
@@ -288,6 +289,17 @@ pub async fn data(platform: &Platform) -> anyhow::Result<async_nats::Client> {
         .connect(&platform.nats_url)
         .await
         .context("cannot connect to NATS as capture-data")
+}
+
+/// The shop's database on the platform's own PostgreSQL, known to nobody yet, by its owner's connection.
+///
+/// The owner is `shop_owner`.
+///
+/// # Errors
+/// Where it cannot be made.
+pub async fn untracked_shop(platform: &Platform) -> anyhow::Result<tokio_postgres::Client> {
+    let admin = platform.sql("postgres").await?;
+    source_database(&admin, platform.postgres.port(), SCHEMA).await
 }
 
 /// A database of a role that may do no more than it must.

@@ -8,8 +8,9 @@ use anyhow::Context as _;
 use reqwest::{Method, RequestBuilder};
 use rowcast_domain::{GroupId, Secret, TaskId};
 use rowcast_proto::rest::{
-    CreateGroup, CreateSource, CreateTask, Group, GroupConnection, GroupList, Instance, Precheck,
-    Problem, PurchaseTask, Source, SourceList, StartTask, Task, TaskList,
+    CreateGroup, CreateSource, CreateTask, Group, GroupConnection, GroupList, IncidentList,
+    Instance, Objects, Precheck, Problem, PurchaseTask, Source, SourceList, StartTask, Task,
+    TaskList, TaskTransitionList, UsageList,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -98,6 +99,11 @@ impl Api {
         self.command(&format!("/tasks/{id}/precheck")).await
     }
 
+    /// The report of the last precheck.
+    pub(crate) async fn last_precheck(&self, id: &TaskId) -> anyhow::Result<Precheck> {
+        self.get(&format!("/tasks/{id}/precheck")).await
+    }
+
     /// Bought once, however often it is asked for: without a key of ours the task is the order.
     pub(crate) async fn purchase(
         &self,
@@ -109,6 +115,49 @@ impl Api {
 
     pub(crate) async fn start(&self, id: &TaskId, how: &StartTask) -> anyhow::Result<Task> {
         self.post(&format!("/tasks/{id}/start"), how).await
+    }
+
+    pub(crate) async fn resume(&self, id: &TaskId, how: &StartTask) -> anyhow::Result<Task> {
+        self.post(&format!("/tasks/{id}/resume"), how).await
+    }
+
+    pub(crate) async fn suspend(&self, id: &TaskId) -> anyhow::Result<Task> {
+        self.command(&format!("/tasks/{id}/suspend")).await
+    }
+
+    pub(crate) async fn release(&self, id: &TaskId) -> anyhow::Result<Task> {
+        self.command(&format!("/tasks/{id}/release")).await
+    }
+
+    pub(crate) async fn replace_objects(
+        &self,
+        id: &TaskId,
+        objects: &Objects,
+    ) -> anyhow::Result<Task> {
+        let path = format!("/tasks/{id}/objects");
+        self.send(self.request(Method::PUT, &path).json(objects), &path)
+            .await
+    }
+
+    pub(crate) async fn events(&self, id: &TaskId) -> anyhow::Result<TaskTransitionList> {
+        self.get(&format!("/tasks/{id}/events")).await
+    }
+
+    pub(crate) async fn usage(&self, id: &TaskId) -> anyhow::Result<UsageList> {
+        self.get(&format!("/tasks/{id}/usage")).await
+    }
+
+    pub(crate) async fn incidents(
+        &self,
+        task: Option<&TaskId>,
+        open: bool,
+    ) -> anyhow::Result<IncidentList> {
+        // An id has no character that a query would have to escape.
+        let path = match task {
+            Some(task) => format!("/incidents?open={open}&task_id={task}"),
+            None => format!("/incidents?open={open}"),
+        };
+        self.get(&path).await
     }
 
     pub(crate) async fn groups(&self, task: &TaskId) -> anyhow::Result<GroupList> {
@@ -130,6 +179,12 @@ impl Api {
     ) -> anyhow::Result<GroupConnection> {
         self.get(&format!("/tasks/{task}/groups/{group}/connection"))
             .await
+    }
+
+    pub(crate) async fn delete_group(&self, task: &TaskId, group: &GroupId) -> anyhow::Result<()> {
+        let path = format!("/tasks/{task}/groups/{group}");
+        self.answer(self.request(Method::DELETE, &path)).await?;
+        Ok(())
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {

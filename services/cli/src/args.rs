@@ -2,6 +2,9 @@
 
 pub(crate) mod context;
 pub(crate) mod source;
+pub(crate) mod task;
+pub(crate) mod group;
+pub(crate) mod incident;
 
 use std::path::PathBuf;
 
@@ -12,7 +15,7 @@ use crate::connect::PlaceArgs;
 /// What a script can go by.
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 refused or failed; 2 wrong command line; 3 not reachable, or nothing runs;
-4 not found; 5 token missing or wrong.";
+4 not found; 5 token missing or wrong; 6 not over within --timeout.";
 
 /// Change tracking for PostgreSQL, delivered over NATS: a platform on this machine, and the sources,
 /// tasks and groups of any.
@@ -46,13 +49,24 @@ pub(crate) enum Command {
     /// Show what runs where; ends with 3 where nothing runs
     Status(Shown),
     /// Remove the state folder: databases, streams, secrets
-    Reset(Reset),
+    Reset(Agreement),
     /// Name platforms and choose the one that commands speak to
     #[command(subcommand)]
     Context(context::Command),
     /// Databases whose changes can be tracked
     #[command(subcommand)]
     Source(source::Command),
+    /// What is tracked of a source, from creation to release
+    #[command(subcommand)]
+    Task(task::Command),
+    /// Readers of a task's changes
+    #[command(subcommand)]
+    Group(group::Command),
+    /// Show billed hours: of one task, or the sums of all
+    Usage(Usage),
+    /// What needs a person
+    #[command(subcommand)]
+    Incident(incident::Command),
 }
 
 #[derive(Debug, clap::Args)]
@@ -78,10 +92,28 @@ pub(crate) enum Format {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Reset {
+pub(crate) struct Agreement {
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Waiting {
+    /// Wait until it is done, and show each state on standard error
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Longest wait in seconds; then the command ends with 6
+    #[arg(long, default_value_t = 120, value_name = "SECONDS")]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Usage {
+    /// Name or id of the task [default: all tasks]
+    pub(crate) task: Option<String>,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     NotFound = 4,
     /// The token is missing or wrong.
     Denied = 5,
+    /// It was not over within the time of `--timeout`.
+    TimedOut = 6,
 }
 
 impl From<Exit> for ExitCode {

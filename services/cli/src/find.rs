@@ -1,6 +1,7 @@
 //! What a user means by a name or an id.
 
-use rowcast_proto::rest::Source;
+use rowcast_domain::TaskState;
+use rowcast_proto::rest::{Group, Source, Task};
 
 use crate::api::Api;
 use crate::failure::{Exit, Failure};
@@ -12,6 +13,21 @@ pub(crate) async fn source(api: &Api, wanted: &str) -> anyhow::Result<Source> {
     one("source", wanted, sources, id, |source| {
         source.name == wanted
     })
+}
+
+/// The task with this id or name. Names of released tasks are free again.
+pub(crate) async fn task(api: &Api, wanted: &str) -> anyhow::Result<Task> {
+    let tasks = api.tasks().await?.tasks;
+    let named = |task: &Task| task.name == wanted && task.state != TaskState::Released;
+    one("task", wanted, tasks, |task| task.id.to_string(), named)
+}
+
+/// The group of a task with this id or name.
+pub(crate) async fn group(api: &Api, task: &Task, wanted: &str) -> anyhow::Result<Group> {
+    let groups = api.groups(&task.id).await?.groups;
+    let id = |group: &Group| group.id.to_string();
+    let what = format!("group of task {}", task.name);
+    one(&what, wanted, groups, id, |group| group.name == wanted)
 }
 
 /// An id says it all; a name must be that of one thing.

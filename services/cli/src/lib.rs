@@ -1,7 +1,7 @@
 //! The `rowcast` command: the platform on one machine, and every platform's tasks over its REST API.
 //!
 //! ```text
-//! context, source: connect (which platform, which token) ─▶ api ─▶ table or JSON
+//! source, task, group, usage, incident: connect (which platform, which token) ─▶ api ─▶ table or JSON
 //! up ─▶ lock ─▶ platform ─▶ demo (database, REST API, groups) ─▶ platform.json ─▶ writer + live view, until a signal
 //! status, down, reset: read the lock and platform.json
 //! ```
@@ -18,6 +18,10 @@ mod connect;
 mod find;
 mod context;
 mod source;
+mod task;
+mod group;
+mod usage;
+mod incident;
 mod lock;
 mod platform_file;
 mod signals;
@@ -63,6 +67,13 @@ async fn execute(args: Args) -> anyhow::Result<ExitCode> {
         Command::Reset(reset) => reset::run(&state, reset.yes).await?,
         Command::Context(command) => context::run(command, &place, &state)?,
         Command::Source(command) => source::run(&place.connect(&state)?, command).await?,
+        Command::Task(command) => Box::pin(task::run(&place.connect(&state)?, command)).await?,
+        Command::Group(command) => group::run(&place.connect(&state)?, command).await?,
+        Command::Usage(wanted) => {
+            let api = place.connect(&state)?;
+            usage::run(&api, wanted.task.as_deref(), &wanted.shown).await?;
+        }
+        Command::Incident(command) => incident::run(&place.connect(&state)?, command).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -30,6 +30,12 @@ pub(crate) fn question(text: impl Display) -> std::io::Result<()> {
     out.flush()
 }
 
+/// Tells how far a command has come, beside what it prints.
+pub(crate) fn progress(text: impl Display) {
+    // Where standard error is closed there is nobody to tell.
+    writeln!(anstream::stderr().lock(), "{text}").unwrap_or_default();
+}
+
 /// Tells of a trouble that does not end the command.
 pub(crate) fn trouble(text: impl Display) {
     // Where standard error is closed there is nobody to tell.

@@ -1,0 +1,179 @@
+//! `rowcast task`.
+
+use clap::ValueEnum;
+use rowcast_proto::rest::{AcceptableStop, DataChange, Packing};
+
+use super::{Agreement, Shown, Waiting};
+use crate::task::selection::ObjectArgs;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Say what to track
+    Create(Box<Create>),
+    /// Show all tasks
+    List(List),
+    /// Show one task: its state, how far it has come, what is wrong
+    Show(Named),
+    /// See whether the source is fit for the task; names every problem and its repair
+    Precheck(Precheck),
+    /// Buy an instance, paid by the hour; twice buys once
+    Purchase(Named),
+    /// Let changes flow
+    Start(Begin),
+    /// Stop reading; the source keeps its WAL until the task goes on
+    Suspend(Step),
+    /// Go on after a suspension
+    Resume(Begin),
+    /// End a task for good: removes its stream, its groups and what it made on the source
+    Release(Release),
+    /// Show what is tracked, or replace it, also while the task runs
+    Objects(Objects),
+    /// Show what happened to a task
+    Events(Named),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Named {
+    /// Name or id of the task
+    pub(crate) task: String,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// Only tasks that are not released
+    #[arg(long)]
+    pub(crate) live: bool,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Create {
+    /// What to call it, 1 to 64 characters
+    pub(crate) name: String,
+    /// Name or id of the source
+    #[arg(long)]
+    pub(crate) source: String,
+    /// The database [default: the source's]
+    #[arg(long)]
+    pub(crate) database: Option<String>,
+    #[command(flatten)]
+    pub(crate) objects: ObjectArgs,
+    /// Only these changes of rows
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,…")]
+    pub(crate) changes: Vec<Kind>,
+    /// Schema changes too
+    #[arg(long)]
+    pub(crate) schema_changes: bool,
+    /// How long an interruption is retried, in minutes
+    #[arg(long, default_value_t = 120)]
+    pub(crate) retry_minutes: u32,
+    /// How long changes are kept, in hours
+    #[arg(long, default_value_t = 24)]
+    pub(crate) retention_hours: u32,
+    /// Most bytes kept [default: no limit]
+    #[arg(long)]
+    pub(crate) retention_bytes: Option<u64>,
+    /// Number of key partitions [default: 16, or 1 where rows are packed]
+    #[arg(long)]
+    pub(crate) partitions: Option<u32>,
+    /// Publish begin and commit of transactions
+    #[arg(long)]
+    pub(crate) transactions: bool,
+    /// Put rows of one transaction into one message
+    #[arg(long)]
+    pub(crate) pack: bool,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// A kind of data change, as the command line names it.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Kind {
+    Insert,
+    Update,
+    Delete,
+    Truncate,
+}
+
+impl From<Kind> for DataChange {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Insert => Self::Insert,
+            Kind::Update => Self::Update,
+            Kind::Delete => Self::Delete,
+            Kind::Truncate => Self::Truncate,
+        }
+    }
+}
+
+impl Create {
+    pub(crate) const fn packing(&self) -> Packing {
+        if self.pack {
+            Packing::Transaction
+        } else {
+            Packing::Row
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Precheck {
+    /// Name or id of the task
+    pub(crate) task: String,
+    /// Show the last report instead of making one
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) last: bool,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Begin {
+    /// Name or id of the task
+    pub(crate) task: String,
+    /// Go on past this stop though changes are lost: Gap, `PublicationMissing` or `BrokerDataLoss`
+    #[arg(long, value_name = "STOP", value_parser = stop)]
+    pub(crate) accept_stop: Option<AcceptableStop>,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+fn stop(code: &str) -> Result<AcceptableStop, String> {
+    AcceptableStop::from_name(code)
+        .ok_or_else(|| "one of Gap, PublicationMissing, BrokerDataLoss".to_owned())
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Step {
+    /// Name or id of the task
+    pub(crate) task: String,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Release {
+    #[command(flatten)]
+    pub(crate) step: Step,
+    #[command(flatten)]
+    pub(crate) agreement: Agreement,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Objects {
+    /// Name or id of the task
+    pub(crate) task: String,
+    #[command(flatten)]
+    pub(crate) objects: ObjectArgs,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}

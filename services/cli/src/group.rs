@@ -1,0 +1,114 @@
+//! `rowcast group`.
+
+use rowcast_proto::rest::{CreateGroup, Group};
+
+use crate::api::Api;
+use crate::args::Format;
+use crate::args::group::{Command, Create, Delete, Named};
+use crate::table::{description, plain_table, time};
+use crate::{confirm, find, output};
+
+pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Create(wanted) => create(api, wanted).await,
+        Command::List { task, shown } => list(api, &task, shown.output).await,
+        Command::Show(named) => {
+            let task = find::task(api, &named.task).await?;
+            show(
+                &find::group(api, &task, &named.group).await?,
+                named.shown.output,
+            )
+        }
+        Command::Connection(named) => connection(api, named).await,
+        Command::Delete(delete) => remove(api, delete).await,
+    }
+}
+
+async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
+    let task = find::task(api, &wanted.task).await?;
+    let password = wanted
+        .password
+        .read(&format!("the new group {}", wanted.name))?;
+    let body = CreateGroup {
+        name: wanted.name,
+        account: wanted.account,
+        password: password.expose().to_owned(),
+        mode: None,
+    };
+    show(
+        &api.create_group(&task.id, &body).await?,
+        wanted.shown.output,
+    )
+}
+
+fn show(group: &Group, format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Json => output::json(group),
+        Format::Table => Ok(output::line(description(vec![
+            ("id", group.id.to_string()),
+            ("name", group.name.clone()),
+            ("account", group.account.clone()),
+            ("login", format!("{}-{}", group.account, group.id)),
+            ("acknowledged", group.acknowledged_sequence.to_string()),
+            ("pending", group.pending.to_string()),
+            ("in flight", group.in_flight.to_string()),
+            ("created", time(&group.created_at)),
+        ]))?),
+    }
+}
+
+async fn list(api: &Api, task: &str, format: Format) -> anyhow::Result<()> {
+    let task = find::task(api, task).await?;
+    let list = api.groups(&task.id).await?;
+    if format == Format::Json {
+        return output::json(&list);
+    }
+    let mut table = plain_table([
+        "ID",
+        "NAME",
+        "ACCOUNT",
+        "ACKNOWLEDGED",
+        "PENDING",
+        "IN FLIGHT",
+    ]);
+    for group in list.groups {
+        table.add_row([
+            group.id.to_string(),
+            group.name,
+            group.account,
+            group.acknowledged_sequence.to_string(),
+            group.pending.to_string(),
+            group.in_flight.to_string(),
+        ]);
+    }
+    Ok(output::line(table)?)
+}
+
+async fn connection(api: &Api, named: Named) -> anyhow::Result<()> {
+    let task = find::task(api, &named.task).await?;
+    let group = find::group(api, &task, &named.group).await?;
+    let connection = api.connection(&task.id, &group.id).await?;
+    match named.shown.output {
+        Format::Json => output::json(&connection),
+        Format::Table => Ok(output::line(description(vec![
+            ("urls", connection.urls.join(",")),
+            ("login", connection.login),
+            ("stream", connection.stream),
+            ("consumer", connection.consumer),
+            ("inbox prefix", connection.inbox_prefix),
+        ]))?),
+    }
+}
+
+async fn remove(api: &Api, wanted: Delete) -> anyhow::Result<()> {
+    let task = find::task(api, &wanted.task).await?;
+    let group = find::group(api, &task, &wanted.group).await?;
+    let deed = format!(
+        "delete the group {} ({}) of task {} with its position",
+        group.name, group.id, task.name
+    );
+    confirm::agreed(&deed, wanted.agreement.yes)?;
+    api.delete_group(&task.id, &group.id).await?;
+    output::line(format_args!("group {} ({}) deleted", group.name, group.id))?;
+    Ok(())
+}

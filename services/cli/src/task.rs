@@ -1,0 +1,127 @@
+//! `rowcast task`.
+
+pub(crate) mod selection;
+mod show;
+mod wait;
+mod precheck;
+mod step;
+
+use rowcast_proto::rest::{
+    ChangeTypes, ChargeType, CreateTask, DataChange, PurchaseTask, Retention,
+};
+
+use crate::api::Api;
+use crate::args::Format;
+use crate::args::task::{Command, Create, Named, Objects};
+use crate::failure::{Exit, Failure};
+use crate::table::{description, or_dash, plain_table, time};
+use crate::{find, output};
+
+pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Create(wanted) => create(api, *wanted).await,
+        Command::List(list) => show::list(api, list.live, list.shown.output).await,
+        Command::Show(named) => {
+            let task = find::task(api, &named.task).await?;
+            show::one(&task, named.shown.output)
+        }
+        Command::Precheck(wanted) => precheck::run(api, wanted).await,
+        Command::Purchase(named) => purchase(api, named).await,
+        Command::Start(begin) => step::start(api, begin).await,
+        Command::Suspend(step) => step::suspend(api, step).await,
+        Command::Resume(begin) => step::resume(api, begin).await,
+        Command::Release(release) => step::release(api, release).await,
+        Command::Objects(wanted) => objects(api, wanted).await,
+        Command::Events(named) => events(api, named).await,
+    }
+}
+
+async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
+    let Some(objects) = wanted.objects.objects()? else {
+        let sentence = "say what to track: --all, --schema or --table";
+        return Err(Failure::of(Exit::Usage, sentence));
+    };
+    let source = find::source(api, &wanted.source).await?;
+    let data: Vec<DataChange> = if wanted.changes.is_empty() {
+        DataChange::ALL.to_vec()
+    } else {
+        wanted.changes.iter().copied().map(Into::into).collect()
+    };
+    let body = CreateTask {
+        packing: wanted.packing(),
+        name: wanted.name,
+        source_id: source.id,
+        database: wanted.database,
+        objects,
+        change_types: ChangeTypes {
+            data,
+            schema: wanted.schema_changes,
+        },
+        retry_minutes: wanted.retry_minutes,
+        retention: Retention {
+            hours: wanted.retention_hours,
+            max_bytes: wanted.retention_bytes,
+        },
+        partitions: wanted.partitions,
+        transactions: wanted.transactions,
+    };
+    show::one(&api.create_task(&body).await?, wanted.shown.output)
+}
+
+async fn purchase(api: &Api, named: Named) -> anyhow::Result<()> {
+    let task = find::task(api, &named.task).await?;
+    let order = PurchaseTask {
+        charge_type: ChargeType::PayAsYouGo,
+    };
+    let instance = api.purchase(&task.id, &order).await?;
+    match named.shown.output {
+        Format::Json => output::json(&instance),
+        Format::Table => Ok(output::line(description(vec![
+            ("id", instance.id.to_string()),
+            ("task", task.name),
+            (
+                "price an hour",
+                crate::usage::amount(instance.hour_micros, &instance.currency),
+            ),
+            ("bought", time(&instance.purchased_at)),
+        ]))?),
+    }
+}
+
+/// Shows them, or replaces them where options say by what.
+async fn objects(api: &Api, wanted: Objects) -> anyhow::Result<()> {
+    let replacement = wanted.objects.objects()?;
+    let mut task = find::task(api, &wanted.task).await?;
+    if let Some(replacement) = &replacement {
+        task = api.replace_objects(&task.id, replacement).await?;
+    }
+    if wanted.shown.output == Format::Json {
+        return output::json(&task.objects);
+    }
+    let since = task.objects_since.map(|lsn| lsn.to_string());
+    output::line(description(vec![
+        ("task", task.name),
+        ("tracked", selection::in_words(&task.objects)),
+        ("since LSN", or_dash(since)),
+    ]))?;
+    Ok(())
+}
+
+async fn events(api: &Api, named: Named) -> anyhow::Result<()> {
+    let task = find::task(api, &named.task).await?;
+    let list = api.events(&task.id).await?;
+    if named.shown.output == Format::Json {
+        return output::json(&list);
+    }
+    let mut table = plain_table(["AT", "FROM", "TO", "BY", "WHY"]);
+    for event in list.events {
+        table.add_row([
+            time(&event.at),
+            event.from.to_string(),
+            event.to.to_string(),
+            event.actor,
+            event.reason,
+        ]);
+    }
+    Ok(output::line(table)?)
+}

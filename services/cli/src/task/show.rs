@@ -1,0 +1,97 @@
+//! Tasks in tables.
+
+use rowcast_domain::TaskState;
+use rowcast_proto::rest::{Packing, Task};
+
+use super::selection;
+use super::wait;
+use crate::api::Api;
+use crate::args::Format;
+use crate::output;
+use crate::table::{description, or_dash, plain_table, time};
+
+/// Everything that is known of a task.
+pub(super) fn one(task: &Task, format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Json => output::json(task),
+        Format::Table => Ok(output::line(description(members(task)))?),
+    }
+}
+
+fn members(task: &Task) -> Vec<(&'static str, String)> {
+    let mut members = vec![
+        ("id", task.id.to_string()),
+        ("name", task.name.clone()),
+        ("state", task.state.to_string()),
+        ("source", task.source_id.to_string()),
+        ("database", task.database.clone()),
+        ("tracked", selection::in_words(&task.objects)),
+        ("changes", changes(task)),
+        ("retried for", format!("{} min", task.retry_minutes)),
+        ("kept for", format!("{} h", task.retention.hours)),
+        ("partitions", task.partitions.to_string()),
+        ("stream", task.stream.clone()),
+        ("created", time(&task.created_at)),
+    ];
+    if task.packing == Packing::Transaction {
+        members.push(("packed", "rows of a transaction".to_owned()));
+    }
+    if let Some(position) = &task.position {
+        let committed = position.committed_at.as_ref().map(time);
+        members.extend([
+            ("position", position.position.to_string()),
+            ("committed", or_dash(committed)),
+            ("published", position.changes.to_string()),
+            ("not confirmed", format!("{} bytes", position.lag_bytes)),
+            ("reported", time(&position.reported_at)),
+        ]);
+    }
+    if let Some(error) = &task.error {
+        members.push(("error", wait::in_words(error)));
+    }
+    for warning in &task.warnings {
+        members.push(("warning", warning.clone()));
+    }
+    members
+}
+
+fn changes(task: &Task) -> String {
+    let mut words: Vec<&str> = task
+        .change_types
+        .data
+        .iter()
+        .map(|kind| kind.as_str())
+        .collect();
+    if task.change_types.schema {
+        words.push("schema");
+    }
+    words.join(", ")
+}
+
+/// A line a task.
+pub(super) async fn list(api: &Api, live: bool, format: Format) -> anyhow::Result<()> {
+    let mut list = api.tasks().await?;
+    if live {
+        list.tasks.retain(|task| task.state != TaskState::Released);
+    }
+    if format == Format::Json {
+        return output::json(&list);
+    }
+    let mut table = plain_table(["ID", "NAME", "STATE", "DATABASE", "TRACKED", "LAG", "ERROR"]);
+    for task in &list.tasks {
+        let lag = task
+            .position
+            .as_ref()
+            .map(|position| format!("{} bytes", position.lag_bytes));
+        table.add_row([
+            task.id.to_string(),
+            task.name.clone(),
+            task.state.to_string(),
+            task.database.clone(),
+            selection::in_words(&task.objects),
+            or_dash(lag),
+            or_dash(task.error.as_ref().map(|error| error.code.clone())),
+        ]);
+    }
+    Ok(output::line(table)?)
+}

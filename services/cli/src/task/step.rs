@@ -1,0 +1,71 @@
+//! Steps of a task's life that the user asks for.
+
+use rowcast_domain::TaskState;
+use rowcast_proto::rest::{StartTask, Task};
+
+use super::wait::{self, Seen, Watch};
+use crate::api::Api;
+use crate::args::task::{Begin, Release, Step};
+use crate::args::{Format, Shown, Waiting};
+use crate::{confirm, find, output};
+
+pub(super) async fn start(api: &Api, begin: Begin) -> anyhow::Result<()> {
+    let task = find::task(api, &begin.task).await?;
+    let how = StartTask {
+        accept_stop: begin.accept_stop,
+    };
+    let started = api.start(&task.id, &how).await?;
+    arrive(api, started, &begin.waiting, &begin.shown, wait::runs).await
+}
+
+pub(super) async fn resume(api: &Api, begin: Begin) -> anyhow::Result<()> {
+    let task = find::task(api, &begin.task).await?;
+    let how = StartTask {
+        accept_stop: begin.accept_stop,
+    };
+    let resumed = api.resume(&task.id, &how).await?;
+    arrive(api, resumed, &begin.waiting, &begin.shown, wait::runs).await
+}
+
+pub(super) async fn suspend(api: &Api, step: Step) -> anyhow::Result<()> {
+    let task = find::task(api, &step.task).await?;
+    let suspended = api.suspend(&task.id).await?;
+    arrive(api, suspended, &step.waiting, &step.shown, wait::rests).await
+}
+
+pub(super) async fn release(api: &Api, wanted: Release) -> anyhow::Result<()> {
+    let Release { step, agreement } = wanted;
+    let task = find::task(api, &step.task).await?;
+    if task.state != TaskState::Released {
+        let deed = format!(
+            "release the task {} ({}) with its stream and all its groups",
+            task.name, task.id
+        );
+        confirm::agreed(&deed, agreement.yes)?;
+    }
+    let released = api.release(&task.id).await?;
+    arrive(api, released, &step.waiting, &step.shown, wait::is_gone).await
+}
+
+/// Waits where the user wants to, and says where the task is.
+async fn arrive(
+    api: &Api,
+    mut task: Task,
+    waiting: &Waiting,
+    shown: &Shown,
+    judge: impl Fn(&Task) -> Seen,
+) -> anyhow::Result<()> {
+    if waiting.wait {
+        let mut watch = Watch::of(&task, waiting);
+        // The look that follows may find it further already.
+        watch.tell(task.state, None);
+        task = watch.until(api, &task.id, judge).await?;
+    }
+    match shown.output {
+        Format::Json => output::json(&task),
+        Format::Table => Ok(output::line(format_args!(
+            "task {} ({}) is {}",
+            task.name, task.id, task.state
+        ))?),
+    }
+}

@@ -1,0 +1,165 @@
+//! Waiting for a task, state by state.
+
+use std::time::Duration;
+
+use rowcast_domain::{TaskId, TaskState};
+use rowcast_proto::rest::{Task, TaskError};
+use tokio::time::Instant;
+
+use crate::api::Api;
+use crate::args::Waiting;
+use crate::failure::{Exit, Failure};
+use crate::output;
+
+/// Time between two looks at the task.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What a look says.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    /// It is where it was to come.
+    There,
+    /// It may still come there; why it has not, where that is known.
+    OnItsWay(Option<String>),
+    /// It cannot come there by itself.
+    Stuck(String),
+}
+
+/// Tells each state that a task passes, once.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    name: String,
+    began: Instant,
+    until: Instant,
+    limit_s: u64,
+    told: Option<(TaskState, Option<String>)>,
+}
+
+impl Watch {
+    /// Begins to count the time.
+    pub(crate) fn of(task: &Task, waiting: &Waiting) -> Self {
+        let began = Instant::now();
+        Self {
+            name: task.name.clone(),
+            began,
+            until: began + Duration::from_secs(waiting.timeout),
+            limit_s: waiting.timeout,
+            told: None,
+        }
+    }
+
+    /// Tells of a state that is news.
+    pub(crate) fn tell(&mut self, state: TaskState, why: Option<String>) {
+        let news = Some((state, why));
+        if self.told == news {
+            return;
+        }
+        let why = news.as_ref().and_then(|(_state, why)| why.as_deref());
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        output::progress(format_args!(
+            "{:>6.1} s  {} is {state}{why}",
+            self.began.elapsed().as_secs_f64(),
+            self.name,
+        ));
+        self.told = news;
+    }
+
+    /// Waits until a look says that the task is there.
+    pub(crate) async fn until(
+        mut self,
+        api: &Api,
+        id: &TaskId,
+        judge: impl Fn(&Task) -> Seen,
+    ) -> anyhow::Result<Task> {
+        loop {
+            let task = api.task(id).await?;
+            match judge(&task) {
+                Seen::There => {
+                    self.tell(task.state, None);
+                    return Ok(task);
+                }
+                Seen::OnItsWay(why) => self.tell(task.state, why),
+                Seen::Stuck(why) => return Err(Failure::of(Exit::Failed, why)),
+            }
+            self.look_again(task.state).await?;
+        }
+    }
+
+    /// Pauses, unless the time is over.
+    pub(crate) async fn look_again(&self, state: TaskState) -> anyhow::Result<()> {
+        if Instant::now() > self.until {
+            let sentence = format!(
+                "{} is {state} after {} s: wait longer with --timeout, or see `rowcast task show`",
+                self.name, self.limit_s
+            );
+            return Err(Failure::of(Exit::TimedOut, sentence));
+        }
+        tokio::time::sleep(LOOK).await;
+        Ok(())
+    }
+}
+
+/// Changes flow.
+pub(crate) fn runs(task: &Task) -> Seen {
+    match task.state {
+        TaskState::Running => Seen::There,
+        TaskState::Starting | TaskState::Retrying => {
+            Seen::OnItsWay(task.error.as_ref().map(in_words))
+        }
+        TaskState::NotConfigured
+        | TaskState::NotStarted
+        | TaskState::Prechecking
+        | TaskState::PrecheckFailed
+        | TaskState::PrecheckPassed
+        | TaskState::Abnormal
+        | TaskState::Suspended
+        | TaskState::Locked
+        | TaskState::Released => Seen::Stuck(stuck(task)),
+    }
+}
+
+/// Nothing is read any more.
+pub(crate) fn rests(task: &Task) -> Seen {
+    if task.state == TaskState::Suspended {
+        Seen::There
+    } else {
+        Seen::Stuck(stuck(task))
+    }
+}
+
+/// The task is released, and capture has removed what it made.
+///
+/// A report that came after the release and has no error says so. A task that was never reported of
+/// has nothing to remove.
+pub(crate) fn is_gone(task: &Task) -> Seen {
+    if task.state != TaskState::Released {
+        return Seen::Stuck(stuck(task));
+    }
+    if let Some(error) = &task.error {
+        return Seen::OnItsWay(Some(in_words(error)));
+    }
+    let reported = task.position.as_ref().map(|position| position.reported_at);
+    if reported.is_none_or(|at| at > task.updated_at) {
+        Seen::There
+    } else {
+        Seen::OnItsWay(Some("removing what it made".to_owned()))
+    }
+}
+
+fn stuck(task: &Task) -> String {
+    let why = task
+        .error
+        .as_ref()
+        .map_or_else(String::new, |error| format!(": {}", in_words(error)));
+    format!("{} is {}{why}", task.name, task.state)
+}
+
+/// Code, message and advice.
+pub(crate) fn in_words(error: &TaskError) -> String {
+    let text = format!("{}: {}", error.code, error.message.trim_end_matches('.'));
+    if error.advice.is_empty() {
+        text
+    } else {
+        format!("{text}. {}", error.advice)
+    }
+}

@@ -1,0 +1,186 @@
+//! From a database to its changes and back, by commands alone.
+
+use rowcast_domain::TaskState;
+use rowcast_e2e::{PASSWORD, Shell, untracked_shop};
+use rowcast_proto::rest::{
+    CheckOutcome, Group, GroupConnection, IncidentList, Instance, Objects, Precheck, Task,
+    TaskList, TaskTransitionList, UsageList,
+};
+use rowcast_testkit::Platform;
+
+/// A platform, a shop and a user who knows both.
+struct Beginning {
+    platform: Platform,
+    sql: tokio_postgres::Client,
+    shell: Shell,
+}
+
+impl Beginning {
+    /// Up to a task that tracks the schema `shop`.
+    async fn with_a_task() -> Self {
+        let platform = Box::pin(Platform::start(Default::default())).await.unwrap();
+        let sql = untracked_shop(&platform).await.unwrap();
+        let shell = Shell::of(&platform).unwrap();
+        shell.write("source.pw", PASSWORD).unwrap();
+        shell.write("group.pw", "Blue-horse-7\n").unwrap();
+        let port = platform.postgres.port();
+        let source = format!(
+            "source create shop --host 127.0.0.1 --port {port} --database shop \
+             --account shop_owner --password-file source.pw --sslmode disable"
+        );
+        shell.prints(&source).await.unwrap();
+        let task: Task = shell
+            .json("task create orders --source shop --schema shop")
+            .await
+            .unwrap();
+        assert_eq!(task.state, TaskState::NotStarted);
+        Self {
+            platform,
+            sql,
+            shell,
+        }
+    }
+}
+
+/// States that `--wait` has told, in their order.
+async fn told(shell: &Shell, line: &str) -> Vec<String> {
+    let output = shell.run(line).await.unwrap();
+    let progress = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{line}: {progress}");
+    let state = |line: &str| line.split(" is ").nth(1).map(str::to_owned);
+    progress.lines().filter_map(state).collect()
+}
+
+#[tokio::test]
+async fn a_task_lives_by_commands() {
+    let Beginning {
+        platform: _platform,
+        sql,
+        shell,
+    } = Box::pin(Beginning::with_a_task()).await;
+    let states = told(&shell, "task precheck orders --wait").await;
+    assert_eq!(states.last().map(String::as_str), Some("precheck_passed"));
+    let report: Precheck = shell.json("task precheck orders --last").await.unwrap();
+    assert!(report.passed && !report.items.is_empty());
+
+    let first: Instance = shell.json("task purchase orders").await.unwrap();
+    let again: Instance = shell.json("task purchase orders").await.unwrap();
+    assert_eq!(first.id, again.id, "it was bought twice");
+    let states = told(&shell, "task start orders --wait").await;
+    assert_eq!(states, ["starting", "running"]);
+
+    let group: Group = shell
+        .json("group create orders warehouse --account reader --password-file group.pw")
+        .await
+        .unwrap();
+    let connection: GroupConnection = shell
+        .json("group connection orders warehouse")
+        .await
+        .unwrap();
+    assert_eq!(connection.login, format!("reader-{}", group.id));
+    sql.batch_execute("INSERT INTO shop.counter VALUES (1)")
+        .await
+        .unwrap();
+
+    let tables = "task objects orders --table shop.orders --table shop.cust*";
+    let objects: Objects = shell.json(tables).await.unwrap();
+    assert_eq!(objects.schemas[0].tables, ["orders"]);
+    assert_eq!(objects.schemas[0].patterns, ["cust*"]);
+    let shown = shell.prints("task objects orders").await.unwrap();
+    assert!(shown.contains("shop.orders, shop.cust*"), "{shown}");
+
+    let states = told(&shell, "task suspend orders --wait").await;
+    assert_eq!(states, ["suspended"]);
+    let output = shell.run("task resume orders --wait --timeout 0");
+    assert_eq!(output.await.unwrap().status.code(), Some(6));
+    told(&shell, "task resume orders --wait").await;
+
+    is_observed(&shell).await;
+    is_destroyed_when_agreed(&shell).await;
+    let left = "SELECT slot_name::text FROM pg_replication_slots
+                UNION ALL SELECT pubname::text FROM pg_publication";
+    let left = sql.query(left, &[]).await.unwrap();
+    assert!(left.is_empty(), "the release was told before it was done");
+    let tasks: TaskList = shell.json("task list --live").await.unwrap();
+    assert!(tasks.tasks.is_empty());
+}
+
+/// By tables and by JSON.
+async fn is_observed(shell: &Shell) {
+    let events: TaskTransitionList = shell.json("task events orders").await.unwrap();
+    assert!(
+        events
+            .events
+            .iter()
+            .any(|event| event.to == TaskState::Suspended)
+    );
+    let usage: UsageList = shell.json("usage orders").await.unwrap();
+    assert!(!usage.lines.is_empty());
+    let incidents: IncidentList = shell.json("incident list --task orders").await.unwrap();
+    assert!(incidents.incidents.is_empty(), "{incidents:?}");
+    for table in [
+        "task list",
+        "group list orders",
+        "usage",
+        "incident list",
+        "task show orders",
+    ] {
+        shell.prints(table).await.unwrap();
+    }
+}
+
+/// The group, and then the task.
+async fn is_destroyed_when_agreed(shell: &Shell) {
+    for line in ["task release orders", "group delete orders warehouse"] {
+        let (code, trouble) = shell.fails(line).await.unwrap();
+        assert!(code == 1 && trouble.contains("--yes"), "{trouble}");
+    }
+    shell
+        .prints("group delete orders warehouse --yes")
+        .await
+        .unwrap();
+    let (code, trouble) = shell.fails("group show orders warehouse").await.unwrap();
+    assert_eq!(code, 4, "{trouble}");
+    let states = told(shell, "task release orders --yes --wait").await;
+    assert_eq!(states.last().map(String::as_str), Some("released"));
+}
+
+#[tokio::test]
+async fn what_a_source_lacks_is_named_with_its_repair() {
+    let Beginning {
+        platform, shell, ..
+    } = Box::pin(Beginning::with_a_task()).await;
+    let (code, trouble) = shell.fails("task start orders --wait").await.unwrap();
+    assert!(code == 1 && trouble.contains("precheck"), "{trouble}");
+    assert_eq!(trouble.lines().count(), 1, "{trouble}");
+
+    let admin = platform.sql("postgres").await.unwrap();
+    admin
+        .batch_execute("ALTER ROLE shop_owner NOREPLICATION")
+        .await
+        .unwrap();
+    let output = shell.run("task precheck orders").await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(report.contains("repair: ALTER ROLE"), "{report}");
+    let output = shell
+        .run("task precheck orders --last -o json")
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let report: Precheck = serde_json::from_slice(&output.stdout).unwrap();
+    let failed = |item: &rowcast_proto::rest::CheckItem| item.outcome == CheckOutcome::Fail;
+    assert!(!report.passed && report.items.iter().any(failed));
+
+    // A password that the API refuses: from the environment this time.
+    let group = "group create orders warehouse --account reader";
+    let mut command = shell.command(group).unwrap();
+    let output = command.env("ROWCAST_PASSWORD", "short").output().await;
+    let trouble = String::from_utf8(output.unwrap().stderr).unwrap();
+    assert!(trouble.starts_with("rowcast: password: "), "{trouble}");
+    let (code, trouble) = shell.fails(group).await.unwrap();
+    assert!(
+        code == 2 && trouble.contains("--password-file"),
+        "{trouble}"
+    );
+}
