@@ -1,5 +1,6 @@
 //! The platform by the `rowcast` command.
 
+mod tail;
 mod wizard;
 
 use std::process::Stdio;

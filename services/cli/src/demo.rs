@@ -12,7 +12,6 @@ mod database;
 mod task;
 mod group;
 mod guide;
-mod row_text;
 mod writer;
 mod live;
 

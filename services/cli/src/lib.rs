@@ -16,6 +16,7 @@ mod api;
 mod context_file;
 mod connect;
 mod find;
+mod change_line;
 mod context;
 mod source;
 mod task;

@@ -5,6 +5,7 @@ mod show;
 mod wait;
 mod precheck;
 mod step;
+mod tail;
 
 use rowcast_proto::rest::{
     ChangeTypes, ChargeType, CreateTask, DataChange, PurchaseTask, Retention,
@@ -33,6 +34,7 @@ pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         Command::Release(release) => step::release(api, release).await,
         Command::Objects(wanted) => objects(api, wanted).await,
         Command::Events(named) => events(api, named).await,
+        Command::Tail(wanted) => Box::pin(tail::run(api, wanted)).await,
     }
 }
 

@@ -81,6 +81,14 @@ async fn a_task_lives_by_commands() {
     sql.batch_execute("INSERT INTO shop.counter VALUES (1)")
         .await
         .unwrap();
+    // The table's shape, and the row.
+    let changes = shell
+        .prints("task tail orders --group warehouse --password-file group.pw --count 2")
+        .await
+        .unwrap();
+    let last = changes.lines().last().unwrap();
+    let is_the_row = last.contains("INSERT") && last.contains("shop.counter");
+    assert!(is_the_row, "{changes}");
 
     let tables = "task objects orders --table shop.orders --table shop.cust*";
     let objects: Objects = shell.json(tables).await.unwrap();

@@ -4,6 +4,7 @@ use clap::ValueEnum;
 use rowcast_proto::rest::{AcceptableStop, DataChange, Packing};
 
 use super::{Agreement, Shown, Waiting};
+use crate::secret::PasswordArgs;
 use crate::task::selection::ObjectArgs;
 
 #[derive(Debug, clap::Subcommand)]
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Objects(Objects),
     /// Show what happened to a task
     Events(Named),
+    /// Print changes as they come, until Ctrl-C
+    Tail(Tail),
 }
 
 #[derive(Debug, clap::Args)]
@@ -176,4 +179,35 @@ pub(crate) struct Objects {
     pub(crate) objects: ObjectArgs,
     #[command(flatten)]
     pub(crate) shown: Shown,
+}
+
+/// Reads as a group of the task: what it prints it has acknowledged, and a reader of the same group does
+/// not get it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Tail {
+    /// Name or id of the task
+    pub(crate) task: String,
+    /// Go on where this group stopped [default: a group for this once, from now on]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Option<String>,
+    #[command(flatten)]
+    pub(crate) password: PasswordArgs,
+    /// Begin with the oldest change that is kept
+    #[arg(long, conflicts_with = "group")]
+    pub(crate) from_start: bool,
+    /// End after this many changes
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    /// A line of text, or the change in JSON
+    #[arg(short, long, value_enum, default_value_t = LineFormat::Text)]
+    pub(crate) output: LineFormat,
+}
+
+/// How a change is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LineFormat {
+    /// One JSON document a line; begin and commit too
+    Json,
+    /// Time, operation, table, key and values, as far as they fit
+    Text,
 }

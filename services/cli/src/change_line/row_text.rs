@@ -1,4 +1,4 @@
-//! A change on one line.
+//! The key and the values of a change, as far as they fit.
 
 use rowcast_client::{Change, Operation, Row};
 use serde_json::Value;
