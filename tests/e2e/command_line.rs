@@ -1,5 +1,6 @@
 //! The platform by the `rowcast` command.
 
+mod apply;
 mod tail;
 mod wizard;
 

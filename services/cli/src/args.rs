@@ -67,6 +67,15 @@ pub(crate) enum Command {
     /// What needs a person
     #[command(subcommand)]
     Incident(incident::Command),
+    /// Make sources, tasks and groups as a YAML file says; removes nothing
+    Apply(Apply),
+    /// Write the YAML of what is there, without passwords
+    Export(Export),
+    /// Print a script that completes command lines, for a shell to read at its start
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -106,6 +115,34 @@ pub(crate) struct Waiting {
     /// Longest wait in seconds; then the command ends with 6
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     pub(crate) timeout: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Apply {
+    /// The YAML file, `-` for standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Only show what would be done
+    #[arg(long)]
+    pub(crate) plan: bool,
+    /// How long each task may take to run, in seconds
+    #[arg(long, default_value_t = 120, value_name = "SECONDS")]
+    pub(crate) timeout: u64,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Export {
+    /// Only these tasks, with their sources [default: everything but released tasks]
+    pub(crate) tasks: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Fish,
+    Zsh,
 }
 
 #[derive(Debug, clap::Args)]

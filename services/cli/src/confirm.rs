@@ -18,7 +18,7 @@ pub(crate) fn agreed(deed: &str, yes: bool) -> anyhow::Result<()> {
         let sentence = format!("say --yes to {deed}: nobody can be asked here");
         return Err(Failure::of(Exit::Failed, sentence));
     }
-    output::question(format_args!("Really {deed}? [y/N] "))?;
+    output::text(format_args!("Really {deed}? [y/N] "))?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     if !["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {

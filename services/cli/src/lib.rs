@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! source, task, group, usage, incident: connect (which platform, which token) ─▶ api ─▶ table or JSON
+//! apply ─▶ document (YAML) ─▶ plan ─▶ api; export: the other way
 //! up ─▶ lock ─▶ platform ─▶ demo (database, REST API, groups) ─▶ platform.json ─▶ writer + live view, until a signal
 //! status, down, reset: read the lock and platform.json
 //! ```
@@ -23,6 +24,9 @@ mod task;
 mod group;
 mod usage;
 mod incident;
+mod apply;
+mod export;
+mod completion;
 mod lock;
 mod platform_file;
 mod signals;
@@ -75,6 +79,9 @@ async fn execute(args: Args) -> anyhow::Result<ExitCode> {
             usage::run(&api, wanted.task.as_deref(), &wanted.shown).await?;
         }
         Command::Incident(command) => incident::run(&place.connect(&state)?, command).await?,
+        Command::Apply(wanted) => Box::pin(apply::run(&place.connect(&state)?, wanted)).await?,
+        Command::Export(wanted) => export::run(&place.connect(&state)?, &wanted).await?,
+        Command::Completion { shell } => completion::run(shell)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -23,8 +23,8 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(line(serde_json::to_string_pretty(value)?)?)
 }
 
-/// Prints text that must not be followed by a new line.
-pub(crate) fn question(text: impl Display) -> std::io::Result<()> {
+/// Prints text as it is, without an end of line.
+pub(crate) fn text(text: impl Display) -> std::io::Result<()> {
     let mut out = anstream::stdout().lock();
     write!(out, "{text}")?;
     out.flush()

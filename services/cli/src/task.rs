@@ -2,8 +2,8 @@
 
 pub(crate) mod selection;
 mod show;
-mod wait;
-mod precheck;
+pub(crate) mod wait;
+pub(crate) mod precheck;
 mod step;
 mod tail;
 

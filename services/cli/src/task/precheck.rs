@@ -5,7 +5,7 @@ use rowcast_proto::rest::{CheckOutcome, Precheck, Task};
 
 use super::wait::Watch;
 use crate::api::Api;
-use crate::args::{Format, task};
+use crate::args::{Format, Waiting, task};
 use crate::failure::{Exit, Failure};
 use crate::table::plain_table;
 use crate::{find, output};
@@ -14,16 +14,23 @@ pub(super) async fn run(api: &Api, wanted: task::Precheck) -> anyhow::Result<()>
     let task = find::task(api, &wanted.task).await?;
     let report = if wanted.last {
         api.last_precheck(&task.id).await?
-    } else if wanted.waiting.wait {
-        watched(api, &task, Watch::of(&task, &wanted.waiting)).await?
     } else {
-        api.precheck(&task.id).await?
+        report(api, &task, &wanted.waiting).await?
     };
     match wanted.shown.output {
         Format::Json => output::json(&report)?,
         Format::Table => output::line(table(&report))?,
     }
     verdict(&task, &report)
+}
+
+/// A new report.
+pub(crate) async fn report(api: &Api, task: &Task, waiting: &Waiting) -> anyhow::Result<Precheck> {
+    if waiting.wait {
+        watched(api, task, Watch::of(task, waiting)).await
+    } else {
+        api.precheck(&task.id).await
+    }
 }
 
 /// Runs a precheck, or waits for the one that runs, and tells the states on the way.
@@ -86,7 +93,7 @@ const fn word(outcome: CheckOutcome) -> &'static str {
 }
 
 /// A report with a failed check is a failure of the command.
-fn verdict(task: &Task, report: &Precheck) -> anyhow::Result<()> {
+pub(crate) fn verdict(task: &Task, report: &Precheck) -> anyhow::Result<()> {
     if report.passed {
         return Ok(());
     }

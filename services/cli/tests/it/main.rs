@@ -4,3 +4,4 @@
 
 mod nothing_runs;
 mod contexts;
+mod completion;

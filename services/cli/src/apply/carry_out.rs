@@ -1,0 +1,144 @@
+//! The steps of a plan, by the API.
+
+use anyhow::Context as _;
+use rowcast_domain::{Secret, TaskState};
+use rowcast_proto::rest::{
+    ChargeType, CreateGroup, CreateSource, CreateTask, PurchaseTask, StartTask, Task,
+};
+
+use super::document::{GroupEntry, SecretFrom, SourceEntry, TaskEntry, WantedState};
+use super::plan::Step;
+use crate::api::Api;
+use crate::args::Waiting;
+use crate::find;
+use crate::task::{precheck, wait};
+
+pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::Result<()> {
+    match step {
+        Step::CreateSource(source) => create_source(api, source).await,
+        Step::CreateTask(task) => create_task(api, task).await,
+        Step::ReplaceObjects { task, to, .. } => {
+            let task = find::task(api, task).await?;
+            api.replace_objects(&task.id, to).await?;
+            Ok(())
+        }
+        Step::CreateGroup { task, group } => create_group(api, task, group).await,
+        Step::Bring { task, to } => {
+            let waiting = Waiting {
+                wait: true,
+                timeout,
+            };
+            let task = find::task(api, task).await?;
+            match to {
+                WantedState::Running => run(api, task, &waiting).await,
+                WantedState::Suspended => {
+                    api.suspend(&task.id).await?;
+                    Ok(())
+                }
+            }
+        }
+    }
+}
+
+/// Whether the secrets of a step can be read, before any step is done.
+pub(super) fn check(step: &Step) -> anyhow::Result<()> {
+    match step {
+        Step::CreateSource(source) => source_password(source).map(drop),
+        Step::CreateGroup { task, group } => group_password(task, group).map(drop),
+        Step::CreateTask(_) | Step::ReplaceObjects { .. } | Step::Bring { .. } => Ok(()),
+    }
+}
+
+fn source_password(wanted: &SourceEntry) -> anyhow::Result<Secret> {
+    SecretFrom::read(
+        wanted.password.as_ref(),
+        &format!("the source {}", wanted.name),
+    )
+}
+
+fn group_password(task: &str, wanted: &GroupEntry) -> anyhow::Result<Secret> {
+    SecretFrom::read(
+        wanted.password.as_ref(),
+        &format!("the group {task}/{}", wanted.name),
+    )
+}
+
+async fn create_source(api: &Api, wanted: &SourceEntry) -> anyhow::Result<()> {
+    let password = source_password(wanted)?;
+    let sslrootcert = wanted.sslrootcert.as_ref().map(|file| {
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+    });
+    let body = CreateSource {
+        name: wanted.name.clone(),
+        kind: None,
+        host: wanted.host.clone(),
+        port: wanted.port,
+        database: wanted.database.clone(),
+        account: wanted.account.clone(),
+        password: password.expose().to_owned(),
+        sslmode: wanted.sslmode,
+        sslrootcert: sslrootcert.transpose()?,
+    };
+    let created = api.create_source(&body).await;
+    created.with_context(|| format!("the source {}", wanted.name))?;
+    Ok(())
+}
+
+async fn create_task(api: &Api, wanted: &TaskEntry) -> anyhow::Result<()> {
+    let source = find::source(api, &wanted.source).await?;
+    let body = CreateTask {
+        name: wanted.name.clone(),
+        source_id: source.id,
+        database: wanted.database.clone(),
+        objects: wanted.objects.clone(),
+        change_types: wanted.change_types.clone(),
+        retry_minutes: wanted.retry_minutes,
+        retention: wanted.retention.clone(),
+        partitions: wanted.partitions,
+        transactions: wanted.transactions,
+        packing: wanted.packing,
+    };
+    let created = api.create_task(&body).await;
+    created.with_context(|| format!("the task {}", wanted.name))?;
+    Ok(())
+}
+
+async fn create_group(api: &Api, task: &str, wanted: &GroupEntry) -> anyhow::Result<()> {
+    let password = group_password(task, wanted)?;
+    let task = find::task(api, task).await?;
+    let body = CreateGroup {
+        name: wanted.name.clone(),
+        account: wanted.account.clone(),
+        password: password.expose().to_owned(),
+        mode: None,
+    };
+    let created = api.create_group(&task.id, &body).await;
+    created.with_context(|| format!("the group {}/{}", task.name, wanted.name))?;
+    Ok(())
+}
+
+/// From wherever it is, by whatever is missing, to where changes flow.
+async fn run(api: &Api, mut task: Task, waiting: &Waiting) -> anyhow::Result<()> {
+    if matches!(
+        task.state,
+        TaskState::NotConfigured
+            | TaskState::NotStarted
+            | TaskState::Prechecking
+            | TaskState::PrecheckFailed
+    ) {
+        let report = precheck::report(api, &task, waiting).await?;
+        precheck::verdict(&task, &report)?;
+        task = api.task(&task.id).await?;
+    }
+    if task.state == TaskState::PrecheckPassed {
+        let order = PurchaseTask {
+            charge_type: ChargeType::PayAsYouGo,
+        };
+        api.purchase(&task.id, &order).await?;
+    }
+    let started = api.start(&task.id, &StartTask::default()).await?;
+    let mut watch = wait::Watch::of(&started, waiting);
+    watch.tell(started.state, None);
+    watch.until(api, &task.id, wait::runs).await?;
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! Differences that no step can remove: the API changes a task's objects, and nothing else. Pure.
+
+use rowcast_proto::rest::{ChangeTypes, DataChange, Packing, Retention, Source, Task};
+
+use super::document::{Document, SourceEntry, TaskEntry};
+use super::plan::Present;
+
+pub(super) fn ambiguous(what: &str, name: &str) -> String {
+    format!("more than one {what} is named {name:?}")
+}
+
+/// Says so where two values are not the same.
+pub(super) fn differs(what: &str, there: &impl ToString, wanted: &impl ToString) -> Option<String> {
+    let (there, wanted) = (there.to_string(), wanted.to_string());
+    (there != wanted).then(|| format!("{what} is {there} and cannot be made {wanted}"))
+}
+
+pub(super) fn source_conflicts(wanted: &SourceEntry, there: &Source) -> Vec<String> {
+    let what = |field: &str| format!("source {}: {field}", wanted.name);
+    let sslmode = (there.sslmode.as_str(), wanted.sslmode.as_str());
+    [
+        differs(&what("host"), &there.host, &wanted.host),
+        differs(&what("port"), &there.port, &wanted.port),
+        differs(&what("database"), &there.database, &wanted.database),
+        differs(&what("account"), &there.account, &wanted.account),
+        differs(&what("sslmode"), &sslmode.0, &sslmode.1),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The database that the task's source gives it.
+pub(super) fn source_database<'a>(
+    task: &TaskEntry,
+    document: &'a Document,
+    present: &'a Present,
+) -> Result<&'a str, String> {
+    let is_it = |name: &str| name == task.source;
+    let written = document.sources.iter().find(|source| is_it(&source.name));
+    if let Some(source) = written {
+        return Ok(&source.database);
+    }
+    let mut named = present.sources.iter().filter(|source| is_it(&source.name));
+    match (named.next(), named.next()) {
+        (Some(source), None) => Ok(&source.database),
+        (Some(_), Some(_)) => Err(ambiguous("source", &task.source)),
+        (None, _) => Err(format!(
+            "task {}: there is no source {:?}, neither here nor in the file",
+            task.name, task.source
+        )),
+    }
+}
+
+pub(super) fn task_conflicts(
+    wanted: &TaskEntry,
+    there: &Task,
+    document: &Document,
+    present: &Present,
+) -> Vec<String> {
+    let what = |field: &str| format!("task {}: {field}", wanted.name);
+    let source = present
+        .sources
+        .iter()
+        .find(|source| source.id == there.source_id)
+        .map_or_else(|| there.source_id.to_string(), |source| source.name.clone());
+    let changes = (kinds(&there.change_types), kinds(&wanted.change_types));
+    let retention = (kept(&there.retention), kept(&wanted.retention));
+    let packing = (packed(there.packing), packed(wanted.packing));
+    let transactions = (there.transactions, wanted.transactions);
+    let minutes = (there.retry_minutes, wanted.retry_minutes);
+    let partitions = wanted.partitions.unwrap_or(there.partitions);
+    let database = match &wanted.database {
+        Some(database) => Ok(database.as_str()),
+        None => source_database(wanted, document, present),
+    };
+    let database = match database {
+        Ok(database) => differs(&what("database"), &there.database, &database),
+        Err(conflict) => Some(conflict),
+    };
+    [
+        differs(&what("source"), &source, &wanted.source),
+        database,
+        differs(&what("change_types"), &changes.0, &changes.1),
+        differs(&what("retry_minutes"), &minutes.0, &minutes.1),
+        differs(&what("retention"), &retention.0, &retention.1),
+        differs(&what("partitions"), &there.partitions, &partitions),
+        differs(&what("transactions"), &transactions.0, &transactions.1),
+        differs(&what("packing"), &packing.0, &packing.1),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// In one order, whatever was written.
+fn kinds(types: &ChangeTypes) -> String {
+    let data = DataChange::ALL
+        .iter()
+        .filter(|kind| types.data.contains(kind));
+    let schema = types.schema.then_some("schema");
+    let words: Vec<&str> = data.map(|kind| kind.as_str()).chain(schema).collect();
+    words.join("+")
+}
+
+fn kept(retention: &Retention) -> String {
+    match retention.max_bytes {
+        Some(bytes) => format!("{} h and {bytes} bytes", retention.hours),
+        None => format!("{} h", retention.hours),
+    }
+}
+
+const fn packed(packing: Packing) -> &'static str {
+    match packing {
+        Packing::Row => "row",
+        Packing::Transaction => "transaction",
+    }
+}

@@ -1,0 +1,301 @@
+//! What a file for `rowcast apply` says, and what `rowcast export` writes.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use rowcast_domain::Secret;
+use rowcast_proto::rest::{ChangeTypes, Objects, Packing, Retention, SslMode};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Exit, Failure};
+use crate::secret;
+
+/// Sources and tasks by their names.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Document {
+    #[serde(default)]
+    pub(crate) sources: Vec<SourceEntry>,
+    #[serde(default)]
+    pub(crate) tasks: Vec<TaskEntry>,
+}
+
+/// A source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SourceEntry {
+    pub(crate) name: String,
+    pub(crate) host: String,
+    #[serde(default = "default_port")]
+    pub(crate) port: u16,
+    pub(crate) database: String,
+    pub(crate) account: String,
+    /// Needed where the source is not there yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) password: Option<SecretFrom>,
+    #[serde(default)]
+    pub(crate) sslmode: SslMode,
+    /// File of certificate authorities in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sslrootcert: Option<PathBuf>,
+}
+
+/// A task and its groups.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TaskEntry {
+    pub(crate) name: String,
+    /// Name of its source: one of the file, or one that is there.
+    pub(crate) source: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) database: Option<String>,
+    pub(crate) objects: Objects,
+    #[serde(default)]
+    pub(crate) change_types: ChangeTypes,
+    #[serde(default = "default_retry_minutes")]
+    pub(crate) retry_minutes: u32,
+    #[serde(default)]
+    pub(crate) retention: Retention,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) partitions: Option<u32>,
+    #[serde(default)]
+    pub(crate) transactions: bool,
+    #[serde(default)]
+    pub(crate) packing: Packing,
+    /// Where to bring it; where absent, it is left where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<WantedState>,
+    #[serde(default)]
+    pub(crate) groups: Vec<GroupEntry>,
+}
+
+/// Where a task can be brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WantedState {
+    /// Prechecked, bought and started, as far as that is missing.
+    Running,
+    /// Suspended.
+    Suspended,
+}
+
+/// A consumer group of a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GroupEntry {
+    pub(crate) name: String,
+    pub(crate) account: String,
+    /// Needed where the group is not there yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) password: Option<SecretFrom>,
+}
+
+/// Where a password is; never the password itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SecretFrom {
+    /// A file.
+    File(PathBuf),
+    /// A variable.
+    Env(String),
+}
+
+const fn default_port() -> u16 {
+    5432
+}
+
+const fn default_retry_minutes() -> u32 {
+    120
+}
+
+impl Document {
+    /// What a file says, `-` for standard input. Files that it names are found from its folder.
+    pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
+        let is_stdin = file == Path::new("-");
+        let text = if is_stdin {
+            std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?
+        } else {
+            std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read {}", file.display()))?
+        };
+        let mut document = Self::parse(&text, file)?;
+        if let Some(folder) = file.parent().filter(|_folder| !is_stdin) {
+            document.resolve(folder);
+        }
+        Ok(document)
+    }
+
+    fn parse(text: &str, file: &Path) -> anyhow::Result<Self> {
+        let wrong = |what: &str| Failure::of(Exit::Usage, format!("{}: {what}", file.display()));
+        let document: Self = serde_saphyr::from_str(text).map_err(|error| {
+            // The lines that follow show the place again.
+            let told = error.to_string();
+            let first = told.lines().next().unwrap_or_default();
+            wrong(first.strip_prefix("error: ").unwrap_or(first))
+        })?;
+        document.check().map_err(|what| wrong(&what))?;
+        Ok(document)
+    }
+
+    /// Names say what is meant, so each stands once.
+    fn check(&self) -> Result<(), String> {
+        once("source", self.sources.iter().map(|source| &source.name))?;
+        once("task", self.tasks.iter().map(|task| &task.name))?;
+        for task in &self.tasks {
+            let what = format!("group of task {}", task.name);
+            once(&what, task.groups.iter().map(|group| &group.name))?;
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, folder: &Path) {
+        for source in &mut self.sources {
+            if let Some(file) = &mut source.sslrootcert {
+                *file = folder.join(&*file);
+            }
+        }
+        let passwords = self.sources.iter_mut().map(|source| &mut source.password);
+        let groups = self.tasks.iter_mut().flat_map(|task| &mut task.groups);
+        for password in passwords.chain(groups.map(|group| &mut group.password)) {
+            if let Some(SecretFrom::File(file)) = password {
+                *file = folder.join(&*file);
+            }
+        }
+    }
+
+    /// As YAML.
+    pub(crate) fn to_yaml(&self) -> anyhow::Result<String> {
+        serde_saphyr::to_string(self).context("cannot write YAML")
+    }
+}
+
+fn once<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<(), String> {
+    let mut seen = HashSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(format!(
+                "the {what} {name:?} stands there twice: leave one out"
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl SecretFrom {
+    /// The secret; `whose` is for the error.
+    pub(crate) fn read(from: Option<&Self>, whose: &str) -> anyhow::Result<Secret> {
+        match from {
+            Some(Self::File(file)) => secret::from_file(file),
+            Some(Self::Env(variable)) => secret::from_environment(variable).ok_or_else(|| {
+                let sentence =
+                    format!("the variable {variable} is empty: it holds the password of {whose}");
+                Failure::of(Exit::Failed, sentence)
+            }),
+            None => {
+                let sentence = format!(
+                    "{whose} has no password: say `password: {{file: …}}` or `password: {{env: …}}`"
+                );
+                Err(Failure::of(Exit::Failed, sentence))
+            }
+        }
+    }
+
+    /// The variable that an exported file names for a password: `SHOP_PASSWORD` of `shop`.
+    pub(crate) fn variable_of(names: &[&str]) -> Self {
+        let words = names.iter().map(|name| {
+            let letter = |c: char| {
+                if c.is_ascii_alphanumeric() {
+                    c.to_ascii_uppercase()
+                } else {
+                    '_'
+                }
+            };
+            name.chars().map(letter).collect::<String>()
+        });
+        Self::Env(
+            words
+                .chain(["PASSWORD".to_owned()])
+                .collect::<Vec<_>>()
+                .join("_"),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "
+sources:
+  - name: shop
+    host: db.example
+    database: shop
+    account: tracker
+    password: {file: shop.pw}
+tasks:
+  - name: orders
+    source: shop
+    objects:
+      schemas:
+        - name: public
+          tables: [orders]
+    state: running
+    groups:
+      - name: warehouse
+        account: reader
+        password: {env: WAREHOUSE}
+";
+
+    fn parse(text: &str) -> anyhow::Result<Document> {
+        Document::parse(text, Path::new("shop.yaml"))
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_api_and_what_is_written_is_read_again() {
+        let document = parse(FILE).unwrap();
+        assert_eq!(document.sources[0].port, 5432);
+        assert_eq!(document.sources[0].sslmode, SslMode::VerifyFull);
+        assert_eq!(document.tasks[0].retention, Retention::default());
+        let written = document.to_yaml().unwrap();
+        assert_eq!(parse(&written).unwrap(), document, "{written}");
+    }
+
+    #[test]
+    fn files_are_found_from_the_folder_of_the_document() {
+        let mut document = parse(FILE).unwrap();
+        document.resolve(Path::new("deploy"));
+        let expected = SecretFrom::File("deploy/shop.pw".into());
+        assert_eq!(document.sources[0].password, Some(expected));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        for (wrong, said) in [
+            (FILE.replace("host:", "hostname:"), "line 4"),
+            (
+                FILE.replace(
+                    "tasks:",
+                    "  - name: shop\n    host: h\n    database: d\n    account: a\ntasks:",
+                ),
+                "twice",
+            ),
+            (FILE.replace("{file: shop.pw}", "secret"), "line 7"),
+        ] {
+            let error = parse(&wrong).unwrap_err();
+            assert_eq!(Failure::exit_of(&error), Exit::Usage);
+            let told = error.to_string();
+            assert!(
+                told.starts_with("shop.yaml: ") && told.contains(said),
+                "{told}"
+            );
+            assert_eq!(told.lines().count(), 1, "{told}");
+        }
+    }
+
+    #[test]
+    fn variables_are_named_after_what_they_are_for() {
+        let expected = SecretFrom::Env("ORDERS_WARE_HOUSE_PASSWORD".to_owned());
+        assert_eq!(SecretFrom::variable_of(&["orders", "ware-house"]), expected);
+    }
+}

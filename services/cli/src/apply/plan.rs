@@ -1,0 +1,243 @@
+//! What has to change so that the platform is as the document says. Pure.
+
+use rowcast_domain::TaskState;
+use rowcast_proto::rest::{Group, Objects, Source, Task};
+use serde::Serialize;
+
+use super::conflict::{ambiguous, differs, source_conflicts, source_database, task_conflicts};
+use super::document::{Document, GroupEntry, SourceEntry, TaskEntry, WantedState};
+use crate::task::selection;
+
+/// What is there.
+#[derive(Debug, Default)]
+pub(super) struct Present {
+    pub(super) sources: Vec<Source>,
+    /// Without released ones.
+    pub(super) tasks: Vec<PresentTask>,
+}
+
+/// A task with its groups.
+#[derive(Debug)]
+pub(super) struct PresentTask {
+    pub(super) task: Task,
+    pub(super) groups: Vec<Group>,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Step {
+    CreateSource(SourceEntry),
+    CreateTask(TaskEntry),
+    ReplaceObjects {
+        task: String,
+        from: Objects,
+        to: Objects,
+    },
+    CreateGroup {
+        task: String,
+        group: GroupEntry,
+    },
+    Bring {
+        task: String,
+        to: WantedState,
+    },
+}
+
+/// A step in words; also what `-o json` prints.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct StepInWords {
+    action: &'static str,
+    kind: &'static str,
+    name: String,
+    detail: String,
+}
+
+impl Step {
+    pub(super) fn in_words(&self) -> StepInWords {
+        let (action, kind, name, detail) = match self {
+            Self::CreateSource(source) => {
+                let place = format!("{}:{}/{}", source.host, source.port, source.database);
+                ("create", "source", source.name.clone(), place)
+            }
+            Self::CreateTask(task) => {
+                let tracked = selection::in_words(&task.objects);
+                let detail = format!("{tracked} of source {}", task.source);
+                ("create", "task", task.name.clone(), detail)
+            }
+            Self::ReplaceObjects { task, from, to } => {
+                let (from, to) = (selection::in_words(from), selection::in_words(to));
+                ("replace", "objects", task.clone(), format!("{from} → {to}"))
+            }
+            Self::CreateGroup { task, group } => {
+                let name = format!("{task}/{}", group.name);
+                let detail = format!("account {}", group.account);
+                ("create", "group", name, detail)
+            }
+            Self::Bring { task, to } => {
+                let detail = match to {
+                    WantedState::Running => {
+                        "precheck, purchase by the hour, start, as far as missing"
+                    }
+                    WantedState::Suspended => "suspend",
+                };
+                ("bring", "task", task.clone(), detail.to_owned())
+            }
+        };
+        StepInWords {
+            action,
+            kind,
+            name,
+            detail,
+        }
+    }
+}
+
+impl StepInWords {
+    /// As `+ source shop (db.example:5432/shop)`.
+    pub(super) fn line(&self) -> String {
+        let mark = match self.action {
+            "create" => '+',
+            "replace" => '~',
+            _ => '>',
+        };
+        format!("{mark} {} {} ({})", self.kind, self.name, self.detail)
+    }
+}
+
+/// The steps in their order, or all differences that no step can remove.
+pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, Vec<String>> {
+    let mut steps = Vec::new();
+    let mut conflicts = Vec::new();
+    for wanted in &document.sources {
+        let mut named = present
+            .sources
+            .iter()
+            .filter(|source| source.name == wanted.name);
+        match (named.next(), named.next()) {
+            (None, _) => steps.push(Step::CreateSource(wanted.clone())),
+            (Some(source), None) => conflicts.extend(source_conflicts(wanted, source)),
+            (Some(_), Some(_)) => conflicts.push(ambiguous("source", &wanted.name)),
+        }
+    }
+    let mut brought = Vec::new();
+    for wanted in &document.tasks {
+        let mut named = present
+            .tasks
+            .iter()
+            .filter(|known| known.task.name == wanted.name);
+        let known = named.next();
+        if named.next().is_some() {
+            conflicts.push(ambiguous("task", &wanted.name));
+            continue;
+        }
+        match known {
+            None => match source_database(wanted, document, present) {
+                Ok(_database) => steps.push(Step::CreateTask(wanted.clone())),
+                Err(conflict) => conflicts.push(conflict),
+            },
+            Some(known) => {
+                conflicts.extend(task_conflicts(wanted, &known.task, document, present));
+                steps.extend(replacement(wanted, &known.task));
+            }
+        }
+        for group in &wanted.groups {
+            let groups = known.map_or(&[][..], |known| &known.groups);
+            match groups.iter().find(|there| there.name == group.name) {
+                None => steps.push(Step::CreateGroup {
+                    task: wanted.name.clone(),
+                    group: group.clone(),
+                }),
+                Some(there) => {
+                    let what = format!("group {}/{}: account", wanted.name, group.name);
+                    conflicts.extend(differs(&what, &there.account, &group.account));
+                }
+            }
+        }
+        match bring(wanted, known.map(|known| known.task.state)) {
+            Ok(step) => brought.extend(step),
+            Err(conflict) => conflicts.push(conflict),
+        }
+    }
+    steps.extend(brought);
+    if conflicts.is_empty() {
+        Ok(steps)
+    } else {
+        Err(conflicts)
+    }
+}
+
+/// Objects that are others, whatever their order.
+fn replacement(wanted: &TaskEntry, there: &Task) -> Option<Step> {
+    (sorted(&wanted.objects) != sorted(&there.objects)).then(|| Step::ReplaceObjects {
+        task: wanted.name.clone(),
+        from: there.objects.clone(),
+        to: wanted.objects.clone(),
+    })
+}
+
+fn sorted(objects: &Objects) -> Objects {
+    let mut objects = objects.clone();
+    objects.schemas.sort_by(|a, b| a.name.cmp(&b.name));
+    objects.schema_patterns.sort();
+    for schema in &mut objects.schemas {
+        schema.tables.sort();
+        schema.patterns.sort();
+    }
+    objects
+}
+
+/// How the task comes to the wanted state; `None` where it is there or on its way.
+fn bring(wanted: &TaskEntry, state: Option<TaskState>) -> Result<Option<Step>, String> {
+    let Some(to) = wanted.state else {
+        return Ok(None);
+    };
+    let step = Ok(Some(Step::Bring {
+        task: wanted.name.clone(),
+        to,
+    }));
+    let refused = |advice: &str| {
+        let state = state.map_or_else(|| "new".to_owned(), |state| state.to_string());
+        Err(format!("task {}: it is {state}: {advice}", wanted.name))
+    };
+    match (to, state) {
+        (
+            WantedState::Running,
+            Some(TaskState::Running | TaskState::Starting | TaskState::Retrying),
+        )
+        | (WantedState::Suspended, Some(TaskState::Suspended)) => Ok(None),
+        (
+            WantedState::Running,
+            None
+            | Some(
+                TaskState::NotConfigured
+                | TaskState::NotStarted
+                | TaskState::Prechecking
+                | TaskState::PrecheckFailed
+                | TaskState::PrecheckPassed
+                | TaskState::Suspended,
+            ),
+        )
+        | (
+            WantedState::Suspended,
+            Some(TaskState::Starting | TaskState::Running | TaskState::Retrying),
+        ) => step,
+        (_, Some(TaskState::Abnormal | TaskState::Locked)) => {
+            refused("that needs your decision, see `rowcast task show`")
+        }
+        (_, Some(TaskState::Released)) => refused("that is its end"),
+        (
+            WantedState::Suspended,
+            None
+            | Some(
+                TaskState::NotConfigured
+                | TaskState::NotStarted
+                | TaskState::Prechecking
+                | TaskState::PrecheckFailed
+                | TaskState::PrecheckPassed,
+            ),
+        ) => refused("only a task that was started can be suspended; leave `state` out"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

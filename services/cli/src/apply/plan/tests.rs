@@ -1,0 +1,103 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn document(text: &str) -> Document {
+    serde_saphyr::from_str(text).unwrap()
+}
+
+const FILE: &str = "
+sources:
+  - {name: shop, host: db, database: shop, account: tracker, password: {env: P}}
+tasks:
+  - name: orders
+    source: shop
+    objects: {schemas: [{name: public, tables: [orders, items]}]}
+    state: running
+    groups: [{name: warehouse, account: reader, password: {env: P}}]
+";
+
+/// What the platform says once the file was applied; members of `task` replace those of the task.
+fn applied(task: &Value) -> Present {
+    let source = json!({
+        "id": "s000000000001", "name": "shop", "host": "db", "port": 5432, "database": "shop",
+        "account": "tracker", "sslmode": "verify-full", "created_at": "2026-11-23T05:33:10Z",
+    });
+    let mut body = json!({
+        "id": "t000000000001", "name": "orders", "source_id": "s000000000001", "database": "shop",
+        "objects": {"schemas": [{"name": "public", "tables": ["items", "orders"]}]},
+        "change_types": {"data": ["truncate", "insert", "update", "delete"]},
+        "retry_minutes": 120, "retention": {"hours": 24}, "partitions": 16, "transactions": false,
+        "state": "running", "stream": "RC_t000000000001",
+        "created_at": "2026-11-23T05:33:10Z", "updated_at": "2026-11-23T05:33:10Z",
+    });
+    for (name, value) in task.as_object().unwrap() {
+        body[name.as_str()] = value.clone();
+    }
+    let group = json!({
+        "id": "g000000000001", "task_id": "t000000000001", "name": "warehouse", "account": "reader",
+        "acknowledged_sequence": 0, "pending": 0, "in_flight": 0, "created_at": "2026-11-23T05:33:10Z",
+    });
+    Present {
+        sources: vec![serde_json::from_value(source).unwrap()],
+        tasks: vec![PresentTask {
+            task: serde_json::from_value(body).unwrap(),
+            groups: vec![serde_json::from_value(group).unwrap()],
+        }],
+    }
+}
+
+fn lines(steps: &[Step]) -> Vec<String> {
+    steps.iter().map(|step| step.in_words().line()).collect()
+}
+
+#[test]
+fn everything_is_made_where_nothing_is() {
+    let steps = plan(&document(FILE), &Present::default()).unwrap();
+    assert_eq!(
+        lines(&steps),
+        [
+            "+ source shop (db:5432/shop)",
+            "+ task orders (public.orders, public.items of source shop)",
+            "+ group orders/warehouse (account reader)",
+            "> task orders (precheck, purchase by the hour, start, as far as missing)",
+        ]
+    );
+}
+
+#[test]
+fn nothing_is_left_to_do_once_it_is_done() {
+    assert_eq!(plan(&document(FILE), &applied(&json!({}))), Ok(Vec::new()));
+}
+
+#[test]
+fn only_what_differs_is_done() {
+    let steps = |task: Value| lines(&plan(&document(FILE), &applied(&task)).unwrap());
+    assert_eq!(
+        steps(json!({"objects": {"all": true}})),
+        ["~ objects orders (all tables → public.orders, public.items)"]
+    );
+    assert_eq!(
+        steps(json!({"state": "suspended"})),
+        ["> task orders (precheck, purchase by the hour, start, as far as missing)"]
+    );
+}
+
+#[test]
+fn what_cannot_be_changed_is_told_all_at_once() {
+    let there = applied(&json!({"retry_minutes": 60, "database": "other", "state": "abnormal"}));
+    let conflicts = plan(&document(FILE), &there).unwrap_err();
+    assert_eq!(conflicts.len(), 3, "{conflicts:?}");
+    assert!(
+        conflicts[1].contains("retry_minutes is 60"),
+        "{conflicts:?}"
+    );
+    let moved = FILE.replace("host: db", "host: elsewhere");
+    let conflicts = plan(&document(&moved), &applied(&json!({}))).unwrap_err();
+    assert_eq!(
+        conflicts,
+        ["source shop: host is db and cannot be made elsewhere"]
+    );
+    let orphan = FILE.replace("source: shop", "source: nobody");
+    assert!(plan(&document(&orphan), &Present::default()).is_err());
+}

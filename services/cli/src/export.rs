@@ -1,0 +1,120 @@
+//! `rowcast export`: what `rowcast apply` reads.
+//!
+//! Passwords are not there to be written: each is named by a variable that `apply` will ask for where it
+//! has to create what it belongs to. Certificate authorities of sources are not there either.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rowcast_domain::TaskState;
+use rowcast_proto::rest::{Group, Source, Task};
+
+use crate::api::Api;
+use crate::apply::document::{
+    Document, GroupEntry, SecretFrom, SourceEntry, TaskEntry, WantedState,
+};
+use crate::args::Export;
+use crate::{find, output};
+
+pub(crate) async fn run(api: &Api, wanted: &Export) -> anyhow::Result<()> {
+    let mut sources = api.sources().await?.sources;
+    let tasks = tasks(api, &wanted.tasks).await?;
+    if !wanted.tasks.is_empty() {
+        sources.retain(|source| tasks.iter().any(|task| task.source_id == source.id));
+    }
+    warn_of_twins("source", sources.iter().map(|source| &source.name));
+    warn_of_twins("task", tasks.iter().map(|task| &task.name));
+    let names: BTreeMap<_, _> = sources
+        .iter()
+        .map(|source| (source.id.to_string(), source.name.clone()))
+        .collect();
+    let mut document = Document {
+        sources: sources.into_iter().map(source_entry).collect(),
+        tasks: Vec::new(),
+    };
+    for task in tasks {
+        let groups = api.groups(&task.id).await?.groups;
+        let id = task.source_id.to_string();
+        let source = names.get(&id).cloned().unwrap_or(id);
+        document.tasks.push(task_entry(task, source, groups));
+    }
+    Ok(output::text(document.to_yaml()?)?)
+}
+
+async fn tasks(api: &Api, wanted: &[String]) -> anyhow::Result<Vec<Task>> {
+    let mut tasks = Vec::new();
+    for name in wanted {
+        tasks.push(find::task(api, name).await?);
+    }
+    if wanted.is_empty() {
+        tasks = api.tasks().await?.tasks;
+        tasks.retain(|task| task.state != TaskState::Released);
+    }
+    Ok(tasks)
+}
+
+/// `apply` finds things by their names.
+fn warn_of_twins<'a>(what: &str, names: impl Iterator<Item = &'a String>) {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            output::trouble(format_args!(
+                "more than one {what} is named {name:?}: `rowcast apply` will refuse this file"
+            ));
+        }
+    }
+}
+
+fn source_entry(source: Source) -> SourceEntry {
+    SourceEntry {
+        password: Some(SecretFrom::variable_of(&[&source.name])),
+        name: source.name,
+        host: source.host,
+        port: source.port,
+        database: source.database,
+        account: source.account,
+        sslmode: source.sslmode,
+        sslrootcert: None,
+    }
+}
+
+fn task_entry(task: Task, source: String, groups: Vec<Group>) -> TaskEntry {
+    let groups = groups.into_iter().map(|group| GroupEntry {
+        password: Some(SecretFrom::variable_of(&[&task.name, &group.name])),
+        name: group.name,
+        account: group.account,
+    });
+    TaskEntry {
+        groups: groups.collect(),
+        source,
+        state: wanted_state(task.state),
+        name: task.name,
+        database: Some(task.database),
+        objects: task.objects,
+        change_types: task.change_types,
+        retry_minutes: task.retry_minutes,
+        retention: task.retention,
+        partitions: Some(task.partitions),
+        transactions: task.transactions,
+        packing: task.packing,
+    }
+}
+
+/// Where a new task of this definition should be brought.
+const fn wanted_state(state: TaskState) -> Option<WantedState> {
+    match state {
+        TaskState::Starting | TaskState::Running | TaskState::Retrying => {
+            Some(WantedState::Running)
+        }
+        TaskState::NotConfigured
+        | TaskState::NotStarted
+        | TaskState::Prechecking
+        | TaskState::PrecheckFailed
+        | TaskState::PrecheckPassed
+        // A new task cannot be brought there without having run.
+        | TaskState::Suspended
+        // Whether these go on is a decision that no file can take.
+        | TaskState::Abnormal
+        | TaskState::Locked
+        | TaskState::Released => None,
+    }
+}

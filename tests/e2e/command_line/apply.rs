@@ -1,0 +1,112 @@
+//! A platform as a file says.
+
+use rowcast_domain::TaskState;
+use rowcast_e2e::{PASSWORD, Shell, untracked_shop};
+use rowcast_proto::rest::{GroupList, SourceList, Task, TaskList};
+use rowcast_testkit::Platform;
+use serde_json::{Value, json};
+
+fn file(port: u16) -> String {
+    format!(
+        "sources:
+  - name: shop
+    host: 127.0.0.1
+    port: {port}
+    database: shop
+    account: shop_owner
+    password: {{file: source.pw}}
+    sslmode: disable
+tasks:
+  - name: orders
+    source: shop
+    objects:
+      schemas:
+        - name: shop
+          tables: [orders]
+    state: running
+    groups:
+      - name: warehouse
+        account: reader
+        password: {{env: WAREHOUSE}}
+"
+    )
+}
+
+async fn plan(shell: &Shell) -> Vec<Value> {
+    shell
+        .json("apply -f deploy/shop.yaml --plan")
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_file_is_made_true_once_and_written_again_by_export() {
+    let platform = Box::pin(Platform::start(Default::default())).await.unwrap();
+    let _sql = untracked_shop(&platform).await.unwrap();
+    let mut shell = Shell::of(&platform).unwrap();
+    std::fs::create_dir(shell.folder().join("deploy")).unwrap();
+    shell.write("deploy/source.pw", PASSWORD).unwrap();
+    let text = file(platform.postgres.port());
+    shell.write("deploy/shop.yaml", &text).unwrap();
+
+    let steps = plan(&shell).await;
+    let kinds: Vec<&str> = steps
+        .iter()
+        .map(|step| step["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["source", "task", "group", "task"]);
+    // Without a password of all that needs one nothing is begun.
+    let (code, trouble) = shell.fails("apply -f deploy/shop.yaml").await.unwrap();
+    assert!(code == 1 && trouble.contains("WAREHOUSE"), "{trouble}");
+    let sources: SourceList = shell.json("source list").await.unwrap();
+    assert!(sources.sources.is_empty(), "something was done");
+
+    shell.set("WAREHOUSE", "Blue-horse-7");
+    shell.prints("apply -f deploy/shop.yaml").await.unwrap();
+    let task: Task = shell.json("task show orders").await.unwrap();
+    assert_eq!(task.state, TaskState::Running);
+    let again = shell.prints("apply -f deploy/shop.yaml").await.unwrap();
+    assert_eq!(again, "nothing to change\n");
+
+    // What was exported says the same, and no secret.
+    let exported = shell.prints("export").await.unwrap();
+    for secret in [PASSWORD, "Blue-horse-7"] {
+        assert!(!exported.contains(secret), "{exported}");
+    }
+    shell.write("exported.yaml", &exported).unwrap();
+    let same = shell.prints("apply -f exported.yaml").await.unwrap();
+    assert_eq!(same, "nothing to change\n", "{exported}");
+
+    is_changed_as_far_as_possible(&shell, &text).await;
+    let tasks: TaskList = shell.json("task list").await.unwrap();
+    let groups: GroupList = shell.json("group list orders").await.unwrap();
+    assert_eq!((tasks.tasks.len(), groups.groups.len()), (1, 1));
+}
+
+/// Objects and state, and nothing else.
+async fn is_changed_as_far_as_possible(shell: &Shell, text: &str) {
+    let wider = text
+        .replace("[orders]", "[orders, customers]")
+        .replace("running", "suspended");
+    shell.write("deploy/shop.yaml", &wider).unwrap();
+    let steps = plan(shell).await;
+    assert_eq!(steps.len(), 2, "{steps:?}");
+    assert_eq!(
+        steps[0]["detail"],
+        json!("shop.orders → shop.orders, shop.customers")
+    );
+    shell.prints("apply -f deploy/shop.yaml").await.unwrap();
+    let task: Task = shell.json("task show orders").await.unwrap();
+    assert_eq!(task.state, TaskState::Suspended);
+    assert_eq!(task.objects.schemas[0].tables, ["orders", "customers"]);
+    assert_eq!(plan(shell).await, [] as [Value; 0]);
+
+    let other = wider.replace("account: reader", "account: writer");
+    shell.write("deploy/shop.yaml", &other).unwrap();
+    let (code, trouble) = shell.fails("apply -f deploy/shop.yaml").await.unwrap();
+    assert!(
+        code == 1 && trouble.contains("orders/warehouse: account"),
+        "{trouble}"
+    );
+    assert!(trouble.contains("nothing was done"), "{trouble}");
+}
