@@ -112,7 +112,7 @@ fn list(contexts: &Contexts, state: &Path, format: Format) -> anyhow::Result<()>
                 let mark = if line.current { "*" } else { "" };
                 table.add_row([mark, &line.name, &line.api_url]);
             }
-            Ok(output::line(table)?)
+            output::table(&table)
         }
     }
 }

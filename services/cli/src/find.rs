@@ -15,11 +15,13 @@ pub(crate) async fn source(api: &Api, wanted: &str) -> anyhow::Result<Source> {
     })
 }
 
-/// The task with this id or name. Names of released tasks are free again.
+/// The task with this id or name. A released one gives its name up to any that is not.
 pub(crate) async fn task(api: &Api, wanted: &str) -> anyhow::Result<Task> {
     let tasks = api.tasks().await?.tasks;
-    let named = |task: &Task| task.name == wanted && task.state != TaskState::Released;
-    one("task", wanted, tasks, |task| task.id.to_string(), named)
+    let is_live = |task: &Task| task.name == wanted && task.state != TaskState::Released;
+    let any_live = tasks.iter().any(is_live);
+    let is_named = |task: &Task| is_live(task) || (!any_live && task.name == wanted);
+    one("task", wanted, tasks, |task| task.id.to_string(), is_named)
 }
 
 /// The group of a task with this id or name.

@@ -44,7 +44,7 @@ async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
 fn show(group: &Group, format: Format) -> anyhow::Result<()> {
     match format {
         Format::Json => output::json(group),
-        Format::Table => Ok(output::line(description(vec![
+        Format::Table => output::table(&description(vec![
             ("id", group.id.to_string()),
             ("name", group.name.clone()),
             ("account", group.account.clone()),
@@ -53,7 +53,7 @@ fn show(group: &Group, format: Format) -> anyhow::Result<()> {
             ("pending", group.pending.to_string()),
             ("in flight", group.in_flight.to_string()),
             ("created", time(&group.created_at)),
-        ]))?),
+        ])),
     }
 }
 
@@ -81,7 +81,7 @@ async fn list(api: &Api, task: &str, format: Format) -> anyhow::Result<()> {
             group.in_flight.to_string(),
         ]);
     }
-    Ok(output::line(table)?)
+    output::table(&table)
 }
 
 async fn connection(api: &Api, named: Named) -> anyhow::Result<()> {
@@ -90,13 +90,13 @@ async fn connection(api: &Api, named: Named) -> anyhow::Result<()> {
     let connection = api.connection(&task.id, &group.id).await?;
     match named.shown.output {
         Format::Json => output::json(&connection),
-        Format::Table => Ok(output::line(description(vec![
+        Format::Table => output::table(&description(vec![
             ("urls", connection.urls.join(",")),
             ("login", connection.login),
             ("stream", connection.stream),
             ("consumer", connection.consumer),
             ("inbox prefix", connection.inbox_prefix),
-        ]))?),
+        ])),
     }
 }
 

@@ -31,5 +31,5 @@ async fn list(api: &Api, wanted: List) -> anyhow::Result<()> {
             incident.summary,
         ]);
     }
-    Ok(output::line(table)?)
+    output::table(&table)
 }

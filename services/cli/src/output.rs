@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
+use comfy_table::Table;
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -16,6 +17,21 @@ pub(crate) fn line(text: impl Display) -> std::io::Result<()> {
     let mut out = anstream::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()
+}
+
+/// Prints a table, without the blanks around it.
+pub(crate) fn table(table: &Table) -> anyhow::Result<()> {
+    Ok(line(in_lines(table))?)
+}
+
+/// A table without the blanks around it.
+pub(crate) fn in_lines(table: &Table) -> String {
+    let whole = table.to_string();
+    let lines = whole.lines().map(|line| {
+        let line = line.strip_prefix(' ').unwrap_or(line);
+        line.trim_end()
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Prints one JSON document.

@@ -44,7 +44,7 @@ fn body(wanted: Create) -> anyhow::Result<CreateSource> {
 fn show(source: &Source, format: Format) -> anyhow::Result<()> {
     match format {
         Format::Json => output::json(source),
-        Format::Table => Ok(output::line(description(vec![
+        Format::Table => output::table(&description(vec![
             ("id", source.id.to_string()),
             ("name", source.name.clone()),
             ("host", source.host.clone()),
@@ -53,7 +53,7 @@ fn show(source: &Source, format: Format) -> anyhow::Result<()> {
             ("account", source.account.clone()),
             ("sslmode", source.sslmode.as_str().to_owned()),
             ("created", time(&source.created_at)),
-        ]))?),
+        ])),
     }
 }
 
@@ -76,5 +76,5 @@ async fn list(api: &Api, format: Format) -> anyhow::Result<()> {
             source.sslmode.as_str().to_owned(),
         ]);
     }
-    Ok(output::line(table)?)
+    output::table(&table)
 }

@@ -78,7 +78,7 @@ async fn purchase(api: &Api, named: Named) -> anyhow::Result<()> {
     let instance = api.purchase(&task.id, &order).await?;
     match named.shown.output {
         Format::Json => output::json(&instance),
-        Format::Table => Ok(output::line(description(vec![
+        Format::Table => output::table(&description(vec![
             ("id", instance.id.to_string()),
             ("task", task.name),
             (
@@ -86,7 +86,7 @@ async fn purchase(api: &Api, named: Named) -> anyhow::Result<()> {
                 crate::usage::amount(instance.hour_micros, &instance.currency),
             ),
             ("bought", time(&instance.purchased_at)),
-        ]))?),
+        ])),
     }
 }
 
@@ -101,12 +101,11 @@ async fn objects(api: &Api, wanted: Objects) -> anyhow::Result<()> {
         return output::json(&task.objects);
     }
     let since = task.objects_since.map(|lsn| lsn.to_string());
-    output::line(description(vec![
+    output::table(&description(vec![
         ("task", task.name),
         ("tracked", selection::in_words(&task.objects)),
         ("since LSN", or_dash(since)),
-    ]))?;
-    Ok(())
+    ]))
 }
 
 async fn events(api: &Api, named: Named) -> anyhow::Result<()> {
@@ -125,5 +124,5 @@ async fn events(api: &Api, named: Named) -> anyhow::Result<()> {
             event.reason,
         ]);
     }
-    Ok(output::line(table)?)
+    output::table(&table)
 }

@@ -41,7 +41,7 @@ fn of_task(usage: &UsageList, format: Format) -> anyhow::Result<()> {
             if line.closed { "yes" } else { "no" }.to_owned(),
         ]);
     }
-    Ok(output::line(table)?)
+    output::table(&table)
 }
 
 async fn of_all(api: &Api, format: Format) -> anyhow::Result<()> {
@@ -70,7 +70,7 @@ async fn of_all(api: &Api, format: Format) -> anyhow::Result<()> {
             amount(micros, currency),
         ]);
     }
-    Ok(output::line(table)?)
+    output::table(&table)
 }
 
 /// `0.120000 EUR` of 120000 micros.

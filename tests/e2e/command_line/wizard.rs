@@ -111,6 +111,8 @@ async fn a_task_lives_by_commands() {
     assert!(left.is_empty(), "the release was told before it was done");
     let tasks: TaskList = shell.json("task list --live").await.unwrap();
     assert!(tasks.tasks.is_empty());
+    // It is still found by its name, and once more released.
+    told(&shell, "task release orders --yes").await;
 }
 
 /// By tables and by JSON.

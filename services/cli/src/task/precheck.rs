@@ -80,7 +80,11 @@ fn table(report: &Precheck) -> String {
                 item.repair.replace('\n', "\n  ")
             )
         });
-    format!("{checks}{}", problems.collect::<String>())
+    format!(
+        "{}{}",
+        output::in_lines(&checks),
+        problems.collect::<String>()
+    )
 }
 
 const fn word(outcome: CheckOutcome) -> &'static str {

@@ -14,7 +14,7 @@ use crate::table::{description, or_dash, plain_table, time};
 pub(super) fn one(task: &Task, format: Format) -> anyhow::Result<()> {
     match format {
         Format::Json => output::json(task),
-        Format::Table => Ok(output::line(description(members(task)))?),
+        Format::Table => output::table(&description(members(task))),
     }
 }
 
@@ -93,5 +93,5 @@ pub(super) async fn list(api: &Api, live: bool, format: Format) -> anyhow::Resul
             or_dash(task.error.as_ref().map(|error| error.code.clone())),
         ]);
     }
-    Ok(output::line(table)?)
+    output::table(&table)
 }

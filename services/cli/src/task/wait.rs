@@ -163,3 +163,68 @@ pub(crate) fn in_words(error: &TaskError) -> String {
         format!("{text}. {}", error.advice)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn task(members: &Value) -> Task {
+        let mut body = json!({
+            "id": "t000000000001", "name": "orders", "source_id": "s000000000001",
+            "database": "shop", "objects": {"all": true}, "change_types": {},
+            "retry_minutes": 120, "retention": {}, "partitions": 16, "transactions": false,
+            "stream": "RC_t000000000001", "state": "running",
+            "created_at": "2026-11-23T05:00:00Z", "updated_at": "2026-11-23T06:00:00Z",
+        });
+        for (name, value) in members.as_object().unwrap() {
+            body[name.as_str()] = value.clone();
+        }
+        serde_json::from_value(body).unwrap()
+    }
+
+    fn error() -> Value {
+        json!({"code": "Gap", "message": "changes are lost.", "advice": "Decide."})
+    }
+
+    #[test]
+    fn a_start_waits_through_interruptions_and_ends_at_a_stop() {
+        assert!(matches!(runs(&task(&json!({}))), Seen::There));
+        let retrying = task(&json!({"state": "retrying", "error": error()}));
+        let Seen::OnItsWay(Some(why)) = runs(&retrying) else {
+            panic!("an interruption ends the wait");
+        };
+        assert_eq!(why, "Gap: changes are lost. Decide.");
+        let stopped = task(&json!({"state": "abnormal", "error": error()}));
+        let Seen::Stuck(why) = runs(&stopped) else {
+            panic!("a stop does not end the wait");
+        };
+        assert_eq!(why, "orders is abnormal: Gap: changes are lost. Decide.");
+    }
+
+    #[test]
+    fn a_release_is_over_once_capture_has_reported_it() {
+        let reported = |at: &str| {
+            json!({
+                "position": "0/10.1", "stream_sequence": 1, "confirmed_lsn": "0/10",
+                "lag_bytes": 0, "changes": 1, "durable": true, "reported_at": at,
+            })
+        };
+        let released = |position: Value, error: Value| {
+            is_gone(&task(
+                &json!({"state": "released", "position": position, "error": error}),
+            ))
+        };
+        let (before, after) = ("2026-11-23T05:59:59Z", "2026-11-23T06:00:01Z");
+        let seen = released(reported(before), Value::Null);
+        assert!(matches!(seen, Seen::OnItsWay(_)), "{seen:?}");
+        let seen = released(reported(after), error());
+        assert!(matches!(seen, Seen::OnItsWay(_)), "{seen:?}");
+        let seen = released(reported(after), Value::Null);
+        assert!(matches!(seen, Seen::There), "{seen:?}");
+        // It never ran: there is nothing to remove.
+        let seen = released(Value::Null, Value::Null);
+        assert!(matches!(seen, Seen::There), "{seen:?}");
+    }
+}
