@@ -64,7 +64,7 @@ impl Api {
                 );
                 Failure::of(Exit::Usage, sentence)
             })?;
-        let is_here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        let is_here = is_here(&url);
         let root = api_url.trim_end_matches('/');
         let root = root.strip_suffix("/api/v1").unwrap_or(root);
         Ok(Self {
@@ -250,6 +250,16 @@ impl Api {
         );
         Failure::of(Exit::Unreachable, sentence)
     }
+}
+
+/// Whether an address is one of this machine.
+fn is_here(url: &reqwest::Url) -> bool {
+    matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
+}
+
+/// Whether a token would go to another machine in clear text.
+pub(crate) fn is_overheard(api_url: &str) -> bool {
+    reqwest::Url::parse(api_url).is_ok_and(|url| url.scheme() == "http" && !is_here(&url))
 }
 
 /// The outer ones repeat the address.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::api::Api;
+use crate::api::{Api, is_overheard};
 use crate::args::Format;
 use crate::args::context::Command;
 use crate::connect::{LOCAL, PlaceArgs, check_name, running};
@@ -70,6 +70,11 @@ fn add(
         .map_or_else(|| secret::ask("Admin token: ", "--token-file"), Ok)?;
     // An address that is none is found now and not by the next command.
     Api::new(&api_url, token.clone())?;
+    if is_overheard(&api_url) {
+        output::trouble(format_args!(
+            "the token will go to {api_url} in clear text: use https where others share the network"
+        ));
+    }
     let context = NamedContext {
         api_url,
         token: token.expose().to_owned(),

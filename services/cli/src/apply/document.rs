@@ -262,6 +262,15 @@ tasks:
     }
 
     #[test]
+    fn the_example_of_the_readme_is_one() {
+        let readme = include_str!("../../../../README.md");
+        let example = readme.split("```yaml\n").nth(1).unwrap();
+        let document = parse(example.split("```").next().unwrap()).unwrap();
+        assert_eq!(document.tasks[0].state, Some(WantedState::Running));
+        assert_eq!(document.tasks[0].groups.len(), 1);
+    }
+
+    #[test]
     fn files_are_found_from_the_folder_of_the_document() {
         let mut document = parse(FILE).unwrap();
         document.resolve(Path::new("deploy"));

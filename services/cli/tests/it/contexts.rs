@@ -45,13 +45,13 @@ impl User {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The sentence and the code of a line that fails.
-    fn fails(&self, line: &str) -> (Option<i32>, String) {
-        failed(&self.run(line))
+    /// The code of a line, and what it says on standard error.
+    fn told(&self, line: &str) -> (Option<i32>, String) {
+        ended(&self.run(line))
     }
 }
 
-fn failed(output: &Output) -> (Option<i32>, String) {
+fn ended(output: &Output) -> (Option<i32>, String) {
     let trouble = String::from_utf8_lossy(&output.stderr)
         .trim_end()
         .to_owned();
@@ -87,15 +87,15 @@ fn contexts_are_added_used_listed_and_removed() {
     assert_eq!(listed, expected);
 
     // Commands speak to the one in use, unless told otherwise.
-    assert!(user.fails("source list").1.contains(&office));
-    let named = user.fails("source list --context home").1;
+    assert!(user.told("source list").1.contains(&office));
+    let named = user.told("source list --context home").1;
     assert!(named.contains(&home), "{named}");
     user.prints("context use home");
-    assert!(user.fails("source list").1.contains(&home));
+    assert!(user.told("source list").1.contains(&home));
     user.prints("context use local");
-    assert!(user.fails("source list").1.contains("no platform runs on"));
+    assert!(user.told("source list").1.contains("no platform runs on"));
 
-    let (code, trouble) = user.fails(&format!(
+    let (code, trouble) = user.told(&format!(
         "context add home --api-url {home} --token-file token"
     ));
     assert!(
@@ -103,10 +103,25 @@ fn contexts_are_added_used_listed_and_removed() {
         "{trouble}"
     );
     user.prints("context remove home");
-    let (code, trouble) = user.fails("context use home");
+    let (code, trouble) = user.told("context use home");
     assert_eq!(code, Some(4), "{trouble}");
-    let (code, trouble) = user.fails("source list --context home");
+    let (code, trouble) = user.told("source list --context home");
     assert_eq!(code, Some(4), "{trouble}");
+}
+
+#[test]
+fn a_token_in_clear_text_to_another_machine_is_told_of() {
+    let user = User::new();
+    for (url, told) in [
+        ("http://rowcast.example", true),
+        ("https://rowcast.example", false),
+        ("http://127.0.0.1:1", false),
+    ] {
+        let line = format!("context add office --replace --api-url {url} --token-file token");
+        let (code, trouble) = user.told(&line);
+        assert_eq!(code, Some(0), "{trouble}");
+        assert_eq!(trouble.contains("clear text"), told, "{url}: {trouble}");
+    }
 }
 
 #[test]
@@ -114,7 +129,7 @@ fn a_file_that_others_may_read_is_refused() {
     let user = User::new();
     user.prints("context add office --api-url http://127.0.0.1:1 --token-file token");
     std::fs::set_permissions(user.file(), std::fs::Permissions::from_mode(0o640)).unwrap();
-    let (code, trouble) = user.fails("source list");
+    let (code, trouble) = user.told("source list");
     assert!(
         code == Some(1) && trouble.contains("chmod 600"),
         "{trouble}"
@@ -125,14 +140,14 @@ fn a_file_that_others_may_read_is_refused() {
 fn a_platform_that_is_not_there_is_an_exit_code_of_its_own() {
     let user = User::new();
     let url = nobody();
-    let (code, trouble) = user.fails(&format!("source list --api-url {url} --token-file token"));
+    let (code, trouble) = user.told(&format!("source list --api-url {url} --token-file token"));
     assert_eq!(code, Some(3), "{trouble}");
     assert!(
         trouble.contains(&url) && trouble.lines().count() == 1,
         "{trouble}"
     );
 
-    let (code, trouble) = user.fails("source list");
+    let (code, trouble) = user.told("source list");
     assert_eq!(code, Some(3), "{trouble}");
     assert!(trouble.contains("`rowcast up`"), "{trouble}");
 }
@@ -160,13 +175,13 @@ fn a_wrong_command_line_is_told_before_anything_is_tried() {
             "--token-file",
         ),
     ] {
-        let (code, trouble) = user.fails(line);
+        let (code, trouble) = user.told(line);
         assert_eq!(code, Some(2), "{line}: {trouble}");
         assert!(trouble.contains(said), "{line}: {trouble}");
     }
     // A secret has no place on a command line.
     for option in ["--password=x", "--token=x"] {
-        let (code, trouble) = user.fails(&format!("source create s --host h {option}"));
+        let (code, trouble) = user.told(&format!("source create s --host h {option}"));
         assert_eq!(code, Some(2), "{trouble}");
     }
 }
@@ -179,6 +194,6 @@ fn the_token_may_come_from_the_environment() {
     command
         .env("ROWCAST_API_URL", &url)
         .env("ROWCAST_TOKEN", "abc");
-    let (code, trouble) = failed(&command.output().unwrap());
+    let (code, trouble) = ended(&command.output().unwrap());
     assert!(code == Some(3) && trouble.contains(&url), "{trouble}");
 }
