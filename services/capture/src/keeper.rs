@@ -129,6 +129,8 @@ pub(crate) struct Keeper {
     /// It is being announced that the publication is altered, and that is what comes next.
     altering: bool,
     follow_at: Instant,
+    /// Where the WAL ended before the tables were last looked at.
+    followed_at: Option<Lsn>,
     look_at: Instant,
     rest_until: Instant,
 }
@@ -155,6 +157,7 @@ impl Keeper {
             lost_track: false,
             altering: false,
             follow_at: now,
+            followed_at: None,
             look_at: now,
             rest_until: now,
         }
@@ -194,12 +197,25 @@ impl Keeper {
         }
         self.bring_on().await?;
         if self.tools.publishes && self.change.lets_follow() && now >= self.follow_at {
-            self.verify().await?;
-            let follow = self.follow().await;
-            self.survive("tables", follow)?;
+            self.follow_news().await?;
             self.follow_at = Instant::now() + FOLLOW_EVERY.max(now.elapsed() * REST);
         }
         Ok(())
+    }
+
+    /// Looks for new tables and at the publication, unless nothing was written to the WAL since, of which
+    /// every change of the catalog takes a part: hundreds of tasks may have sources at rest.
+    async fn follow_news(&mut self) -> Result<(), Error> {
+        let written = self.insert_lsn().await?;
+        if self.followed_at == Some(written) {
+            return Ok(());
+        }
+        self.verify().await?;
+        let follow = self.follow().await;
+        // What it has begun must be looked at again.
+        let done = follow.is_ok() && self.change.is_none();
+        self.followed_at = done.then_some(written);
+        self.survive("tables", follow)
     }
 
     /// Whether the publication has been right all the time up to now.

@@ -173,22 +173,22 @@ impl Supervisor {
         }
     }
 
-    /// The shortest retry window among the tasks that run on the same server.
-    fn retry_minutes(&self, wish: &TaskSpec) -> u32 {
-        let server = |wish: &TaskSpec| {
-            let source = wish.source.as_ref()?;
-            Some((source.host.clone(), source.port))
-        };
-        let same = self.wishes.values().filter(|other| {
-            other.desired() == DesiredState::Running && server(other) == server(wish)
-        });
-        same.map(|other| other.retry_minutes)
-            .fold(wish.retry_minutes, u32::min)
+    /// The shortest retry window among the tasks that run on each server.
+    fn retry_windows(&self) -> HashMap<(&str, u32), u32> {
+        let mut windows = HashMap::new();
+        for wish in self.wishes.values() {
+            if let (DesiredState::Running, Some(server)) = (wish.desired(), server(wish)) {
+                let shortest = windows.entry(server).or_insert(wish.retry_minutes);
+                *shortest = wish.retry_minutes.min(*shortest);
+            }
+        }
+        windows
     }
 
     fn share_retry_windows(&self) {
+        let windows = self.retry_windows();
         for worker in self.workers.values() {
-            let minutes = self.retry_minutes(&worker.wish.borrow());
+            let minutes = retry_minutes(&worker.wish.borrow(), &windows);
             worker.retry_minutes.send_if_modified(|known| {
                 let news = *known != minutes;
                 *known = minutes;
@@ -217,7 +217,8 @@ impl Supervisor {
 
     fn attend(&mut self, task: &TaskId, wish: TaskSpec, lease: Lease) {
         tracing::info!(%task, generation = wish.generation, epoch = lease.epoch(), "task taken");
-        let (retry_sender, retry_minutes) = watch::channel(self.retry_minutes(&wish));
+        let (retry_sender, retry_minutes) =
+            watch::channel(retry_minutes(&wish, &self.retry_windows()));
         let (sender, wish) = watch::channel(wish);
         let attended = Attended {
             wish: sender,
@@ -236,6 +237,20 @@ impl Supervisor {
                 Ok(())
             });
     }
+}
+
+/// Host and port of the task's server.
+fn server(wish: &TaskSpec) -> Option<(&str, u32)> {
+    let source = wish.source.as_ref()?;
+    Some((source.host.as_str(), source.port))
+}
+
+/// The shortest retry window on the task's server, its own included.
+fn retry_minutes(wish: &TaskSpec, windows: &HashMap<(&str, u32), u32>) -> u32 {
+    let shortest = server(wish).and_then(|server| windows.get(&server));
+    shortest.map_or(wish.retry_minutes, |&shortest| {
+        shortest.min(wish.retry_minutes)
+    })
 }
 
 /// Whether this version of the wish needs nobody any more.

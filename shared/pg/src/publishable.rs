@@ -112,13 +112,19 @@ const TABLES: &str = "
       AND n.nspname NOT IN ('information_schema', 'rowcast')
     ORDER BY 2, 3";
 
-/// The end of the WAL that is inserted: every transaction that others see as ended has its commit
-/// record before it, one with `synchronous_commit = off` too.
+/// The end of the WAL that is inserted, on a standby of what is replayed: every transaction that others
+/// see as ended has its commit record before it, one with `synchronous_commit = off` too.
 pub async fn insert_lsn(client: &Client, server_version: u32) -> Result<Lsn, Error> {
     let query = if server_version >= 100_000 {
-        "SELECT pg_catalog.pg_current_wal_insert_lsn()::text"
+        "SELECT CASE WHEN pg_catalog.pg_is_in_recovery()
+                     THEN pg_catalog.pg_last_wal_replay_lsn()
+                     ELSE pg_catalog.pg_current_wal_insert_lsn()
+                END::text"
     } else {
-        "SELECT pg_catalog.pg_current_xlog_insert_location()::text"
+        "SELECT CASE WHEN pg_catalog.pg_is_in_recovery()
+                     THEN pg_catalog.pg_last_xlog_replay_location()
+                     ELSE pg_catalog.pg_current_xlog_insert_location()
+                END::text"
     };
     let row = client.query_one(query, &[]).await?;
     row.try_get::<_, &str>(0)?

@@ -76,6 +76,7 @@ impl Keeper {
                             tracing::info!(since = %record.since, "the task's objects have changed");
                         }
                         self.record = record;
+                        self.followed_at = None;
                         self.change = if std::mem::take(&mut self.altering) {
                             Change::None
                         } else {
@@ -197,7 +198,7 @@ impl Keeper {
         Ok(())
     }
 
-    async fn insert_lsn(&self) -> Result<Lsn, Error> {
+    pub(super) async fn insert_lsn(&self) -> Result<Lsn, Error> {
         let version = self.tools.means.server_version;
         Ok(publishable::insert_lsn(&self.tools.session, version).await?)
     }
