@@ -283,6 +283,18 @@ pub struct Checkpoint {
     pub sequence: u64,
     /// LSN reported to PostgreSQL as flushed.
     pub reported_lsn: Lsn,
+    /// The last acknowledged message, where the broker may still lose it and `position` is an earlier one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledged>,
+}
+
+/// A message that the stream has acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// Its position.
+    pub position: Position,
+    /// Its stream sequence.
+    pub sequence: u64,
 }
 
 /// What a task tracks, as capture has made it true; beside the checkpoint.

@@ -101,6 +101,7 @@ fn data_path() -> Vec<Message> {
         change::TableSchema,
         change::Column,
         change::Documents,
+        change::Acknowledged,
         change::Checkpoint,
         change::Ddl,
         change::Gap,

@@ -100,9 +100,6 @@ pub(crate) enum StopReason {
     /// Tables that the user named do not exist.
     #[error("the source has no table {0}")]
     TableMissing(String),
-    /// A server of the broker acknowledges before it syncs; its name.
-    #[error("the NATS server {0} does not sync to disk before it acknowledges")]
-    BrokerNotDurable(String),
     /// Nothing matches the selection.
     #[error("no table of the source matches the task's objects")]
     NothingToTrack,
@@ -214,7 +211,6 @@ impl StopReason {
             Self::BrokerDataLoss(_) => "BrokerDataLoss",
             Self::PublicationMissing(_) => "PublicationMissing",
             Self::TableMissing(_) => "TableMissing",
-            Self::BrokerNotDurable(_) => "BrokerNotDurable",
             Self::NothingToTrack => "NothingToTrack",
             Self::NotRemoved { .. } => "NotRemoved",
             Self::UnsupportedVersion(_) => "UnsupportedVersion",
@@ -229,7 +225,6 @@ impl StopReason {
             Self::SourceReplaced { .. }
             | Self::HistoryDiverged(_)
             | Self::TableMissing(_)
-            | Self::BrokerNotDurable(_)
             | Self::NothingToTrack
             | Self::NotRemoved { .. }
             | Self::UnsupportedVersion(_) => false,
@@ -249,9 +244,6 @@ impl StopReason {
             }
             Self::BrokerDataLoss(_) => {
                 "Restore the stream. Or start the task with this stop accepted: it goes on and tells its readers of the gap, who may have to read the tables anew."
-            }
-            Self::BrokerNotDurable(_) => {
-                "Set sync_interval: always in the jetstream block of its configuration and restart it."
             }
             Self::NothingToTrack | Self::TableMissing(_) => {
                 "Create the tables, or change the task's objects, then start the task again."

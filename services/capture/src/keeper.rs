@@ -96,6 +96,8 @@ pub(crate) struct Tools {
     /// Before 10 there are no publications.
     pub(crate) publishes: bool,
     pub(crate) warnings: Warnings,
+    /// The broker syncs to disk before it acknowledges.
+    pub(crate) syncs_at_once: bool,
 }
 
 /// How the keeper is reached, and whom it reaches.

@@ -10,6 +10,7 @@ pub(crate) mod decode;
 pub(crate) mod change;
 pub(crate) mod filter;
 pub(crate) mod history;
+pub(crate) mod hold_back;
 pub(crate) mod switch;
 pub(crate) mod quarantine;
 pub(crate) mod stages;

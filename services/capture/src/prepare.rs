@@ -68,7 +68,7 @@ pub(crate) async fn prepare(
     wanted: watch::Receiver<Wanted>,
     started_by: TraceContext,
 ) -> Result<Prepared, Error> {
-    durability::prove(&platform.nats_monitors).await?;
+    let hold_back = durability::hold_back(&platform.nats_monitors).await?;
     let wish = Wish::read(task, spec)?;
     let options = connection::options(wish.source, &platform.keyring)?;
     let session = Arc::new(rowcast_pg::connect(&options).await?);
@@ -95,6 +95,7 @@ pub(crate) async fn prepare(
         session,
         settings: &settings,
         means,
+        hold_back,
     };
     Ok(parts.join(settled, frames, (encoder, publisher), wanted))
 }

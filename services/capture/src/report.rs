@@ -32,7 +32,6 @@ impl Reporter {
         let status = TaskStatus {
             task_id: task.to_string(),
             capture_id: capture_id.to_owned(),
-            durable: true,
             ..TaskStatus::default()
         };
         Self {
@@ -91,6 +90,7 @@ impl Reporter {
         status.stream_sequence = durable.sequence;
         status.confirmed_lsn = confirmed.to_string();
         status.source_lsn = source.to_string();
+        status.durable = watched.hold_back.is_zero();
         status.lag_bytes = source.as_u64() - confirmed.as_u64();
         status.changes = durable.sequence.saturating_sub(first);
         status.committed_at = durable

@@ -1,7 +1,7 @@
 //! NATS with the configuration that containers use too.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::child::{Child, Launch, Signal};
@@ -62,6 +62,10 @@ impl NatsOptions {
         }
     }
 
+    fn store(&self, state: &State) -> PathBuf {
+        self.folder(state).join("store")
+    }
+
     /// One of several is not healthy before most of them run: then it is enough that it answers.
     const fn health(&self) -> &'static str {
         match self.peer {
@@ -106,6 +110,12 @@ impl Nats {
     #[must_use]
     pub fn monitor_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.options.monitor_port)
+    }
+
+    /// The folder of its streams (NATS docs, "Configuring `JetStream`", `store_dir`).
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.options.store(&self.state)
     }
 
     /// The process.
@@ -177,7 +187,7 @@ async fn launch(state: &State, options: &NatsOptions, overrides: &str) -> Result
         name: options.process(),
         program,
         arguments: vec!["-c".into(), configuration.into()],
-        environment: environment(state, options, &folder)?,
+        environment: environment(state, options)?,
         log: state.log(&options.process()),
         echo: options.echo,
         stop: Signal::Terminate,
@@ -191,13 +201,9 @@ async fn launch(state: &State, options: &NatsOptions, overrides: &str) -> Result
     Ok(child)
 }
 
-fn environment(
-    state: &State,
-    options: &NatsOptions,
-    folder: &Path,
-) -> Result<Vec<(String, OsString)>, Error> {
+fn environment(state: &State, options: &NatsOptions) -> Result<Vec<(String, OsString)>, Error> {
     // In quotes: the server reads a value like a piece of its configuration, up to the first space.
-    let store = format!("\"{}\"", folder.join("store").display());
+    let store = format!("\"{}\"", options.store(state).display());
     let mut environment: Vec<(String, OsString)> = [
         ("HOST", "127.0.0.1".to_owned()),
         ("PORT", options.port.to_string()),
@@ -265,7 +271,7 @@ mod tests {
             echo: false,
             peer,
         };
-        let mut given: Vec<String> = environment(&state, &options, folder.path())
+        let mut given: Vec<String> = environment(&state, &options)
             .unwrap()
             .into_iter()
             .map(|(name, _)| name)

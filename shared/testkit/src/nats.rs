@@ -1,6 +1,7 @@
 //! A NATS server of the test's own.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use async_nats::ConnectOptions;
@@ -57,6 +58,12 @@ impl Nats {
     #[must_use]
     pub fn monitor_url(&self) -> &str {
         &self.monitor_url
+    }
+
+    /// The folder of its streams, one folder a stream below `jetstream/<account>/streams`.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.server.store()
     }
 
     /// Password of a user of `nats.conf`.

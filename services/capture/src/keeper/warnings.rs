@@ -1,6 +1,7 @@
 //! What a running task cannot see though it should, and what may soon stop it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rowcast_pg::ddl_trigger::{self, TriggerState};
 use rowcast_pg::slot;
@@ -29,12 +30,19 @@ pub(crate) struct Warnings {
 
 impl Warnings {
     /// None yet. `wal_limit` is the server's `max_slot_wal_keep_size` in bytes.
-    pub(crate) fn new(watches_trigger: bool, wal_limit: Option<u64>) -> Self {
-        Self {
+    /// `hold_back` is how long the broker may lose what it has acknowledged.
+    pub(crate) fn new(watches_trigger: bool, wal_limit: Option<u64>, hold_back: Duration) -> Self {
+        let mut warnings = Self {
             watches_trigger,
             wal_limit,
             topics: BTreeMap::new(),
-        }
+        };
+        let seconds = 2 * hold_back.as_secs();
+        let lazy = (seconds > 0).then(|| {
+            format!("a NATS server acknowledges before it syncs to disk: the source keeps its WAL {seconds} s longer, in case that has to be read again (jetstream sync_interval)")
+        });
+        warnings.set("sync", lazy);
+        warnings
     }
 
     /// Replaces the warnings of a topic.
@@ -76,6 +84,13 @@ impl Tools {
             Err(_silent) => return Ok(()),
         };
         let (config, state) = (&found.cached_info().config, &found.cached_info().state);
+        if state.last_sequence < durable.sequence && !self.syncs_at_once {
+            // Lost with the machine: the source still has it, and the next session reads it again.
+            return Err(Error::broker(format!(
+                "the stream has lost what follows sequence {}",
+                state.last_sequence
+            )));
+        }
         if state.last_sequence < durable.sequence {
             return lost(format!(
                 "the stream ends with sequence {}, sequence {} was acknowledged",

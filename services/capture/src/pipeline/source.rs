@@ -13,6 +13,7 @@ use rowcast_pg::replication::{FrameReader, Status, StatusWriter};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::hold_back::HoldBack;
 use super::progress::Durable;
 use super::quarantine;
 use crate::checkpoint::Checkpoints;
@@ -116,6 +117,8 @@ pub(crate) struct Watched {
     pub(crate) quarantined: quarantine::Told,
     /// What is tracked, and what is missing.
     pub(crate) tracking: watch::Receiver<Tracking>,
+    /// How long the broker may still lose what it has acknowledged.
+    pub(crate) hold_back: Duration,
 }
 
 /// The receiving half.
@@ -137,6 +140,9 @@ pub(crate) struct Confirmer {
     confirmed: watch::Sender<Lsn>,
     verifications: mpsc::Sender<Verification>,
     silence: Duration,
+    held: HoldBack,
+    /// What the checkpoint says, and what it says of the acknowledged.
+    kept: (Durable, Durable),
 }
 
 /// Whom the confirmations tell and ask.
@@ -156,6 +162,7 @@ impl Confirmer {
         told: Told,
         server_timeout: Option<Duration>,
     ) -> Self {
+        let (safe, durable) = (checkpoints.safe(), *watched.durable.borrow());
         let silence =
             server_timeout.map_or(LONGEST_SILENCE, |limit| LONGEST_SILENCE.min(limit / 3));
         Self {
@@ -166,6 +173,8 @@ impl Confirmer {
             confirmed: told.confirmed,
             verifications: told.verifications,
             silence,
+            held: HoldBack::new(watched.hold_back, safe, durable.lsn),
+            kept: (safe, durable),
         }
     }
 
@@ -188,8 +197,7 @@ impl Confirmer {
                     continue;
                 }
             };
-            let advanced = self.durable.borrow().lsn > *self.confirmed.borrow();
-            let news = advanced && self.keep_checkpoint(sent_at).await?;
+            let news = self.advance(sent_at).await?;
             let silent = sent_at.elapsed() >= self.silence;
             if silent {
                 self.received.ask_if_silent();
@@ -205,10 +213,33 @@ impl Confirmer {
         }
     }
 
+    /// Brings the checkpoint up to date; tells whether there is more to confirm than before.
+    async fn advance(&mut self, sent_at: Instant) -> Result<bool, Error> {
+        let acknowledged = *self.durable.borrow_and_update();
+        let safe = self.held.acknowledge(acknowledged, Instant::now());
+        let (kept, known) = self.kept;
+        if safe.lsn > kept.lsn || acknowledged.lsn > known.lsn {
+            if !self.keep_checkpoint((safe, acknowledged), sent_at).await? {
+                return Ok(false);
+            }
+            self.kept = (safe, acknowledged);
+            self.held.keep(safe.lsn, Instant::now());
+        }
+        let confirmable = self.held.confirmable(Instant::now());
+        Ok(self.confirmed.send_if_modified(|confirmed| {
+            let news = confirmable > *confirmed;
+            *confirmed = confirmable.max(*confirmed);
+            news
+        }))
+    }
+
     /// Writes the checkpoint, once the publication was found unchanged; meanwhile the server goes on
     /// hearing from us. Tells whether it is written: without it nothing new is confirmed.
-    async fn keep_checkpoint(&mut self, mut sent_at: Instant) -> Result<bool, Error> {
-        let durable = *self.durable.borrow_and_update();
+    async fn keep_checkpoint(
+        &mut self,
+        (safe, acknowledged): (Durable, Durable),
+        mut sent_at: Instant,
+    ) -> Result<bool, Error> {
         let Self {
             writer,
             checkpoints,
@@ -225,19 +256,14 @@ impl Confirmer {
                 // The keeper has ended, and with it the session.
                 return Ok(false);
             }
-            checkpoints.write(durable).await?;
+            checkpoints.write(safe, acknowledged).await?;
             Ok(true)
         };
         tokio::pin!(write);
         loop {
             tokio::select! {
                 written = &mut write => match written {
-                    Ok(written) => {
-                        if written {
-                            confirmed.send_replace(durable.lsn);
-                        }
-                        return Ok(written);
-                    }
+                    Ok(written) => return Ok(written),
                     Err(fenced @ Error::Fenced { .. }) => return Err(fenced),
                     Err(error) => {
                         tracing::warn!(%error, "checkpoint not written, nothing is confirmed");

@@ -1,6 +1,7 @@
 //! Puts a running task together: who tells whom.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rowcast_domain::Lsn;
 use rowcast_pg::Session;
@@ -38,6 +39,8 @@ pub(super) struct Parts<'a> {
     pub(super) session: Arc<Session>,
     pub(super) settings: &'a Settings,
     pub(super) means: Means,
+    /// How long the broker may still lose what it has acknowledged.
+    pub(super) hold_back: Duration,
 }
 
 /// The ends of what is told, for those who tell.
@@ -64,7 +67,7 @@ impl Parts<'_> {
         let awaited = self.awaited(&settled);
         let (quarantine, quarantined) =
             Quarantine::new(self.platform.control.clone(), self.wish.task.clone());
-        let (tellers, watched) = channels(settled.durable, quarantined);
+        let (tellers, watched) = channels(settled.durable, quarantined, self.hold_back);
         let requests = Requests {
             switches: mpsc::channel(1),
             verifications: mpsc::channel(1),
@@ -143,7 +146,8 @@ impl Parts<'_> {
             means: self.means,
             publish: self.wish.change_types.data.clone(),
             publishes: !self.means.translated,
-            warnings: Warnings::new(self.wish.change_types.schema, wal_limit),
+            warnings: Warnings::new(self.wish.change_types.schema, wal_limit, self.hold_back),
+            syncs_at_once: self.hold_back.is_zero(),
         }
     }
 
@@ -162,7 +166,11 @@ impl Parts<'_> {
     }
 }
 
-fn channels(durable: Durable, quarantined: watch::Receiver<Option<String>>) -> (Tellers, Watched) {
+fn channels(
+    durable: Durable,
+    quarantined: watch::Receiver<Option<String>>,
+    hold_back: Duration,
+) -> (Tellers, Watched) {
     let (durable_sender, durable_receiver) = watch::channel(durable);
     let (confirmed_sender, confirmed) = watch::channel(durable.lsn);
     let (tracking_sender, tracking) = watch::channel(Tracking::default());
@@ -177,6 +185,7 @@ fn channels(durable: Durable, quarantined: watch::Receiver<Option<String>>) -> (
         received: Received::new(durable.lsn),
         quarantined,
         tracking,
+        hold_back,
     };
     (tellers, watched)
 }

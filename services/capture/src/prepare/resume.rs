@@ -53,7 +53,12 @@ pub(crate) fn decide(seen: &Observation<'_>) -> Result<Start, StopReason> {
     };
     same_history(seen.server, checkpoint)?;
     stream_is_whole(seen.tail, checkpoint)?;
-    let position = tail.last.map_or(checkpoint.position, |last| last.position);
+    let position = match (tail.last, checkpoint.acknowledged) {
+        (Some(last), _) => last.position,
+        // Retention has emptied the stream since.
+        (None, Some(last)) if last.sequence == tail.sequence => last.position,
+        (None, _) => checkpoint.position,
+    };
     same_branch(seen, checkpoint, position.commit_lsn)?;
     let confirmed = slot_position(seen.slot, checkpoint, position.commit_lsn)?;
     let behind = seen.server.flush_lsn < confirmed || seen.server.flush_lsn < position.commit_lsn;
@@ -209,6 +214,7 @@ mod tests {
             position: Position::new(Lsn::new(480), 2),
             sequence: 40,
             reported_lsn: Lsn::new(500),
+            acknowledged: None,
         }
     }
 

@@ -86,7 +86,6 @@ impl Found {
             | StopReason::SourceReplaced { .. }
             | StopReason::HistoryDiverged(_)
             | StopReason::TableMissing(_)
-            | StopReason::BrokerNotDurable(_)
             | StopReason::NothingToTrack
             | StopReason::NotRemoved { .. }
             | StopReason::UnsupportedVersion(_) => reported.max(tail),
@@ -137,6 +136,7 @@ impl Settlement<'_> {
         };
         let checkpoints = Checkpoints::new(
             checkpoint_kept,
+            found.checkpoint.as_ref(),
             found.server.system_id.clone(),
             found.server.timeline,
         );
@@ -211,7 +211,7 @@ impl Settlement<'_> {
             ..Durable::default()
         };
         kept.write(&made.record).await?;
-        checkpoints.write(durable).await?;
+        checkpoints.write(durable, durable).await?;
         Ok(Settled {
             durable,
             tail: Tail::default(),
@@ -235,7 +235,7 @@ impl Settlement<'_> {
         // confirmation it would else seem to have been read from the one before.
         let before = found.checkpoint.as_ref();
         if before.is_some_and(|before| before.timeline != found.server.timeline) {
-            checkpoints.write(durable).await?;
+            checkpoints.write(checkpoints.safe(), durable).await?;
         }
         let mut tail = found.tail.unwrap_or_default();
         // Where retention has emptied the stream, the checkpoint says what was in it.
@@ -474,7 +474,7 @@ impl Settled {
                 }),
             };
         }
-        self.checkpoints.write(self.durable).await?;
+        self.checkpoints.write(self.durable, self.durable).await?;
         self.kept.write(&self.record).await
     }
 }

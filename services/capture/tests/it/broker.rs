@@ -4,6 +4,7 @@
 mod load;
 mod crashes;
 mod cluster;
+mod lazy;
 mod link;
 mod limits;
 mod stream_watch;
