@@ -15,9 +15,11 @@ pub use group::{CreateGroup, Group, GroupConnection, GroupList, GroupMode};
 pub use objects::{ObjectLevel, SchemaSummary, SourceObjects, TableSummary};
 pub use precheck::{CheckItem, CheckOutcome, IgnoreChecks, Ignored, Precheck, RunPrecheck};
 pub use problem::Problem;
-pub use source::{CreateSource, PatchSource, Source, SourceKind, SourceList, SourceTest, SslMode};
+pub use source::{
+    CreateSource, PatchSource, Source, SourceKind, SourceList, SourceTest, SslMode, default_port,
+};
 pub use task::{
     AcceptableStop, ChangeTypes, CreateTask, DataChange, Objects, Packing, PatchTask, Retention,
     SchemaObjects, StartTask, Task, TaskError, TaskList, TaskPosition, TaskTransition,
-    TaskTransitionList,
+    TaskTransitionList, default_retry_minutes,
 };

@@ -88,7 +88,9 @@ pub struct CreateSource {
     pub sslrootcert: Option<String>,
 }
 
-const fn default_port() -> u16 {
+/// The port of a source that names none: PostgreSQL's own (PostgreSQL docs, 19.3.1).
+#[must_use]
+pub const fn default_port() -> u16 {
     5432
 }
 

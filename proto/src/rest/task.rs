@@ -187,7 +187,9 @@ impl Packing {
     }
 }
 
-const fn default_retry_minutes() -> u32 {
+/// How long an interruption of a task that does not say is retried, in minutes.
+#[must_use]
+pub const fn default_retry_minutes() -> u32 {
     120
 }
 

@@ -8,9 +8,9 @@ use anyhow::Context as _;
 use reqwest::{Method, RequestBuilder};
 use rowcast_domain::{GroupId, Secret, TaskId};
 use rowcast_proto::rest::{
-    CreateGroup, CreateSource, CreateTask, Group, GroupConnection, GroupList, IncidentList,
-    Instance, Objects, Precheck, Problem, PurchaseTask, Source, SourceList, StartTask, Task,
-    TaskList, TaskTransitionList, UsageList,
+    ChargeType, CreateGroup, CreateSource, CreateTask, Group, GroupConnection, GroupList,
+    IncidentList, Instance, Objects, Precheck, Problem, PurchaseTask, Source, SourceList,
+    StartTask, Task, TaskList, TaskTransitionList, UsageList,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -105,12 +105,11 @@ impl Api {
     }
 
     /// Bought once, however often it is asked for: without a key of ours the task is the order.
-    pub(crate) async fn purchase(
-        &self,
-        id: &TaskId,
-        order: &PurchaseTask,
-    ) -> anyhow::Result<Instance> {
-        self.post(&format!("/tasks/{id}/purchase"), order).await
+    pub(crate) async fn purchase(&self, id: &TaskId) -> anyhow::Result<Instance> {
+        let order = PurchaseTask {
+            charge_type: ChargeType::PayAsYouGo,
+        };
+        self.post(&format!("/tasks/{id}/purchase"), &order).await
     }
 
     pub(crate) async fn start(&self, id: &TaskId, how: &StartTask) -> anyhow::Result<Task> {

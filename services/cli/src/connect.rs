@@ -85,10 +85,7 @@ impl PlaceArgs {
 }
 
 fn named(contexts: &Contexts, name: &str) -> anyhow::Result<(String, Secret)> {
-    let Some(context) = contexts.contexts.get(name) else {
-        let sentence = format!("there is no context {name:?}: see `rowcast context list`");
-        return Err(Failure::of(Exit::NotFound, sentence));
-    };
+    let context = contexts.get(name)?;
     Ok((context.api_url.clone(), Secret::new(context.token.as_str())))
 }
 

@@ -33,14 +33,14 @@ pub(crate) fn run(command: Command, place: &PlaceArgs, state: &Path) -> anyhow::
         }
         Command::Use { name } => {
             if name != LOCAL {
-                existing(&contexts, &name)?;
+                contexts.get(&name)?;
             }
             contexts.current = Some(name.clone());
             contexts.write(&path)?;
             output::line(format_args!("commands use the context {name}"))?;
         }
         Command::Remove { name } => {
-            existing(&contexts, &name)?;
+            contexts.get(&name)?;
             contexts.contexts.remove(&name);
             contexts.current.take_if(|current| *current == name);
             contexts.write(&path)?;
@@ -82,14 +82,6 @@ fn add(
     contexts.contexts.insert(name.to_owned(), context);
     contexts.current.get_or_insert_with(|| name.to_owned());
     Ok(())
-}
-
-fn existing(contexts: &Contexts, name: &str) -> anyhow::Result<()> {
-    if contexts.contexts.contains_key(name) {
-        return Ok(());
-    }
-    let sentence = format!("there is no context {name:?}: see `rowcast context list`");
-    Err(Failure::of(Exit::NotFound, sentence))
 }
 
 fn list(contexts: &Contexts, state: &Path, format: Format) -> anyhow::Result<()> {

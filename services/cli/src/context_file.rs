@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::failure::{Exit, Failure};
+
 /// Permissions of group and others.
 const FOREIGN_PERMISSIONS: u32 = 0o077;
 
@@ -77,6 +79,14 @@ impl Contexts {
             );
         }
         toml::from_str(&text).with_context(|| format!("{} is malformed", path.display()))
+    }
+
+    /// The context of this name.
+    pub(crate) fn get(&self, name: &str) -> anyhow::Result<&NamedContext> {
+        self.contexts.get(name).ok_or_else(|| {
+            let sentence = format!("there is no context {name:?}: see `rowcast context list`");
+            Failure::of(Exit::NotFound, sentence)
+        })
     }
 
     /// Written whole or not at all.

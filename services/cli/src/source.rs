@@ -1,5 +1,7 @@
 //! `rowcast source`.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use rowcast_proto::rest::{CreateSource, Source};
 
@@ -25,9 +27,6 @@ fn body(wanted: Create) -> anyhow::Result<CreateSource> {
     let password = wanted
         .password
         .read(&format!("the role {}", wanted.account))?;
-    let sslrootcert = wanted.sslrootcert.map(|file| {
-        std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
-    });
     Ok(CreateSource {
         name: wanted.name,
         kind: None,
@@ -37,8 +36,16 @@ fn body(wanted: Create) -> anyhow::Result<CreateSource> {
         account: wanted.account,
         password: password.expose().to_owned(),
         sslmode: wanted.sslmode,
-        sslrootcert: sslrootcert.transpose()?,
+        sslrootcert: authorities(wanted.sslrootcert.as_deref())?,
     })
+}
+
+/// What the file of certificate authorities holds, where there is one.
+pub(crate) fn authorities(file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    file.map(|file| {
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+    })
+    .transpose()
 }
 
 fn show(source: &Source, format: Format) -> anyhow::Result<()> {

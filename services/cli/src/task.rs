@@ -7,9 +7,7 @@ pub(crate) mod precheck;
 mod step;
 mod tail;
 
-use rowcast_proto::rest::{
-    ChangeTypes, ChargeType, CreateTask, DataChange, PurchaseTask, Retention,
-};
+use rowcast_proto::rest::{ChangeTypes, CreateTask, DataChange, Retention};
 
 use crate::api::Api;
 use crate::args::Format;
@@ -72,10 +70,7 @@ async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
 
 async fn purchase(api: &Api, named: Named) -> anyhow::Result<()> {
     let task = find::task(api, &named.task).await?;
-    let order = PurchaseTask {
-        charge_type: ChargeType::PayAsYouGo,
-    };
-    let instance = api.purchase(&task.id, &order).await?;
+    let instance = api.purchase(&task.id).await?;
     match named.shown.output {
         Format::Json => output::json(&instance),
         Format::Table => output::table(&description(vec![

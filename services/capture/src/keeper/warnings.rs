@@ -84,18 +84,16 @@ impl Tools {
             Err(_silent) => return Ok(()),
         };
         let (config, state) = (&found.cached_info().config, &found.cached_info().state);
-        if state.last_sequence < durable.sequence && !self.syncs_at_once {
-            // Lost with the machine: the source still has it, and the next session reads it again.
-            return Err(Error::broker(format!(
-                "the stream has lost what follows sequence {}",
-                state.last_sequence
-            )));
-        }
         if state.last_sequence < durable.sequence {
-            return lost(format!(
+            let what = format!(
                 "the stream ends with sequence {}, sequence {} was acknowledged",
                 state.last_sequence, durable.sequence
-            ));
+            );
+            if self.syncs_at_once {
+                return lost(what);
+            }
+            // Lost with the machine: the source still has it, and the next session reads it again.
+            return Err(Error::broker(what));
         }
         let acknowledged = durable.sequence;
         let now = Instant::now();

@@ -141,8 +141,8 @@ pub(crate) struct Confirmer {
     verifications: mpsc::Sender<Verification>,
     silence: Duration,
     held: HoldBack,
-    /// What the checkpoint says, and what it says of the acknowledged.
-    kept: (Durable, Durable),
+    /// What the checkpoint says of the acknowledged.
+    known: Durable,
 }
 
 /// Whom the confirmations tell and ask.
@@ -174,7 +174,7 @@ impl Confirmer {
             verifications: told.verifications,
             silence,
             held: HoldBack::new(watched.hold_back, safe, durable.lsn),
-            kept: (safe, durable),
+            known: durable,
         }
     }
 
@@ -217,12 +217,11 @@ impl Confirmer {
     async fn advance(&mut self, sent_at: Instant) -> Result<bool, Error> {
         let acknowledged = *self.durable.borrow_and_update();
         let safe = self.held.acknowledge(acknowledged, Instant::now());
-        let (kept, known) = self.kept;
-        if safe.lsn > kept.lsn || acknowledged.lsn > known.lsn {
+        if safe.lsn > self.checkpoints.safe().lsn || acknowledged.lsn > self.known.lsn {
             if !self.keep_checkpoint((safe, acknowledged), sent_at).await? {
                 return Ok(false);
             }
-            self.kept = (safe, acknowledged);
+            self.known = acknowledged;
             self.held.keep(safe.lsn, Instant::now());
         }
         let confirmable = self.held.confirmable(Instant::now());

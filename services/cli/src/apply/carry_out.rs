@@ -2,15 +2,14 @@
 
 use anyhow::Context as _;
 use rowcast_domain::{Secret, TaskState};
-use rowcast_proto::rest::{
-    ChargeType, CreateGroup, CreateSource, CreateTask, PurchaseTask, StartTask, Task,
-};
+use rowcast_proto::rest::{CreateGroup, CreateSource, CreateTask, StartTask, Task};
 
 use super::document::{GroupEntry, SecretFrom, SourceEntry, TaskEntry, WantedState};
 use super::plan::Step;
 use crate::api::Api;
 use crate::args::Waiting;
 use crate::find;
+use crate::source;
 use crate::task::{precheck, wait};
 
 pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::Result<()> {
@@ -65,9 +64,6 @@ fn group_password(task: &str, wanted: &GroupEntry) -> anyhow::Result<Secret> {
 
 async fn create_source(api: &Api, wanted: &SourceEntry) -> anyhow::Result<()> {
     let password = source_password(wanted)?;
-    let sslrootcert = wanted.sslrootcert.as_ref().map(|file| {
-        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
-    });
     let body = CreateSource {
         name: wanted.name.clone(),
         kind: None,
@@ -77,7 +73,7 @@ async fn create_source(api: &Api, wanted: &SourceEntry) -> anyhow::Result<()> {
         account: wanted.account.clone(),
         password: password.expose().to_owned(),
         sslmode: wanted.sslmode,
-        sslrootcert: sslrootcert.transpose()?,
+        sslrootcert: source::authorities(wanted.sslrootcert.as_deref())?,
     };
     let created = api.create_source(&body).await;
     created.with_context(|| format!("the source {}", wanted.name))?;
@@ -131,10 +127,7 @@ async fn run(api: &Api, mut task: Task, waiting: &Waiting) -> anyhow::Result<()>
         task = api.task(&task.id).await?;
     }
     if task.state == TaskState::PrecheckPassed {
-        let order = PurchaseTask {
-            charge_type: ChargeType::PayAsYouGo,
-        };
-        api.purchase(&task.id, &order).await?;
+        api.purchase(&task.id).await?;
     }
     let started = api.start(&task.id, &StartTask::default()).await?;
     let mut watch = wait::Watch::of(&started, waiting);

@@ -1,13 +1,9 @@
-//! Differences that no step can remove: the API changes a task's objects, and nothing else. Pure.
+//! Differences that no step removes: of what is there, only a task's objects and state are changed. Pure.
 
 use rowcast_proto::rest::{ChangeTypes, DataChange, Packing, Retention, Source, Task};
 
 use super::document::{Document, SourceEntry, TaskEntry};
 use super::plan::Present;
-
-pub(super) fn ambiguous(what: &str, name: &str) -> String {
-    format!("more than one {what} is named {name:?}")
-}
 
 /// Says so where two values are not the same.
 pub(super) fn differs(what: &str, there: &impl ToString, wanted: &impl ToString) -> Option<String> {
@@ -36,20 +32,17 @@ pub(super) fn source_database<'a>(
     document: &'a Document,
     present: &'a Present,
 ) -> Result<&'a str, String> {
-    let is_it = |name: &str| name == task.source;
-    let written = document.sources.iter().find(|source| is_it(&source.name));
-    if let Some(source) = written {
+    let mut written = document.sources.iter();
+    if let Some(source) = written.find(|source| source.name == task.source) {
         return Ok(&source.database);
     }
-    let mut named = present.sources.iter().filter(|source| is_it(&source.name));
-    match (named.next(), named.next()) {
-        (Some(source), None) => Ok(&source.database),
-        (Some(_), Some(_)) => Err(ambiguous("source", &task.source)),
-        (None, _) => Err(format!(
+    let there = present.source(&task.source)?.ok_or_else(|| {
+        format!(
             "task {}: there is no source {:?}, neither here nor in the file",
             task.name, task.source
-        )),
-    }
+        )
+    })?;
+    Ok(&there.database)
 }
 
 pub(super) fn task_conflicts(

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use rowcast_domain::Secret;
-use rowcast_proto::rest::{ChangeTypes, Objects, Packing, Retention, SslMode};
+use rowcast_proto::rest::{
+    ChangeTypes, Objects, Packing, Retention, SslMode, default_port, default_retry_minutes,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Exit, Failure};
@@ -99,14 +101,6 @@ pub(crate) enum SecretFrom {
     File(PathBuf),
     /// A variable.
     Env(String),
-}
-
-const fn default_port() -> u16 {
-    5432
-}
-
-const fn default_retry_minutes() -> u32 {
-    120
 }
 
 impl Document {

@@ -4,7 +4,7 @@ use rowcast_domain::TaskState;
 use rowcast_proto::rest::{Group, Objects, Source, Task};
 use serde::Serialize;
 
-use super::conflict::{ambiguous, differs, source_conflicts, source_database, task_conflicts};
+use super::conflict::{differs, source_conflicts, source_database, task_conflicts};
 use super::document::{Document, GroupEntry, SourceEntry, TaskEntry, WantedState};
 use crate::task::selection;
 
@@ -14,6 +14,26 @@ pub(super) struct Present {
     pub(super) sources: Vec<Source>,
     /// Without released ones.
     pub(super) tasks: Vec<PresentTask>,
+}
+
+impl Present {
+    /// The source of this name, where there is one.
+    pub(super) fn source(&self, name: &str) -> Result<Option<&Source>, String> {
+        let named = self.sources.iter().filter(|source| source.name == name);
+        only("source", name, named)
+    }
+}
+
+/// The one of this name, if any; `named` are all that have it.
+fn only<'a, T>(
+    what: &str,
+    name: &str,
+    mut named: impl Iterator<Item = &'a T>,
+) -> Result<Option<&'a T>, String> {
+    match (named.next(), named.next()) {
+        (_, Some(_)) => Err(format!("more than one {what} is named {name:?}")),
+        (first, None) => Ok(first),
+    }
 }
 
 /// A task with its groups.
@@ -109,27 +129,22 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
     let mut steps = Vec::new();
     let mut conflicts = Vec::new();
     for wanted in &document.sources {
-        let mut named = present
-            .sources
-            .iter()
-            .filter(|source| source.name == wanted.name);
-        match (named.next(), named.next()) {
-            (None, _) => steps.push(Step::CreateSource(wanted.clone())),
-            (Some(source), None) => conflicts.extend(source_conflicts(wanted, source)),
-            (Some(_), Some(_)) => conflicts.push(ambiguous("source", &wanted.name)),
+        match present.source(&wanted.name) {
+            Ok(None) => steps.push(Step::CreateSource(wanted.clone())),
+            Ok(Some(source)) => conflicts.extend(source_conflicts(wanted, source)),
+            Err(conflict) => conflicts.push(conflict),
         }
     }
     let mut brought = Vec::new();
     for wanted in &document.tasks {
-        let mut named = present
-            .tasks
-            .iter()
-            .filter(|known| known.task.name == wanted.name);
-        let known = named.next();
-        if named.next().is_some() {
-            conflicts.push(ambiguous("task", &wanted.name));
-            continue;
-        }
+        let named = |known: &&PresentTask| known.task.name == wanted.name;
+        let known = match only("task", &wanted.name, present.tasks.iter().filter(named)) {
+            Ok(known) => known,
+            Err(conflict) => {
+                conflicts.push(conflict);
+                continue;
+            }
+        };
         match known {
             None => match source_database(wanted, document, present) {
                 Ok(_database) => steps.push(Step::CreateTask(wanted.clone())),
@@ -205,18 +220,7 @@ fn bring(wanted: &TaskEntry, state: Option<TaskState>) -> Result<Option<Step>, S
             Some(TaskState::Running | TaskState::Starting | TaskState::Retrying),
         )
         | (WantedState::Suspended, Some(TaskState::Suspended)) => Ok(None),
-        (
-            WantedState::Running,
-            None
-            | Some(
-                TaskState::NotConfigured
-                | TaskState::NotStarted
-                | TaskState::Prechecking
-                | TaskState::PrecheckFailed
-                | TaskState::PrecheckPassed
-                | TaskState::Suspended,
-            ),
-        )
+        (WantedState::Running, Some(TaskState::Suspended))
         | (
             WantedState::Suspended,
             Some(TaskState::Starting | TaskState::Running | TaskState::Retrying),
@@ -226,7 +230,7 @@ fn bring(wanted: &TaskEntry, state: Option<TaskState>) -> Result<Option<Step>, S
         }
         (_, Some(TaskState::Released)) => refused("that is its end"),
         (
-            WantedState::Suspended,
+            to,
             None
             | Some(
                 TaskState::NotConfigured
@@ -235,7 +239,12 @@ fn bring(wanted: &TaskEntry, state: Option<TaskState>) -> Result<Option<Step>, S
                 | TaskState::PrecheckFailed
                 | TaskState::PrecheckPassed,
             ),
-        ) => refused("only a task that was started can be suspended; leave `state` out"),
+        ) => match to {
+            WantedState::Running => step,
+            WantedState::Suspended => {
+                refused("only a task that was started can be suspended; leave `state` out")
+            }
+        },
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rowcast_proto::rest::SslMode;
+use rowcast_proto::rest::{SslMode, default_port};
 
 use super::Shown;
 use crate::secret::PasswordArgs;
@@ -30,7 +30,7 @@ pub(crate) struct Create {
     #[arg(long)]
     pub(crate) host: String,
     /// TCP port
-    #[arg(long, default_value_t = 5432)]
+    #[arg(long, default_value_t = default_port())]
     pub(crate) port: u16,
     /// The database that tasks track unless they name another
     #[arg(long)]

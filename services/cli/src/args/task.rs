@@ -1,7 +1,7 @@
 //! `rowcast task`.
 
 use clap::ValueEnum;
-use rowcast_proto::rest::{AcceptableStop, DataChange, Packing};
+use rowcast_proto::rest::{AcceptableStop, DataChange, Packing, Retention, default_retry_minutes};
 
 use super::{Agreement, Shown, Waiting};
 use crate::secret::PasswordArgs;
@@ -71,10 +71,10 @@ pub(crate) struct Create {
     #[arg(long)]
     pub(crate) schema_changes: bool,
     /// How long an interruption is retried, in minutes
-    #[arg(long, default_value_t = 120)]
+    #[arg(long, default_value_t = default_retry_minutes())]
     pub(crate) retry_minutes: u32,
     /// How long changes are kept, in hours
-    #[arg(long, default_value_t = 24)]
+    #[arg(long, default_value_t = Retention::default().hours)]
     pub(crate) retention_hours: u32,
     /// Most bytes kept [default: no limit]
     #[arg(long)]

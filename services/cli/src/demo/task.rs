@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use rowcast_domain::{SourceId, TaskId, TaskState};
 use rowcast_proto::rest::{
-    ChangeTypes, ChargeType, CheckOutcome, CreateTask, Objects, Packing, Precheck, PurchaseTask,
-    Retention, SchemaObjects, StartTask, Task,
+    ChangeTypes, CheckOutcome, CreateTask, Objects, Packing, Precheck, Retention, SchemaObjects,
+    StartTask, Task, default_retry_minutes,
 };
 use tokio::time::Instant;
 
@@ -16,11 +16,6 @@ use crate::output;
 
 /// How long the task may take to run; after a crash the lease of the capture before must run out.
 const RUNNING_LIMIT: Duration = Duration::from_secs(120);
-
-/// What is bought for it.
-const ORDER: PurchaseTask = PurchaseTask {
-    charge_type: ChargeType::PayAsYouGo,
-};
 
 /// Time between two looks at the task.
 const LOOK: Duration = Duration::from_millis(250);
@@ -60,7 +55,7 @@ pub(super) async fn running(api: &Api, source: &SourceId) -> anyhow::Result<Task
                 check(api, &task.id).await?;
             }
             TaskState::PrecheckPassed => {
-                api.purchase(&task.id, &ORDER).await?;
+                api.purchase(&task.id).await?;
                 api.start(&task.id, &StartTask::default()).await?;
             }
             TaskState::Abnormal | TaskState::Locked | TaskState::Released => {
@@ -98,7 +93,7 @@ fn wanted(source: &SourceId) -> CreateTask {
             schema_patterns: Vec::new(),
         },
         change_types: ChangeTypes::default(),
-        retry_minutes: 120,
+        retry_minutes: default_retry_minutes(),
         retention: Retention::default(),
         partitions: None,
         transactions: false,
