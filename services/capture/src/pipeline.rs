@@ -220,6 +220,7 @@ impl Pipeline {
             while stages.publisher.in_flight() > 0 {
                 let acked = stages.publisher.acked().await?;
                 stages.acknowledged(acked);
+                stages.publisher.flush().await?;
             }
             Ok(())
         };

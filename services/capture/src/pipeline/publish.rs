@@ -119,13 +119,20 @@ impl Publisher {
         Ok(())
     }
 
-    /// Sends whole transactions that are queued, because the source has nothing more to give.
+    /// Sends whole transactions that are queued, because the source has nothing more to give: call it
+    /// again after each acknowledgement.
     pub(crate) async fn flush(&mut self) -> Result<(), BatchError> {
         self.send_full().await?;
         while self.batches.in_flight() < PARTIAL_IN_FLIGHT {
-            let Some(batch) = self.queue.take_transactions() else {
-                break;
+            let batch = if !self.queue.is_short() {
+                self.queue.take_transactions()
+            } else if self.batches.in_flight() == 0 {
+                self.queue.take_first()
+            } else {
+                // By the time of the acknowledgement there may be enough for a batch.
+                None
             };
+            let Some(batch) = batch else { break };
             self.send(batch).await?;
         }
         Ok(())

@@ -12,6 +12,10 @@ use crate::pipeline::encode::Outbound;
 /// keeps a single large row from waiting for others.
 const MAX_BYTES: usize = 900 * 1000;
 
+/// Fewer messages than these cost the broker less one by one than as a batch: for each batch it makes a
+/// folder, and syncs it five times (`nats-server` 2.15, `newBatchStore`).
+const WORTH_A_BATCH: usize = 12;
+
 /// Messages queued at most, so that a full batch is ready while another is filled.
 const MAX_QUEUED: usize = 2 * MAX_MESSAGES;
 
@@ -71,6 +75,18 @@ impl Queue {
             .take_while(|&end| end <= fit)
             .last()?;
         Some(self.take(whole))
+    }
+
+    /// Whether what is queued is better sent one by one: it is little, and begins with a transaction of
+    /// one message, which needs no batch to be whole.
+    pub(crate) fn is_short(&self) -> bool {
+        self.messages.len() < WORTH_A_BATCH && self.ends.front() == Some(&1)
+    }
+
+    /// The first transaction.
+    pub(crate) fn take_first(&mut self) -> Option<Vec<Outbound>> {
+        let end = *self.ends.front()?;
+        Some(self.take(end.min(self.fit())))
     }
 
     /// How many messages from the front fit in a batch; at least one.
@@ -157,6 +173,28 @@ mod tests {
         queue.push(message(2, 1, 10));
         assert_eq!(queue.take_transactions().unwrap().len(), 2);
         assert!(queue.take_transactions().is_none());
+    }
+
+    #[test]
+    fn a_few_transactions_of_one_message_go_one_by_one() {
+        let mut queue = Queue::default();
+        for transaction in 1..12 {
+            push(&mut queue, transaction, 1, 10);
+        }
+        assert!(queue.is_short());
+        assert_eq!(queue.take_first().unwrap().len(), 1);
+        push(&mut queue, 12, 1, 10);
+        assert!(queue.is_short());
+        push(&mut queue, 13, 1, 10);
+        assert!(!queue.is_short(), "they are worth a batch");
+
+        let mut queue = Queue::default();
+        assert!(!queue.is_short() && queue.take_first().is_none());
+        queue.push(message(1, 1, 10));
+        assert!(!queue.is_short(), "its transaction still arrives");
+        queue.push(message(1, 2, 10));
+        queue.end_transaction();
+        assert!(!queue.is_short(), "only a batch holds it together");
     }
 
     #[test]
