@@ -13,10 +13,12 @@ use rowcast_domain::Lsn;
 
 use crate::Error;
 use crate::connect::ConnectOptions;
+use crate::transport::Stream;
 
 mod startup;
 mod auth;
 mod frame;
+mod pace;
 mod reader;
 mod status;
 
@@ -207,7 +209,16 @@ impl ReplicationConnection {
         }
         self.startup.start_copy(&command).await?;
         let (stream, buffered) = self.startup.into_parts();
-        let (read, write) = tokio::io::split(stream);
+        let (read, write): (reader::Incoming, status::Outgoing) = match stream {
+            Stream::Tcp(socket) => {
+                let (read, write) = pace::halves(socket).map_err(Error::ConnectionLost)?;
+                (Box::new(read), Box::new(write))
+            }
+            stream @ (Stream::Unix(_) | Stream::Tls(_)) => {
+                let (read, write) = tokio::io::split(stream);
+                (Box::new(read), Box::new(write))
+            }
+        };
         Ok((FrameReader::new(read, &buffered), StatusWriter::new(write)))
     }
 

@@ -1,21 +1,23 @@
 //! The receiving half of a stream: one buffer, from which frames are borrowed.
 
-use tokio::io::{AsyncRead, AsyncReadExt, ReadHalf};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::Error;
 use crate::replication::frame::{self, Extent, Frame};
-use crate::transport::Stream;
+
+/// What the server sends.
+pub(super) type Incoming = Box<dyn AsyncRead + Send + Sync + Unpin>;
 
 /// The buffer's normal size in bytes: some hundred typical frames for one system call.
 const BUFFER: usize = 256 << 10;
 
 /// The receiving half of a stream: [`next_buffered`](Self::next_buffered) until it has nothing,
 /// then [`fill`](Self::fill).
-pub struct FrameReader(Reader<ReadHalf<Stream>>);
+pub struct FrameReader(Reader<Incoming>);
 
 impl FrameReader {
     /// Starts with what was read before the stream began.
-    pub(crate) fn new(stream: ReadHalf<Stream>, buffered: &[u8]) -> Self {
+    pub(super) fn new(stream: Incoming, buffered: &[u8]) -> Self {
         Self(Reader::new(stream, buffered))
     }
 

@@ -6,10 +6,12 @@ use std::time::{Duration, SystemTime};
 use bytes::{Buf, BufMut, BytesMut};
 use postgres_protocol::message::frontend::{self, CopyData};
 use rowcast_domain::Lsn;
-use tokio::io::{AsyncWriteExt, WriteHalf};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::Error;
-use crate::transport::Stream;
+
+/// Where the server listens.
+pub(super) type Outgoing = Box<dyn AsyncWrite + Send + Sync + Unpin>;
 
 /// 2000-01-01 UTC, the zero of PostgreSQL's clock, in seconds since the Unix epoch.
 const POSTGRES_EPOCH: Duration = Duration::from_secs(946_684_800);
@@ -32,14 +34,14 @@ pub struct Status {
 
 /// The sending half of a stream.
 pub struct StatusWriter {
-    stream: WriteHalf<Stream>,
+    stream: Outgoing,
     /// Bytes of updates whose sending was cancelled half-way: they go out first, for half a message
     /// would make the server misread all that follows.
     unsent: BytesMut,
 }
 
 impl StatusWriter {
-    pub(crate) fn new(stream: WriteHalf<Stream>) -> Self {
+    pub(super) fn new(stream: Outgoing) -> Self {
         Self {
             stream,
             unsent: BytesMut::new(),
