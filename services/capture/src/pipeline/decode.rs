@@ -6,9 +6,9 @@ pub(crate) mod relation;
 pub(crate) mod kind;
 mod ddl;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use rowcast_domain::Lsn;
 use rowcast_pg::ddl_trigger::{MESSAGE_PREFIX, PADDING_PREFIX};
 

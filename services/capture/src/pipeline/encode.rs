@@ -10,10 +10,10 @@ mod row;
 mod timestamp;
 mod value;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::{BufMut as _, BytesMut};
+use foldhash::HashMap;
 use rowcast_domain::{Lsn, Position, TableName, TaskId};
 use rowcast_proto::subject::{self, Op};
 
@@ -110,7 +110,7 @@ impl Encoder {
             partitions: u64::from(partitions.max(1)),
             transactions,
             limit,
-            tables: HashMap::new(),
+            tables: HashMap::default(),
             buffer: BytesMut::new(),
             head: Head::default(),
             half: None,

@@ -3,7 +3,11 @@
 //! Pure and total: any bytes give a message or an error that names the byte. Messages borrow from
 //! the frame.
 
+mod reader;
+
 use rowcast_domain::Lsn;
+
+use reader::Reader;
 
 /// A message of protocol version 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -262,81 +266,33 @@ impl<'a> Tuple<'a> {
         (0..self.columns).map_while(move |_| reader.datum().ok())
     }
 
+    /// Those of its columns that are wanted, with their numbers.
+    pub(crate) fn wanted(
+        self,
+        wanted: impl Iterator<Item = bool>,
+    ) -> impl Iterator<Item = (usize, Datum<'a>)> {
+        let mut reader = Reader {
+            bytes: self.bytes,
+            at: 0,
+        };
+        let columns = (0..usize::from(self.columns)).zip(wanted);
+        // As in `datums`: read before without an error.
+        columns.filter_map(move |(column, wanted)| {
+            if wanted {
+                reader.datum().ok().map(|datum| (column, datum))
+            } else {
+                reader.pass().ok().and(None)
+            }
+        })
+    }
+
     /// How many columns it has.
     pub(crate) fn len(self) -> usize {
         usize::from(self.columns)
     }
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
 impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize, reading: &'static str) -> Result<&'a [u8], MalformedMessage> {
-        let short = MalformedMessage::Short {
-            at: self.at,
-            reading,
-        };
-        let end = self.at.checked_add(count).ok_or_else(|| short.clone())?;
-        let taken = self.bytes.get(self.at..end).ok_or(short)?;
-        self.at = end;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(
-        &mut self,
-        reading: &'static str,
-    ) -> Result<[u8; N], MalformedMessage> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N, reading)?);
-        Ok(array)
-    }
-
-    fn u8(&mut self, reading: &'static str) -> Result<u8, MalformedMessage> {
-        Ok(u8::from_be_bytes(self.array(reading)?))
-    }
-
-    fn u16(&mut self, reading: &'static str) -> Result<u16, MalformedMessage> {
-        Ok(u16::from_be_bytes(self.array(reading)?))
-    }
-
-    fn u32(&mut self, reading: &'static str) -> Result<u32, MalformedMessage> {
-        Ok(u32::from_be_bytes(self.array(reading)?))
-    }
-
-    fn i64(&mut self, reading: &'static str) -> Result<i64, MalformedMessage> {
-        Ok(i64::from_be_bytes(self.array(reading)?))
-    }
-
-    fn lsn(&mut self, reading: &'static str) -> Result<Lsn, MalformedMessage> {
-        Ok(Lsn::new(u64::from_be_bytes(self.array(reading)?)))
-    }
-
-    fn expect(&mut self, wanted: u8, reading: &'static str) -> Result<(), MalformedMessage> {
-        let at = self.at;
-        match self.u8(reading)? {
-            byte if byte == wanted => Ok(()),
-            byte => Err(MalformedMessage::Unknown { byte, at, reading }),
-        }
-    }
-
-    /// A text that ends with a zero byte.
-    fn text(&mut self, reading: &'static str) -> Result<&'a str, MalformedMessage> {
-        let at = self.at;
-        let rest = self.bytes.get(at..).unwrap_or_default();
-        let Some(length) = rest.iter().position(|&byte| byte == 0) else {
-            return Err(MalformedMessage::Short {
-                at: self.bytes.len(),
-                reading,
-            });
-        };
-        let text = self.take(length, reading)?;
-        self.at += 1;
-        std::str::from_utf8(text).map_err(|_error| MalformedMessage::NotUtf8 { at, reading })
-    }
-
     fn relation(&mut self) -> Result<RelationBody<'a>, MalformedMessage> {
         let oid = self.u32("relation OID")?;
         let schema = self.text("schema name")?;
@@ -446,28 +402,40 @@ impl<'a> Reader<'a> {
     }
 
     fn datum(&mut self) -> Result<Datum<'a>, MalformedMessage> {
-        let at = self.at;
         match self.u8("column kind")? {
             b'n' => Ok(Datum::Null),
             b'u' => Ok(Datum::Unchanged),
             b't' => {
-                let length = self.u32("value length")?;
-                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                let length = self.length()?;
                 let at = self.at;
-                let text = self.take(length, "value")?;
-                let text =
-                    std::str::from_utf8(text).map_err(|_error| MalformedMessage::NotUtf8 {
-                        at,
-                        reading: "value",
-                    })?;
-                Ok(Datum::Text(text))
+                let text = std::str::from_utf8(self.take(length, "value")?);
+                let not_utf8 = |_error| MalformedMessage::NotUtf8 {
+                    at,
+                    reading: "value",
+                };
+                Ok(Datum::Text(text.map_err(not_utf8)?))
             }
             byte => Err(MalformedMessage::Unknown {
                 byte,
-                at,
+                at: self.at - 1,
                 reading: "column kind",
             }),
         }
+    }
+
+    /// Goes past a datum that was read before.
+    fn pass(&mut self) -> Result<(), MalformedMessage> {
+        if self.u8("column kind")? == b't' {
+            let length = self.length()?;
+            self.take(length, "value")?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of the value that follows.
+    fn length(&mut self) -> Result<usize, MalformedMessage> {
+        let length = self.u32("value length")?;
+        Ok(usize::try_from(length).unwrap_or(usize::MAX))
     }
 }
 

@@ -13,16 +13,40 @@ pub(crate) fn string(out: &mut BytesMut, text: &str) {
 pub(crate) fn escaped(out: &mut BytesMut, text: &str) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len());
-    let mut copied = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+    let (mut copied, mut at) = (0, 0);
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        if rest.first_chunk().is_some_and(|eight| are_plain(*eight)) {
+            at += 8;
             continue;
         }
-        out.extend_from_slice(bytes.get(copied..at).unwrap_or_default());
-        escape(out, byte);
-        copied = at + 1;
+        if let Some(&byte) = rest.first()
+            && !is_plain(byte)
+        {
+            out.extend_from_slice(bytes.get(copied..at).unwrap_or_default());
+            escape(out, byte);
+            copied = at + 1;
+        }
+        at += 1;
     }
     out.extend_from_slice(bytes.get(copied..).unwrap_or_default());
+}
+
+/// Whether a byte of a string stands for itself.
+const fn is_plain(byte: u8) -> bool {
+    byte >= 0x20 && byte != b'"' && byte != b'\\'
+}
+
+/// Whether eight bytes do, without a look at each ("Bit Twiddling Hacks", "Determine if a word has a byte
+/// less than n" and "has a zero byte"; both are exact as long as only that is asked).
+const fn are_plain(bytes: [u8; 8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_ne_bytes(bytes);
+    let (quote, backslash) = (word ^ (ONES * 0x22), word ^ (ONES * 0x5C));
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let quote = quote.wrapping_sub(ONES) & !quote;
+    let backslash = backslash.wrapping_sub(ONES) & !backslash;
+    (control | quote | backslash) & HIGH == 0
 }
 
 fn escape(out: &mut BytesMut, byte: u8) {
@@ -58,6 +82,20 @@ mod tests {
             let mut out = BytesMut::new();
             string(&mut out, &text);
             prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn eight_bytes_are_plain_if_each_of_them_is(bytes: [u8; 8]) {
+            prop_assert_eq!(are_plain(bytes), bytes.into_iter().all(is_plain));
+        }
+
+        #[test]
+        fn one_byte_among_plain_ones_is_seen(byte: u8, at in 0_usize..8) {
+            let mut bytes = *b"plain as";
+            bytes[at] = byte;
+            prop_assert_eq!(are_plain(bytes), is_plain(byte));
         }
     }
 

@@ -143,15 +143,12 @@ impl RowWriter<'_> {
             Images::Delete { old } => (old.tuple(), None),
         };
         let key = || relation.key.iter().copied();
-        let mut before = old.map(|old| {
-            let columns = old.datums().zip(key());
-            columns.filter(|(_, key)| *key).map(|(datum, _)| datum)
-        });
+        let mut before = old.map(|old| old.wanted(key()));
         let mut hasher = StableHasher::default();
         self.row("key", tuple, key(), |datum| {
             let before = before.as_mut().and_then(Iterator::next);
             let datum = match (datum, before) {
-                (Datum::Unchanged, Some(before)) => before,
+                (Datum::Unchanged, Some((_column, before))) => before,
                 (Datum::Null | Datum::Text(_) | Datum::Unchanged, _) => datum,
             };
             if let Datum::Text(text) = datum {
@@ -233,17 +230,17 @@ impl RowWriter<'_> {
         self.out.extend_from_slice(member.as_bytes());
         self.out.extend_from_slice(b"\":{");
         let mut first = true;
-        let columns = self.table.columns.iter().zip(&self.relation.kinds);
-        for (index, (((name, kind), datum), wanted)) in
-            columns.zip(tuple.datums()).zip(wanted).enumerate()
-        {
-            if !wanted {
-                continue;
-            }
+        for (column, datum) in tuple.wanted(wanted) {
             let datum = replace(datum);
             if datum == Datum::Unchanged {
                 continue;
             }
+            let (Some(name), Some(kind)) = (
+                self.table.columns.get(column),
+                self.relation.kinds.get(column),
+            ) else {
+                continue;
+            };
             if !first {
                 self.out.put_u8(b',');
             }
@@ -252,7 +249,7 @@ impl RowWriter<'_> {
             match datum {
                 Datum::Text(text) if *kind == Kind::Json => {
                     let form = document::write(self.out, text);
-                    let form = form.name().map(|form| (member, index, form));
+                    let form = form.name().map(|form| (member, column, form));
                     self.documents.extend(form);
                 }
                 Datum::Text(text) => value::write(self.out, kind, text),
