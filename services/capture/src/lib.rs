@@ -28,6 +28,8 @@ mod pipeline;
 mod keeper;
 mod server_time;
 mod release;
+#[cfg(feature = "decode")]
+pub mod decode_alone;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 

@@ -1,6 +1,10 @@
 //! What is written before it is drained.
 
+use anyhow::Context as _;
 use clap::ValueEnum;
+use tokio::process::Command;
+
+use crate::lab::{DATABASE, Lab};
 
 /// A kind of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -11,6 +15,9 @@ pub(crate) enum Backlog {
     Updates,
     /// One transaction of inserts.
     Single,
+    /// What eight clients of pgbench do ("TPC-B (sort of)"): three updates and an insert in each
+    /// transaction.
+    Pgbench,
 }
 
 /// A table with what shops store: key, uuid, text, amount, time, document, flag.
@@ -33,30 +40,44 @@ pub(crate) const LAST: &str = "INSERT INTO bench.orders VALUES
 const INSERTS_IN_TRANSACTION: u64 = 100;
 const UPDATES_IN_TRANSACTION: u64 = 1000;
 
+/// Row changes in a transaction of pgbench.
+const PGBENCH_CHANGES: u64 = 4;
+
+/// The table of pgbench without a key, of which the others need none.
+const PGBENCH_IDENTITY: &str = "ALTER TABLE bench.pgbench_history REPLICA IDENTITY FULL";
+
 impl Backlog {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Inserts => "inserts",
             Self::Updates => "updates",
             Self::Single => "single",
+            Self::Pgbench => "pgbench",
         }
     }
 
-    /// Statements before slots are made: they are no part of the backlog.
-    pub(crate) fn prepare(self, rows: u64) -> String {
+    /// What stands before slots are made: it is no part of the backlog.
+    pub(crate) async fn prepare(self, lab: &Lab, rows: u64) -> anyhow::Result<()> {
         let empty = "TRUNCATE bench.orders;".to_owned();
-        match self {
+        let sql = match self {
             Self::Inserts | Self::Single => empty,
             Self::Updates => format!(
                 "{empty} INSERT INTO bench.orders SELECT {ROW} FROM generate_series(1, {rows}) n;
                  VACUUM ANALYZE bench.orders;"
             ),
-        }
+            Self::Pgbench => {
+                pgbench(lab, &["--initialize", "--scale", "10", "--quiet"]).await?;
+                PGBENCH_IDENTITY.to_owned()
+            }
+        };
+        lab.platform.postgres.sql(DATABASE, &sql).await?;
+        Ok(())
     }
 
-    /// Statements whose changes are drained.
-    pub(crate) fn write(self, rows: u64) -> String {
-        match self {
+    /// Writes what is drained, and tells how many rows that is: so many as are asked for, or as many as
+    /// pgbench writes in that time.
+    pub(crate) async fn write(self, lab: &Lab, rows: u64, seconds: u64) -> anyhow::Result<u64> {
+        let sql = match self {
             Self::Inserts => in_transactions(
                 rows,
                 INSERTS_IN_TRANSACTION,
@@ -70,8 +91,53 @@ impl Backlog {
             Self::Single => {
                 format!("INSERT INTO bench.orders SELECT {ROW} FROM generate_series(1, {rows}) n;")
             }
-        }
+            Self::Pgbench => {
+                let seconds = seconds.to_string();
+                let load = [
+                    "--client",
+                    "8",
+                    "--jobs",
+                    "2",
+                    "--no-vacuum",
+                    "--time",
+                    &seconds,
+                ];
+                return transactions(&pgbench(lab, &load).await?)
+                    .map(|transactions| transactions * PGBENCH_CHANGES);
+            }
+        };
+        lab.platform.postgres.sql(DATABASE, &sql).await?;
+        Ok(rows)
     }
+}
+
+/// Runs pgbench in the schema that is tracked, and gives what it prints.
+async fn pgbench(lab: &Lab, arguments: &[&str]) -> anyhow::Result<String> {
+    let output = Command::new("pgbench")
+        .args(["--host", "127.0.0.1", "--username", "postgres"])
+        .args(["--port", &lab.platform.postgres.port().to_string()])
+        .args(arguments)
+        .arg(DATABASE)
+        .env("PGPASSWORD", lab.platform.postgres.password().expose())
+        .env("PGOPTIONS", "-c search_path=bench")
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("pgbench is missing: install postgresql-contrib")?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "pgbench: {errors}");
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// How many transactions pgbench says that it has done.
+fn transactions(told: &str) -> anyhow::Result<u64> {
+    let line = told
+        .lines()
+        .find_map(|line| line.strip_prefix("number of transactions actually processed: "));
+    Ok(line
+        .context("pgbench does not tell what it has done")?
+        .trim()
+        .parse()?)
 }
 
 /// A statement for each `n`, so many in a transaction.

@@ -1,94 +1,176 @@
 //! A backlog, read by `pg_recvlogical` and stored by Rowcast, in turns.
 
-use rowcast_domain::{Lsn, TaskState};
+use std::collections::VecDeque;
+
+use anyhow::Context as _;
+use rowcast_domain::{Lsn, TaskId, TaskState};
 use rowcast_e2e::Tracked;
 use rowcast_proto::rest::Task;
 use rowcast_proto::stream::source_object;
+use rowcast_testkit::PlatformOptions;
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::args::Args;
 use crate::backlog::{Backlog, SCHEMA};
-use crate::lab::{DATABASE, Lab};
+use crate::lab::Lab;
 use crate::process;
-use crate::reference::{self, PUBLICATION};
+use crate::reader::Reader;
+use crate::reference::{self, PUBLISH};
 use crate::result::{Report, Sample};
 
-/// How rows become messages.
-const PACKINGS: [(&str, &str); 2] = [
-    ("row", "Rowcast, a message a row, synced"),
-    ("transaction", "Rowcast, rows packed, synced"),
+/// A way from the source to the stream.
+struct Way {
+    subject: &'static str,
+    /// How rows become messages.
+    packing: &'static str,
+    /// The broker syncs before it acknowledges.
+    synced: bool,
+    /// A client reads meanwhile.
+    read: bool,
+}
+
+const fn way(subject: &'static str, packing: &'static str, synced: bool, read: bool) -> Way {
+    Way {
+        subject,
+        packing,
+        synced,
+        read,
+    }
+}
+
+/// Those with the same broker beside each other: it is started anew between them.
+const WAYS: [Way; 8] = [
+    way("Rowcast, a message a row, synced", "row", true, false),
+    way("Rowcast, rows packed, synced", "transaction", true, false),
+    way("the same, a row, and a client", "row", true, true),
+    way("the same, packed, and a client", "transaction", true, true),
+    way(
+        "Rowcast, a message a row, lazily synced",
+        "row",
+        false,
+        false,
+    ),
+    way(
+        "Rowcast, rows packed, lazily synced",
+        "transaction",
+        false,
+        false,
+    ),
+    way("lazily, a row, and a client", "row", false, true),
+    way("lazily, packed, and a client", "transaction", false, true),
 ];
+
+/// Where nothing is stored.
+const DECODED: &str = "decoded and encoded, and dropped";
+
+/// A broker that syncs every two minutes, as it does where nobody says otherwise.
+const LAZY: &str = "jetstream { store_dir: $ROWCAST_NATS_STORE, sync_interval: 2m }";
+
+/// Slots of a backlog: one a way and round, those of the references, and some for the platform itself.
+const SLOTS: u32 = 20;
 
 /// Measures every backlog.
 pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
-    let mut lab = Box::pin(Lab::start(Default::default(), SCHEMA)).await?;
-    lab.sql
-        .batch_execute(&format!(
-            "CREATE PUBLICATION {PUBLICATION} FOR TABLE bench.orders"
-        ))
-        .await?;
+    let room = (SLOTS * args.rounds).to_string();
+    let settings = ["max_replication_slots", "max_wal_senders"];
+    let options = PlatformOptions {
+        postgres_settings: settings.map(|name| (name.to_owned(), room.clone())).into(),
+        ..PlatformOptions::default()
+    };
+    let mut lab = Box::pin(Lab::start(options, SCHEMA)).await?;
     for backlog in args.backlogs() {
-        let sql = backlog.prepare(args.rows);
-        lab.platform.postgres.sql(DATABASE, &sql).await?;
-        let mut tasks = Vec::new();
-        for round in 1..=args.rounds {
-            reference::slot(&lab, &format!("reference_{round}"), "pgoutput").await?;
-            for (packing, subject) in PACKINGS {
-                let definition = json!({"packing": packing});
-                tasks.push((round, subject, lab.suspended(subject, &definition).await?));
-            }
-        }
-        let sql = backlog.write(args.rows);
-        lab.platform.postgres.sql(DATABASE, &sql).await?;
-        let end = lab.end_of_backlog().await?;
-        let mut ratio_of = 0.0;
-        for (round, subject, task) in tasks {
-            if subject == PACKINGS[0].1 {
-                let reference = reference_sample(&lab, backlog, round, args.rows, end).await?;
-                ratio_of = reference.rows_per_second;
-                report.add(reference);
-            }
-            let mut sample = rowcast_sample(&mut lab, &task, args.rows, end).await?;
-            sample.scenario = format!("drain {}", backlog.name());
-            sample.subject = subject.to_owned();
-            sample.round = round;
-            sample.ratio = Some(sample.rows_per_second / ratio_of);
-            report.add(sample);
-            lab.release(task).await?;
-        }
+        Box::pin(drain(&mut lab, backlog, args, report)).await?;
     }
     lab.platform.stop().await
 }
 
-async fn reference_sample(
-    lab: &Lab,
+/// Writes a backlog and drains it on every way.
+async fn drain(
+    lab: &mut Lab,
     backlog: Backlog,
-    round: u32,
-    rows: u64,
-    end: Lsn,
-) -> anyhow::Result<Sample> {
-    let drained = reference::drain(lab, &format!("reference_{round}"), end).await?;
-    Ok(Sample {
-        scenario: format!("drain {}", backlog.name()),
-        subject: "pg_recvlogical".to_owned(),
-        round,
-        rows,
-        seconds: drained.seconds,
-        rows_per_second: rows as f64 / drained.seconds,
-        walsender_cpu: drained.walsender,
-        reader_cpu: drained.client,
-        peak_mib: drained.client_mib,
-        ..Sample::default()
-    })
+    args: &Args,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    backlog.prepare(lab, args.rows).await?;
+    lab.sql.batch_execute(PUBLISH).await?;
+    let (mut tasks, mut known) = (VecDeque::new(), None);
+    for round in 1..=args.rounds {
+        for name in ["synced", "lazy", "decode"] {
+            reference::slot(lab, &format!("{name}_{round}"), "pgoutput").await?;
+        }
+        // What a client reads meanwhile depends on the broker more than on the backlog.
+        let ways = WAYS
+            .iter()
+            .filter(|way| !way.read || backlog == Backlog::Inserts);
+        for way in ways {
+            let definition = json!({"packing": way.packing});
+            let task = lab.suspended(way.subject, &definition).await?;
+            known.get_or_insert_with(|| task.task.clone());
+            tasks.push_back((round, way, task));
+        }
+    }
+    let known = known.context("nothing to measure")?;
+    let rows = backlog.write(lab, args.rows, args.seconds).await?;
+    let end = lab.end_of_backlog().await?;
+    let scenario = format!("drain {}", backlog.name());
+    for round in 1..=args.rounds {
+        let mut measured = |subject: &str, mut sample: Sample, ratio_of: Option<f64>| {
+            sample.scenario.clone_from(&scenario);
+            subject.clone_into(&mut sample.subject);
+            sample.round = round;
+            sample.rows = rows;
+            sample.rows_per_second = rows as f64 / sample.seconds;
+            sample.ratio = ratio_of.map(|of| sample.rows_per_second / of);
+            let speed = sample.rows_per_second;
+            report.add(sample);
+            speed
+        };
+        for synced in [true, false] {
+            let name = if synced { "synced" } else { "lazy" };
+            let reference = reference::drain(lab, &format!("{name}_{round}"), end).await?;
+            let ratio_of = Some(measured("pg_recvlogical", reference, None));
+            if synced {
+                let decoded = reference::decode(lab, &format!("decode_{round}"), end).await?;
+                measured(DECODED, decoded, ratio_of);
+            } else {
+                restart_broker(lab, LAZY, &known).await?;
+            }
+            while let Some((_, way, task)) =
+                tasks.pop_front_if(|(of, way, _)| *of == round && way.synced == synced)
+            {
+                let reader = if way.read {
+                    Some(Reader::of_group(&task, "meanwhile").await?)
+                } else {
+                    None
+                };
+                let sample = rowcast_sample(lab, &task, (rows, end), reader).await?;
+                measured(way.subject, sample, ratio_of);
+                lab.release(task).await?;
+            }
+        }
+        restart_broker(lab, "", &known).await?;
+    }
+    Ok(())
 }
 
-/// Starts a task and waits until the stream holds its rows, which were committed before `end`.
+/// Starts the broker anew, and waits until the services have noticed.
+async fn restart_broker(lab: &mut Lab, overrides: &str, task: &TaskId) -> anyhow::Result<()> {
+    lab.platform.nats.restart_with(overrides).await?;
+    lab.wait("the services answer again", async || {
+        Ok(lab.answers(task).await)
+    })
+    .await
+}
+
+/// Starts a task and waits until the stream holds its rows, which were committed before `end`; and until
+/// the reader has all of them, where there is one.
 pub(crate) async fn rowcast_sample(
     lab: &mut Lab,
     task: &Tracked,
-    rows: u64,
-    end: Lsn,
+    (rows, end): (u64, Lsn),
+    reader: Option<Reader>,
 ) -> anyhow::Result<Sample> {
     let capture = lab.capture()?;
     let slot = source_object(&task.task);
@@ -101,7 +183,27 @@ pub(crate) async fn rowcast_sample(
     .await?;
     let started = Instant::now();
     let sender = lab.reader(&slot).await?;
-    lab.stores(&task.task, end).await?;
+    let (read, has_read) = (watch::Sender::new(0), reader.is_some());
+    let all = async {
+        lab.stores(&task.task, end).await?;
+        if has_read {
+            let length = lab.stored(&task.task).await?;
+            read.subscribe()
+                .wait_for(|&messages| messages >= length)
+                .await?;
+        }
+        anyhow::Ok(())
+    };
+    let follow = async {
+        match reader {
+            Some(reader) => reader.follow(u64::MAX, &read).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        all = all => all?,
+        ended = follow => ended?,
+    }
     let seconds = started.elapsed().as_secs_f64();
     let after = lab.used()?;
     let walsender_cpu = sender.and_then(process::cpu_seconds).unwrap_or_default();

@@ -1,8 +1,6 @@
 //! One stream that several read at once: as groups with logins of their own, and as plain consumers.
 
 use async_nats::jetstream::consumer::{AckPolicy, pull};
-use async_nats::{Client, ConnectOptions};
-use futures::StreamExt as _;
 use futures::future::try_join_all;
 use rowcast_e2e::Tracked;
 use rowcast_proto::stream::task_stream;
@@ -11,11 +9,9 @@ use tokio::time::Instant;
 
 use crate::args::Args;
 use crate::backlog::{Backlog, SCHEMA};
-use crate::lab::{DATABASE, Lab};
+use crate::lab::Lab;
+use crate::reader::Reader;
 use crate::result::{Report, Sample};
-
-/// Messages asked for at a time, and behind one acknowledgement.
-const BATCH: usize = 256;
 
 /// Measures every number of readers.
 pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
@@ -23,8 +19,7 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
     let task = lab.running("fanout", &json!({})).await?;
     // All of them read all of it: a smaller stream tells the same.
     let rows = args.rows / 5;
-    let sql = Backlog::Inserts.write(rows);
-    lab.platform.postgres.sql(DATABASE, &sql).await?;
+    Backlog::Inserts.write(&lab, rows, args.seconds).await?;
     let end = lab.end_of_backlog().await?;
     lab.stores(&task.task, end).await?;
     let length = lab.stored(&task.task).await?;
@@ -48,13 +43,6 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
         }
     }
     lab.platform.stop().await
-}
-
-/// A reader: its connection, its stream, its consumer.
-struct Reader {
-    client: Client,
-    stream: String,
-    consumer: String,
 }
 
 async fn plain(
@@ -89,18 +77,7 @@ async fn groups(task: &Tracked, name: &str, readers: usize) -> anyhow::Result<Ve
     task.remove_groups().await?;
     let mut all = Vec::new();
     for number in 0..readers {
-        let group = task.group(&format!("{name} {number}")).await?;
-        let connection = group.connection;
-        let client =
-            ConnectOptions::with_user_and_password(connection.login, group.password.to_owned())
-                .custom_inbox_prefix(&connection.inbox_prefix)
-                .connect(connection.urls)
-                .await?;
-        all.push(Reader {
-            client,
-            stream: connection.stream,
-            consumer: connection.consumer,
-        });
+        all.push(Reader::of_group(task, &format!("{name} {number}")).await?);
     }
     Ok(all)
 }
@@ -110,7 +87,7 @@ async fn read(lab: &mut Lab, readers: Vec<Reader>, length: u64) -> anyhow::Resul
     let before = lab.used()?;
     let started = Instant::now();
     let count = readers.len() as u64;
-    try_join_all(readers.into_iter().map(|reader| read_one(reader, length))).await?;
+    try_join_all(readers.into_iter().map(|reader| reader.read(length))).await?;
     let seconds = started.elapsed().as_secs_f64();
     let after = lab.used()?;
     let rows = length * count;
@@ -122,24 +99,4 @@ async fn read(lab: &mut Lab, readers: Vec<Reader>, length: u64) -> anyhow::Resul
         reader_cpu: after.capture - before.capture,
         ..Sample::default()
     })
-}
-
-async fn read_one(reader: Reader, length: u64) -> anyhow::Result<()> {
-    let jetstream = async_nats::jetstream::new(reader.client);
-    let consumer: async_nats::jetstream::consumer::PullConsumer = jetstream
-        .get_consumer_from_stream(&reader.consumer, &reader.stream)
-        .await?;
-    let mut messages = consumer
-        .stream()
-        .max_messages_per_batch(BATCH)
-        .messages()
-        .await?;
-    for number in 1..=length {
-        let message = messages.next().await;
-        let message = message.ok_or_else(|| anyhow::anyhow!("the consumer has ended"))??;
-        if number % BATCH as u64 == 0 || number == length {
-            message.ack().await.map_err(anyhow::Error::from_boxed)?;
-        }
-    }
-    Ok(())
 }

@@ -203,6 +203,17 @@ impl Lab {
             .context("capture does not run")
     }
 
+    /// Whether those who have to do with a task answer: billing, consumer-group, and the broker.
+    pub(crate) async fn answers(&self, task: &TaskId) -> bool {
+        for of in ["usage", "groups"] {
+            let path = format!("/tasks/{task}/{of}");
+            if self.api.get::<Value>(&path).await.is_err() {
+                return false;
+            }
+        }
+        self.data.flush().await.is_ok()
+    }
+
     /// Waits for a fact.
     pub(crate) async fn wait(
         &self,

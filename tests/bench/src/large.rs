@@ -5,17 +5,18 @@ use serde_json::json;
 use crate::args::Args;
 use crate::backlog::{Backlog, SCHEMA};
 use crate::drain::rowcast_sample;
-use crate::lab::{DATABASE, Lab};
+use crate::lab::Lab;
 use crate::result::Report;
 
 /// Measures it once: what is asked for is memory, which does not vary.
 pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
     let mut lab = Box::pin(Lab::start(Default::default(), SCHEMA)).await?;
     let task = lab.suspended("large", &json!({})).await?;
-    let sql = Backlog::Single.write(args.large_rows);
-    lab.platform.postgres.sql(DATABASE, &sql).await?;
+    let rows = Backlog::Single
+        .write(&lab, args.large_rows, args.seconds)
+        .await?;
     let end = lab.end_of_backlog().await?;
-    let mut sample = rowcast_sample(&mut lab, &task, args.large_rows, end).await?;
+    let mut sample = rowcast_sample(&mut lab, &task, (rows, end), None).await?;
     sample.scenario = format!("one transaction of {} rows", args.large_rows);
     sample.subject = "Rowcast, a message a row, synced".to_owned();
     sample.round = 1;

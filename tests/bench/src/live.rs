@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::pull;
 use futures::StreamExt as _;
+use rowcast_client::Subscription;
 use rowcast_e2e::Tracked;
+use rowcast_proto::change::Change;
+use rowcast_proto::stream::task_stream;
 use serde_json::json;
 use tokio::time::MissedTickBehavior;
 
@@ -21,6 +25,9 @@ const TICK: Duration = Duration::from_millis(1);
 
 /// Rows whose times are not counted: connections and buffers are new.
 const WARM_UP: usize = 1_000;
+
+/// Nothing comes any more: longer than the longest stall that is still one, and no heartbeat is due.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// Changes behind one acknowledgement.
 const ACK_EVERY: usize = 500;
@@ -44,7 +51,10 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
             "PostgreSQL alone: commit to walsender",
             source,
         ));
+        let started = now_micros();
         let client = one_rate(&lab, &task, rate, span).await?;
+        let stored = stored(&lab, &task, started).await?;
+        report.add_latency(Latency::of(&scenario, "Rowcast: commit to stream", stored));
         report.add_latency(Latency::of(&scenario, "Rowcast: commit to client", client));
     }
     lab.platform.stop().await
@@ -61,30 +71,55 @@ async fn one_rate(
         .await?
         .subscribe()
         .await?;
-    let started = now_micros();
-    let write = write(lab, rate, span);
-    let read = async {
-        let (mut times, mut taken) = (Vec::new(), 0_usize);
-        // Silence ends it: the writer has stopped.
-        while let Ok(Some(next)) = tokio::time::timeout(Duration::from_secs(3), member.next()).await
-        {
-            let delivery = next?;
-            let row = delivery.change.after.as_ref();
-            let written = row.and_then(|row| row.get("written")?.as_u64());
-            // The stream also has the rows of the measurements before.
-            if let Some(written) = written.filter(|&written| written >= started) {
-                times.push(now_micros().saturating_sub(written));
-            }
-            taken += 1;
-            if taken.is_multiple_of(ACK_EVERY) {
-                delivery.ack().await?;
-            }
-        }
-        anyhow::Ok(times)
-    };
-    let (written, read) = tokio::join!(write, read);
+    // What is there already comes first, and is not what is measured.
+    take(&mut member, &mut Vec::new()).await?;
+    let mut times = Vec::new();
+    let (written, read) = tokio::join!(write(lab, rate, span), take(&mut member, &mut times));
     written?;
-    let mut times = read?;
+    read?;
+    Ok(times.split_off(WARM_UP.min(times.len())))
+}
+
+/// Takes what comes until there is silence, with the microseconds from each row's writing until then.
+async fn take(member: &mut Subscription, times: &mut Vec<u64>) -> anyhow::Result<()> {
+    let mut taken = 0_usize;
+    while let Ok(Some(next)) = tokio::time::timeout(SILENCE, member.next()).await {
+        let delivery = next?;
+        let row = delivery.change.after.as_ref();
+        if let Some(written) = row.and_then(|row| row.get("written")?.as_u64()) {
+            times.push(now_micros().saturating_sub(written));
+        }
+        taken += 1;
+        if taken.is_multiple_of(ACK_EVERY) {
+            delivery.ack().await?;
+        }
+    }
+    Ok(())
+}
+
+/// Microseconds from each row's writing to its place in the stream, as the broker has noted it.
+async fn stored(lab: &Lab, task: &Tracked, started: u64) -> anyhow::Result<Vec<u64>> {
+    let jetstream = async_nats::jetstream::new(lab.data.clone());
+    let stream = jetstream.get_stream(task_stream(&task.task)).await?;
+    let consumer = stream
+        .create_consumer(pull::OrderedConfig::default())
+        .await?;
+    let mut messages = consumer.messages().await?;
+    let mut times = Vec::new();
+    while let Some(message) = messages.next().await {
+        let message = message?;
+        let info = message.info().map_err(anyhow::Error::from_boxed)?;
+        let change: Change = serde_json::from_slice(&message.payload)?;
+        let row = change.after.as_ref();
+        let written = row.and_then(|row| row.get("written")?.as_u64());
+        if let Some(written) = written.filter(|&written| written >= started) {
+            let stored = u64::try_from(info.published.unix_timestamp_nanos() / 1000)?;
+            times.push(stored.saturating_sub(written));
+        }
+        if info.pending == 0 {
+            break;
+        }
+    }
     Ok(times.split_off(WARM_UP.min(times.len())))
 }
 

@@ -13,6 +13,7 @@ mod fanout;
 mod idle;
 mod backlog;
 mod reference;
+mod reader;
 mod lab;
 mod process;
 mod result;

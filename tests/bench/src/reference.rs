@@ -9,18 +9,14 @@ use tokio::time::Instant;
 
 use crate::lab::{DATABASE, LOOK, Lab};
 use crate::process;
+use crate::result::Sample;
 
 /// The publication that it reads, of the tables that tasks read too.
-pub(crate) const PUBLICATION: &str = "bench_reference";
+const PUBLICATION: &str = "bench_reference";
 
-/// One drain.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Drained {
-    pub(crate) seconds: f64,
-    pub(crate) walsender: f64,
-    pub(crate) client: f64,
-    pub(crate) client_mib: f64,
-}
+/// Makes the publication; once more where tables have joined.
+pub(crate) const PUBLISH: &str = "DROP PUBLICATION IF EXISTS bench_reference;
+    CREATE PUBLICATION bench_reference FOR ALL TABLES";
 
 /// Where there is no `pg_recvlogical`.
 pub(crate) const MISSING: &str = "pg_recvlogical is missing: install postgresql-client";
@@ -55,23 +51,34 @@ pub(crate) fn pg_recvlogical(lab: &Lab, slot: &str) -> Command {
     command
 }
 
-/// Reads a slot up to `end`, and removes it.
-pub(crate) async fn drain(lab: &Lab, slot: &str, end: Lsn) -> anyhow::Result<Drained> {
+/// Reads a slot up to `end` with `pg_recvlogical`, which drops everything, and removes the slot.
+pub(crate) async fn drain(lab: &Lab, slot: &str, end: Lsn) -> anyhow::Result<Sample> {
     let mut command = pg_recvlogical(lab, slot);
     command
         .args(["--no-loop", "--endpos", &end.to_string()])
         .args(["--file", "/dev/null", "--option", "proto_version=1"])
-        .args(["--option", &format!("publication_names={PUBLICATION}")])
-        .stdout(Stdio::null());
-    let mut child = command.spawn().context(MISSING)?;
-    let pid = child.id().context("pg_recvlogical has ended")?;
+        .args(["--option", &format!("publication_names={PUBLICATION}")]);
+    watched(lab, slot, command).await.context(MISSING)
+}
+
+/// As [`drain`], by capture's own reading, decoding and encoding.
+pub(crate) async fn decode(lab: &Lab, slot: &str, end: Lsn) -> anyhow::Result<Sample> {
+    let mut command = Command::new(std::env::current_exe()?.with_file_name("capture-decode"));
+    command
+        .args(["127.0.0.1", &lab.platform.postgres.port().to_string()])
+        .args([DATABASE, slot, PUBLICATION, &end.to_string()])
+        .env("PGPASSWORD", lab.platform.postgres.password().expose())
+        .kill_on_drop(true);
+    let missing = "capture-decode is missing: build capture with its feature decode";
+    watched(lab, slot, command).await.context(missing)
+}
+
+/// Runs a reader of the slot to its end, and removes the slot.
+async fn watched(lab: &Lab, slot: &str, mut command: Command) -> anyhow::Result<Sample> {
+    let mut child = command.stdout(Stdio::null()).spawn()?;
+    let pid = child.id().context("the reader has ended")?;
     let (mut started, mut sender) = (Instant::now(), None);
-    let mut used = Drained {
-        seconds: 0.0,
-        walsender: 0.0,
-        client: 0.0,
-        client_mib: 0.0,
-    };
+    let mut used = Sample::default();
     let status = loop {
         tokio::select! {
             status = child.wait() => break status?,
@@ -81,13 +88,12 @@ pub(crate) async fn drain(lab: &Lab, slot: &str, end: Lsn) -> anyhow::Result<Dra
             sender = lab.reader(slot).await?;
             started = Instant::now();
         }
-        used.walsender = sender
-            .and_then(process::cpu_seconds)
-            .unwrap_or(used.walsender);
-        used.client = process::cpu_seconds(pid).unwrap_or(used.client);
-        used.client_mib = process::peak_mib(pid).unwrap_or(used.client_mib);
+        let walsender_cpu = sender.and_then(process::cpu_seconds);
+        used.walsender_cpu = walsender_cpu.unwrap_or(used.walsender_cpu);
+        used.reader_cpu = process::cpu_seconds(pid).unwrap_or(used.reader_cpu);
+        used.peak_mib = process::peak_mib(pid).unwrap_or(used.peak_mib);
     };
-    anyhow::ensure!(status.success(), "pg_recvlogical: {status}");
+    anyhow::ensure!(status.success(), "the reader of {slot}: {status}");
     used.seconds = started.elapsed().as_secs_f64();
     drop_slot(lab, slot).await?;
     Ok(used)
