@@ -12,6 +12,7 @@ use crate::pipeline::decode::message::{ColumnBody, RelationBody};
 use crate::pipeline::decode::relation::Shape;
 use crate::pipeline::decode::{Decoded, Decoder};
 
+mod allocations;
 mod packed;
 
 const COMMIT: u64 = 0x16_B374;
