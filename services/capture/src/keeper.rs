@@ -29,7 +29,7 @@ use crate::error::{Error, StopReason};
 use crate::pipeline::progress::Durable;
 use crate::pipeline::source::Received;
 use crate::pipeline::switch::Switch;
-use crate::scope::Means;
+use crate::scope::{Means, View};
 
 /// How often new tables are looked for, at least.
 const FOLLOW_EVERY: Duration = Duration::from_secs(2);
@@ -111,6 +111,15 @@ pub(crate) struct Links {
     pub(crate) tracking: watch::Sender<Tracking>,
 }
 
+/// With the same again there is still nothing to do.
+#[derive(Default)]
+struct Followed {
+    /// Where the WAL ended before, of which every change of the catalog takes a part.
+    written: Option<Lsn>,
+    /// The database, and the publication in short.
+    seen: Option<(View, String)>,
+}
+
 /// Keeps one running task.
 pub(crate) struct Keeper {
     tools: Tools,
@@ -131,8 +140,8 @@ pub(crate) struct Keeper {
     /// It is being announced that the publication is altered, and that is what comes next.
     altering: bool,
     follow_at: Instant,
-    /// Where the WAL ended before the tables were last looked at.
-    followed_at: Option<Lsn>,
+    /// What was found when the tables were last looked at, and left nothing to do.
+    followed: Followed,
     look_at: Instant,
     rest_until: Instant,
 }
@@ -159,7 +168,7 @@ impl Keeper {
             lost_track: false,
             altering: false,
             follow_at: now,
-            followed_at: None,
+            followed: Followed::default(),
             look_at: now,
             rest_until: now,
         }
@@ -205,18 +214,18 @@ impl Keeper {
         Ok(())
     }
 
-    /// Looks for new tables and at the publication, unless nothing was written to the WAL since, of which
-    /// every change of the catalog takes a part: hundreds of tasks may have sources at rest.
+    /// Looks for new tables and at the publication, with as few questions as can be: hundreds of tasks may
+    /// have sources where nothing happens that concerns them.
     async fn follow_news(&mut self) -> Result<(), Error> {
         let written = self.insert_lsn().await?;
-        if self.followed_at == Some(written) {
+        if self.followed.written == Some(written) {
             return Ok(());
         }
         self.verify().await?;
         let follow = self.follow().await;
         // What it has begun must be looked at again.
         let done = follow.is_ok() && self.change.is_none();
-        self.followed_at = done.then_some(written);
+        self.followed.written = done.then_some(written);
         self.survive("tables", follow)
     }
 

@@ -28,7 +28,7 @@ pub(crate) enum Scope {
 }
 
 /// What the server and our role allow.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Means {
     pub(crate) server_version: u32,
     pub(crate) superuser: bool,
@@ -39,7 +39,7 @@ pub(crate) struct Means {
 }
 
 /// The database from the view of a task's objects.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct View {
     tables: Vec<Publishable>,
     schemas: Vec<String>,

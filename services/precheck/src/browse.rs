@@ -7,7 +7,7 @@ mod schemas;
 mod tables;
 
 use rowcast_domain::Selector;
-use rowcast_pg::{Client, catalog};
+use rowcast_pg::{Session, catalog};
 use rowcast_proto::message::{ObjectLevel, ObjectPage};
 use rowcast_proto::subject;
 
@@ -38,11 +38,11 @@ impl Wanted {
 ///
 /// # Errors
 /// Where the schema does not exist, or the catalog cannot be read.
-pub(crate) async fn page(client: &Client, wanted: &Wanted) -> Result<ObjectPage, Error> {
+pub(crate) async fn page(session: &Session, wanted: &Wanted) -> Result<ObjectPage, Error> {
     let mut page = ObjectPage::default();
     match wanted.level {
         ObjectLevel::Databases => {
-            let all = catalog::databases(client).await?;
+            let all = catalog::databases(session).await?;
             let search = wanted.search.to_lowercase();
             let after = wanted.after.first();
             let mut found: Vec<String> = all
@@ -55,21 +55,21 @@ pub(crate) async fn page(client: &Client, wanted: &Wanted) -> Result<ObjectPage,
             page.databases = found;
         }
         ObjectLevel::Schemas => {
-            let mut found = schemas::read(client, &trackable(client).await?, wanted).await?;
+            let mut found = schemas::read(session, &trackable(session).await?, wanted).await?;
             page.next = cut(&mut found, wanted, |schema| vec![&schema.name]);
             page.schemas = found;
         }
         ObjectLevel::Tables => {
-            let mut schemas = trackable(client).await?;
+            let mut schemas = trackable(session).await?;
             if !wanted.schema.is_empty() {
                 schemas.retain(|name| *name == wanted.schema);
                 if schemas.is_empty() {
                     return Err(Error::NoSchema(wanted.schema.clone()));
                 }
             }
-            let mut found = tables::names(client, &schemas, wanted).await?;
+            let mut found = tables::names(session, &schemas, wanted).await?;
             page.next = cut(&mut found, wanted, |name| vec![&name.schema, &name.table]);
-            page.tables = tables::read(client, found).await?;
+            page.tables = tables::read(session, found).await?;
         }
         ObjectLevel::Unspecified => return Err(Error::Missing("level")),
     }
@@ -77,12 +77,12 @@ pub(crate) async fn page(client: &Client, wanted: &Wanted) -> Result<ObjectPage,
 }
 
 /// The schemas that a task for the whole database would track.
-async fn trackable(client: &Client) -> Result<Vec<String>, Error> {
+async fn trackable(session: &Session) -> Result<Vec<String>, Error> {
     let all = Selector {
         all: true,
         ..Selector::default()
     };
-    let mut schemas = catalog::schemas(client).await?;
+    let mut schemas = catalog::schemas(session).await?;
     schemas.retain(|name| all.touches_schema(name));
     Ok(schemas)
 }

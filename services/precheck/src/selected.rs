@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use rowcast_domain::{SchemaSelector, Selector, TableName};
 use rowcast_pg::catalog::{self, Persistence, TableInfo, TableKind};
 use rowcast_pg::publication::Selection;
-use rowcast_pg::{Client, Error};
+use rowcast_pg::{Client, Error, Session};
 use rowcast_proto::message::ObjectSelection;
 
 mod partitions;
@@ -31,12 +31,12 @@ pub(crate) struct Selected {
 
 impl Selected {
     /// Looks up every selected object.
-    pub(crate) async fn read(client: &Client, objects: &ObjectSelection) -> Result<Self, Error> {
+    pub(crate) async fn read(session: &Session, objects: &ObjectSelection) -> Result<Self, Error> {
         let selector = selector(objects);
-        let existing = catalog::schemas(client).await?;
-        let wide = wide(client, &selector, &existing).await?;
+        let existing = catalog::schemas(session).await?;
+        let wide = wide(session, &selector, &existing).await?;
         let names = selector.named_tables();
-        let named = catalog::tables(client, &Selection::Tables(names.clone())).await?;
+        let named = catalog::tables(session, &Selection::Tables(names.clone())).await?;
         let missing_tables = names
             .into_iter()
             .filter(|name| existing.contains(&name.schema))
@@ -53,7 +53,7 @@ impl Selected {
             reserved_schemas,
             missing_tables,
             is_open: selector.is_open(),
-            wide: without_covered_partitions(client, &selector, wide).await?,
+            wide: without_covered_partitions(session, &selector, wide).await?,
             named,
         })
     }

@@ -3,8 +3,8 @@
 use rowcast_domain::TableName;
 use tokio_postgres::{Client, Row};
 
-use crate::Error;
 use crate::publication::Selection;
+use crate::{Error, Session};
 
 mod type_info;
 
@@ -98,18 +98,14 @@ pub async fn databases(client: &Client) -> Result<Vec<String>, Error> {
 }
 
 /// The schemas of users, which PostgreSQL's own are not.
-pub async fn schemas(client: &Client) -> Result<Vec<String>, Error> {
-    let rows = client
-        .query(
-            "SELECT n.nspname::text
-             FROM pg_catalog.pg_namespace AS n
-             WHERE n.nspname !~ '^pg_'
-               AND n.nspname <> 'information_schema'
-             ORDER BY 1",
-            &[],
-        )
-        .await?;
-    first_column(&rows)
+pub async fn schemas(session: &Session) -> Result<Vec<String>, Error> {
+    let query = "SELECT n.nspname::text
+                 FROM pg_catalog.pg_namespace AS n
+                 WHERE n.nspname !~ '^pg_'
+                   AND n.nspname <> 'information_schema'
+                 ORDER BY 1";
+    let query = session.prepared(query).await?;
+    first_column(&session.query(&query, &[]).await?)
 }
 
 /// The relations of a selection.

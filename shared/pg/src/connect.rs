@@ -1,12 +1,15 @@
 //! How to reach a customer's PostgreSQL, and a SQL session on it.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rowcast_domain::Secret;
 use tokio::task::JoinSet;
+use tokio_postgres::Statement;
 use tokio_postgres::config::SslNegotiation;
 
 use crate::Error;
@@ -106,8 +109,28 @@ impl fmt::Display for SslMode {
 #[derive(Debug)]
 pub struct Session {
     client: tokio_postgres::Client,
+    /// What is asked again and again, parsed and planned by the server once.
+    prepared: Mutex<HashMap<String, Statement>>,
     /// Drives the socket; aborted when the session is dropped.
     _connection: JoinSet<()>,
+}
+
+impl Session {
+    /// A query as a statement of this session, which the server keeps until the session ends: for what is
+    /// asked again and again.
+    pub(crate) async fn prepared(&self, query: &str) -> Result<Statement, Error> {
+        let known = self.known().get(query).cloned();
+        if let Some(statement) = known {
+            return Ok(statement);
+        }
+        let statement = self.client.prepare(query).await?;
+        self.known().insert(query.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Statement>> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Deref for Session {
@@ -175,6 +198,7 @@ pub async fn log_in(options: &ConnectOptions, transport: Transport) -> Result<Se
     client.batch_execute(WITHOUT_TIME_LIMITS).await?;
     Ok(Session {
         client,
+        prepared: Mutex::default(),
         _connection: task,
     })
 }

@@ -1,9 +1,8 @@
 //! The tables that a publication may list (PostgreSQL docs, "Logical Replication", "Publication").
 
 use rowcast_domain::{Lsn, TableName};
-use tokio_postgres::Client;
 
-use crate::Error;
+use crate::{Error, Session};
 
 /// A permanent table of a user, from the view of one publication.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +26,9 @@ pub struct Publishable {
 
 /// The tables of the database, and which of them `publication` lists by itself; those that come with
 /// a publication of all tables or of a schema are not listed. Needs PostgreSQL 10.
-pub async fn tables(client: &Client, publication: &str) -> Result<Vec<Publishable>, Error> {
-    let rows = client.query(TABLES, &[&publication]).await?;
+pub async fn tables(session: &Session, publication: &str) -> Result<Vec<Publishable>, Error> {
+    let query = session.prepared(TABLES).await?;
+    let rows = session.query(&query, &[&publication]).await?;
     rows.iter()
         .map(|row| {
             let root: Option<String> = row.try_get(4)?;
@@ -114,7 +114,7 @@ const TABLES: &str = "
 
 /// The end of the WAL that is inserted, on a standby of what is replayed: every transaction that others
 /// see as ended has its commit record before it, one with `synchronous_commit = off` too.
-pub async fn insert_lsn(client: &Client, server_version: u32) -> Result<Lsn, Error> {
+pub async fn insert_lsn(session: &Session, server_version: u32) -> Result<Lsn, Error> {
     let query = if server_version >= 100_000 {
         "SELECT CASE WHEN pg_catalog.pg_is_in_recovery()
                      THEN pg_catalog.pg_last_wal_replay_lsn()
@@ -126,7 +126,8 @@ pub async fn insert_lsn(client: &Client, server_version: u32) -> Result<Lsn, Err
                      ELSE pg_catalog.pg_current_xlog_insert_location()
                 END::text"
     };
-    let row = client.query_one(query, &[]).await?;
+    let query = session.prepared(query).await?;
+    let row = session.query_one(&query, &[]).await?;
     row.try_get::<_, &str>(0)?
         .parse()
         .map_err(|error: rowcast_domain::ParseLsnError| Error::Protocol(error.to_string()))

@@ -21,8 +21,8 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
 
-use super::Keeper;
 use super::members::Widened;
+use super::{Followed, Keeper};
 use crate::error::{Error, StopReason};
 use crate::pipeline::switch::Switch;
 
@@ -76,7 +76,7 @@ impl Keeper {
                             tracing::info!(since = %record.since, "the task's objects have changed");
                         }
                         self.record = record;
-                        self.followed_at = None;
+                        self.followed = Followed::default();
                         self.change = if std::mem::take(&mut self.altering) {
                             Change::None
                         } else {

@@ -27,7 +27,15 @@ impl Keeper {
     /// Lets tables join that were created or have got an identity since.
     pub(super) async fn follow(&mut self) -> Result<(), Error> {
         let selector = Selector::from(&self.record.objects);
+        // As of now: it was asked for just before.
+        let publication = self.fingerprint.clone();
         let view = self.view().await?;
+        if let (Some(publication), Some((seen, then))) = (&publication, &self.followed.seen)
+            && (publication, &view) == (then, seen)
+        {
+            return Ok(());
+        }
+        self.followed.seen = None;
         let keyless = view.without_identity(&selector);
         self.tools.warnings.set(
             "identity",
@@ -48,12 +56,14 @@ impl Keeper {
             self.roots = roots;
             self.decoded_by_both = Some(catalog::current_transaction(&self.tools.session).await?);
         }
-        self.widen(&view.scope(&selector)).await?;
+        let widened = self.widen(&view.scope(&selector)).await?;
         let text = self.expected.as_ref().map(ToString::to_string);
         let written = text.is_none_or(|text| text == self.record.publication);
         if self.change.is_none() && (!written || !keyless) {
             // Writes down what has joined; takes out what must not be published any more.
             self.change = Change::Narrowing;
+        } else if widened == Widened::Yes && self.fingerprint == publication {
+            self.followed.seen = publication.map(|publication| (view, publication));
         }
         Ok(())
     }

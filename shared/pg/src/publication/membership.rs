@@ -12,8 +12,8 @@ use std::str::FromStr;
 
 use tokio_postgres::Client;
 
-use crate::Error;
 use crate::publication::SCHEMAS_SINCE;
+use crate::{Error, Session};
 
 /// The first version with `sha256`. A server in FIPS mode refuses `md5` where that comes from
 /// OpenSSL, which is later.
@@ -91,7 +91,7 @@ fn difference(
 /// A short text that changes whenever [`Memberships`] do; cheap enough to be asked for often. `None`
 /// without a publication of that name.
 pub async fn fingerprint(
-    client: &Client,
+    session: &Session,
     name: &str,
     server_version: u32,
 ) -> Result<Option<String>, Error> {
@@ -109,16 +109,13 @@ pub async fn fingerprint(
     } else {
         format!("pg_catalog.md5({text})")
     };
-    let row = client
-        .query_opt(
-            &format!(
-                "SELECT p.oid::text || '/' || p.xmin::text || '/' || {hash}
-                 FROM pg_catalog.pg_publication AS p
-                 WHERE p.pubname = $1"
-            ),
-            &[&name],
-        )
-        .await?;
+    let query = format!(
+        "SELECT p.oid::text || '/' || p.xmin::text || '/' || {hash}
+         FROM pg_catalog.pg_publication AS p
+         WHERE p.pubname = $1"
+    );
+    let query = session.prepared(&query).await?;
+    let row = session.query_opt(&query, &[&name]).await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 

@@ -1,8 +1,11 @@
 //! A source of a certain version.
 
-use rowcast_pg::{Client, settings};
+use rowcast_domain::Secret;
+use rowcast_pg::{Client, ConnectOptions, Session, connect, settings};
 use rowcast_testkit::Postgres;
 use serde_json::Value;
+
+use crate::server::options;
 
 /// Versions that differ in what the tests look at: 14 sends logical messages, 17 has failover slots.
 pub(crate) const MAJORS: [u32; 4] = [10, 14, 17, 18];
@@ -10,14 +13,18 @@ pub(crate) const MAJORS: [u32; 4] = [10, 14, 17, 18];
 /// A server, and a superuser's session in its database `postgres`.
 pub(crate) struct Source {
     pub(crate) postgres: Postgres,
-    pub(crate) client: Client,
+    pub(crate) client: Session,
     pub(crate) version: u32,
 }
 
 impl Source {
     pub(crate) async fn start(major: u32) -> Self {
         let postgres = Postgres::start_version(major).await.unwrap();
-        let client = postgres.client("postgres").await.unwrap();
+        let options = ConnectOptions {
+            password: Secret::new(postgres.password()),
+            ..options(postgres.port())
+        };
+        let client = connect(&options).await.unwrap();
         let version = settings::read(&client).await.unwrap().server_version;
         assert_eq!(version / 10_000, major);
         Self {
