@@ -37,6 +37,12 @@ pub(crate) struct Args {
     /// Writes every sample to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Draws what was measured into this file, as SVG.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// Measures nothing and shows what an earlier run has written with --json.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenarios", "json"])]
+    pub(crate) from: Option<PathBuf>,
 }
 
 /// Something to measure.

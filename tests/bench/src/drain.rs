@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::about::About;
 use crate::args::Args;
 use crate::backlog::{Backlog, SCHEMA};
 use crate::lab::Lab;
@@ -80,6 +81,7 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
         ..PlatformOptions::default()
     };
     let mut lab = Box::pin(Lab::start(options, SCHEMA)).await?;
+    report.about = About::read(&lab).await?;
     for backlog in args.backlogs() {
         Box::pin(drain(&mut lab, backlog, args, report)).await?;
     }

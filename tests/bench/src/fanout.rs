@@ -7,6 +7,7 @@ use rowcast_proto::stream::task_stream;
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::about::About;
 use crate::args::Args;
 use crate::backlog::{Backlog, SCHEMA};
 use crate::lab::Lab;
@@ -16,6 +17,7 @@ use crate::result::{Report, Sample};
 /// Measures every number of readers.
 pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
     let mut lab = Box::pin(Lab::start(Default::default(), SCHEMA)).await?;
+    report.about = About::read(&lab).await?;
     let task = lab.running("fanout", &json!({})).await?;
     // All of them read all of it: a smaller stream tells the same.
     let rows = args.rows / 5;

@@ -7,6 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use rowcast_testkit::PlatformOptions;
 use serde_json::json;
 
+use crate::about::About;
 use crate::args::Args;
 use crate::backlog::SCHEMA;
 use crate::lab::Lab;
@@ -34,6 +35,7 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
         ..PlatformOptions::default()
     };
     let mut lab = Box::pin(Lab::start(options, SCHEMA)).await?;
+    report.about = About::read(&lab).await?;
     let mut running = 0;
     for &tasks in &args.tasks {
         let new = futures::stream::iter(running..tasks);

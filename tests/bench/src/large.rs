@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::about::About;
 use crate::args::Args;
 use crate::backlog::{Backlog, SCHEMA};
 use crate::drain::rowcast_sample;
@@ -11,6 +12,7 @@ use crate::result::Report;
 /// Measures it once: what is asked for is memory, which does not vary.
 pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
     let mut lab = Box::pin(Lab::start(Default::default(), SCHEMA)).await?;
+    report.about = About::read(&lab).await?;
     let task = lab.suspended("large", &json!({})).await?;
     let rows = Backlog::Single
         .write(&lab, args.large_rows, args.seconds)

@@ -11,6 +11,7 @@ use rowcast_proto::stream::task_stream;
 use serde_json::json;
 use tokio::time::MissedTickBehavior;
 
+use crate::about::About;
 use crate::args::Args;
 use crate::floor;
 use crate::lab::{Lab, now_micros};
@@ -35,6 +36,7 @@ const ACK_EVERY: usize = 500;
 /// Measures every rate, and the floor of the same run.
 pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
     let lab = Box::pin(Lab::start(Default::default(), SCHEMA)).await?;
+    report.about = About::read(&lab).await?;
     let task = lab.running("live", &json!({})).await?;
     let span = Duration::from_secs(args.seconds);
     for &rate in &args.rates {

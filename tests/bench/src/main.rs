@@ -17,6 +17,8 @@ mod reader;
 mod lab;
 mod process;
 mod result;
+mod about;
+mod plot;
 
 use std::process::ExitCode;
 

@@ -6,10 +6,12 @@ use std::path::Path;
 use anyhow::Context as _;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::about::About;
 
 /// One measurement.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Sample {
     /// What was measured, as `drain inserts`.
     pub(crate) scenario: String,
@@ -26,7 +28,7 @@ pub(crate) struct Sample {
     /// MB of messages in a second; 0 where none are stored.
     pub(crate) megabytes_per_second: f64,
     /// Rows in a second, against the reference of the same round.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ratio: Option<f64>,
     /// Processor seconds of the walsender.
     pub(crate) walsender_cpu: f64,
@@ -39,7 +41,7 @@ pub(crate) struct Sample {
 }
 
 /// How long rows took on a way.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Latency {
     /// What was measured, as `live, 1000 rows/s`.
     pub(crate) scenario: String,
@@ -78,10 +80,12 @@ impl Latency {
 }
 
 /// All measurements of a run.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
-    samples: Vec<Sample>,
-    latencies: Vec<Latency>,
+    /// On what.
+    pub(crate) about: About,
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) latencies: Vec<Latency>,
 }
 
 impl Report {
@@ -105,6 +109,16 @@ impl Report {
             latency.scenario, latency.subject, latency.p50_micros, latency.p99_micros, latency.rows,
         ));
         self.latencies.push(latency);
+    }
+
+    /// Reads what an earlier run has written.
+    ///
+    /// # Errors
+    /// Where the file is no report.
+    pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
+        let text =
+            std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        serde_json::from_slice(&text).with_context(|| format!("{} is no report", file.display()))
     }
 
     /// Writes every sample as JSON, where a file is named.
@@ -149,6 +163,7 @@ impl Report {
             table.add_row(row(&of));
         }
         let mut out = anstream::stdout().lock();
+        writeln!(out, "{}", self.about)?;
         if !self.samples.is_empty() {
             writeln!(out, "{table}")?;
         }
@@ -214,7 +229,7 @@ fn latency_table(latencies: &[Latency]) -> Table {
 }
 
 /// The middle one; of an even number the lower of the two.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 
 use crate::args::{Args, Scenario};
 use crate::result::Report;
-use crate::{drain, fanout, idle, large, live};
+use crate::{drain, fanout, idle, large, live, plot};
 
 /// Measures and reports; a measurement that cannot be made is a failure.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let measured = tokio::runtime::Runtime::new()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(Box::pin(measure(args))));
+        .and_then(|runtime| runtime.block_on(Box::pin(report(args))));
     match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -21,7 +21,18 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
-async fn measure(args: &Args) -> anyhow::Result<()> {
+async fn report(args: &Args) -> anyhow::Result<()> {
+    let report = match &args.from {
+        Some(file) => Report::read(file)?,
+        None => Box::pin(measure(args)).await?,
+    };
+    if let Some(file) = &args.svg {
+        plot::draw(&report, file)?;
+    }
+    report.print()
+}
+
+async fn measure(args: &Args) -> anyhow::Result<Report> {
     let mut report = Report::default();
     for scenario in args.scenarios() {
         told(format_args!("{}", scenario.title()));
@@ -35,7 +46,7 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
         // What was measured stays, whatever happens to the next one.
         report.write(args.json.as_deref())?;
     }
-    report.print()
+    Ok(report)
 }
 
 /// Tells on standard error how far the measurement is.
