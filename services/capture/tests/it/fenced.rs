@@ -22,23 +22,22 @@ impl World {
         control.get_key_value(LEASES.name).await.unwrap()
     }
 
-    /// Takes the lease away from this holder until another one has it: the same one may be the next.
+    /// Takes the lease away from this holder until another capture runs the task: the same one may be the
+    /// next, also where another had it for a moment and could not run.
     async fn passes_from(&self, holder: &str) {
         let leases = self.leases().await;
         let key = self.task.as_str();
-        eventually(
-            "another capture takes the lease",
-            PATIENCE,
-            async || match leases.get(key).await.unwrap() {
-                Some(present) if present == holder.as_bytes() => {
-                    leases.purge(key).await.unwrap();
-                    false
-                }
-                present => present.is_some(),
-            },
-        )
+        eventually("another capture runs the task", PATIENCE, async || {
+            if self.is_run_by_another(holder).await {
+                return true;
+            }
+            let present = leases.get(key).await.unwrap();
+            if present.is_some_and(|present| present == holder.as_bytes()) {
+                leases.purge(key).await.unwrap();
+            }
+            false
+        })
         .await;
-        self.is_taken_over_from(holder).await;
     }
 
     async fn holder(&self) -> String {
@@ -47,11 +46,15 @@ impl World {
 
     /// Waits until another capture than this one runs the task.
     async fn is_taken_over_from(&self, holder: &str) {
-        let taken = async || {
-            let status = self.status().await.unwrap_or_default();
-            status.capture_id != holder && status.state() == CaptureState::Running
-        };
-        eventually("another capture runs the task", PATIENCE, taken).await;
+        eventually("another capture runs the task", PATIENCE, async || {
+            self.is_run_by_another(holder).await
+        })
+        .await;
+    }
+
+    async fn is_run_by_another(&self, holder: &str) -> bool {
+        let status = self.status().await.unwrap_or_default();
+        status.capture_id != holder && status.state() == CaptureState::Running
     }
 }
 

@@ -10,7 +10,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rowcast_domain::{Lsn, Position};
 use rowcast_proto::change::{Change, Operation};
 use rowcast_proto::stream::{source_object, task_stream};
-use rowcast_testkit::{Postgres, connect, read_stream, rows_in_order};
+use rowcast_testkit::{Postgres, Stored, connect, read_stream, rows_in_order};
 use tokio::task::JoinSet;
 
 use crate::world::{Broker, PATIENCE, World};
@@ -148,7 +148,7 @@ impl<B: Broker> World<B> {
     /// order. Gives the changes of rows.
     pub(crate) async fn holds_all(&self, transactions: i32) -> Vec<Change> {
         self.everything_is_confirmed().await;
-        let stored = read_stream(&self.data, &self.task).await.unwrap();
+        let stored = self.read_whole().await;
         let rows = rows_in_order(&stored);
         let mut expected = (0, 0);
         for row in &rows {
@@ -166,6 +166,23 @@ impl<B: Broker> World<B> {
         }
         assert_eq!(expected, (transactions, 0), "{} rows", rows.len());
         rows.into_iter().cloned().collect()
+    }
+
+    /// Reads the stream. In a cluster whose servers have just come back, a consumer that was made may have
+    /// nobody who answers for it yet.
+    async fn read_whole(&self) -> Vec<Stored> {
+        let end = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            match read_stream(&self.data, &self.task).await {
+                Err(error)
+                    if error.to_string() == "no responders"
+                        && tokio::time::Instant::now() < end =>
+                {
+                    tokio::time::sleep(Duration::from_millis(250)).await;
+                }
+                read => return read.unwrap(),
+            }
+        }
     }
 
     /// Every unknown outcome was followed by a look at the stream's tail before the task ran again. Gives how
