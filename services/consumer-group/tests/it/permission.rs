@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use rowcast_bus::async_nats::{Client, Event};
+use rowcast_bus::async_nats::{Client, Event, HeaderMap};
 use rowcast_domain::TaskId;
+use rowcast_proto::rpc::{DeleteGroup, GetGroup, Rpc as _};
+use rowcast_proto::stream::{TASKS, task_stream};
 use rowcast_testkit::eventually;
 use tokio::sync::mpsc;
 
@@ -68,6 +70,66 @@ impl Intruder {
     }
 }
 
+/// What a member has no business to say, all of it about a stream that it reads.
+fn not_to_publish(task: &TaskId, stream: &str, own: &str, others: &str) -> Vec<String> {
+    let foreign = task_stream(&TaskId::random());
+    let mut subjects = vec![
+        format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{others}"),
+        format!("$JS.API.CONSUMER.MSG.NEXT.{foreign}.{own}"),
+        format!("$JS.API.CONSUMER.INFO.{stream}.{others}"),
+        format!("$JS.API.CONSUMER.INFO.{foreign}.{own}"),
+        format!("$JS.API.CONSUMER.CREATE.{stream}"),
+        format!("$JS.API.CONSUMER.CREATE.{stream}.{own}.rowcast.>"),
+        format!("$JS.API.CONSUMER.NAMES.{stream}"),
+        format!("$JS.API.CONSUMER.LIST.{stream}"),
+        format!("$JS.API.STREAM.MSG.GET.{stream}"),
+        format!("$JS.API.STREAM.MSG.DELETE.{stream}"),
+        format!("$JS.API.DIRECT.GET.{stream}"),
+        format!("$JS.API.DIRECT.GET.{stream}.{}", change_subject(task)),
+        format!("$JS.ACK.{stream}.{others}.1.1.1.1.0"),
+        format!("$JS.ACK.{foreign}.{own}.1.1.1.1.0"),
+        format!("$JS.ACK._.x.{stream}.{others}.1.1.1.1.0.x"),
+        format!("$JS.SNAPSHOT.ACK.{stream}.x"),
+        format!("$KV.{}.{task}", TASKS.name),
+        format!("rowcast.event.task-api.task.{task}"),
+        GetGroup::SUBJECT.to_owned(),
+        DeleteGroup::SUBJECT.to_owned(),
+        change_subject(task),
+    ];
+    for verb in ["CREATE", "DURABLE.CREATE", "DELETE", "PAUSE", "RESET"] {
+        subjects.push(format!("$JS.API.CONSUMER.{verb}.{stream}.{own}"));
+        subjects.push(format!("$JS.API.CONSUMER.{verb}.{stream}.{others}"));
+    }
+    for verb in ["UNPIN", "LEADER.STEPDOWN"] {
+        subjects.push(format!("$JS.API.CONSUMER.{verb}.{stream}.{others}"));
+    }
+    for verb in [
+        "CREATE",
+        "UPDATE",
+        "INFO",
+        "DELETE",
+        "PURGE",
+        "SNAPSHOT",
+        "RESTORE",
+        "LEADER.STEPDOWN",
+    ] {
+        subjects.push(format!("$JS.API.STREAM.{verb}.{stream}"));
+    }
+    let of_the_server = [
+        "$JS.API.INFO",
+        "$JS.API.STREAM.NAMES",
+        "$JS.API.STREAM.LIST",
+        "$JS.API.META.LEADER.STEPDOWN",
+        "$SRV.PING",
+        "$SRV.STOP",
+        "$SYS.REQ.SERVER.PING.CONNZ",
+        "$SYS.REQ.USER.AUTH",
+        "$SYS.REQ.USER.INFO",
+    ];
+    subjects.extend(of_the_server.map(str::to_owned));
+    subjects
+}
+
 /// Where a member asks for changes.
 fn pull(member: &Member) -> String {
     format!(
@@ -93,37 +155,36 @@ async fn a_member_may_not_leave_its_consumer() -> anyhow::Result<()> {
         other.connection.consumer.as_str(),
     );
 
-    for subject in [
-        format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{others}"),
-        format!("$JS.API.CONSUMER.INFO.{stream}.{others}"),
-        format!("$JS.API.CONSUMER.DELETE.{stream}.{own}"),
-        format!("$JS.API.CONSUMER.CREATE.{stream}.{own}"),
-        format!("$JS.API.CONSUMER.NAMES.{stream}"),
-        format!("$JS.API.STREAM.INFO.{stream}"),
-        format!("$JS.API.STREAM.DELETE.{stream}"),
-        format!("$JS.API.STREAM.PURGE.{stream}"),
-        format!("$JS.API.STREAM.MSG.GET.{stream}"),
-        format!("$JS.API.DIRECT.GET.{stream}"),
-        "$JS.API.STREAM.NAMES".to_owned(),
-        "$JS.API.INFO".to_owned(),
-        format!("$JS.ACK.{stream}.{others}.1.1.1.1.0"),
-        "$SYS.REQ.SERVER.PING.CONNZ".to_owned(),
-        "$SYS.REQ.USER.AUTH".to_owned(),
-        change_subject(&task),
-        format!("{}.x", other.connection.inbox_prefix),
-    ] {
+    for subject in not_to_publish(&task, stream, own, others) {
         intruder.may_not_publish(&subject, "").await;
     }
+    let inbox = &other.connection.inbox_prefix;
+    intruder.may_not_publish(&format!("{inbox}.x"), "").await;
     for subject in [
-        format!("{}.>", other.connection.inbox_prefix),
-        "_INBOX.>".to_owned(),
-        ">".to_owned(),
-        "rowcast.>".to_owned(),
+        format!("{inbox}.>"),
+        format!("rowcast.deliver.{}.>", other.group.id),
         change_subject(&task),
-        "$JS.>".to_owned(),
-        "$SYS.>".to_owned(),
     ] {
         intruder.may_not_subscribe(&subject).await;
+    }
+    for subject in [
+        "_INBOX.>",
+        "_INBOX_*.>",
+        "*.>",
+        ">",
+        "rowcast.>",
+        "rowcast.deliver.>",
+        "rowcast.event.>",
+        "rowcast.rpc.>",
+        "$JS.>",
+        "$JS.ACK.>",
+        "$JS.EVENT.>",
+        "$KV.>",
+        "$O.>",
+        "$SRV.>",
+        "$SYS.>",
+    ] {
+        intruder.may_not_subscribe(subject).await;
     }
     Ok(())
 }
@@ -257,6 +318,74 @@ async fn an_answer_cannot_be_aimed_at_the_pulls_of_another_group() -> anyhow::Re
         while service.seen(&victim.group).await.in_flight == 0 {}
     });
     assert!(moved.await.is_err(), "the other group's change was sent");
+    Ok(())
+}
+
+/// What a pull answers, and the trace of a message, go where the member says. Nothing of it may reach
+/// an account in which a subject is a command.
+#[tokio::test]
+async fn an_answer_or_a_trace_cannot_be_aimed_at_a_command() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let task = TaskId::random();
+    service.make_stream(&task).await?;
+    service.change(&task, "1").await?;
+    let (member, victim) = (
+        service.group(&task, "orders").await?,
+        service.group(&task, "others").await?,
+    );
+    let stream = member.connection.stream.as_str();
+    let others = victim.connection.consumer.as_str();
+    let targets = [
+        format!("$JS.API.STREAM.PURGE.{stream}"),
+        format!("$JS.API.STREAM.DELETE.{stream}"),
+        format!("$JS.API.CONSUMER.DELETE.{stream}.{others}"),
+        format!("$KV.{}.{task}", TASKS.name),
+        DeleteGroup::SUBJECT.to_owned(),
+        format!("{}.x", victim.connection.inbox_prefix),
+        change_subject(&task),
+    ];
+    let mut heard = Vec::new();
+    for user in ["capture-data", "task-api"] {
+        let client = service.nats.client(user).await?;
+        for target in &targets {
+            heard.push(client.subscribe(target.clone()).await?);
+        }
+        client.flush().await?;
+    }
+
+    let intruder = Intruder::connect(&member).await?;
+    let mut own = intruder.client.subscribe(intruder.inbox.clone()).await?;
+    for target in &targets {
+        let mut traced = HeaderMap::new();
+        traced.insert("Nats-Trace-Dest", target.as_str());
+        for (reply, headers) in [(target, HeaderMap::new()), (&intruder.inbox, traced)] {
+            let body = r#"{"batch":1,"no_wait":true}"#;
+            intruder
+                .client
+                .publish_with_reply_and_headers(pull(&member), reply.clone(), headers, body.into())
+                .await?;
+        }
+    }
+    // A pull without a trace is served, after all of those above.
+    intruder
+        .client
+        .publish_with_reply(
+            pull(&member),
+            intruder.inbox.clone(),
+            r#"{"no_wait":true}"#.into(),
+        )
+        .await?;
+    let served = tokio::time::timeout(LIMIT, own.next()).await?;
+    assert!(served.is_some(), "no pull is answered");
+    intruder.client.flush().await?;
+    let mut heard = futures::stream::select_all(heard);
+    let message = tokio::time::timeout(QUIET, heard.next()).await;
+    assert!(message.is_err(), "came through: {message:?}");
+    let mut stored = service.capture.jetstream().get_stream(stream).await?;
+    assert_eq!(stored.info().await?.state.messages, 1);
+    assert!(service.consumer_exists(&victim.connection).await);
+    let seen = service.seen(&victim.group).await;
+    assert_eq!((seen.pending, seen.in_flight), (1, 0));
     Ok(())
 }
 
