@@ -3,6 +3,8 @@
 mod apply;
 mod tail;
 mod wizard;
+mod parity;
+mod source;
 
 use std::process::Stdio;
 

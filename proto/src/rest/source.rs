@@ -95,7 +95,7 @@ pub const fn default_port() -> u16 {
 }
 
 /// `PATCH /sources/{id}`: what is absent stays.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchSource {
     /// The user's name for it, 1–64 characters.

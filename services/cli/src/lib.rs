@@ -17,6 +17,7 @@ mod api;
 mod context_file;
 mod connect;
 mod find;
+mod checks;
 mod change_line;
 mod context;
 mod source;

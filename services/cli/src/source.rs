@@ -1,5 +1,9 @@
 //! `rowcast source`.
 
+mod objects;
+mod test;
+mod update;
+
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -9,18 +13,39 @@ use crate::api::Api;
 use crate::args::Format;
 use crate::args::source::{Command, Create};
 use crate::table::{description, plain_table, time};
-use crate::{find, output};
+use crate::{confirm, find, output};
 
 pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Create(wanted) => {
-            let format = wanted.shown.output;
-            let source = api.create_source(&body(*wanted)?).await?;
-            show(&source, format)
-        }
+        Command::Create(wanted) => create(api, *wanted).await,
         Command::List(shown) => list(api, shown.output).await,
         Command::Show { source, shown } => show(&find::source(api, &source).await?, shown.output),
+        Command::Test { source, shown } => test::run(api, &source, shown.output).await,
+        Command::Objects(wanted) => objects::run(api, wanted).await,
+        Command::Update(wanted) => update::run(api, *wanted).await,
+        Command::Delete { source, agreement } => remove(api, &source, agreement.yes).await,
     }
+}
+
+async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
+    let (is_test, format) = (wanted.test, wanted.shown.output);
+    let body = body(wanted)?;
+    if is_test {
+        return test::show(&body.name, &api.test_new_source(&body).await?, format);
+    }
+    show(&api.create_source(&body).await?, format)
+}
+
+async fn remove(api: &Api, source: &str, yes: bool) -> anyhow::Result<()> {
+    let source = find::source(api, source).await?;
+    let deed = format!("delete the source {} ({})", source.name, source.id);
+    confirm::agreed(&deed, yes)?;
+    api.delete_source(&source.id).await?;
+    output::line(format_args!(
+        "source {} ({}) deleted",
+        source.name, source.id
+    ))?;
+    Ok(())
 }
 
 fn body(wanted: Create) -> anyhow::Result<CreateSource> {

@@ -2,6 +2,8 @@
 
 pub(crate) mod selection;
 mod show;
+mod list;
+mod update;
 pub(crate) mod wait;
 pub(crate) mod precheck;
 mod step;
@@ -19,17 +21,20 @@ use crate::{find, output};
 pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Create(wanted) => create(api, *wanted).await,
-        Command::List(list) => show::list(api, list.live, list.shown.output).await,
+        Command::List(wanted) => list::run(api, wanted).await,
         Command::Show(named) => {
             let task = find::task(api, &named.task).await?;
             show::one(&task, named.shown.output)
         }
         Command::Precheck(wanted) => precheck::run(api, wanted).await,
+        Command::IgnoreAlerts(wanted) => precheck::ignore(api, wanted).await,
         Command::Purchase(named) => purchase(api, named).await,
         Command::Start(begin) => step::start(api, begin).await,
         Command::Suspend(step) => step::suspend(api, step).await,
         Command::Resume(begin) => step::resume(api, begin).await,
         Command::Release(release) => step::release(api, release).await,
+        Command::Rename { task, name, shown } => update::rename(api, &task, name, &shown).await,
+        Command::Update(wanted) => update::run(api, wanted).await,
         Command::Objects(wanted) => objects(api, wanted).await,
         Command::Events(named) => events(api, named).await,
         Command::Tail(wanted) => Box::pin(tail::run(api, wanted)).await,

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use rowcast_domain::{Secret, TaskState};
-use rowcast_proto::rest::{CreateGroup, CreateSource, CreateTask, StartTask, Task};
+use rowcast_proto::rest::{CreateGroup, CreateSource, CreateTask, RunPrecheck, StartTask, Task};
 
 use super::document::{GroupEntry, SecretFrom, SourceEntry, TaskEntry, WantedState};
 use super::plan::Step;
@@ -122,7 +122,7 @@ async fn run(api: &Api, mut task: Task, waiting: &Waiting) -> anyhow::Result<()>
             | TaskState::Prechecking
             | TaskState::PrecheckFailed
     ) {
-        let report = precheck::report(api, &task, waiting).await?;
+        let report = precheck::report(api, &task, &RunPrecheck::default(), waiting).await?;
         precheck::verdict(&task, &report)?;
         task = api.task(&task.id).await?;
     }

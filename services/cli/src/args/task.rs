@@ -17,6 +17,8 @@ pub(crate) enum Command {
     Show(Named),
     /// See whether the source is fit for the task; names every problem and its repair
     Precheck(Precheck),
+    /// Say who answers for alerts of the last precheck, and why
+    IgnoreAlerts(Ignore),
     /// Buy an instance, paid by the hour; twice buys once
     Purchase(Named),
     /// Let changes flow
@@ -27,6 +29,17 @@ pub(crate) enum Command {
     Resume(Begin),
     /// End a task for good: removes its stream, its groups and what it made on the source
     Release(Release),
+    /// Call a task something else
+    Rename {
+        /// Name or id of the task
+        task: String,
+        /// What to call it, 1 to 64 characters
+        name: String,
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Change a task, also while it runs; `objects` changes what is tracked
+    Update(Update),
     /// Show what is tracked, or replace it, also while the task runs
     Objects(Objects),
     /// Show what happened to a task
@@ -46,8 +59,28 @@ pub(crate) struct Named {
 #[derive(Debug, clap::Args)]
 pub(crate) struct List {
     /// Only tasks that are not released
-    #[arg(long)]
+    #[arg(long, conflicts_with = "states")]
     pub(crate) live: bool,
+    /// Only tasks in one of these states
+    #[arg(long = "in", value_delimiter = ',', value_name = "STATE,…")]
+    pub(crate) states: Vec<String>,
+    /// Only tasks of this source
+    #[arg(long)]
+    pub(crate) source: Option<String>,
+    /// Only tasks with this text in their name or id, in any case
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) search: Option<String>,
+    /// The order; with `-` the other way round
+    #[arg(
+        long,
+        default_value = "created_at",
+        allow_hyphen_values = true,
+        value_parser = ["created_at", "-created_at", "name", "-name"]
+    )]
+    pub(crate) sort: String,
+    /// Most tasks [default: all]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) limit: Option<u32>,
     #[command(flatten)]
     pub(crate) shown: Shown,
 }
@@ -129,10 +162,62 @@ pub(crate) struct Precheck {
     /// Show the last report instead of making one
     #[arg(long, conflicts_with = "wait")]
     pub(crate) last: bool,
+    /// Run only what failed or was skipped in the last one
+    #[arg(long, conflicts_with = "last")]
+    pub(crate) only_failed: bool,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
     #[command(flatten)]
     pub(crate) shown: Shown,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Ignore {
+    /// Name or id of the task
+    pub(crate) task: String,
+    /// Codes of the alerts, as `wal_keep`; they stand in parentheses in the report
+    #[arg(required = true, value_name = "CODE")]
+    pub(crate) codes: Vec<String>,
+    /// The person who answers for it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: String,
+    /// Why it does not matter here, in a sentence
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Update {
+    /// Name or id of the task
+    pub(crate) task: String,
+    /// What to call it
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// How long an interruption is retried, in minutes
+    #[arg(long, value_name = "MINUTES")]
+    pub(crate) retry_minutes: Option<u32>,
+    /// How long changes are kept, in hours; only before the first start
+    #[arg(long, value_name = "HOURS")]
+    pub(crate) retention_hours: Option<u32>,
+    /// Most bytes kept, or `none` for no limit; only before the first start
+    #[arg(long, value_name = "BYTES", value_parser = limit)]
+    pub(crate) retention_bytes: Option<Limit>,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// Most of something, if there is a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit(pub(crate) Option<u64>);
+
+fn limit(text: &str) -> Result<Limit, String> {
+    if text == "none" {
+        return Ok(Limit(None));
+    }
+    let limit = text.parse().map_err(|_no_number| "a number, or none")?;
+    Ok(Limit(Some(limit)))
 }
 
 #[derive(Debug, clap::Args)]

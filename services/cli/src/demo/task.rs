@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use rowcast_domain::{SourceId, TaskId, TaskState};
 use rowcast_proto::rest::{
-    ChangeTypes, CheckOutcome, CreateTask, Objects, Packing, Precheck, Retention, SchemaObjects,
-    StartTask, Task, default_retry_minutes,
+    ChangeTypes, CheckOutcome, CreateTask, Objects, Packing, Precheck, Retention, RunPrecheck,
+    SchemaObjects, StartTask, Task, default_retry_minutes,
 };
 use tokio::time::Instant;
 
@@ -102,7 +102,7 @@ fn wanted(source: &SourceId) -> CreateTask {
 }
 
 async fn check(api: &Api, id: &TaskId) -> anyhow::Result<()> {
-    let report = api.precheck(id).await?;
+    let report = api.precheck(id, &RunPrecheck::default()).await?;
     if report.passed {
         output::line(format_args!(
             "demo: precheck passed, {} checks",

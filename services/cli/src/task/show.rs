@@ -1,14 +1,12 @@
 //! Tasks in tables.
 
-use rowcast_domain::TaskState;
 use rowcast_proto::rest::{Packing, Task};
 
 use super::selection;
 use super::wait;
-use crate::api::Api;
 use crate::args::Format;
 use crate::output;
-use crate::table::{description, or_dash, plain_table, time};
+use crate::table::{description, or_dash, time};
 
 /// Everything that is known of a task.
 pub(super) fn one(task: &Task, format: Format) -> anyhow::Result<()> {
@@ -66,32 +64,4 @@ fn changes(task: &Task) -> String {
         words.push("schema");
     }
     words.join(", ")
-}
-
-/// A line a task.
-pub(super) async fn list(api: &Api, live: bool, format: Format) -> anyhow::Result<()> {
-    let mut list = api.tasks().await?;
-    if live {
-        list.tasks.retain(|task| task.state != TaskState::Released);
-    }
-    if format == Format::Json {
-        return output::json(&list);
-    }
-    let mut table = plain_table(["ID", "NAME", "STATE", "DATABASE", "TRACKED", "LAG", "ERROR"]);
-    for task in &list.tasks {
-        let lag = task
-            .position
-            .as_ref()
-            .map(|position| format!("{} bytes", position.lag_bytes));
-        table.add_row([
-            task.id.to_string(),
-            task.name.clone(),
-            task.state.to_string(),
-            task.database.clone(),
-            selection::in_words(&task.objects),
-            or_dash(lag),
-            or_dash(task.error.as_ref().map(|error| error.code.clone())),
-        ]);
-    }
-    output::table(&table)
 }
