@@ -9,6 +9,7 @@
 
 pub(crate) mod document;
 mod plan;
+mod change;
 mod conflict;
 mod carry_out;
 

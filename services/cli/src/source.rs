@@ -7,7 +7,7 @@ mod update;
 use std::path::Path;
 
 use anyhow::Context as _;
-use rowcast_proto::rest::{CreateSource, Source};
+use rowcast_proto::rest::{CreateSource, PatchSource, Source};
 
 use crate::api::Api;
 use crate::args::Format;
@@ -63,6 +63,12 @@ fn body(wanted: Create) -> anyhow::Result<CreateSource> {
         sslmode: wanted.sslmode,
         sslrootcert: authorities(wanted.sslrootcert.as_deref())?,
     })
+}
+
+/// Whether the API asks for the password with a change: it would go to another server, or be that of
+/// another role.
+pub(crate) const fn needs_password(patch: &PatchSource) -> bool {
+    patch.host.is_some() || patch.port.is_some() || patch.account.is_some()
 }
 
 /// What the file of certificate authorities holds, where there is one.

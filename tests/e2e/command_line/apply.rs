@@ -2,7 +2,7 @@
 
 use rowcast_domain::TaskState;
 use rowcast_e2e::{PASSWORD, Shell, untracked_shop};
-use rowcast_proto::rest::{GroupList, SourceList, Task, TaskList};
+use rowcast_proto::rest::{GroupList, Source, SourceList, Task, TaskList};
 use rowcast_testkit::Platform;
 use serde_json::{Value, json};
 
@@ -83,22 +83,38 @@ async fn a_file_is_made_true_once_and_written_again_by_export() {
     assert_eq!((tasks.tasks.len(), groups.groups.len()), (1, 1));
 }
 
-/// Objects and state, and nothing else.
+/// Objects, state and retry window, and how the source is reached, but no account of a group.
 async fn is_changed_as_far_as_possible(shell: &Shell, text: &str) {
     let wider = text
         .replace("[orders]", "[orders, customers]")
-        .replace("running", "suspended");
+        .replace("running", "suspended\n    retry_minutes: 30")
+        .replace("host: 127.0.0.1", "host: localhost");
     shell.write("deploy/shop.yaml", &wider).unwrap();
     let steps = plan(shell).await;
-    assert_eq!(steps.len(), 2, "{steps:?}");
+    assert_eq!(steps.len(), 4, "{steps:?}");
+    assert_eq!(steps[0]["detail"], json!("host 127.0.0.1 → localhost"));
+    assert_eq!(steps[1]["detail"], json!("retry_minutes 120 → 30"));
     assert_eq!(
-        steps[0]["detail"],
+        steps[2]["detail"],
         json!("shop.orders → shop.orders, shop.customers")
     );
+    // Another host needs the password, which is looked for before anything is done.
+    std::fs::rename(
+        shell.folder().join("deploy/source.pw"),
+        shell.folder().join("deploy/away.pw"),
+    )
+    .unwrap();
+    let (code, trouble) = shell.fails("apply -f deploy/shop.yaml").await.unwrap();
+    assert!(code == 1 && trouble.contains("source.pw"), "{trouble}");
+    assert_eq!(plan(shell).await, steps);
+    shell.write("deploy/source.pw", PASSWORD).unwrap();
     shell.prints("apply -f deploy/shop.yaml").await.unwrap();
     let task: Task = shell.json("task show orders").await.unwrap();
     assert_eq!(task.state, TaskState::Suspended);
+    assert_eq!(task.retry_minutes, 30);
     assert_eq!(task.objects.schemas[0].tables, ["orders", "customers"]);
+    let source: Source = shell.json("source show shop").await.unwrap();
+    assert_eq!(source.host, "localhost");
     assert_eq!(plan(shell).await, [] as [Value; 0]);
 
     let other = wider.replace("account: reader", "account: writer");

@@ -2,7 +2,9 @@
 
 use anyhow::Context as _;
 use rowcast_domain::{Secret, TaskState};
-use rowcast_proto::rest::{CreateGroup, CreateSource, CreateTask, RunPrecheck, StartTask, Task};
+use rowcast_proto::rest::{
+    CreateGroup, CreateSource, CreateTask, PatchSource, RunPrecheck, StartTask, Task,
+};
 
 use super::document::{GroupEntry, SecretFrom, SourceEntry, TaskEntry, WantedState};
 use super::plan::Step;
@@ -15,7 +17,14 @@ use crate::task::{precheck, wait};
 pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::Result<()> {
     match step {
         Step::CreateSource(source) => create_source(api, source).await,
+        Step::UpdateSource { source, patch, .. } => update_source(api, source, patch).await,
         Step::CreateTask(task) => create_task(api, task).await,
+        Step::UpdateTask { task, patch, .. } => {
+            let task = find::task(api, task).await?;
+            let changed = api.patch_task(&task.id, patch).await;
+            changed.with_context(|| format!("the task {}", task.name))?;
+            Ok(())
+        }
         Step::ReplaceObjects { task, to, .. } => {
             let task = find::task(api, task).await?;
             api.replace_objects(&task.id, to).await?;
@@ -44,7 +53,11 @@ pub(super) fn check(step: &Step) -> anyhow::Result<()> {
     match step {
         Step::CreateSource(source) => source_password(source).map(drop),
         Step::CreateGroup { task, group } => group_password(task, group).map(drop),
-        Step::CreateTask(_) | Step::ReplaceObjects { .. } | Step::Bring { .. } => Ok(()),
+        Step::UpdateSource { source, patch, .. } => complete(source, patch).map(drop),
+        Step::CreateTask(_)
+        | Step::UpdateTask { .. }
+        | Step::ReplaceObjects { .. }
+        | Step::Bring { .. } => Ok(()),
     }
 }
 
@@ -78,6 +91,25 @@ async fn create_source(api: &Api, wanted: &SourceEntry) -> anyhow::Result<()> {
     let created = api.create_source(&body).await;
     created.with_context(|| format!("the source {}", wanted.name))?;
     Ok(())
+}
+
+async fn update_source(api: &Api, wanted: &SourceEntry, patch: &PatchSource) -> anyhow::Result<()> {
+    let source = find::source(api, &wanted.name).await?;
+    let changed = api
+        .patch_source(&source.id, &complete(wanted, patch)?)
+        .await;
+    changed.with_context(|| format!("the source {}", wanted.name))?;
+    Ok(())
+}
+
+/// With the password, where the API asks for it, and the certificate authorities of the file.
+fn complete(wanted: &SourceEntry, patch: &PatchSource) -> anyhow::Result<PatchSource> {
+    let mut patch = patch.clone();
+    if source::needs_password(&patch) {
+        patch.password = Some(source_password(wanted)?.expose().to_owned());
+    }
+    patch.sslrootcert = source::authorities(wanted.sslrootcert.as_deref())?;
+    Ok(patch)
 }
 
 async fn create_task(api: &Api, wanted: &TaskEntry) -> anyhow::Result<()> {

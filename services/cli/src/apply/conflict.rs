@@ -1,29 +1,15 @@
-//! Differences that no step removes: of what is there, only a task's objects and state are changed. Pure.
+//! Differences that no step removes: what is fixed once a task is there. Pure.
 
-use rowcast_proto::rest::{ChangeTypes, DataChange, Packing, Retention, Source, Task};
+use rowcast_proto::rest::{ChangeTypes, DataChange, Packing, Task};
 
-use super::document::{Document, SourceEntry, TaskEntry};
+use super::change::{is_fresh, kept};
+use super::document::{Document, TaskEntry};
 use super::plan::Present;
 
 /// Says so where two values are not the same.
 pub(super) fn differs(what: &str, there: &impl ToString, wanted: &impl ToString) -> Option<String> {
     let (there, wanted) = (there.to_string(), wanted.to_string());
     (there != wanted).then(|| format!("{what} is {there} and cannot be made {wanted}"))
-}
-
-pub(super) fn source_conflicts(wanted: &SourceEntry, there: &Source) -> Vec<String> {
-    let what = |field: &str| format!("source {}: {field}", wanted.name);
-    let sslmode = (there.sslmode.as_str(), wanted.sslmode.as_str());
-    [
-        differs(&what("host"), &there.host, &wanted.host),
-        differs(&what("port"), &there.port, &wanted.port),
-        differs(&what("database"), &there.database, &wanted.database),
-        differs(&what("account"), &there.account, &wanted.account),
-        differs(&what("sslmode"), &sslmode.0, &sslmode.1),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }
 
 /// The database that the task's source gives it.
@@ -61,7 +47,6 @@ pub(super) fn task_conflicts(
     let retention = (kept(&there.retention), kept(&wanted.retention));
     let packing = (packed(there.packing), packed(wanted.packing));
     let transactions = (there.transactions, wanted.transactions);
-    let minutes = (there.retry_minutes, wanted.retry_minutes);
     let partitions = wanted.partitions.unwrap_or(there.partitions);
     let database = match &wanted.database {
         Some(database) => Ok(database.as_str()),
@@ -75,8 +60,9 @@ pub(super) fn task_conflicts(
         differs(&what("source"), &source, &wanted.source),
         database,
         differs(&what("change_types"), &changes.0, &changes.1),
-        differs(&what("retry_minutes"), &minutes.0, &minutes.1),
-        differs(&what("retention"), &retention.0, &retention.1),
+        (!is_fresh(there.state))
+            .then(|| differs(&what("retention"), &retention.0, &retention.1))
+            .flatten(),
         differs(&what("partitions"), &there.partitions, &partitions),
         differs(&what("transactions"), &transactions.0, &transactions.1),
         differs(&what("packing"), &packing.0, &packing.1),
@@ -94,13 +80,6 @@ fn kinds(types: &ChangeTypes) -> String {
     let schema = types.schema.then_some("schema");
     let words: Vec<&str> = data.map(|kind| kind.as_str()).chain(schema).collect();
     words.join("+")
-}
-
-fn kept(retention: &Retention) -> String {
-    match retention.max_bytes {
-        Some(bytes) => format!("{} h and {bytes} bytes", retention.hours),
-        None => format!("{} h", retention.hours),
-    }
 }
 
 const fn packed(packing: Packing) -> &'static str {

@@ -1,10 +1,11 @@
 //! What has to change so that the platform is as the document says. Pure.
 
 use rowcast_domain::TaskState;
-use rowcast_proto::rest::{Group, Objects, Source, Task};
+use rowcast_proto::rest::{Group, Objects, PatchSource, PatchTask, Source, Task};
 use serde::Serialize;
 
-use super::conflict::{differs, source_conflicts, source_database, task_conflicts};
+use super::change;
+use super::conflict::{differs, source_database, task_conflicts};
 use super::document::{Document, GroupEntry, SourceEntry, TaskEntry, WantedState};
 use crate::task::selection;
 
@@ -47,7 +48,18 @@ pub(super) struct PresentTask {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Step {
     CreateSource(SourceEntry),
+    UpdateSource {
+        source: SourceEntry,
+        /// Without secrets.
+        patch: PatchSource,
+        changes: Vec<String>,
+    },
     CreateTask(TaskEntry),
+    UpdateTask {
+        task: String,
+        patch: PatchTask,
+        changes: Vec<String>,
+    },
     ReplaceObjects {
         task: String,
         from: Objects,
@@ -84,6 +96,12 @@ impl Step {
                 let detail = format!("{tracked} of source {}", task.source);
                 ("create", "task", task.name.clone(), detail)
             }
+            Self::UpdateSource {
+                source, changes, ..
+            } => ("update", "source", source.name.clone(), changes.join(", ")),
+            Self::UpdateTask { task, changes, .. } => {
+                ("update", "task", task.clone(), changes.join(", "))
+            }
             Self::ReplaceObjects { task, from, to } => {
                 let (from, to) = (selection::in_words(from), selection::in_words(to));
                 ("replace", "objects", task.clone(), format!("{from} → {to}"))
@@ -117,7 +135,7 @@ impl StepInWords {
     pub(super) fn line(&self) -> String {
         let mark = match self.action {
             "create" => '+',
-            "replace" => '~',
+            "replace" | "update" => '~',
             _ => '>',
         };
         format!("{mark} {} {} ({})", self.kind, self.name, self.detail)
@@ -131,7 +149,7 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
     for wanted in &document.sources {
         match present.source(&wanted.name) {
             Ok(None) => steps.push(Step::CreateSource(wanted.clone())),
-            Ok(Some(source)) => conflicts.extend(source_conflicts(wanted, source)),
+            Ok(Some(source)) => steps.extend(change::of_source(wanted, source)),
             Err(conflict) => conflicts.push(conflict),
         }
     }
@@ -152,6 +170,7 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
             },
             Some(known) => {
                 conflicts.extend(task_conflicts(wanted, &known.task, document, present));
+                steps.extend(change::of_task(wanted, &known.task));
                 steps.extend(replacement(wanted, &known.task));
             }
         }

@@ -2,7 +2,7 @@
 
 use rowcast_proto::rest::PatchSource;
 
-use super::{authorities, show};
+use super::{authorities, needs_password, show};
 use crate::api::Api;
 use crate::args::source::Update;
 use crate::failure::{Exit, Failure};
@@ -10,29 +10,27 @@ use crate::find;
 
 pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
     let source = find::source(api, &wanted.source).await?;
-    // The API asks for the password where it would go to another server or be that of another role.
-    let is_elsewhere = wanted.host.is_some() || wanted.port.is_some() || wanted.account.is_some();
-    let is_given = wanted.password || wanted.password_from.password_file.is_some();
-    let mut password = None;
-    if is_elsewhere || is_given {
-        let role = wanted.account.as_deref().unwrap_or(&source.account);
-        password = Some(wanted.password_from.read(&format!("the role {role}"))?);
-    }
     let certificates = if wanted.no_sslrootcert {
         Some(String::new())
     } else {
         authorities(wanted.sslrootcert.as_deref())?
     };
-    let patch = PatchSource {
+    let mut patch = PatchSource {
         name: wanted.name,
         host: wanted.host,
         port: wanted.port,
         database: wanted.database,
         account: wanted.account,
-        password: password.map(|password| password.expose().to_owned()),
+        password: None,
         sslmode: wanted.sslmode,
         sslrootcert: certificates,
     };
+    let is_given = wanted.password || wanted.password_from.password_file.is_some();
+    if is_given || needs_password(&patch) {
+        let role = patch.account.as_deref().unwrap_or(&source.account);
+        let password = wanted.password_from.read(&format!("the role {role}"))?;
+        patch.password = Some(password.expose().to_owned());
+    }
     if patch == PatchSource::default() {
         let sentence = "say what to change: see rowcast source update --help";
         return Err(Failure::of(Exit::Usage, sentence));

@@ -84,20 +84,30 @@ fn only_what_differs_is_done() {
 }
 
 #[test]
-fn what_cannot_be_changed_is_told_all_at_once() {
-    let there = applied(&json!({"retry_minutes": 60, "database": "other", "state": "abnormal"}));
-    let conflicts = plan(&document(FILE), &there).unwrap_err();
-    assert_eq!(conflicts.len(), 3, "{conflicts:?}");
-    assert!(
-        conflicts[1].contains("retry_minutes is 60"),
-        "{conflicts:?}"
-    );
-    let moved = FILE.replace("host: db", "host: elsewhere");
-    let conflicts = plan(&document(&moved), &applied(&json!({}))).unwrap_err();
+fn what_the_api_changes_is_changed() {
+    let moved = FILE.replace("host: db", "host: elsewhere, sslmode: require");
+    let there = json!({"retry_minutes": 60, "retention": {"hours": 48}, "state": "not_started"});
+    let steps = plan(&document(&moved), &applied(&there)).unwrap();
     assert_eq!(
-        conflicts,
-        ["source shop: host is db and cannot be made elsewhere"]
+        lines(&steps[..2]),
+        [
+            "~ source shop (host db → elsewhere, sslmode verify-full → require)",
+            "~ task orders (retry_minutes 60 → 120, retention 48 h → 24 h)",
+        ]
     );
+    let Step::UpdateSource { patch, .. } = &steps[0] else {
+        panic!("{steps:?}");
+    };
+    assert_eq!(patch.host.as_deref(), Some("elsewhere"));
+    assert_eq!(patch.port, None);
+}
+
+#[test]
+fn what_cannot_be_changed_is_told_all_at_once() {
+    let there = json!({"retention": {"hours": 48}, "database": "other", "state": "abnormal"});
+    let conflicts = plan(&document(FILE), &applied(&there)).unwrap_err();
+    assert_eq!(conflicts.len(), 3, "{conflicts:?}");
+    assert!(conflicts[1].contains("retention is 48 h"), "{conflicts:?}");
     let orphan = FILE.replace("source: shop", "source: nobody");
     assert!(plan(&document(&orphan), &Present::default()).is_err());
 }
