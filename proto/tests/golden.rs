@@ -140,11 +140,13 @@ fn rest_bodies() -> Vec<Message> {
     );
     bodies.extend(messages!("rest", Refused:
         rest::ChangeTypes,
+        rest::CloneTask,
         rest::CreateGroup,
         rest::CreateSource,
         rest::CreateTask,
         rest::IgnoreChecks,
         rest::Objects,
+        rest::PatchChangeTypes,
         rest::PatchSource,
         rest::PatchTask,
         rest::PurchaseTask,

@@ -1,5 +1,7 @@
 //! Tasks: what to track.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use rowcast_domain::{Lsn, Position, SourceId, TaskId, TaskState};
 use serde::{Deserialize, Serialize};
@@ -153,7 +155,17 @@ pub struct CreateTask {
     /// How rows become messages; fixed at creation.
     #[serde(default, skip_serializing_if = "Packing::is_row")]
     pub packing: Packing,
+    /// What the user sorts tasks by, at most 20: keys of 1–64 characters, values of up to 128, of
+    /// letters, digits and `_.:/-`; values also of spaces and `+@`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// The name of those who share it, 1–64 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_group: Option<String>,
 }
+
+/// Keys of tags that Rowcast itself gives begin so; a copy of a task does not get them.
+pub const OWN_TAGS: &str = "rowcast/";
 
 impl CreateTask {
     /// Number of key partitions.
@@ -250,6 +262,35 @@ pub struct PatchTask {
     /// How long changes are kept; only before the first start, which makes the stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
+    /// Which changes; only before the first start, which makes the publication.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_types: Option<PatchChangeTypes>,
+    /// All tags, in the place of those before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
+    /// The name of those who share it; empty for nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_group: Option<String>,
+}
+
+/// Which changes, in `PATCH /tasks/{id}`: what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchChangeTypes {
+    /// Data changes. May be empty where schema changes are tracked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Vec<DataChange>>,
+    /// Schema changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<bool>,
+}
+
+/// `POST /tasks/{id}/clone`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CloneTask {
+    /// What to call the new task, 1–64 characters.
+    pub name: String,
 }
 
 /// A task.
@@ -280,6 +321,12 @@ pub struct Task {
     /// How rows become messages.
     #[serde(default, skip_serializing_if = "Packing::is_row")]
     pub packing: Packing,
+    /// What the user sorts tasks by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// The name of those who share it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_group: Option<String>,
     /// Where it stands.
     pub state: TaskState,
     /// Why it is retrying or abnormal.

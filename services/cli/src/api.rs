@@ -8,10 +8,10 @@ use anyhow::Context as _;
 use reqwest::{Method, RequestBuilder};
 use rowcast_domain::{GroupId, Secret, SourceId, TaskId};
 use rowcast_proto::rest::{
-    ChargeType, CreateGroup, CreateSource, CreateTask, Group, GroupConnection, GroupList,
-    IgnoreChecks, IncidentList, Instance, Objects, PatchSource, PatchTask, Precheck, Problem,
-    PurchaseTask, RunPrecheck, Source, SourceList, SourceObjects, SourceTest, StartTask, Task,
-    TaskList, TaskTransitionList, UsageList,
+    ChargeType, CloneTask, CreateGroup, CreateSource, CreateTask, Group, GroupConnection,
+    GroupList, IgnoreChecks, IncidentList, Instance, Objects, PatchSource, PatchTask, Precheck,
+    Problem, PurchaseTask, RunPrecheck, Source, SourceList, SourceObjects, SourceTest, StartTask,
+    Task, TaskList, TaskTransitionList, UsageList,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -133,6 +133,10 @@ impl Api {
 
     pub(crate) async fn create_task(&self, body: &CreateTask) -> anyhow::Result<Task> {
         self.post("/tasks", body).await
+    }
+
+    pub(crate) async fn clone_task(&self, id: &TaskId, body: &CloneTask) -> anyhow::Result<Task> {
+        self.post(&format!("/tasks/{id}/clone"), body).await
     }
 
     pub(crate) async fn patch_task(&self, id: &TaskId, patch: &PatchTask) -> anyhow::Result<Task> {

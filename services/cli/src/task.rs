@@ -1,15 +1,17 @@
 //! `rowcast task`.
 
 pub(crate) mod selection;
+pub(crate) mod tags;
 mod show;
 mod list;
 mod update;
+mod clone;
 pub(crate) mod wait;
 pub(crate) mod precheck;
 mod step;
 mod tail;
 
-use rowcast_proto::rest::{ChangeTypes, CreateTask, DataChange, Retention};
+use rowcast_proto::rest::{CreateTask, Retention};
 
 use crate::api::Api;
 use crate::args::Format;
@@ -33,6 +35,7 @@ pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         Command::Suspend(step) => step::suspend(api, step).await,
         Command::Resume(begin) => step::resume(api, begin).await,
         Command::Release(release) => step::release(api, release).await,
+        Command::Clone { task, name, shown } => clone::run(api, &task, name, &shown).await,
         Command::Rename { task, name, shown } => update::rename(api, &task, name, &shown).await,
         Command::Update(wanted) => update::run(api, wanted).await,
         Command::Objects(wanted) => objects(api, wanted).await,
@@ -47,21 +50,13 @@ async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
         return Err(Failure::of(Exit::Usage, sentence));
     };
     let source = find::source(api, &wanted.source).await?;
-    let data: Vec<DataChange> = if wanted.changes.is_empty() {
-        DataChange::ALL.to_vec()
-    } else {
-        wanted.changes.iter().copied().map(Into::into).collect()
-    };
     let body = CreateTask {
         packing: wanted.packing(),
         name: wanted.name,
         source_id: source.id,
         database: wanted.database,
         objects,
-        change_types: ChangeTypes {
-            data,
-            schema: wanted.schema_changes,
-        },
+        change_types: wanted.changes.types(),
         retry_minutes: wanted.retry_minutes,
         retention: Retention {
             hours: wanted.retention_hours,
@@ -69,6 +64,8 @@ async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
         },
         partitions: wanted.partitions,
         transactions: wanted.transactions,
+        tags: wanted.tags.into_iter().collect(),
+        resource_group: wanted.resource_group,
     };
     show::one(&api.create_task(&body).await?, wanted.shown.output)
 }

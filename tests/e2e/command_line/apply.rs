@@ -126,3 +126,73 @@ async fn is_changed_as_far_as_possible(shell: &Shell, text: &str) {
     );
     assert!(trouble.contains("nothing was done"), "{trouble}");
 }
+
+#[tokio::test]
+async fn what_the_file_names_no_longer_is_released_only_when_asked() {
+    let platform = Box::pin(Platform::start(Default::default())).await.unwrap();
+    let _sql = untracked_shop(&platform).await.unwrap();
+    let mut shell = Shell::of(&platform).unwrap();
+    shell.write("source.pw", PASSWORD).unwrap();
+    shell.set("WAREHOUSE", "Blue-horse-7");
+    let text = file(platform.postgres.port()).replace("state: running", "tags: {env: prod}");
+    let second = "  - {name: items, source: shop, objects: {all: true}}\n";
+    let both = format!("set: shop\n{text}{second}");
+    shell.write("shop.yaml", &both).unwrap();
+    shell.prints("apply -f shop.yaml").await.unwrap();
+    shell
+        .prints("task create by_hand --source shop --all --tag env=prod")
+        .await
+        .unwrap();
+    let marked: TaskList = shell
+        .json("task list --tag rowcast/set=shop")
+        .await
+        .unwrap();
+    assert_eq!(marked.tasks.len(), 2);
+
+    // Without a set nobody knows what the file once named.
+    shell.write("shop.yaml", &text).unwrap();
+    let (code, trouble) = shell
+        .fails("apply -f shop.yaml --prune --yes")
+        .await
+        .unwrap();
+    assert!(code == 2 && trouble.contains("set: NAME"), "{trouble}");
+    let fewer = format!("set: shop\n{text}");
+    shell.write("shop.yaml", &fewer).unwrap();
+    let nothing = shell.prints("apply -f shop.yaml").await.unwrap();
+    assert_eq!(nothing, "nothing to change\n");
+    let planned = shell
+        .prints("apply -f shop.yaml --prune --plan")
+        .await
+        .unwrap();
+    assert!(
+        planned.starts_with("- task items (") && planned.lines().count() == 1,
+        "{planned}"
+    );
+    let (code, trouble) = shell.fails("apply -f shop.yaml --prune").await.unwrap();
+    let is_shown = trouble.contains("- task items (") && trouble.contains("--yes");
+    assert!(code == 1 && is_shown, "{trouble}");
+    assert_eq!(names(&shell).await, ["by_hand", "items", "orders"]);
+    shell
+        .prints("apply -f shop.yaml --prune --yes")
+        .await
+        .unwrap();
+    assert_eq!(names(&shell).await, ["by_hand", "orders"]);
+
+    // Another file does not take the task away, and the export says nothing of sets.
+    shell
+        .write("other.yaml", &fewer.replace("set: shop", "set: crm"))
+        .unwrap();
+    let (code, trouble) = shell.fails("apply -f other.yaml").await.unwrap();
+    assert!(code == 1 && trouble.contains("set shop"), "{trouble}");
+    let exported = shell.prints("export orders").await.unwrap();
+    assert!(
+        exported.contains("env: prod") && !exported.contains("rowcast/"),
+        "{exported}"
+    );
+}
+
+/// Of tasks that are not released.
+async fn names(shell: &Shell) -> Vec<String> {
+    let list: TaskList = shell.json("task list --live --sort name").await.unwrap();
+    list.tasks.into_iter().map(|task| task.name).collect()
+}

@@ -40,6 +40,8 @@ const COMMANDS: &[(&str, &str)] = &[
         "list_tasks",
         "task list --in not_started --source shop --sort -name",
     ),
+    ("clone_task", "task clone orders copy"),
+    ("release_task", "task release copy --yes --wait"),
     ("get_task", "task show TASK"),
     ("patch_task", "task rename orders orders"),
     ("replace_objects", "task objects orders --table shop.orders"),

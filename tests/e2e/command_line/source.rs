@@ -1,8 +1,10 @@
 //! A source and a task are looked at and changed by commands.
 
-use rowcast_e2e::{PASSWORD, Shell, untracked_shop};
-use rowcast_proto::rest::{Precheck, Source, SourceObjects, SourceTest, Task, TaskList};
-use rowcast_testkit::Platform;
+use rowcast_e2e::{PASSWORD, PATIENCE, Shell, untracked_shop};
+use rowcast_proto::rest::{
+    DataChange, Precheck, Source, SourceObjects, SourceTest, Task, TaskList,
+};
+use rowcast_testkit::{Platform, eventually};
 
 const CREATE: &str = "source create shop --host 127.0.0.1 --database shop --account shop_owner \
                       --password-file source.pw --sslmode disable";
@@ -69,13 +71,7 @@ async fn a_source_is_tested_browsed_changed_and_deleted() {
     let (code, trouble) = shell.fails("source delete store --yes").await.unwrap();
     assert!(code == 1 && trouble.contains("orders"), "{trouble}");
     a_task_is_changed(&shell).await;
-    shell
-        .prints("task release sales --yes --wait")
-        .await
-        .unwrap();
-    shell.prints("source delete store --yes").await.unwrap();
-    let (code, _trouble) = shell.fails("source show store").await.unwrap();
-    assert_eq!(code, 4);
+    is_deleted(&shell).await;
 }
 
 /// `shop`, once it is called `store`, with a wrong password and the right one.
@@ -101,6 +97,21 @@ async fn is_changed(shell: &Shell) {
         .unwrap();
 }
 
+/// Once its task is released.
+async fn is_deleted(shell: &Shell) {
+    shell
+        .prints("task release sales --yes --wait")
+        .await
+        .unwrap();
+    // The source is needed until capture can know of the release.
+    eventually("the source is deleted", PATIENCE, async || {
+        shell.prints("source delete store --yes").await.is_ok()
+    })
+    .await;
+    let (code, _trouble) = shell.fails("source show store").await.unwrap();
+    assert_eq!(code, 4);
+}
+
 /// Its name, its windows, and who answers for what its precheck found.
 async fn a_task_is_changed(shell: &Shell) {
     let renamed: Task = shell.json("task rename orders sales").await.unwrap();
@@ -122,6 +133,28 @@ async fn a_task_is_changed(shell: &Shell) {
         .unwrap();
     assert!(code == 1 && trouble.contains("retry_minutes"), "{trouble}");
 
+    let update = "task update sales --changes insert,delete --schema-changes false \
+                  --tag env=prod --tag team=crm --resource-group sales";
+    let updated: Task = shell.json(update).await.unwrap();
+    assert_eq!(
+        updated.change_types.data,
+        [DataChange::Insert, DataChange::Delete]
+    );
+    let updated: Task = shell
+        .json("task update sales --tag env=test --untag team")
+        .await
+        .unwrap();
+    assert_eq!(
+        updated.tags.into_iter().collect::<Vec<_>>(),
+        [("env".into(), "test".into())]
+    );
+    assert_eq!(updated.resource_group.as_deref(), Some("sales"));
+    let table = shell.prints("task list").await.unwrap();
+    assert!(
+        table.lines().nth(1).unwrap().ends_with("sales  env=test"),
+        "{table}"
+    );
+
     let report = shell.prints("task precheck sales").await.unwrap();
     assert!(report.contains("(wal_keep): "), "{report}");
     let ignore = "task ignore-alerts sales wal_keep --by ada --reason watched";
@@ -140,12 +173,17 @@ async fn a_task_is_changed(shell: &Shell) {
         .await
         .unwrap();
     assert!(code == 1 && trouble.contains("wal_keep"), "{trouble}");
+    is_listed(shell).await;
+}
 
+/// By what it is and what was said of it.
+async fn is_listed(shell: &Shell) {
     for (filter, count) in [
         ("--in running,retrying", 0),
         ("--in precheck_passed --source store", 1),
         ("--search ALE --sort -name --limit 1", 1),
-        ("--live", 1),
+        ("--live --tag env --resource-group sales", 1),
+        ("--tag env=prod", 0),
     ] {
         let list: TaskList = shell.json(&format!("task list {filter}")).await.unwrap();
         assert_eq!(list.tasks.len(), count, "{filter}");

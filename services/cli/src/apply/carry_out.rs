@@ -1,5 +1,7 @@
 //! The steps of a plan, by the API.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context as _;
 use rowcast_domain::{Secret, TaskState};
 use rowcast_proto::rest::{
@@ -15,10 +17,14 @@ use crate::source;
 use crate::task::{precheck, wait};
 
 pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::Result<()> {
+    let waiting = Waiting {
+        wait: true,
+        timeout,
+    };
     match step {
         Step::CreateSource(source) => create_source(api, source).await,
         Step::UpdateSource { source, patch, .. } => update_source(api, source, patch).await,
-        Step::CreateTask(task) => create_task(api, task).await,
+        Step::CreateTask { task, tags } => create_task(api, task, tags).await,
         Step::UpdateTask { task, patch, .. } => {
             let task = find::task(api, task).await?;
             let changed = api.patch_task(&task.id, patch).await;
@@ -31,11 +37,14 @@ pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::R
             Ok(())
         }
         Step::CreateGroup { task, group } => create_group(api, task, group).await,
+        Step::Release(task) => {
+            let released = api.release(&task.id).await;
+            let released = released.with_context(|| format!("the task {}", task.name))?;
+            let watch = wait::Watch::of(&released, &waiting);
+            watch.until(api, &task.id, wait::is_gone).await?;
+            Ok(())
+        }
         Step::Bring { task, to } => {
-            let waiting = Waiting {
-                wait: true,
-                timeout,
-            };
             let task = find::task(api, task).await?;
             match to {
                 WantedState::Running => run(api, task, &waiting).await,
@@ -54,10 +63,11 @@ pub(super) fn check(step: &Step) -> anyhow::Result<()> {
         Step::CreateSource(source) => source_password(source).map(drop),
         Step::CreateGroup { task, group } => group_password(task, group).map(drop),
         Step::UpdateSource { source, patch, .. } => complete(source, patch).map(drop),
-        Step::CreateTask(_)
+        Step::CreateTask { .. }
         | Step::UpdateTask { .. }
         | Step::ReplaceObjects { .. }
-        | Step::Bring { .. } => Ok(()),
+        | Step::Bring { .. }
+        | Step::Release(_) => Ok(()),
     }
 }
 
@@ -112,7 +122,11 @@ fn complete(wanted: &SourceEntry, patch: &PatchSource) -> anyhow::Result<PatchSo
     Ok(patch)
 }
 
-async fn create_task(api: &Api, wanted: &TaskEntry) -> anyhow::Result<()> {
+async fn create_task(
+    api: &Api,
+    wanted: &TaskEntry,
+    tags: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
     let source = find::source(api, &wanted.source).await?;
     let body = CreateTask {
         name: wanted.name.clone(),
@@ -125,6 +139,8 @@ async fn create_task(api: &Api, wanted: &TaskEntry) -> anyhow::Result<()> {
         partitions: wanted.partitions,
         transactions: wanted.transactions,
         packing: wanted.packing,
+        tags: tags.clone(),
+        resource_group: wanted.resource_group.clone(),
     };
     let created = api.create_task(&body).await;
     created.with_context(|| format!("the task {}", wanted.name))?;

@@ -1,10 +1,20 @@
 //! Differences that the API removes: of a source all but its name, of a task what is not fixed. Pure.
 
+use std::collections::BTreeMap;
+
 use rowcast_domain::TaskState;
-use rowcast_proto::rest::{PatchSource, PatchTask, Retention, Source, Task};
+use rowcast_proto::rest::{
+    ChangeTypes, DataChange, OWN_TAGS, PatchChangeTypes, PatchSource, PatchTask, Retention, Source,
+    Task,
+};
 
 use super::document::{SourceEntry, TaskEntry};
 use super::plan::Step;
+use crate::table::or_dash;
+use crate::task::tags::in_words;
+
+/// The tag that says which set of tasks a task belongs to: the file that named it last.
+pub(super) const SET_TAG: &str = "rowcast/set";
 
 /// What of a source is otherwise.
 ///
@@ -31,7 +41,12 @@ pub(super) fn of_source(wanted: &SourceEntry, there: &Source) -> Option<Step> {
 }
 
 /// What of a task is otherwise, its objects left out.
-pub(super) fn of_task(wanted: &TaskEntry, there: &Task) -> Option<Step> {
+pub(super) fn of_task(wanted: &TaskEntry, set: Option<&str>, there: &Task) -> Option<Step> {
+    let tags_wanted = all_tags(wanted, set, &there.tags);
+    let tags = (in_words(&there.tags), in_words(&tags_wanted));
+    let types = (kinds(&there.change_types), kinds(&wanted.change_types));
+    let group = |name: &Option<String>| name.clone().unwrap_or_default();
+    let groups = (group(&there.resource_group), group(&wanted.resource_group));
     let mut changes = Changes::default();
     let minutes = (&there.retry_minutes, &wanted.retry_minutes);
     let retention = (kept(&there.retention), kept(&wanted.retention));
@@ -42,12 +57,38 @@ pub(super) fn of_task(wanted: &TaskEntry, there: &Task) -> Option<Step> {
             .then(|| changes.found("retention", &retention.0, &retention.1))
             .flatten()
             .map(|_words| wanted.retention.clone()),
+        change_types: is_fresh(there.state)
+            .then(|| changes.found("change_types", &types.0, &types.1))
+            .flatten()
+            .map(|_words| PatchChangeTypes {
+                data: Some(wanted.change_types.data.clone()),
+                schema: Some(wanted.change_types.schema),
+            }),
+        tags: changes
+            .found("tags", &tags.0, &tags.1)
+            .map(|_words| tags_wanted),
+        resource_group: changes.found("resource_group", &groups.0, &groups.1),
     };
     changes.then(|changes| Step::UpdateTask {
         task: wanted.name.clone(),
         patch,
         changes,
     })
+}
+
+/// Those of the file, Rowcast's own that the task has, and the mark of the set.
+pub(super) fn all_tags(
+    wanted: &TaskEntry,
+    set: Option<&str>,
+    there: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let own = there
+        .iter()
+        .filter(|(key, _value)| key.starts_with(OWN_TAGS));
+    let mut tags = wanted.tags.clone();
+    tags.extend(own.map(|(key, value)| (key.clone(), value.clone())));
+    tags.extend(set.map(|set| (SET_TAG.to_owned(), set.to_owned())));
+    tags
 }
 
 /// Whether nothing was made for a task yet.
@@ -66,6 +107,16 @@ pub(super) const fn is_fresh(state: TaskState) -> bool {
         | TaskState::Locked
         | TaskState::Released => false,
     }
+}
+
+/// In one order, whatever was written.
+pub(super) fn kinds(types: &ChangeTypes) -> String {
+    let data = DataChange::ALL
+        .iter()
+        .filter(|kind| types.data.contains(kind));
+    let schema = types.schema.then_some("schema");
+    let words: Vec<&str> = data.map(|kind| kind.as_str()).chain(schema).collect();
+    words.join("+")
 }
 
 pub(super) fn kept(retention: &Retention) -> String {
@@ -90,7 +141,8 @@ impl Changes {
         if there == wanted {
             return None;
         }
-        let (before, after) = (there.to_string(), wanted.to_string());
+        let said = |value: &T| Some(value.to_string()).filter(|text| !text.is_empty());
+        let (before, after) = (or_dash(said(there)), or_dash(said(wanted)));
         self.0.push(format!("{what} {before} → {after}"));
         Some(wanted.clone())
     }

@@ -1,8 +1,8 @@
 //! Differences that no step removes: what is fixed once a task is there. Pure.
 
-use rowcast_proto::rest::{ChangeTypes, DataChange, Packing, Task};
+use rowcast_proto::rest::{Packing, Task};
 
-use super::change::{is_fresh, kept};
+use super::change::{SET_TAG, is_fresh, kept, kinds};
 use super::document::{Document, TaskEntry};
 use super::plan::Present;
 
@@ -59,7 +59,10 @@ pub(super) fn task_conflicts(
     [
         differs(&what("source"), &source, &wanted.source),
         database,
-        differs(&what("change_types"), &changes.0, &changes.1),
+        (!is_fresh(there.state))
+            .then(|| differs(&what("change_types"), &changes.0, &changes.1))
+            .flatten(),
+        of_another_set(wanted, there, document),
         (!is_fresh(there.state))
             .then(|| differs(&what("retention"), &retention.0, &retention.1))
             .flatten(),
@@ -72,14 +75,15 @@ pub(super) fn task_conflicts(
     .collect()
 }
 
-/// In one order, whatever was written.
-fn kinds(types: &ChangeTypes) -> String {
-    let data = DataChange::ALL
-        .iter()
-        .filter(|kind| types.data.contains(kind));
-    let schema = types.schema.then_some("schema");
-    let words: Vec<&str> = data.map(|kind| kind.as_str()).chain(schema).collect();
-    words.join("+")
+/// Two files that name one task would take it from each other.
+fn of_another_set(wanted: &TaskEntry, there: &Task, document: &Document) -> Option<String> {
+    let (set, other) = (document.set.as_ref()?, there.tags.get(SET_TAG)?);
+    (set != other).then(|| {
+        format!(
+            "task {}: it belongs to the set {other}; `rowcast task update {} --untag {SET_TAG}` frees it",
+            wanted.name, there.id
+        )
+    })
 }
 
 const fn packed(packing: Packing) -> &'static str {

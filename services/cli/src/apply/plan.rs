@@ -1,5 +1,7 @@
 //! What has to change so that the platform is as the document says. Pure.
 
+use std::collections::BTreeMap;
+
 use rowcast_domain::TaskState;
 use rowcast_proto::rest::{Group, Objects, PatchSource, PatchTask, Source, Task};
 use serde::Serialize;
@@ -15,6 +17,8 @@ pub(super) struct Present {
     pub(super) sources: Vec<Source>,
     /// Without released ones.
     pub(super) tasks: Vec<PresentTask>,
+    /// Tasks of the document's set that it does not name, where they are to go.
+    pub(super) unnamed: Vec<Task>,
 }
 
 impl Present {
@@ -45,7 +49,7 @@ pub(super) struct PresentTask {
 }
 
 /// One thing to do.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) enum Step {
     CreateSource(SourceEntry),
     UpdateSource {
@@ -54,7 +58,11 @@ pub(super) enum Step {
         patch: PatchSource,
         changes: Vec<String>,
     },
-    CreateTask(TaskEntry),
+    CreateTask {
+        task: TaskEntry,
+        /// That of the file, and the mark of its set.
+        tags: BTreeMap<String, String>,
+    },
     UpdateTask {
         task: String,
         patch: PatchTask,
@@ -73,6 +81,7 @@ pub(super) enum Step {
         task: String,
         to: WantedState,
     },
+    Release(Task),
 }
 
 /// A step in words; also what `-o json` prints.
@@ -91,7 +100,7 @@ impl Step {
                 let place = format!("{}:{}/{}", source.host, source.port, source.database);
                 ("create", "source", source.name.clone(), place)
             }
-            Self::CreateTask(task) => {
+            Self::CreateTask { task, .. } => {
                 let tracked = selection::in_words(&task.objects);
                 let detail = format!("{tracked} of source {}", task.source);
                 ("create", "task", task.name.clone(), detail)
@@ -120,6 +129,10 @@ impl Step {
                 };
                 ("bring", "task", task.clone(), detail.to_owned())
             }
+            Self::Release(task) => {
+                let detail = format!("{}, with its stream and all its groups", task.id);
+                ("release", "task", task.name.clone(), detail)
+            }
         };
         StepInWords {
             action,
@@ -135,6 +148,7 @@ impl StepInWords {
     pub(super) fn line(&self) -> String {
         let mark = match self.action {
             "create" => '+',
+            "release" => '-',
             "replace" | "update" => '~',
             _ => '>',
         };
@@ -144,6 +158,7 @@ impl StepInWords {
 
 /// The steps in their order, or all differences that no step can remove.
 pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, Vec<String>> {
+    let set = document.set.as_deref();
     let mut steps = Vec::new();
     let mut conflicts = Vec::new();
     for wanted in &document.sources {
@@ -165,12 +180,15 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
         };
         match known {
             None => match source_database(wanted, document, present) {
-                Ok(_database) => steps.push(Step::CreateTask(wanted.clone())),
+                Ok(_database) => steps.push(Step::CreateTask {
+                    task: wanted.clone(),
+                    tags: change::all_tags(wanted, set, &BTreeMap::new()),
+                }),
                 Err(conflict) => conflicts.push(conflict),
             },
             Some(known) => {
                 conflicts.extend(task_conflicts(wanted, &known.task, document, present));
-                steps.extend(change::of_task(wanted, &known.task));
+                steps.extend(change::of_task(wanted, set, &known.task));
                 steps.extend(replacement(wanted, &known.task));
             }
         }
@@ -193,6 +211,8 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
         }
     }
     steps.extend(brought);
+    // Last: nothing is destroyed where anything before fails.
+    steps.extend(present.unnamed.iter().cloned().map(Step::Release));
     if conflicts.is_empty() {
         Ok(steps)
     } else {

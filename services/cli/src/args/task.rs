@@ -1,16 +1,28 @@
 //! `rowcast task`.
 
 use clap::ValueEnum;
-use rowcast_proto::rest::{AcceptableStop, DataChange, Packing, Retention, default_retry_minutes};
+use rowcast_proto::rest::{
+    AcceptableStop, ChangeTypes, DataChange, Packing, Retention, default_retry_minutes,
+};
 
 use super::{Agreement, Shown, Waiting};
 use crate::secret::PasswordArgs;
 use crate::task::selection::ObjectArgs;
+use crate::task::tags::tag;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Say what to track
     Create(Box<Create>),
+    /// Make a task with the configuration of another; it has no instance and no groups
+    Clone {
+        /// Name or id of the task to copy
+        task: String,
+        /// What to call the new one, 1 to 64 characters
+        name: String,
+        #[command(flatten)]
+        shown: Shown,
+    },
     /// Show all tasks
     List(List),
     /// Show one task: its state, how far it has come, what is wrong
@@ -70,6 +82,12 @@ pub(crate) struct List {
     /// Only tasks with this text in their name or id, in any case
     #[arg(long, value_name = "TEXT")]
     pub(crate) search: Option<String>,
+    /// Only tasks with this tag; said twice, with both
+    #[arg(long = "tag", value_name = "KEY[=VALUE]")]
+    pub(crate) tags: Vec<String>,
+    /// Only tasks of this resource group
+    #[arg(long, value_name = "NAME")]
+    pub(crate) resource_group: Option<String>,
     /// The order; with `-` the other way round
     #[arg(
         long,
@@ -97,12 +115,8 @@ pub(crate) struct Create {
     pub(crate) database: Option<String>,
     #[command(flatten)]
     pub(crate) objects: ObjectArgs,
-    /// Only these changes of rows
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,…")]
-    pub(crate) changes: Vec<Kind>,
-    /// Schema changes too
-    #[arg(long)]
-    pub(crate) schema_changes: bool,
+    #[command(flatten)]
+    pub(crate) changes: ChangeArgs,
     /// How long an interruption is retried, in minutes
     #[arg(long, default_value_t = default_retry_minutes())]
     pub(crate) retry_minutes: u32,
@@ -121,8 +135,47 @@ pub(crate) struct Create {
     /// Put rows of one transaction into one message
     #[arg(long)]
     pub(crate) pack: bool,
+    /// Something to sort tasks by; may be said 20 times
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
+    pub(crate) tags: Vec<(String, String)>,
+    /// The name of those who share it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) resource_group: Option<String>,
     #[command(flatten)]
     pub(crate) shown: Shown,
+}
+
+/// Which changes a new task tracks.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ChangeArgs {
+    /// Only these changes of rows
+    #[arg(
+        long = "changes",
+        value_enum,
+        value_delimiter = ',',
+        value_name = "KIND,…"
+    )]
+    kinds: Vec<Kind>,
+    /// Schema changes too
+    #[arg(long)]
+    schema_changes: bool,
+    /// Schema changes only
+    #[arg(long, conflicts_with = "kinds", requires = "schema_changes")]
+    no_row_changes: bool,
+}
+
+impl ChangeArgs {
+    pub(crate) fn types(&self) -> ChangeTypes {
+        let data = match self.kinds.as_slice() {
+            [] if self.no_row_changes => Vec::new(),
+            [] => DataChange::ALL.to_vec(),
+            kinds => kinds.iter().copied().map(Into::into).collect(),
+        };
+        ChangeTypes {
+            data,
+            schema: self.schema_changes,
+        }
+    }
 }
 
 /// A kind of data change, as the command line names it.
@@ -204,6 +257,24 @@ pub(crate) struct Update {
     /// Most bytes kept, or `none` for no limit; only before the first start
     #[arg(long, value_name = "BYTES", value_parser = limit)]
     pub(crate) retention_bytes: Option<Limit>,
+    /// Only these changes of rows; only before the first start
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,…")]
+    pub(crate) changes: Vec<Kind>,
+    /// Schema changes too, or not; only before the first start
+    #[arg(long, value_name = "true|false")]
+    pub(crate) schema_changes: Option<bool>,
+    /// Gives it a tag, or the tag another value
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
+    pub(crate) tags: Vec<(String, String)>,
+    /// Takes a tag away
+    #[arg(long = "untag", value_name = "KEY")]
+    pub(crate) untagged: Vec<String>,
+    /// The name of those who share it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) resource_group: Option<String>,
+    /// Nobody shares it
+    #[arg(long, conflicts_with = "resource_group")]
+    pub(crate) no_resource_group: bool,
     #[command(flatten)]
     pub(crate) shown: Shown,
 }

@@ -1,5 +1,6 @@
 //! The demo's task, from nothing to running.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
@@ -98,6 +99,8 @@ fn wanted(source: &SourceId) -> CreateTask {
         partitions: None,
         transactions: false,
         packing: Packing::Row,
+        tags: BTreeMap::new(),
+        resource_group: None,
     }
 }
 

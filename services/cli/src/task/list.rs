@@ -2,7 +2,7 @@
 
 use rowcast_domain::TaskState;
 
-use super::selection;
+use super::{selection, tags};
 use crate::api::Api;
 use crate::args::Format;
 use crate::args::task::List;
@@ -16,7 +16,9 @@ pub(super) async fn run(api: &Api, wanted: List) -> anyhow::Result<()> {
     if format == Format::Json {
         return output::json(&list);
     }
-    let mut table = plain_table(["ID", "NAME", "STATE", "DATABASE", "TRACKED", "LAG", "ERROR"]);
+    let mut table = plain_table([
+        "ID", "NAME", "STATE", "DATABASE", "TRACKED", "LAG", "ERROR", "GROUP", "TAGS",
+    ]);
     for task in &list.tasks {
         let lag = task
             .position
@@ -30,6 +32,8 @@ pub(super) async fn run(api: &Api, wanted: List) -> anyhow::Result<()> {
             selection::in_words(&task.objects),
             or_dash(lag),
             or_dash(task.error.as_ref().map(|error| error.code.clone())),
+            or_dash(task.resource_group.clone()),
+            or_dash(Some(tags::in_words(&task.tags)).filter(|words| !words.is_empty())),
         ]);
     }
     output::table(&table)
@@ -49,6 +53,10 @@ async fn query(api: &Api, wanted: List) -> anyhow::Result<Vec<(&'static str, Str
         query.push(("source_id", find::source(api, source).await?.id.to_string()));
     }
     query.extend(wanted.search.map(|text| ("search", text)));
+    if !wanted.tags.is_empty() {
+        query.push(("tag", wanted.tags.join(",")));
+    }
+    query.extend(wanted.resource_group.map(|name| ("resource_group", name)));
     query.extend(wanted.limit.map(|limit| ("limit", limit.to_string())));
     Ok(query)
 }

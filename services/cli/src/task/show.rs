@@ -2,8 +2,8 @@
 
 use rowcast_proto::rest::{Packing, Task};
 
-use super::selection;
 use super::wait;
+use super::{selection, tags};
 use crate::args::Format;
 use crate::output;
 use crate::table::{description, or_dash, time};
@@ -33,6 +33,12 @@ fn members(task: &Task) -> Vec<(&'static str, String)> {
     ];
     if task.packing == Packing::Transaction {
         members.push(("packed", "rows of a transaction".to_owned()));
+    }
+    if !task.tags.is_empty() {
+        members.push(("tags", tags::in_words(&task.tags)));
+    }
+    if let Some(name) = &task.resource_group {
+        members.push(("resource group", name.clone()));
     }
     if let Some(position) = &task.position {
         let committed = position.committed_at.as_ref().map(time);

@@ -1,6 +1,6 @@
 //! `rowcast task rename`, `rowcast task update`.
 
-use rowcast_proto::rest::{PatchTask, Retention, Task};
+use rowcast_proto::rest::{DataChange, PatchChangeTypes, PatchTask, Retention, Task};
 
 use super::show;
 use crate::api::Api;
@@ -34,7 +34,7 @@ pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
     show::one(&changed, wanted.shown.output)
 }
 
-/// The API takes a retention as a whole: what was not said is that of the task.
+/// The API takes a retention and tags as a whole: what was not said is that of the task.
 fn patch(wanted: &Update, task: &Task) -> PatchTask {
     let mut retention = None;
     if wanted.retention_hours.is_some() || wanted.retention_bytes.is_some() {
@@ -46,9 +46,31 @@ fn patch(wanted: &Update, task: &Task) -> PatchTask {
                 .map_or(there.max_bytes, |Limit(bytes)| bytes),
         });
     }
+    let mut types = None;
+    if !wanted.changes.is_empty() || wanted.schema_changes.is_some() {
+        let kinds = wanted.changes.iter().copied().map(DataChange::from);
+        types = Some(PatchChangeTypes {
+            data: Some(kinds.collect()).filter(|kinds: &Vec<_>| !kinds.is_empty()),
+            schema: wanted.schema_changes,
+        });
+    }
+    let mut tags = None;
+    if !wanted.tags.is_empty() || !wanted.untagged.is_empty() {
+        let mut all = task.tags.clone();
+        all.retain(|key, _value| !wanted.untagged.contains(key));
+        all.extend(wanted.tags.iter().cloned());
+        tags = Some(all);
+    }
     PatchTask {
         name: wanted.name.clone(),
         retry_minutes: wanted.retry_minutes,
         retention,
+        change_types: types,
+        tags,
+        resource_group: if wanted.no_resource_group {
+            Some(String::new())
+        } else {
+            wanted.resource_group.clone()
+        },
     }
 }

@@ -44,6 +44,7 @@ fn applied(task: &Value) -> Present {
             task: serde_json::from_value(body).unwrap(),
             groups: vec![serde_json::from_value(group).unwrap()],
         }],
+        unnamed: Vec::new(),
     }
 }
 
@@ -67,7 +68,11 @@ fn everything_is_made_where_nothing_is() {
 
 #[test]
 fn nothing_is_left_to_do_once_it_is_done() {
-    assert_eq!(plan(&document(FILE), &applied(&json!({}))), Ok(Vec::new()));
+    assert!(
+        plan(&document(FILE), &applied(&json!({})))
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]
@@ -110,4 +115,40 @@ fn what_cannot_be_changed_is_told_all_at_once() {
     assert!(conflicts[1].contains("retention is 48 h"), "{conflicts:?}");
     let orphan = FILE.replace("source: shop", "source: nobody");
     assert!(plan(&document(&orphan), &Present::default()).is_err());
+}
+
+#[test]
+fn tasks_of_a_set_are_marked_and_stay_with_it() {
+    let of_set = |file: &str| document(&format!("set: shop{file}"));
+    let marked = json!({"tags": {"rowcast/set": "shop"}});
+    let steps = plan(&of_set(FILE), &Present::default()).unwrap();
+    let Step::CreateTask { tags, .. } = &steps[1] else {
+        panic!("{steps:?}");
+    };
+    assert_eq!(tags.get("rowcast/set").map(String::as_str), Some("shop"));
+    assert!(plan(&of_set(FILE), &applied(&marked)).unwrap().is_empty());
+    // A file without a set leaves the mark alone, whatever tags it says.
+    assert!(plan(&document(FILE), &applied(&marked)).unwrap().is_empty());
+    let tagged = FILE.replace("state: running", "state: running\n    tags: {env: prod}");
+    assert_eq!(
+        lines(&plan(&document(&tagged), &applied(&marked)).unwrap()),
+        ["~ task orders (tags rowcast/set=shop → env=prod, rowcast/set=shop)"]
+    );
+    let others = json!({"tags": {"rowcast/set": "crm"}});
+    let conflicts = plan(&of_set(FILE), &applied(&others)).unwrap_err();
+    assert!(conflicts[0].contains("the set crm"), "{conflicts:?}");
+}
+
+#[test]
+fn what_is_named_no_longer_goes_last() {
+    let mut there = applied(&json!({"state": "suspended"}));
+    let mut gone = there.tasks[0].task.clone();
+    gone.name = "old".to_owned();
+    there.unnamed.push(gone);
+    let steps = lines(&plan(&document(FILE), &there).unwrap());
+    assert_eq!(
+        steps.last().unwrap(),
+        "- task old (t000000000001, with its stream and all its groups)"
+    );
+    assert_eq!(steps.len(), 2);
 }
