@@ -21,5 +21,6 @@ pub use source::{
 pub use task::{
     AcceptableStop, ChangeTypes, CloneTask, CreateTask, DataChange, OWN_TAGS, Objects, Packing,
     PatchChangeTypes, PatchTask, Retention, SchemaObjects, StartTask, Task, TaskError, TaskList,
-    TaskPosition, TaskTransition, TaskTransitionList, default_retry_minutes,
+    TaskPosition, TaskPreview, TaskTransition, TaskTransitionList, default_partitions,
+    default_retry_minutes,
 };

@@ -133,6 +133,7 @@ fn rest_bodies() -> Vec<Message> {
         rest::TaskError,
         rest::TaskList,
         rest::TaskPosition,
+        rest::TaskPreview,
         rest::TaskTransition,
         rest::TaskTransitionList,
         rest::UsageLine,

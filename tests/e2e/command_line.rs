@@ -5,6 +5,7 @@ mod tail;
 mod wizard;
 mod parity;
 mod source;
+mod preview;
 
 use std::process::Stdio;
 

@@ -171,10 +171,8 @@ impl CreateTask {
     /// Number of key partitions.
     #[must_use]
     pub fn partitions(&self) -> u32 {
-        self.partitions.unwrap_or(match self.packing {
-            Packing::Row => DEFAULT_PARTITIONS,
-            Packing::Transaction => 1,
-        })
+        self.partitions
+            .unwrap_or_else(|| default_partitions(self.packing))
     }
 }
 
@@ -206,7 +204,13 @@ pub const fn default_retry_minutes() -> u32 {
 }
 
 /// Key partitions where the user names no number.
-const DEFAULT_PARTITIONS: u32 = 16;
+#[must_use]
+pub const fn default_partitions(packing: Packing) -> u32 {
+    match packing {
+        Packing::Row => 16,
+        Packing::Transaction => 1,
+    }
+}
 
 /// A stop past which a user may decide to go on; the names are those of a task's error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -247,6 +251,20 @@ pub struct StartTask {
     /// Goes on past the stop that the task's error names, though changes are lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept_stop: Option<AcceptableStop>,
+}
+
+/// `GET /tasks/{id}/preview`: what makes a task of the same configuration, in each of the ways there are.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TaskPreview {
+    /// Body of `POST /tasks`, with every default written out.
+    pub body: CreateTask,
+    /// That request as a shell runs it, by curl; address and token come from the variables
+    /// `ROWCAST_API_URL` and `ROWCAST_TOKEN`.
+    pub curl: String,
+    /// As the `rowcast` command makes it, without what is a default.
+    pub command: String,
+    /// A file for `rowcast apply`; it names the source, which must be there.
+    pub yaml: String,
 }
 
 /// `PATCH /tasks/{id}`: what is absent stays.

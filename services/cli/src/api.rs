@@ -11,7 +11,7 @@ use rowcast_proto::rest::{
     ChargeType, CloneTask, CreateGroup, CreateSource, CreateTask, Group, GroupConnection,
     GroupList, IgnoreChecks, IncidentList, Instance, Objects, PatchSource, PatchTask, Precheck,
     Problem, PurchaseTask, RunPrecheck, Source, SourceList, SourceObjects, SourceTest, StartTask,
-    Task, TaskList, TaskTransitionList, UsageList,
+    Task, TaskList, TaskPreview, TaskTransitionList, UsageList,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -133,6 +133,10 @@ impl Api {
 
     pub(crate) async fn create_task(&self, body: &CreateTask) -> anyhow::Result<Task> {
         self.post("/tasks", body).await
+    }
+
+    pub(crate) async fn preview(&self, id: &TaskId) -> anyhow::Result<TaskPreview> {
+        self.get(&format!("/tasks/{id}/preview")).await
     }
 
     pub(crate) async fn clone_task(&self, id: &TaskId, body: &CloneTask) -> anyhow::Result<Task> {

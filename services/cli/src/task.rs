@@ -6,6 +6,7 @@ mod show;
 mod list;
 mod update;
 mod clone;
+mod preview;
 pub(crate) mod wait;
 pub(crate) mod precheck;
 mod step;
@@ -36,6 +37,7 @@ pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         Command::Resume(begin) => step::resume(api, begin).await,
         Command::Release(release) => step::release(api, release).await,
         Command::Clone { task, name, shown } => clone::run(api, &task, name, &shown).await,
+        Command::Preview { task, output } => preview::run(api, &task, output).await,
         Command::Rename { task, name, shown } => update::rename(api, &task, name, &shown).await,
         Command::Update(wanted) => update::run(api, wanted).await,
         Command::Objects(wanted) => objects(api, wanted).await,

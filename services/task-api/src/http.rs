@@ -20,6 +20,7 @@ mod patch_source;
 mod delete_source;
 mod create_task;
 mod clone_task;
+mod preview_task;
 mod get_task;
 mod list_tasks;
 mod patch_task;
@@ -116,6 +117,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list_objects::list_objects))
         .routes(routes!(create_task::create_task, list_tasks::list_tasks))
         .routes(routes!(clone_task::clone_task))
+        .routes(routes!(preview_task::preview_task))
         .routes(routes!(get_task::get_task, patch_task::patch_task))
         .routes(routes!(
             run_precheck::run_precheck,

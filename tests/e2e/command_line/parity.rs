@@ -42,6 +42,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     ("clone_task", "task clone orders copy"),
     ("release_task", "task release copy --yes --wait"),
+    ("preview_task", "task preview orders"),
     ("get_task", "task show TASK"),
     ("patch_task", "task rename orders orders"),
     ("replace_objects", "task objects orders --table shop.orders"),

@@ -23,6 +23,14 @@ pub(crate) enum Command {
         #[command(flatten)]
         shown: Shown,
     },
+    /// Show what makes a task of the same configuration
+    Preview {
+        /// Name or id of the task
+        task: String,
+        /// In which way it is made
+        #[arg(short, long, value_enum, default_value_t = PreviewFormat::Command)]
+        output: PreviewFormat,
+    },
     /// Show all tasks
     List(List),
     /// Show one task: its state, how far it has come, what is wrong
@@ -66,6 +74,19 @@ pub(crate) struct Named {
     pub(crate) task: String,
     #[command(flatten)]
     pub(crate) shown: Shown,
+}
+
+/// A way to make a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PreviewFormat {
+    /// By this command
+    Command,
+    /// By curl, with the variables `ROWCAST_API_URL` and `ROWCAST_TOKEN`
+    Curl,
+    /// All of them, and the body of the request
+    Json,
+    /// By a file for `rowcast apply`
+    Yaml,
 }
 
 #[derive(Debug, clap::Args)]
