@@ -1,10 +1,10 @@
 //! A source and a task are looked at and changed by commands.
 
-use rowcast_e2e::{PASSWORD, PATIENCE, Shell, untracked_shop};
+use rowcast_e2e::{PASSWORD, Shell, untracked_shop};
 use rowcast_proto::rest::{
     DataChange, Precheck, Source, SourceObjects, SourceTest, Task, TaskList,
 };
-use rowcast_testkit::{Platform, eventually};
+use rowcast_testkit::Platform;
 
 const CREATE: &str = "source create shop --host 127.0.0.1 --database shop --account shop_owner \
                       --password-file source.pw --sslmode disable";
@@ -103,11 +103,7 @@ async fn is_deleted(shell: &Shell) {
         .prints("task release sales --yes --wait")
         .await
         .unwrap();
-    // The source is needed until capture can know of the release.
-    eventually("the source is deleted", PATIENCE, async || {
-        shell.prints("source delete store --yes").await.is_ok()
-    })
-    .await;
+    shell.prints("source delete store --yes").await.unwrap();
     let (code, _trouble) = shell.fails("source show store").await.unwrap();
     assert_eq!(code, 4);
 }

@@ -1,10 +1,9 @@
 //! Tags, resource groups, and copies of tasks.
 
 use reqwest::{Method, StatusCode};
-use rowcast_testkit::eventually;
 use serde_json::json;
 
-use crate::fixture::{Answer, Api, LIMIT, send, task};
+use crate::fixture::{Answer, Api, send, task};
 
 fn names(answer: &Answer) -> Vec<&str> {
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
@@ -129,12 +128,8 @@ async fn a_clone_is_a_task_of_its_own_with_the_same_configuration() {
     answer.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
     api.command(&format!("/tasks/{}/release", clone["id"].as_str().unwrap()))
         .await;
-    // The source is needed until capture can know of the release.
-    eventually("the source is deleted", LIMIT, async || {
-        let deleted = send(api.request(Method::DELETE, &format!("/sources/{source}"))).await;
-        deleted.status == StatusCode::NO_CONTENT
-    })
-    .await;
+    let deleted = send(api.request(Method::DELETE, &format!("/sources/{source}"))).await;
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT, "{deleted:?}");
     let answer = api
         .post(&format!("{path}/clone"), &json!({"name": "late"}))
         .await;
