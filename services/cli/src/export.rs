@@ -97,7 +97,7 @@ fn task_entry(task: Task, source: String, groups: Vec<Group>) -> TaskEntry {
         partitions: Some(task.partitions),
         transactions: task.transactions,
         packing: task.packing,
-        tags: without_own(task.tags),
+        tags: Some(without_own(task.tags)).filter(|tags| !tags.is_empty()),
         resource_group: task.resource_group,
     }
 }

@@ -140,7 +140,10 @@ async fn create_task(
         transactions: wanted.transactions,
         packing: wanted.packing,
         tags: tags.clone(),
-        resource_group: wanted.resource_group.clone(),
+        resource_group: wanted
+            .resource_group
+            .clone()
+            .filter(|name| !name.is_empty()),
     };
     let created = api.create_task(&body).await;
     created.with_context(|| format!("the task {}", wanted.name))?;

@@ -45,8 +45,7 @@ pub(super) fn of_task(wanted: &TaskEntry, set: Option<&str>, there: &Task) -> Op
     let tags_wanted = all_tags(wanted, set, &there.tags);
     let tags = (in_words(&there.tags), in_words(&tags_wanted));
     let types = (kinds(&there.change_types), kinds(&wanted.change_types));
-    let group = |name: &Option<String>| name.clone().unwrap_or_default();
-    let groups = (group(&there.resource_group), group(&wanted.resource_group));
+    let group = there.resource_group.clone().unwrap_or_default();
     let mut changes = Changes::default();
     let minutes = (&there.retry_minutes, &wanted.retry_minutes);
     let retention = (kept(&there.retention), kept(&wanted.retention));
@@ -67,7 +66,10 @@ pub(super) fn of_task(wanted: &TaskEntry, set: Option<&str>, there: &Task) -> Op
         tags: changes
             .found("tags", &tags.0, &tags.1)
             .map(|_words| tags_wanted),
-        resource_group: changes.found("resource_group", &groups.0, &groups.1),
+        resource_group: wanted
+            .resource_group
+            .as_ref()
+            .and_then(|wanted| changes.found("resource_group", &group, wanted)),
     };
     changes.then(|changes| Step::UpdateTask {
         task: wanted.name.clone(),
@@ -76,17 +78,18 @@ pub(super) fn of_task(wanted: &TaskEntry, set: Option<&str>, there: &Task) -> Op
     })
 }
 
-/// Those of the file, Rowcast's own that the task has, and the mark of the set.
+/// Those of the file, or, where it says none, those that are there; Rowcast's own that the task has; and
+/// the mark of the set.
 pub(super) fn all_tags(
     wanted: &TaskEntry,
     set: Option<&str>,
     there: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    let own = there
-        .iter()
-        .filter(|(key, _value)| key.starts_with(OWN_TAGS));
-    let mut tags = wanted.tags.clone();
-    tags.extend(own.map(|(key, value)| (key.clone(), value.clone())));
+    let mut tags = there.clone();
+    if let Some(said) = &wanted.tags {
+        tags.retain(|key, _value| key.starts_with(OWN_TAGS));
+        tags.extend(said.clone());
+    }
     tags.extend(set.map(|set| (SET_TAG.to_owned(), set.to_owned())));
     tags
 }

@@ -70,8 +70,10 @@ pub(crate) struct TaskEntry {
     pub(crate) transactions: bool,
     #[serde(default)]
     pub(crate) packing: Packing,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) tags: BTreeMap<String, String>,
+    /// Where absent, those that it has are left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tags: Option<BTreeMap<String, String>>,
+    /// Where absent, it is left alone; empty for nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) resource_group: Option<String>,
     /// Where to bring it; where absent, it is left where it is.
@@ -149,7 +151,8 @@ impl Document {
             return Err("`set` must have 1 to 64 letters, digits or signs of _.:/-".to_owned());
         }
         for task in &self.tasks {
-            if let Some(key) = task.tags.keys().find(|key| key.starts_with(OWN_TAGS)) {
+            let mut keys = task.tags.iter().flat_map(BTreeMap::keys);
+            if let Some(key) = keys.find(|key| key.starts_with(OWN_TAGS)) {
                 return Err(format!(
                     "the tag {key} of task {} is Rowcast's own: leave it out",
                     task.name

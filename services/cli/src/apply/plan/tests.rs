@@ -134,6 +134,18 @@ fn tasks_of_a_set_are_marked_and_stay_with_it() {
         lines(&plan(&document(&tagged), &applied(&marked)).unwrap()),
         ["~ task orders (tags rowcast/set=shop → env=prod, rowcast/set=shop)"]
     );
+    // What it does not say is left alone, and what it says to be nothing is taken away.
+    let by_hand = json!({"tags": {"team": "crm"}, "resource_group": "sales"});
+    assert!(
+        plan(&document(FILE), &applied(&by_hand))
+            .unwrap()
+            .is_empty()
+    );
+    let none = FILE.replace("state: running", "tags: {}\n    resource_group: ''");
+    assert_eq!(
+        lines(&plan(&document(&none), &applied(&by_hand)).unwrap()),
+        ["~ task orders (tags team=crm → -, resource_group sales → -)"]
+    );
     let others = json!({"tags": {"rowcast/set": "crm"}});
     let conflicts = plan(&of_set(FILE), &applied(&others)).unwrap_err();
     assert!(conflicts[0].contains("the set crm"), "{conflicts:?}");
