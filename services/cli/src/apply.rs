@@ -5,8 +5,8 @@
 //! present (API) ───┴─▶ plan ─▶ steps, shown or carried out one after the other
 //! ```
 //!
-//! What the file does not name stays as it is. Only `--prune` releases tasks, and only those that carry
-//! the mark of the file's set: as `kubectl apply --prune` goes by a label, so that no file can take what
+//! What the file does not name stays as it is. Only `--prune` releases tasks and deletes sources, and only
+//! those that carry the mark of the file's set: as `kubectl apply --prune` goes by a label, so that no file can take what
 //! another, or a person, has made.
 
 pub(crate) mod document;
@@ -16,6 +16,7 @@ mod conflict;
 mod carry_out;
 
 use rowcast_domain::TaskState;
+use rowcast_proto::rest::{Source, Task};
 
 use crate::api::Api;
 use crate::args::{Apply, Format};
@@ -24,7 +25,7 @@ use crate::{confirm, output};
 use carry_out::{carry_out, check};
 use change::SET_TAG;
 use document::Document;
-use plan::{Present, PresentTask, Step, StepInWords, plan};
+use plan::{Present, PresentTask, Step, StepInWords, UnnamedSource, plan};
 
 pub(crate) async fn run(api: &Api, wanted: Apply) -> anyhow::Result<()> {
     let document = Document::read(&wanted.file)?;
@@ -65,12 +66,24 @@ pub(crate) async fn run(api: &Api, wanted: Apply) -> anyhow::Result<()> {
 
 /// Shows the plan and asks, where tasks are to be released.
 fn agree(steps: &[Step], present: &Present, yes: bool) -> anyhow::Result<()> {
-    let names: Vec<&str> = present
-        .unnamed
+    let tasks = present.unnamed.iter().map(|task| &task.name);
+    let sources = present
+        .unnamed_sources
         .iter()
-        .map(|task| task.name.as_str())
-        .collect();
-    if names.is_empty() {
+        .map(|known| &known.source.name);
+    let mut deeds = Vec::new();
+    for (deed, names) in [
+        (
+            "release with stream and groups: ",
+            tasks.cloned().collect::<Vec<_>>(),
+        ),
+        ("delete the sources: ", sources.cloned().collect()),
+    ] {
+        if !names.is_empty() {
+            deeds.push(format!("{deed}{}", names.join(", ")));
+        }
+    }
+    if deeds.is_empty() {
         return Ok(());
     }
     if !yes {
@@ -78,11 +91,7 @@ fn agree(steps: &[Step], present: &Present, yes: bool) -> anyhow::Result<()> {
             output::progress(step.in_words().line());
         }
     }
-    let deed = format!(
-        "do this and release {} with their streams and all their groups",
-        names.join(", ")
-    );
-    confirm::agreed(&deed, yes)
+    confirm::agreed(&deeds.join(", and "), yes)
 }
 
 /// What of the document's tasks and sources is there, and what it names no longer.
@@ -91,18 +100,44 @@ async fn look(api: &Api, document: &Document, prune: bool) -> anyhow::Result<Pre
         sources: api.sources().await?.sources,
         tasks: Vec::new(),
         unnamed: Vec::new(),
+        unnamed_sources: Vec::new(),
     };
-    let set = document.set.as_ref().filter(|_set| prune);
-    for task in api.tasks().await?.tasks {
-        if task.state == TaskState::Released {
-            continue;
-        }
+    let mut tasks = api.tasks().await?.tasks;
+    tasks.retain(|task| task.state != TaskState::Released);
+    if let Some(set) = document.set.as_ref().filter(|_set| prune) {
+        let is_unnamed = |task: &Task| {
+            let mut named = document.tasks.iter();
+            task.tags.get(SET_TAG) == Some(set) && !named.any(|wanted| wanted.name == task.name)
+        };
+        (present.unnamed, tasks) = tasks.into_iter().partition(is_unnamed);
+        present.unnamed_sources = unnamed_sources(document, set, &present.sources, &tasks);
+    }
+    for task in tasks {
         if document.tasks.iter().any(|wanted| wanted.name == task.name) {
             let groups = api.groups(&task.id).await?.groups;
             present.tasks.push(PresentTask { task, groups });
-        } else if set.is_some() && task.tags.get(SET_TAG) == set {
-            present.unnamed.push(task);
         }
     }
     Ok(present)
+}
+
+/// `tasks` are those that stay.
+fn unnamed_sources(
+    document: &Document,
+    set: &String,
+    sources: &[Source],
+    tasks: &[Task],
+) -> Vec<UnnamedSource> {
+    let is_unnamed = |source: &&Source| {
+        let mut named = document.sources.iter();
+        source.tags.get(SET_TAG) == Some(set) && !named.any(|wanted| wanted.name == source.name)
+    };
+    let with_need = |source: &Source| {
+        let needing = tasks.iter().filter(|task| task.source_id == source.id);
+        UnnamedSource {
+            source: source.clone(),
+            needed_by: needing.map(|task| task.name.clone()).collect(),
+        }
+    };
+    sources.iter().filter(is_unnamed).map(with_need).collect()
 }

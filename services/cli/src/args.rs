@@ -125,7 +125,7 @@ pub(crate) struct Apply {
     /// Only show what would be done
     #[arg(long)]
     pub(crate) plan: bool,
-    /// Release tasks that the file once named and names no longer; it must say `set: NAME`
+    /// Release tasks and delete sources that the file once named and names no longer; it must say `set: NAME`
     #[arg(long)]
     pub(crate) prune: bool,
     #[command(flatten)]

@@ -75,6 +75,7 @@ fn source_entry(source: Source) -> SourceEntry {
         account: source.account,
         sslmode: source.sslmode,
         sslrootcert: None,
+        tags: without_own(source.tags),
     }
 }
 
@@ -97,15 +98,15 @@ fn task_entry(task: Task, source: String, groups: Vec<Group>) -> TaskEntry {
         partitions: Some(task.partitions),
         transactions: task.transactions,
         packing: task.packing,
-        tags: Some(without_own(task.tags)).filter(|tags| !tags.is_empty()),
+        tags: without_own(task.tags),
         resource_group: task.resource_group,
     }
 }
 
 /// Marks are given by what applies the file.
-fn without_own(mut tags: BTreeMap<String, String>) -> BTreeMap<String, String> {
+fn without_own(mut tags: BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
     tags.retain(|key, _value| !key.starts_with(OWN_TAGS));
-    tags
+    Some(tags).filter(|tags| !tags.is_empty())
 }
 
 /// Where a new task of this definition should be brought.

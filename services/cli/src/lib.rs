@@ -18,6 +18,7 @@ mod context_file;
 mod connect;
 mod find;
 mod checks;
+mod tags;
 mod change_line;
 mod context;
 mod source;

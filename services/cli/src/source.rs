@@ -13,7 +13,7 @@ use crate::api::Api;
 use crate::args::Format;
 use crate::args::source::{Command, Create};
 use crate::table::{description, plain_table, time};
-use crate::{confirm, find, output};
+use crate::{confirm, find, output, tags};
 
 pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     match command {
@@ -62,6 +62,7 @@ fn body(wanted: Create) -> anyhow::Result<CreateSource> {
         password: password.expose().to_owned(),
         sslmode: wanted.sslmode,
         sslrootcert: authorities(wanted.sslrootcert.as_deref())?,
+        tags: wanted.tags.into_iter().collect(),
     })
 }
 
@@ -80,19 +81,23 @@ pub(crate) fn authorities(file: Option<&Path>) -> anyhow::Result<Option<String>>
 }
 
 fn show(source: &Source, format: Format) -> anyhow::Result<()> {
-    match format {
-        Format::Json => output::json(source),
-        Format::Table => output::table(&description(vec![
-            ("id", source.id.to_string()),
-            ("name", source.name.clone()),
-            ("host", source.host.clone()),
-            ("port", source.port.to_string()),
-            ("database", source.database.clone()),
-            ("account", source.account.clone()),
-            ("sslmode", source.sslmode.as_str().to_owned()),
-            ("created", time(&source.created_at)),
-        ])),
+    if format == Format::Json {
+        return output::json(source);
     }
+    let mut members = vec![
+        ("id", source.id.to_string()),
+        ("name", source.name.clone()),
+        ("host", source.host.clone()),
+        ("port", source.port.to_string()),
+        ("database", source.database.clone()),
+        ("account", source.account.clone()),
+        ("sslmode", source.sslmode.as_str().to_owned()),
+        ("created", time(&source.created_at)),
+    ];
+    if !source.tags.is_empty() {
+        members.push(("tags", tags::in_words(&source.tags)));
+    }
+    output::table(&description(members))
 }
 
 async fn list(api: &Api, format: Format) -> anyhow::Result<()> {

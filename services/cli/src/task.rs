@@ -1,7 +1,6 @@
 //! `rowcast task`.
 
 pub(crate) mod selection;
-pub(crate) mod tags;
 mod show;
 mod list;
 mod update;

@@ -221,6 +221,7 @@ fn source_fields(issues: &mut Issues, body: &CreateSource) {
             issues.note("sslrootcert", "is longer than 64 KiB", repair);
         }
     }
+    tags::tags(issues, &body.tags);
 }
 
 fn host(issues: &mut Issues, host: &str) {

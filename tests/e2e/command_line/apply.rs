@@ -183,12 +183,34 @@ async fn what_the_file_names_no_longer_is_released_only_when_asked() {
         .write("other.yaml", &fewer.replace("set: shop", "set: crm"))
         .unwrap();
     let (code, trouble) = shell.fails("apply -f other.yaml").await.unwrap();
-    assert!(code == 1 && trouble.contains("set shop"), "{trouble}");
+    assert!(code == 1 && trouble.contains("set is shop"), "{trouble}");
     let exported = shell.prints("export orders").await.unwrap();
     assert!(
         exported.contains("env: prod") && !exported.contains("rowcast/"),
         "{exported}"
     );
+    sources_go_with_their_tasks(&shell).await;
+}
+
+/// But not while a task needs them that somebody has made by hand.
+async fn sources_go_with_their_tasks(shell: &Shell) {
+    shell.write("empty.yaml", "set: shop\n").unwrap();
+    let prune = "apply -f empty.yaml --prune --yes";
+    let (code, trouble) = shell.fails(prune).await.unwrap();
+    assert!(
+        code == 1 && trouble.contains("need it: by_hand"),
+        "{trouble}"
+    );
+    assert_eq!(names(shell).await, ["by_hand", "orders"]);
+    shell
+        .prints("task release by_hand --yes --wait")
+        .await
+        .unwrap();
+    let done = shell.prints(prune).await.unwrap();
+    let marks: Vec<&str> = done.lines().filter_map(|line| line.get(..8)).collect();
+    assert_eq!(marks, ["- task o", "- source"], "{done}");
+    let sources: SourceList = shell.json("source list").await.unwrap();
+    assert!(sources.sources.is_empty(), "{sources:?}");
 }
 
 /// Of tasks that are not released.

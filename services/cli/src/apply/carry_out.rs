@@ -22,7 +22,7 @@ pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::R
         timeout,
     };
     match step {
-        Step::CreateSource(source) => create_source(api, source).await,
+        Step::CreateSource { source, tags } => create_source(api, source, tags).await,
         Step::UpdateSource { source, patch, .. } => update_source(api, source, patch).await,
         Step::CreateTask { task, tags } => create_task(api, task, tags).await,
         Step::UpdateTask { task, patch, .. } => {
@@ -44,6 +44,10 @@ pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::R
             watch.until(api, &task.id, wait::is_gone).await?;
             Ok(())
         }
+        Step::DeleteSource(source) => {
+            let deleted = api.delete_source(&source.id).await;
+            deleted.with_context(|| format!("the source {}", source.name))
+        }
         Step::Bring { task, to } => {
             let task = find::task(api, task).await?;
             match to {
@@ -60,14 +64,15 @@ pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::R
 /// Whether the secrets of a step can be read, before any step is done.
 pub(super) fn check(step: &Step) -> anyhow::Result<()> {
     match step {
-        Step::CreateSource(source) => source_password(source).map(drop),
+        Step::CreateSource { source, .. } => source_password(source).map(drop),
         Step::CreateGroup { task, group } => group_password(task, group).map(drop),
         Step::UpdateSource { source, patch, .. } => complete(source, patch).map(drop),
         Step::CreateTask { .. }
         | Step::UpdateTask { .. }
         | Step::ReplaceObjects { .. }
         | Step::Bring { .. }
-        | Step::Release(_) => Ok(()),
+        | Step::Release(_)
+        | Step::DeleteSource(_) => Ok(()),
     }
 }
 
@@ -85,7 +90,11 @@ fn group_password(task: &str, wanted: &GroupEntry) -> anyhow::Result<Secret> {
     )
 }
 
-async fn create_source(api: &Api, wanted: &SourceEntry) -> anyhow::Result<()> {
+async fn create_source(
+    api: &Api,
+    wanted: &SourceEntry,
+    tags: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
     let password = source_password(wanted)?;
     let body = CreateSource {
         name: wanted.name.clone(),
@@ -97,6 +106,7 @@ async fn create_source(api: &Api, wanted: &SourceEntry) -> anyhow::Result<()> {
         password: password.expose().to_owned(),
         sslmode: wanted.sslmode,
         sslrootcert: source::authorities(wanted.sslrootcert.as_deref())?,
+        tags: tags.clone(),
     };
     let created = api.create_source(&body).await;
     created.with_context(|| format!("the source {}", wanted.name))?;

@@ -11,7 +11,7 @@ use rowcast_proto::rest::{
 use super::document::{SourceEntry, TaskEntry};
 use super::plan::Step;
 use crate::table::or_dash;
-use crate::task::tags::in_words;
+use crate::tags::in_words;
 
 /// The tag that says which set of tasks a task belongs to: the file that named it last.
 pub(super) const SET_TAG: &str = "rowcast/set";
@@ -19,7 +19,9 @@ pub(super) const SET_TAG: &str = "rowcast/set";
 /// What of a source is otherwise.
 ///
 /// Its password and its certificate authorities are told by nobody and so not compared.
-pub(super) fn of_source(wanted: &SourceEntry, there: &Source) -> Option<Step> {
+pub(super) fn of_source(wanted: &SourceEntry, set: Option<&str>, there: &Source) -> Option<Step> {
+    let tags_wanted = all_tags(wanted.tags.as_ref(), set, &there.tags);
+    let tags = (in_words(&there.tags), in_words(&tags_wanted));
     let mut changes = Changes::default();
     let patch = PatchSource {
         name: None,
@@ -32,6 +34,9 @@ pub(super) fn of_source(wanted: &SourceEntry, there: &Source) -> Option<Step> {
             .found("sslmode", &there.sslmode.as_str(), &wanted.sslmode.as_str())
             .map(|_word| wanted.sslmode),
         sslrootcert: None,
+        tags: changes
+            .found("tags", &tags.0, &tags.1)
+            .map(|_words| tags_wanted),
     };
     changes.then(|changes| Step::UpdateSource {
         source: wanted.clone(),
@@ -42,7 +47,7 @@ pub(super) fn of_source(wanted: &SourceEntry, there: &Source) -> Option<Step> {
 
 /// What of a task is otherwise, its objects left out.
 pub(super) fn of_task(wanted: &TaskEntry, set: Option<&str>, there: &Task) -> Option<Step> {
-    let tags_wanted = all_tags(wanted, set, &there.tags);
+    let tags_wanted = all_tags(wanted.tags.as_ref(), set, &there.tags);
     let tags = (in_words(&there.tags), in_words(&tags_wanted));
     let types = (kinds(&there.change_types), kinds(&wanted.change_types));
     let group = there.resource_group.clone().unwrap_or_default();
@@ -78,15 +83,15 @@ pub(super) fn of_task(wanted: &TaskEntry, set: Option<&str>, there: &Task) -> Op
     })
 }
 
-/// Those of the file, or, where it says none, those that are there; Rowcast's own that the task has; and
+/// Those of the file, or, where it says none, those that are there; Rowcast's own that are there; and
 /// the mark of the set.
 pub(super) fn all_tags(
-    wanted: &TaskEntry,
+    wanted: Option<&BTreeMap<String, String>>,
     set: Option<&str>,
     there: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
     let mut tags = there.clone();
-    if let Some(said) = &wanted.tags {
+    if let Some(said) = wanted {
         tags.retain(|key, _value| key.starts_with(OWN_TAGS));
         tags.extend(said.clone());
     }

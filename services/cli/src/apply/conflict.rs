@@ -1,5 +1,7 @@
 //! Differences that no step removes: what is fixed once a task is there. Pure.
 
+use std::collections::BTreeMap;
+
 use rowcast_proto::rest::{Packing, Task};
 
 use super::change::{SET_TAG, is_fresh, kept, kinds};
@@ -62,7 +64,7 @@ pub(super) fn task_conflicts(
         (!is_fresh(there.state))
             .then(|| differs(&what("change_types"), &changes.0, &changes.1))
             .flatten(),
-        of_another_set(wanted, there, document),
+        of_another_set(&what("set"), &there.tags, document.set.as_ref()),
         (!is_fresh(there.state))
             .then(|| differs(&what("retention"), &retention.0, &retention.1))
             .flatten(),
@@ -75,14 +77,15 @@ pub(super) fn task_conflicts(
     .collect()
 }
 
-/// Two files that name one task would take it from each other.
-fn of_another_set(wanted: &TaskEntry, there: &Task, document: &Document) -> Option<String> {
-    let (set, other) = (document.set.as_ref()?, there.tags.get(SET_TAG)?);
+/// Two files that name one thing would take it from each other.
+pub(super) fn of_another_set(
+    what: &str,
+    there: &BTreeMap<String, String>,
+    set: Option<&String>,
+) -> Option<String> {
+    let (set, other) = (set?, there.get(SET_TAG)?);
     (set != other).then(|| {
-        format!(
-            "task {}: it belongs to the set {other}; `rowcast task update {} --untag {SET_TAG}` frees it",
-            wanted.name, there.id
-        )
+        format!("{what} is {other} and not {set}: `rowcast … update --untag {SET_TAG}` frees it")
     })
 }
 

@@ -18,8 +18,8 @@ use crate::secret;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Document {
-    /// What its tasks together are called. They are marked with it, so that `--prune` knows those that
-    /// the file once named.
+    /// What its sources and tasks together are called. They are marked with it, so that `--prune` knows
+    /// those that the file once named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) set: Option<String>,
     #[serde(default)]
@@ -46,6 +46,9 @@ pub(crate) struct SourceEntry {
     /// File of certificate authorities in PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sslrootcert: Option<PathBuf>,
+    /// Where absent, those that it has are left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tags: Option<BTreeMap<String, String>>,
 }
 
 /// A task and its groups.
@@ -150,14 +153,13 @@ impl Document {
         if self.set.as_ref().is_some_and(|set| !is_name_of_set(set)) {
             return Err("`set` must have 1 to 64 letters, digits or signs of _.:/-".to_owned());
         }
+        let sources = self.sources.iter().map(|source| &source.tags);
+        let tags = sources.chain(self.tasks.iter().map(|task| &task.tags));
+        let mut keys = tags.flatten().flat_map(BTreeMap::keys);
+        if let Some(key) = keys.find(|key| key.starts_with(OWN_TAGS)) {
+            return Err(format!("the tag {key} is Rowcast's own: leave it out"));
+        }
         for task in &self.tasks {
-            let mut keys = task.tags.iter().flat_map(BTreeMap::keys);
-            if let Some(key) = keys.find(|key| key.starts_with(OWN_TAGS)) {
-                return Err(format!(
-                    "the tag {key} of task {} is Rowcast's own: leave it out",
-                    task.name
-                ));
-            }
             let what = format!("group of task {}", task.name);
             once(&what, task.groups.iter().map(|group| &group.name))?;
         }

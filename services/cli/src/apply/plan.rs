@@ -7,7 +7,7 @@ use rowcast_proto::rest::{Group, Objects, PatchSource, PatchTask, Source, Task};
 use serde::Serialize;
 
 use super::change;
-use super::conflict::{differs, source_database, task_conflicts};
+use super::conflict::{differs, of_another_set, source_database, task_conflicts};
 use super::document::{Document, GroupEntry, SourceEntry, TaskEntry, WantedState};
 use crate::task::selection;
 
@@ -19,6 +19,8 @@ pub(super) struct Present {
     pub(super) tasks: Vec<PresentTask>,
     /// Tasks of the document's set that it does not name, where they are to go.
     pub(super) unnamed: Vec<Task>,
+    /// The same of its sources.
+    pub(super) unnamed_sources: Vec<UnnamedSource>,
 }
 
 impl Present {
@@ -41,6 +43,13 @@ fn only<'a, T>(
     }
 }
 
+/// A source, and the tasks that stay and need it.
+#[derive(Debug)]
+pub(super) struct UnnamedSource {
+    pub(super) source: Source,
+    pub(super) needed_by: Vec<String>,
+}
+
 /// A task with its groups.
 #[derive(Debug)]
 pub(super) struct PresentTask {
@@ -51,7 +60,11 @@ pub(super) struct PresentTask {
 /// One thing to do.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    CreateSource(SourceEntry),
+    CreateSource {
+        source: SourceEntry,
+        /// Those of the file, and the mark of its set.
+        tags: BTreeMap<String, String>,
+    },
     UpdateSource {
         source: SourceEntry,
         /// Without secrets.
@@ -82,6 +95,7 @@ pub(super) enum Step {
         to: WantedState,
     },
     Release(Task),
+    DeleteSource(Source),
 }
 
 /// A step in words; also what `-o json` prints.
@@ -96,7 +110,7 @@ pub(super) struct StepInWords {
 impl Step {
     pub(super) fn in_words(&self) -> StepInWords {
         let (action, kind, name, detail) = match self {
-            Self::CreateSource(source) => {
+            Self::CreateSource { source, .. } => {
                 let place = format!("{}:{}/{}", source.host, source.port, source.database);
                 ("create", "source", source.name.clone(), place)
             }
@@ -133,6 +147,12 @@ impl Step {
                 let detail = format!("{}, with its stream and all its groups", task.id);
                 ("release", "task", task.name.clone(), detail)
             }
+            Self::DeleteSource(source) => (
+                "delete",
+                "source",
+                source.name.clone(),
+                source.id.to_string(),
+            ),
         };
         StepInWords {
             action,
@@ -148,7 +168,7 @@ impl StepInWords {
     pub(super) fn line(&self) -> String {
         let mark = match self.action {
             "create" => '+',
-            "release" => '-',
+            "release" | "delete" => '-',
             "replace" | "update" => '~',
             _ => '>',
         };
@@ -161,13 +181,7 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
     let set = document.set.as_deref();
     let mut steps = Vec::new();
     let mut conflicts = Vec::new();
-    for wanted in &document.sources {
-        match present.source(&wanted.name) {
-            Ok(None) => steps.push(Step::CreateSource(wanted.clone())),
-            Ok(Some(source)) => steps.extend(change::of_source(wanted, source)),
-            Err(conflict) => conflicts.push(conflict),
-        }
-    }
+    plan_sources(document, present, &mut steps, &mut conflicts);
     let mut brought = Vec::new();
     for wanted in &document.tasks {
         let named = |known: &&PresentTask| known.task.name == wanted.name;
@@ -182,7 +196,7 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
             None => match source_database(wanted, document, present) {
                 Ok(_database) => steps.push(Step::CreateTask {
                     task: wanted.clone(),
-                    tags: change::all_tags(wanted, set, &BTreeMap::new()),
+                    tags: change::all_tags(wanted.tags.as_ref(), set, &BTreeMap::new()),
                 }),
                 Err(conflict) => conflicts.push(conflict),
             },
@@ -212,11 +226,50 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
     }
     steps.extend(brought);
     // Last: nothing is destroyed where anything before fails.
-    steps.extend(present.unnamed.iter().cloned().map(Step::Release));
+    plan_prune(present, &mut steps, &mut conflicts);
     if conflicts.is_empty() {
         Ok(steps)
     } else {
         Err(conflicts)
+    }
+}
+
+fn plan_sources(
+    document: &Document,
+    present: &Present,
+    steps: &mut Vec<Step>,
+    conflicts: &mut Vec<String>,
+) {
+    let set = document.set.as_deref();
+    for wanted in &document.sources {
+        match present.source(&wanted.name) {
+            Ok(None) => steps.push(Step::CreateSource {
+                source: wanted.clone(),
+                tags: change::all_tags(wanted.tags.as_ref(), set, &BTreeMap::new()),
+            }),
+            Ok(Some(source)) => {
+                let what = format!("source {}: set", wanted.name);
+                conflicts.extend(of_another_set(&what, &source.tags, document.set.as_ref()));
+                steps.extend(change::of_source(wanted, set, source));
+            }
+            Err(conflict) => conflicts.push(conflict),
+        }
+    }
+}
+
+/// What the file names no longer: tasks first, for they need their sources.
+fn plan_prune(present: &Present, steps: &mut Vec<Step>, conflicts: &mut Vec<String>) {
+    steps.extend(present.unnamed.iter().cloned().map(Step::Release));
+    for UnnamedSource { source, needed_by } in &present.unnamed_sources {
+        if needed_by.is_empty() {
+            steps.push(Step::DeleteSource(source.clone()));
+        } else {
+            let names = needed_by.join(", ");
+            conflicts.push(format!(
+                "source {}: the file names it no longer, and tasks that stay need it: {names}",
+                source.name
+            ));
+        }
     }
 }
 

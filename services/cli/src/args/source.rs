@@ -7,6 +7,7 @@ use rowcast_proto::rest::{SslMode, default_port};
 
 use super::{Agreement, Shown};
 use crate::secret::PasswordArgs;
+use crate::tags::tag;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -65,6 +66,9 @@ pub(crate) struct Create {
     /// File of certificate authorities in PEM [default: the system's]
     #[arg(long, value_name = "FILE")]
     pub(crate) sslrootcert: Option<PathBuf>,
+    /// Something to sort sources by; may be said 20 times
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
+    pub(crate) tags: Vec<(String, String)>,
     /// Only test the way to it; nothing is registered
     #[arg(long)]
     pub(crate) test: bool,
@@ -136,6 +140,12 @@ pub(crate) struct Update {
     /// The system's certificate authorities
     #[arg(long, conflicts_with = "sslrootcert")]
     pub(crate) no_sslrootcert: bool,
+    /// Gives it a tag, or the tag another value
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
+    pub(crate) tags: Vec<(String, String)>,
+    /// Takes a tag away
+    #[arg(long = "untag", value_name = "KEY")]
+    pub(crate) untagged: Vec<String>,
     #[command(flatten)]
     pub(crate) shown: Shown,
 }

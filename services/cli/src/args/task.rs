@@ -7,8 +7,8 @@ use rowcast_proto::rest::{
 
 use super::{Agreement, Shown, Waiting};
 use crate::secret::PasswordArgs;
+use crate::tags::tag;
 use crate::task::selection::ObjectArgs;
-use crate::task::tags::tag;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {

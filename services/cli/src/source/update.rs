@@ -6,7 +6,7 @@ use super::{authorities, needs_password, show};
 use crate::api::Api;
 use crate::args::source::Update;
 use crate::failure::{Exit, Failure};
-use crate::find;
+use crate::{find, tags};
 
 pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
     let source = find::source(api, &wanted.source).await?;
@@ -24,6 +24,7 @@ pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
         password: None,
         sslmode: wanted.sslmode,
         sslrootcert: certificates,
+        tags: tags::changed(&source.tags, &wanted.tags, &wanted.untagged),
     };
     let is_given = wanted.password || wanted.password_from.password_file.is_some();
     if is_given || needs_password(&patch) {

@@ -2,12 +2,12 @@
 
 use rowcast_domain::TaskState;
 
-use super::{selection, tags};
+use super::selection;
 use crate::api::Api;
 use crate::args::Format;
 use crate::args::task::List;
 use crate::table::{or_dash, plain_table};
-use crate::{find, output};
+use crate::{find, output, tags};
 
 /// A line a task.
 pub(super) async fn run(api: &Api, wanted: List) -> anyhow::Result<()> {

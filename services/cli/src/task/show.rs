@@ -2,11 +2,11 @@
 
 use rowcast_proto::rest::{Packing, Task};
 
+use super::selection;
 use super::wait;
-use super::{selection, tags};
 use crate::args::Format;
-use crate::output;
 use crate::table::{description, or_dash, time};
+use crate::{output, tags};
 
 /// Everything that is known of a task.
 pub(super) fn one(task: &Task, format: Format) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use crate::api::Api;
 use crate::args::Shown;
 use crate::args::task::{Limit, Update};
 use crate::failure::{Exit, Failure};
-use crate::find;
+use crate::{find, tags};
 
 pub(super) async fn rename(
     api: &Api,
@@ -54,19 +54,12 @@ fn patch(wanted: &Update, task: &Task) -> PatchTask {
             schema: wanted.schema_changes,
         });
     }
-    let mut tags = None;
-    if !wanted.tags.is_empty() || !wanted.untagged.is_empty() {
-        let mut all = task.tags.clone();
-        all.retain(|key, _value| !wanted.untagged.contains(key));
-        all.extend(wanted.tags.iter().cloned());
-        tags = Some(all);
-    }
     PatchTask {
         name: wanted.name.clone(),
         retry_minutes: wanted.retry_minutes,
         retention,
         change_types: types,
-        tags,
+        tags: tags::changed(&task.tags, &wanted.tags, &wanted.untagged),
         resource_group: if wanted.no_resource_group {
             Some(String::new())
         } else {

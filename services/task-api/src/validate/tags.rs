@@ -1,4 +1,4 @@
-//! Tags and the resource group of a task.
+//! Tags of tasks and sources, and the resource group of a task.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

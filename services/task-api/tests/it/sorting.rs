@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::fixture::{Answer, Api, send, task};
+use crate::fixture::{Answer, Api, send, source, task};
 
 fn names(answer: &Answer) -> Vec<&str> {
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
@@ -164,4 +164,28 @@ async fn other_change_types_need_a_precheck_and_come_before_the_first_start() {
     let started = api.starting_task().await;
     let answer = api.patch(&format!("/tasks/{started}"), &body).await;
     answer.is_problem(StatusCode::CONFLICT, "change_types_fixed");
+}
+
+#[tokio::test]
+async fn tags_of_a_source_are_no_news_to_its_tasks() {
+    let api = Api::start().await;
+    let task = api.starting_task().await;
+    let shown = api.get(&format!("/tasks/{task}")).await;
+    let path = format!("/sources/{}", shown.body["source_id"].as_str().unwrap());
+    let answer = api.patch(&path, &json!({"tags": {"env": "prod"}})).await;
+    assert_eq!(answer.body["tags"], json!({"env": "prod"}), "{answer:?}");
+    assert_eq!(api.get(&path).await.body, answer.body);
+    assert_eq!(
+        api.get(&format!("/tasks/{task}/events")).await.body["events"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let refused = api.patch(&path, &json!({"tags": {"a=b": "c"}})).await;
+    refused.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
+    let mut body = source();
+    body["tags"] = json!({"team": "crm"});
+    let created = api.post("/sources", &body).await;
+    assert_eq!(created.body["tags"], json!({"team": "crm"}), "{created:?}");
 }

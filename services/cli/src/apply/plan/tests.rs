@@ -20,6 +20,7 @@ tasks:
 /// What the platform says once the file was applied; members of `task` replace those of the task.
 fn applied(task: &Value) -> Present {
     let source = json!({
+        "tags": task["tags"].as_object().cloned().unwrap_or_default(),
         "id": "s000000000001", "name": "shop", "host": "db", "port": 5432, "database": "shop",
         "account": "tracker", "sslmode": "verify-full", "created_at": "2026-11-23T05:33:10Z",
     });
@@ -45,6 +46,7 @@ fn applied(task: &Value) -> Present {
             groups: vec![serde_json::from_value(group).unwrap()],
         }],
         unnamed: Vec::new(),
+        unnamed_sources: Vec::new(),
     }
 }
 
@@ -148,7 +150,8 @@ fn tasks_of_a_set_are_marked_and_stay_with_it() {
     );
     let others = json!({"tags": {"rowcast/set": "crm"}});
     let conflicts = plan(&of_set(FILE), &applied(&others)).unwrap_err();
-    assert!(conflicts[0].contains("the set crm"), "{conflicts:?}");
+    assert_eq!(conflicts.len(), 2, "{conflicts:?}");
+    assert!(conflicts[1].contains("set is crm"), "{conflicts:?}");
 }
 
 #[test]
@@ -157,10 +160,20 @@ fn what_is_named_no_longer_goes_last() {
     let mut gone = there.tasks[0].task.clone();
     gone.name = "old".to_owned();
     there.unnamed.push(gone);
+    let source = there.sources[0].clone();
+    there.unnamed_sources.push(UnnamedSource {
+        source,
+        needed_by: Vec::new(),
+    });
     let steps = lines(&plan(&document(FILE), &there).unwrap());
     assert_eq!(
-        steps.last().unwrap(),
-        "- task old (t000000000001, with its stream and all its groups)"
+        steps[1..],
+        [
+            "- task old (t000000000001, with its stream and all its groups)",
+            "- source shop (s000000000001)",
+        ]
     );
-    assert_eq!(steps.len(), 2);
+    there.unnamed_sources[0].needed_by.push("other".to_owned());
+    let conflicts = plan(&document(FILE), &there).unwrap_err();
+    assert!(conflicts[0].ends_with("need it: other"), "{conflicts:?}");
 }

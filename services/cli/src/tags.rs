@@ -18,3 +18,18 @@ pub(crate) fn in_words(tags: &BTreeMap<String, String>) -> String {
         .collect();
     words.join(", ")
 }
+
+/// The tags with some given and some taken away; `None` where neither is asked for.
+pub(crate) fn changed(
+    there: &BTreeMap<String, String>,
+    given: &[(String, String)],
+    taken: &[String],
+) -> Option<BTreeMap<String, String>> {
+    if given.is_empty() && taken.is_empty() {
+        return None;
+    }
+    let mut tags = there.clone();
+    tags.retain(|key, _value| !taken.contains(key));
+    tags.extend(given.iter().cloned());
+    Some(tags)
+}
