@@ -133,6 +133,7 @@ fn rest_bodies() -> Vec<Message> {
         rest::TaskError,
         rest::TaskList,
         rest::TaskPosition,
+        rest::TaskPreview,
         rest::TaskTransition,
         rest::TaskTransitionList,
         rest::UsageLine,
@@ -140,11 +141,13 @@ fn rest_bodies() -> Vec<Message> {
     );
     bodies.extend(messages!("rest", Refused:
         rest::ChangeTypes,
+        rest::CloneTask,
         rest::CreateGroup,
         rest::CreateSource,
         rest::CreateTask,
         rest::IgnoreChecks,
         rest::Objects,
+        rest::PatchChangeTypes,
         rest::PatchSource,
         rest::PatchTask,
         rest::PurchaseTask,

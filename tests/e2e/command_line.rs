@@ -3,6 +3,9 @@
 mod apply;
 mod tail;
 mod wizard;
+mod parity;
+mod source;
+mod preview;
 
 use std::process::Stdio;
 

@@ -4,11 +4,13 @@ mod api;
 mod command_line;
 mod reading;
 mod shop;
+mod recorder;
 mod traces;
 
 pub use api::Api;
 pub use command_line::Shell;
 pub use reading::{is_count, read_until};
+pub use recorder::Recorder;
 pub use shop::{Group, PASSWORD, Shop, Tracked, data, untracked_shop};
 pub use traces::{Span, TraceReceiver};
 

@@ -1,5 +1,7 @@
 //! Sources: the customer's databases.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use rowcast_domain::SourceId;
 use serde::{Deserialize, Serialize};
@@ -86,6 +88,9 @@ pub struct CreateSource {
     /// Certificate authorities in PEM; the system's where absent.
     #[serde(default)]
     pub sslrootcert: Option<String>,
+    /// What the user sorts sources by; the rules are those of a task's tags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
 }
 
 /// The port of a source that names none: PostgreSQL's own (PostgreSQL docs, 19.3.1).
@@ -95,7 +100,7 @@ pub const fn default_port() -> u16 {
 }
 
 /// `PATCH /sources/{id}`: what is absent stays.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchSource {
     /// The user's name for it, 1–64 characters.
@@ -122,6 +127,9 @@ pub struct PatchSource {
     /// Certificate authorities in PEM; empty for the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sslrootcert: Option<String>,
+    /// All tags, in the place of those before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
 }
 
 /// A registered source.
@@ -142,6 +150,9 @@ pub struct Source {
     pub account: String,
     /// What TLS must prove.
     pub sslmode: SslMode,
+    /// What the user sorts sources by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
     /// When it was registered.
     pub created_at: DateTime<Utc>,
 }

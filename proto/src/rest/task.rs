@@ -1,5 +1,7 @@
 //! Tasks: what to track.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use rowcast_domain::{Lsn, Position, SourceId, TaskId, TaskState};
 use serde::{Deserialize, Serialize};
@@ -153,16 +155,24 @@ pub struct CreateTask {
     /// How rows become messages; fixed at creation.
     #[serde(default, skip_serializing_if = "Packing::is_row")]
     pub packing: Packing,
+    /// What the user sorts tasks by, at most 20: keys of 1–64 characters, values of up to 128, of
+    /// letters, digits and `_.:/-`; values also of spaces and `+@`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// The name of those who share it, 1–64 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_group: Option<String>,
 }
+
+/// Keys of tags that Rowcast itself gives begin so; a copy of a task does not get them.
+pub const OWN_TAGS: &str = "rowcast/";
 
 impl CreateTask {
     /// Number of key partitions.
     #[must_use]
     pub fn partitions(&self) -> u32 {
-        self.partitions.unwrap_or(match self.packing {
-            Packing::Row => DEFAULT_PARTITIONS,
-            Packing::Transaction => 1,
-        })
+        self.partitions
+            .unwrap_or_else(|| default_partitions(self.packing))
     }
 }
 
@@ -194,7 +204,13 @@ pub const fn default_retry_minutes() -> u32 {
 }
 
 /// Key partitions where the user names no number.
-const DEFAULT_PARTITIONS: u32 = 16;
+#[must_use]
+pub const fn default_partitions(packing: Packing) -> u32 {
+    match packing {
+        Packing::Row => 16,
+        Packing::Transaction => 1,
+    }
+}
 
 /// A stop past which a user may decide to go on; the names are those of a task's error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -237,6 +253,20 @@ pub struct StartTask {
     pub accept_stop: Option<AcceptableStop>,
 }
 
+/// `GET /tasks/{id}/preview`: what makes a task of the same configuration, in each of the ways there are.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TaskPreview {
+    /// Body of `POST /tasks`, with every default written out.
+    pub body: CreateTask,
+    /// That request as a shell runs it, by curl; address and token come from the variables
+    /// `ROWCAST_API_URL` and `ROWCAST_TOKEN`.
+    pub curl: String,
+    /// As the `rowcast` command makes it, without what is a default.
+    pub command: String,
+    /// A file for `rowcast apply`; it names the source, which must be there.
+    pub yaml: String,
+}
+
 /// `PATCH /tasks/{id}`: what is absent stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -250,6 +280,35 @@ pub struct PatchTask {
     /// How long changes are kept; only before the first start, which makes the stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
+    /// Which changes; only before the first start, which makes the publication.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_types: Option<PatchChangeTypes>,
+    /// All tags, in the place of those before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
+    /// The name of those who share it; empty for nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_group: Option<String>,
+}
+
+/// Which changes, in `PATCH /tasks/{id}`: what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchChangeTypes {
+    /// Data changes. May be empty where schema changes are tracked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Vec<DataChange>>,
+    /// Schema changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<bool>,
+}
+
+/// `POST /tasks/{id}/clone`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CloneTask {
+    /// What to call the new task, 1–64 characters.
+    pub name: String,
 }
 
 /// A task.
@@ -280,6 +339,12 @@ pub struct Task {
     /// How rows become messages.
     #[serde(default, skip_serializing_if = "Packing::is_row")]
     pub packing: Packing,
+    /// What the user sorts tasks by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// The name of those who share it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_group: Option<String>,
     /// Where it stands.
     pub state: TaskState,
     /// Why it is retrying or abnormal.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use reqwest::{Method, RequestBuilder};
-use rowcast_domain::{GroupId, Secret, TaskId};
+use rowcast_domain::{GroupId, Secret, SourceId, TaskId};
 use rowcast_proto::rest::{
-    ChargeType, CreateGroup, CreateSource, CreateTask, Group, GroupConnection, GroupList,
-    IncidentList, Instance, Objects, Precheck, Problem, PurchaseTask, Source, SourceList,
-    StartTask, Task, TaskList, TaskTransitionList, UsageList,
+    ChargeType, CloneTask, CreateGroup, CreateSource, CreateTask, Group, GroupConnection,
+    GroupList, IgnoreChecks, IncidentList, Instance, Objects, PatchSource, PatchTask, Precheck,
+    Problem, PurchaseTask, RunPrecheck, Source, SourceList, SourceObjects, SourceTest, StartTask,
+    Task, TaskList, TaskPreview, TaskTransitionList, UsageList,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -82,8 +83,48 @@ impl Api {
         self.post("/sources", body).await
     }
 
+    pub(crate) async fn source(&self, id: &SourceId) -> anyhow::Result<Source> {
+        self.get(&format!("/sources/{id}")).await
+    }
+
+    pub(crate) async fn patch_source(
+        &self,
+        id: &SourceId,
+        patch: &PatchSource,
+    ) -> anyhow::Result<Source> {
+        self.patch(&format!("/sources/{id}"), patch).await
+    }
+
+    pub(crate) async fn delete_source(&self, id: &SourceId) -> anyhow::Result<()> {
+        self.delete(&format!("/sources/{id}")).await
+    }
+
+    pub(crate) async fn test_source(&self, id: &SourceId) -> anyhow::Result<SourceTest> {
+        self.command(&format!("/sources/{id}/test")).await
+    }
+
+    pub(crate) async fn test_new_source(&self, body: &CreateSource) -> anyhow::Result<SourceTest> {
+        self.post("/sources/test", body).await
+    }
+
+    /// One page.
+    pub(crate) async fn source_objects(
+        &self,
+        id: &SourceId,
+        query: &Query,
+    ) -> anyhow::Result<SourceObjects> {
+        self.get_where(&format!("/sources/{id}/objects"), query)
+            .await
+    }
+
+    /// All tasks.
     pub(crate) async fn tasks(&self) -> anyhow::Result<TaskList> {
         self.get("/tasks").await
+    }
+
+    /// Those that a query asks for.
+    pub(crate) async fn queried_tasks(&self, query: &Query) -> anyhow::Result<TaskList> {
+        self.get_where("/tasks", query).await
     }
 
     pub(crate) async fn task(&self, id: &TaskId) -> anyhow::Result<Task> {
@@ -94,9 +135,35 @@ impl Api {
         self.post("/tasks", body).await
     }
 
+    pub(crate) async fn preview(&self, id: &TaskId) -> anyhow::Result<TaskPreview> {
+        self.get(&format!("/tasks/{id}/preview")).await
+    }
+
+    pub(crate) async fn clone_task(&self, id: &TaskId, body: &CloneTask) -> anyhow::Result<Task> {
+        self.post(&format!("/tasks/{id}/clone"), body).await
+    }
+
+    pub(crate) async fn patch_task(&self, id: &TaskId, patch: &PatchTask) -> anyhow::Result<Task> {
+        self.patch(&format!("/tasks/{id}"), patch).await
+    }
+
     /// Runs the precheck to its end.
-    pub(crate) async fn precheck(&self, id: &TaskId) -> anyhow::Result<Precheck> {
-        self.command(&format!("/tasks/{id}/precheck")).await
+    pub(crate) async fn precheck(
+        &self,
+        id: &TaskId,
+        how: &RunPrecheck,
+    ) -> anyhow::Result<Precheck> {
+        self.post(&format!("/tasks/{id}/precheck"), how).await
+    }
+
+    /// The report of the last precheck, with who ignores these alerts of it.
+    pub(crate) async fn ignore_checks(
+        &self,
+        id: &TaskId,
+        body: &IgnoreChecks,
+    ) -> anyhow::Result<Precheck> {
+        self.post(&format!("/tasks/{id}/precheck/ignore"), body)
+            .await
     }
 
     /// The report of the last precheck.
@@ -151,16 +218,17 @@ impl Api {
         task: Option<&TaskId>,
         open: bool,
     ) -> anyhow::Result<IncidentList> {
-        // An id has no character that a query would have to escape.
-        let path = match task {
-            Some(task) => format!("/incidents?open={open}&task_id={task}"),
-            None => format!("/incidents?open={open}"),
-        };
-        self.get(&path).await
+        let mut query = vec![("open", open.to_string())];
+        query.extend(task.map(|task| ("task_id", task.to_string())));
+        self.get_where("/incidents", &query).await
     }
 
     pub(crate) async fn groups(&self, task: &TaskId) -> anyhow::Result<GroupList> {
         self.get(&format!("/tasks/{task}/groups")).await
+    }
+
+    pub(crate) async fn group(&self, task: &TaskId, group: &GroupId) -> anyhow::Result<Group> {
+        self.get(&format!("/tasks/{task}/groups/{group}")).await
     }
 
     pub(crate) async fn create_group(
@@ -181,13 +249,17 @@ impl Api {
     }
 
     pub(crate) async fn delete_group(&self, task: &TaskId, group: &GroupId) -> anyhow::Result<()> {
-        let path = format!("/tasks/{task}/groups/{group}");
-        self.answer(self.request(Method::DELETE, &path)).await?;
-        Ok(())
+        self.delete(&format!("/tasks/{task}/groups/{group}")).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.send(self.request(Method::GET, path), path).await
+    }
+
+    async fn get_where<T: DeserializeOwned>(&self, path: &str, query: &Query) -> anyhow::Result<T> {
+        let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.base), query)?;
+        let request = self.http.get(url).bearer_auth(self.token.expose());
+        self.send(request, path).await
     }
 
     async fn command<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
@@ -201,6 +273,20 @@ impl Api {
     ) -> anyhow::Result<T> {
         let request = self.request(Method::POST, path).json(body);
         self.send(request, path).await
+    }
+
+    async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        let request = self.request(Method::PATCH, path).json(body);
+        self.send(request, path).await
+    }
+
+    async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        self.answer(self.request(Method::DELETE, path)).await?;
+        Ok(())
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -250,6 +336,9 @@ impl Api {
         Failure::of(Exit::Unreachable, sentence)
     }
 }
+
+/// Names and values behind a path.
+pub(crate) type Query = [(&'static str, String)];
 
 /// Whether an address is one of this machine.
 fn is_here(url: &reqwest::Url) -> bool {

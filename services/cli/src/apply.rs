@@ -5,26 +5,36 @@
 //! present (API) ───┴─▶ plan ─▶ steps, shown or carried out one after the other
 //! ```
 //!
-//! Nothing is removed: what the file does not name stays as it is.
+//! What the file does not name stays as it is. Only `--prune` releases tasks and deletes sources, and only
+//! those that carry the mark of the file's set: as `kubectl apply --prune` goes by a label, so that no file can take what
+//! another, or a person, has made.
 
 pub(crate) mod document;
 mod plan;
+mod change;
 mod conflict;
 mod carry_out;
 
 use rowcast_domain::TaskState;
+use rowcast_proto::rest::{Source, Task};
 
 use crate::api::Api;
 use crate::args::{Apply, Format};
 use crate::failure::{Exit, Failure};
-use crate::output;
+use crate::{confirm, output};
 use carry_out::{carry_out, check};
+use change::SET_TAG;
 use document::Document;
-use plan::{Present, PresentTask, StepInWords, plan};
+use plan::{Present, PresentTask, Step, StepInWords, UnnamedSource, plan};
 
 pub(crate) async fn run(api: &Api, wanted: Apply) -> anyhow::Result<()> {
     let document = Document::read(&wanted.file)?;
-    let present = look(api, &document).await?;
+    if wanted.prune && document.set.is_none() {
+        let sentence = "--prune releases tasks that the file once named: say `set: NAME` in it, and \
+                        apply it once before anything is taken out";
+        return Err(Failure::of(Exit::Usage, sentence));
+    }
+    let present = look(api, &document, wanted.prune).await?;
     let steps = plan(&document, &present).map_err(|conflicts| {
         let sentence = format!(
             "{}: nothing was done; change the file, or create it anew under another name",
@@ -34,6 +44,7 @@ pub(crate) async fn run(api: &Api, wanted: Apply) -> anyhow::Result<()> {
     })?;
     if !wanted.plan {
         steps.iter().try_for_each(check)?;
+        agree(&steps, &present, wanted.agreement.yes)?;
     }
     for step in &steps {
         if !wanted.plan {
@@ -44,7 +55,7 @@ pub(crate) async fn run(api: &Api, wanted: Apply) -> anyhow::Result<()> {
         }
     }
     if wanted.shown.output == Format::Json {
-        let words: Vec<StepInWords> = steps.iter().map(plan::Step::in_words).collect();
+        let words: Vec<StepInWords> = steps.iter().map(Step::in_words).collect();
         return output::json(&words);
     }
     if steps.is_empty() {
@@ -53,18 +64,80 @@ pub(crate) async fn run(api: &Api, wanted: Apply) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What of the document's tasks and sources is there.
-async fn look(api: &Api, document: &Document) -> anyhow::Result<Present> {
+/// Shows the plan and asks, where tasks are to be released.
+fn agree(steps: &[Step], present: &Present, yes: bool) -> anyhow::Result<()> {
+    let tasks = present.unnamed.iter().map(|task| &task.name);
+    let sources = present
+        .unnamed_sources
+        .iter()
+        .map(|known| &known.source.name);
+    let mut deeds = Vec::new();
+    for (deed, names) in [
+        (
+            "release with stream and groups: ",
+            tasks.cloned().collect::<Vec<_>>(),
+        ),
+        ("delete the sources: ", sources.cloned().collect()),
+    ] {
+        if !names.is_empty() {
+            deeds.push(format!("{deed}{}", names.join(", ")));
+        }
+    }
+    if deeds.is_empty() {
+        return Ok(());
+    }
+    if !yes {
+        for step in steps {
+            output::progress(step.in_words().line());
+        }
+    }
+    confirm::agreed(&deeds.join(", and "), yes)
+}
+
+/// What of the document's tasks and sources is there, and what it names no longer.
+async fn look(api: &Api, document: &Document, prune: bool) -> anyhow::Result<Present> {
     let mut present = Present {
         sources: api.sources().await?.sources,
         tasks: Vec::new(),
+        unnamed: Vec::new(),
+        unnamed_sources: Vec::new(),
     };
-    for task in api.tasks().await?.tasks {
-        let is_named = document.tasks.iter().any(|wanted| wanted.name == task.name);
-        if is_named && task.state != TaskState::Released {
+    let mut tasks = api.tasks().await?.tasks;
+    tasks.retain(|task| task.state != TaskState::Released);
+    if let Some(set) = document.set.as_ref().filter(|_set| prune) {
+        let is_unnamed = |task: &Task| {
+            let mut named = document.tasks.iter();
+            task.tags.get(SET_TAG) == Some(set) && !named.any(|wanted| wanted.name == task.name)
+        };
+        (present.unnamed, tasks) = tasks.into_iter().partition(is_unnamed);
+        present.unnamed_sources = unnamed_sources(document, set, &present.sources, &tasks);
+    }
+    for task in tasks {
+        if document.tasks.iter().any(|wanted| wanted.name == task.name) {
             let groups = api.groups(&task.id).await?.groups;
             present.tasks.push(PresentTask { task, groups });
         }
     }
     Ok(present)
+}
+
+/// `tasks` are those that stay.
+fn unnamed_sources(
+    document: &Document,
+    set: &String,
+    sources: &[Source],
+    tasks: &[Task],
+) -> Vec<UnnamedSource> {
+    let is_unnamed = |source: &&Source| {
+        let mut named = document.sources.iter();
+        source.tags.get(SET_TAG) == Some(set) && !named.any(|wanted| wanted.name == source.name)
+    };
+    let with_need = |source: &Source| {
+        let needing = tasks.iter().filter(|task| task.source_id == source.id);
+        UnnamedSource {
+            source: source.clone(),
+            needed_by: needing.map(|task| task.name.clone()).collect(),
+        }
+    };
+    sources.iter().filter(is_unnamed).map(with_need).collect()
 }

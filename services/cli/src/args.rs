@@ -67,7 +67,7 @@ pub(crate) enum Command {
     /// What needs a person
     #[command(subcommand)]
     Incident(incident::Command),
-    /// Make sources, tasks and groups as a YAML file says; removes nothing
+    /// Make sources, tasks and groups as a YAML file says
     Apply(Apply),
     /// Write the YAML of what is there, without passwords
     Export(Export),
@@ -125,6 +125,11 @@ pub(crate) struct Apply {
     /// Only show what would be done
     #[arg(long)]
     pub(crate) plan: bool,
+    /// Release tasks and delete sources that the file once named and names no longer; it must say `set: NAME`
+    #[arg(long)]
+    pub(crate) prune: bool,
+    #[command(flatten)]
+    pub(crate) agreement: Agreement,
     /// How long each task may take to run, in seconds
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     pub(crate) timeout: u64,

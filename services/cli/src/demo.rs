@@ -15,6 +15,8 @@ mod guide;
 mod writer;
 mod live;
 
+use std::collections::BTreeMap;
+
 use anyhow::bail;
 use rowcast_client::GroupCredentials;
 use rowcast_local::State;
@@ -71,6 +73,7 @@ async fn source(api: &Api, shop: &Shop) -> anyhow::Result<Source> {
     let Some(source) = known.into_iter().find(|source| source.name == SHOP) else {
         output::line("demo: source shop")?;
         let wanted = CreateSource {
+            tags: BTreeMap::new(),
             name: SHOP.to_owned(),
             host: "127.0.0.1".to_owned(),
             port: shop.port,

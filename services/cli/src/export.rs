@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rowcast_domain::TaskState;
-use rowcast_proto::rest::{Group, Source, Task};
+use rowcast_proto::rest::{Group, OWN_TAGS, Source, Task};
 
 use crate::api::Api;
 use crate::apply::document::{
@@ -28,6 +28,7 @@ pub(crate) async fn run(api: &Api, wanted: &Export) -> anyhow::Result<()> {
         .map(|source| (source.id.to_string(), source.name.clone()))
         .collect();
     let mut document = Document {
+        set: None,
         sources: sources.into_iter().map(source_entry).collect(),
         tasks: Vec::new(),
     };
@@ -74,6 +75,7 @@ fn source_entry(source: Source) -> SourceEntry {
         account: source.account,
         sslmode: source.sslmode,
         sslrootcert: None,
+        tags: without_own(source.tags),
     }
 }
 
@@ -96,7 +98,15 @@ fn task_entry(task: Task, source: String, groups: Vec<Group>) -> TaskEntry {
         partitions: Some(task.partitions),
         transactions: task.transactions,
         packing: task.packing,
+        tags: without_own(task.tags),
+        resource_group: task.resource_group,
     }
+}
+
+/// Marks are given by what applies the file.
+fn without_own(mut tags: BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
+    tags.retain(|key, _value| !key.starts_with(OWN_TAGS));
+    Some(tags).filter(|tags| !tags.is_empty())
 }
 
 /// Where a new task of this definition should be brought.

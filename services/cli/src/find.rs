@@ -8,15 +8,24 @@ use crate::failure::{Exit, Failure};
 
 /// The source with this id or name.
 pub(crate) async fn source(api: &Api, wanted: &str) -> anyhow::Result<Source> {
+    if let Ok(id) = wanted.parse()
+        && let Some(source) = if_there(api.source(&id).await)?
+    {
+        return Ok(source);
+    }
     let sources = api.sources().await?.sources;
     let id = |source: &Source| source.id.to_string();
-    one("source", wanted, sources, id, |source| {
-        source.name == wanted
-    })
+    let is_named = |source: &Source| source.name == wanted;
+    one("source", wanted, sources, id, is_named)
 }
 
 /// The task with this id or name. A released one gives its name up to any that is not.
 pub(crate) async fn task(api: &Api, wanted: &str) -> anyhow::Result<Task> {
+    if let Ok(id) = wanted.parse()
+        && let Some(task) = if_there(api.task(&id).await)?
+    {
+        return Ok(task);
+    }
     let tasks = api.tasks().await?.tasks;
     let is_live = |task: &Task| task.name == wanted && task.state != TaskState::Released;
     let any_live = tasks.iter().any(is_live);
@@ -26,23 +35,34 @@ pub(crate) async fn task(api: &Api, wanted: &str) -> anyhow::Result<Task> {
 
 /// The group of a task with this id or name.
 pub(crate) async fn group(api: &Api, task: &Task, wanted: &str) -> anyhow::Result<Group> {
+    if let Ok(id) = wanted.parse()
+        && let Some(group) = if_there(api.group(&task.id, &id).await)?
+    {
+        return Ok(group);
+    }
     let groups = api.groups(&task.id).await?.groups;
     let id = |group: &Group| group.id.to_string();
     let what = format!("group of task {}", task.name);
     one(&what, wanted, groups, id, |group| group.name == wanted)
 }
 
-/// An id says it all; a name must be that of one thing.
+/// An id that is nobody's may still be a name.
+fn if_there<T>(answer: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    match answer {
+        Ok(thing) => Ok(Some(thing)),
+        Err(error) if Failure::exit_of(&error) == Exit::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A name must be that of one thing.
 fn one<T>(
     what: &str,
     wanted: &str,
-    mut all: Vec<T>,
+    all: Vec<T>,
     id: impl Fn(&T) -> String,
     is_named: impl Fn(&T) -> bool,
 ) -> anyhow::Result<T> {
-    if let Some(index) = all.iter().position(|thing| id(thing) == wanted) {
-        return Ok(all.swap_remove(index));
-    }
     let mut named: Vec<T> = all.into_iter().filter(is_named).collect();
     match (named.pop(), named.as_slice()) {
         (Some(thing), []) => Ok(thing),
@@ -66,8 +86,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_wins_over_a_name_and_a_name_must_be_of_one() {
-        let all = || vec![("s1", "shop"), ("s2", "s1"), ("s3", "twin"), ("s4", "twin")];
+    fn a_name_must_be_of_one() {
+        let all = || vec![("s1", "shop"), ("s3", "twin"), ("s4", "twin")];
         let find = |wanted: &str| {
             let found = one(
                 "source",
@@ -79,10 +99,12 @@ mod tests {
             found.map(|thing| thing.0)
         };
         assert_eq!(find("shop").unwrap(), "s1");
-        assert_eq!(find("s1").unwrap(), "s1");
         let several = find("twin").unwrap_err();
         assert!(several.to_string().ends_with("one of s3, s4"), "{several}");
         let none = find("nobody").unwrap_err();
         assert_eq!(Failure::exit_of(&none), Exit::NotFound);
+        assert_eq!(if_there(Err::<(), _>(none)).unwrap(), None);
+        let other = Failure::of(Exit::Denied, "wrong token");
+        assert!(if_there(Err::<(), _>(other)).is_err());
     }
 }

@@ -17,6 +17,8 @@ mod api;
 mod context_file;
 mod connect;
 mod find;
+mod checks;
+mod tags;
 mod change_line;
 mod context;
 mod source;

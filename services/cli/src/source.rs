@@ -1,26 +1,51 @@
 //! `rowcast source`.
 
+mod objects;
+mod test;
+mod update;
+
 use std::path::Path;
 
 use anyhow::Context as _;
-use rowcast_proto::rest::{CreateSource, Source};
+use rowcast_proto::rest::{CreateSource, PatchSource, Source};
 
 use crate::api::Api;
 use crate::args::Format;
 use crate::args::source::{Command, Create};
 use crate::table::{description, plain_table, time};
-use crate::{find, output};
+use crate::{confirm, find, output, tags};
 
 pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Create(wanted) => {
-            let format = wanted.shown.output;
-            let source = api.create_source(&body(*wanted)?).await?;
-            show(&source, format)
-        }
+        Command::Create(wanted) => create(api, *wanted).await,
         Command::List(shown) => list(api, shown.output).await,
         Command::Show { source, shown } => show(&find::source(api, &source).await?, shown.output),
+        Command::Test { source, shown } => test::run(api, &source, shown.output).await,
+        Command::Objects(wanted) => objects::run(api, wanted).await,
+        Command::Update(wanted) => update::run(api, *wanted).await,
+        Command::Delete { source, agreement } => remove(api, &source, agreement.yes).await,
     }
+}
+
+async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
+    let (is_test, format) = (wanted.test, wanted.shown.output);
+    let body = body(wanted)?;
+    if is_test {
+        return test::show(&body.name, &api.test_new_source(&body).await?, format);
+    }
+    show(&api.create_source(&body).await?, format)
+}
+
+async fn remove(api: &Api, source: &str, yes: bool) -> anyhow::Result<()> {
+    let source = find::source(api, source).await?;
+    let deed = format!("delete the source {} ({})", source.name, source.id);
+    confirm::agreed(&deed, yes)?;
+    api.delete_source(&source.id).await?;
+    output::line(format_args!(
+        "source {} ({}) deleted",
+        source.name, source.id
+    ))?;
+    Ok(())
 }
 
 fn body(wanted: Create) -> anyhow::Result<CreateSource> {
@@ -37,7 +62,14 @@ fn body(wanted: Create) -> anyhow::Result<CreateSource> {
         password: password.expose().to_owned(),
         sslmode: wanted.sslmode,
         sslrootcert: authorities(wanted.sslrootcert.as_deref())?,
+        tags: wanted.tags.into_iter().collect(),
     })
+}
+
+/// Whether the API asks for the password with a change: it would go to another server, or be that of
+/// another role.
+pub(crate) const fn needs_password(patch: &PatchSource) -> bool {
+    patch.host.is_some() || patch.port.is_some() || patch.account.is_some()
 }
 
 /// What the file of certificate authorities holds, where there is one.
@@ -49,19 +81,23 @@ pub(crate) fn authorities(file: Option<&Path>) -> anyhow::Result<Option<String>>
 }
 
 fn show(source: &Source, format: Format) -> anyhow::Result<()> {
-    match format {
-        Format::Json => output::json(source),
-        Format::Table => output::table(&description(vec![
-            ("id", source.id.to_string()),
-            ("name", source.name.clone()),
-            ("host", source.host.clone()),
-            ("port", source.port.to_string()),
-            ("database", source.database.clone()),
-            ("account", source.account.clone()),
-            ("sslmode", source.sslmode.as_str().to_owned()),
-            ("created", time(&source.created_at)),
-        ])),
+    if format == Format::Json {
+        return output::json(source);
     }
+    let mut members = vec![
+        ("id", source.id.to_string()),
+        ("name", source.name.clone()),
+        ("host", source.host.clone()),
+        ("port", source.port.to_string()),
+        ("database", source.database.clone()),
+        ("account", source.account.clone()),
+        ("sslmode", source.sslmode.as_str().to_owned()),
+        ("created", time(&source.created_at)),
+    ];
+    if !source.tags.is_empty() {
+        members.push(("tags", tags::in_words(&source.tags)));
+    }
+    output::table(&description(members))
 }
 
 async fn list(api: &Api, format: Format) -> anyhow::Result<()> {

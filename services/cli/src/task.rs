@@ -2,12 +2,16 @@
 
 pub(crate) mod selection;
 mod show;
+mod list;
+mod update;
+mod clone;
+mod preview;
 pub(crate) mod wait;
 pub(crate) mod precheck;
 mod step;
 mod tail;
 
-use rowcast_proto::rest::{ChangeTypes, CreateTask, DataChange, Retention};
+use rowcast_proto::rest::{CreateTask, Retention};
 
 use crate::api::Api;
 use crate::args::Format;
@@ -19,17 +23,22 @@ use crate::{find, output};
 pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Create(wanted) => create(api, *wanted).await,
-        Command::List(list) => show::list(api, list.live, list.shown.output).await,
+        Command::List(wanted) => list::run(api, wanted).await,
         Command::Show(named) => {
             let task = find::task(api, &named.task).await?;
             show::one(&task, named.shown.output)
         }
         Command::Precheck(wanted) => precheck::run(api, wanted).await,
+        Command::IgnoreAlerts(wanted) => precheck::ignore(api, wanted).await,
         Command::Purchase(named) => purchase(api, named).await,
         Command::Start(begin) => step::start(api, begin).await,
         Command::Suspend(step) => step::suspend(api, step).await,
         Command::Resume(begin) => step::resume(api, begin).await,
         Command::Release(release) => step::release(api, release).await,
+        Command::Clone { task, name, shown } => clone::run(api, &task, name, &shown).await,
+        Command::Preview { task, output } => preview::run(api, &task, output).await,
+        Command::Rename { task, name, shown } => update::rename(api, &task, name, &shown).await,
+        Command::Update(wanted) => update::run(api, wanted).await,
         Command::Objects(wanted) => objects(api, wanted).await,
         Command::Events(named) => events(api, named).await,
         Command::Tail(wanted) => Box::pin(tail::run(api, wanted)).await,
@@ -42,21 +51,13 @@ async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
         return Err(Failure::of(Exit::Usage, sentence));
     };
     let source = find::source(api, &wanted.source).await?;
-    let data: Vec<DataChange> = if wanted.changes.is_empty() {
-        DataChange::ALL.to_vec()
-    } else {
-        wanted.changes.iter().copied().map(Into::into).collect()
-    };
     let body = CreateTask {
         packing: wanted.packing(),
         name: wanted.name,
         source_id: source.id,
         database: wanted.database,
         objects,
-        change_types: ChangeTypes {
-            data,
-            schema: wanted.schema_changes,
-        },
+        change_types: wanted.changes.types(),
         retry_minutes: wanted.retry_minutes,
         retention: Retention {
             hours: wanted.retention_hours,
@@ -64,6 +65,8 @@ async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
         },
         partitions: wanted.partitions,
         transactions: wanted.transactions,
+        tags: wanted.tags.into_iter().collect(),
+        resource_group: wanted.resource_group,
     };
     show::one(&api.create_task(&body).await?, wanted.shown.output)
 }

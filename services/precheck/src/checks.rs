@@ -15,6 +15,7 @@ mod primary;
 mod wal_level;
 mod replication_slots;
 mod wal_senders;
+pub(crate) mod replication_login;
 mod privileges;
 mod objects;
 mod keys;
@@ -51,6 +52,9 @@ const CHECKS: &[(Rule, Check)] = &[
     }),
     (wal_senders::RULE, |source| {
         wal_senders::check(source).boxed()
+    }),
+    (replication_login::RULE, |source| {
+        replication_login::check(source).boxed()
     }),
     (objects::RULE, |source| objects::check(source).boxed()),
     (privileges::RULE, |source| privileges::check(source).boxed()),

@@ -12,6 +12,10 @@ use crate::finding::Finding;
 /// `pg_hba.conf` File").
 const HBA_KEYWORDS: [&str; 4] = ["all", "sameuser", "samerole", "replication"];
 
+/// What `PgBouncer` says where it does not pass something on (its `src/client.c`), in no other language.
+/// PostgreSQL has no such message.
+const POOLERS_REFUSAL: &str = "unsupported startup parameter";
+
 /// What an error on the way means.
 pub(crate) struct Diagnosis {
     /// Stable name, as `password_wrong`.
@@ -128,9 +132,24 @@ fn of_tls(options: &ConnectOptions) -> Diagnosis {
     )
 }
 
+fn pooler(options: &ConnectOptions) -> Diagnosis {
+    let ConnectOptions { host, port, .. } = options;
+    Diagnosis::new(
+        "pooler",
+        format!(
+            "On {host}:{port} stands a connection pooler as PgBouncer, and not PostgreSQL itself. It passes \
+             on no connection that streams changes, nor its settings."
+        ),
+        "Give host and port of PostgreSQL itself; PgBouncer names them under [databases] in pgbouncer.ini.",
+    )
+}
+
 /// By SQLSTATE (PostgreSQL docs, "PostgreSQL Error Codes").
 fn of_answer(answer: &ServerError, options: &ConnectOptions) -> Diagnosis {
     let ConnectOptions { user, database, .. } = options;
+    if answer.message.starts_with(POOLERS_REFUSAL) {
+        return pooler(options);
+    }
     match answer.code.as_str() {
         "28P01" => Diagnosis::new(
             "password_wrong",

@@ -26,6 +26,8 @@ pub(crate) fn task(stored: StoredTask) -> rest::Task {
         partitions: _,
         transactions,
         packing,
+        tags,
+        resource_group,
     } = stored.definition;
     rest::Task {
         stream: stream::task_stream(&stored.id),
@@ -42,6 +44,8 @@ pub(crate) fn task(stored: StoredTask) -> rest::Task {
         partitions,
         transactions,
         packing,
+        tags,
+        resource_group,
         state: stored.state,
         error: stored.error,
         position: stored.position,

@@ -19,6 +19,8 @@ mod list_objects;
 mod patch_source;
 mod delete_source;
 mod create_task;
+mod clone_task;
+mod preview_task;
 mod get_task;
 mod list_tasks;
 mod patch_task;
@@ -114,6 +116,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(test_new_source::test_new_source))
         .routes(routes!(list_objects::list_objects))
         .routes(routes!(create_task::create_task, list_tasks::list_tasks))
+        .routes(routes!(clone_task::clone_task))
+        .routes(routes!(preview_task::preview_task))
         .routes(routes!(get_task::get_task, patch_task::patch_task))
         .routes(routes!(
             run_precheck::run_precheck,

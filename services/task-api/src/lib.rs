@@ -20,6 +20,7 @@ mod auth;
 mod http;
 mod validate;
 mod convert;
+mod preview;
 mod lifecycle;
 mod store;
 mod clock;

@@ -1,13 +1,15 @@
 //! What a body must hold beyond its shape. All problems are found at once.
 
+mod tags;
+
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::ops::RangeInclusive;
 
 use axum::http::StatusCode;
 use rowcast_proto::rest::{
-    ChangeTypes, CreateGroup, CreateSource, CreateTask, IgnoreChecks, Objects, PatchSource,
-    PatchTask, Retention, SchemaObjects,
+    ChangeTypes, CloneTask, CreateGroup, CreateSource, CreateTask, IgnoreChecks, Objects,
+    PatchSource, PatchTask, Retention, SchemaObjects,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -219,6 +221,7 @@ fn source_fields(issues: &mut Issues, body: &CreateSource) {
             issues.note("sslrootcert", "is longer than 64 KiB", repair);
         }
     }
+    tags::tags(issues, &body.tags);
 }
 
 fn host(issues: &mut Issues, host: &str) {
@@ -270,6 +273,28 @@ pub(crate) fn task(body: &CreateTask) -> Result<(), ApiError> {
             "Leave it out, or give `packing: row`.",
         );
     }
+    tags::tags(&mut issues, &body.tags);
+    if let Some(name) = &body.resource_group {
+        tags::resource_group(&mut issues, name, false);
+    }
+    issues.finish()
+}
+
+/// # Errors
+/// Every problem of the body.
+pub(crate) fn clone(body: &CloneTask) -> Result<(), ApiError> {
+    let mut issues = Issues::default();
+    issues.name("name", &body.name);
+    issues.finish()
+}
+
+/// As they are once a change of them is made.
+///
+/// # Errors
+/// Every problem of them.
+pub(crate) fn changed_types(types: &ChangeTypes) -> Result<(), ApiError> {
+    let mut issues = Issues::default();
+    change_types(&mut issues, types);
     issues.finish()
 }
 
@@ -292,6 +317,12 @@ pub(crate) fn task_patch(body: &PatchTask) -> Result<(), ApiError> {
     }
     if let Some(wanted) = &body.retention {
         retention(&mut issues, wanted);
+    }
+    if let Some(wanted) = &body.tags {
+        tags::tags(&mut issues, wanted);
+    }
+    if let Some(name) = &body.resource_group {
+        tags::resource_group(&mut issues, name, true);
     }
     issues.finish()
 }

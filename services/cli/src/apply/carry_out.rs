@@ -1,8 +1,12 @@
 //! The steps of a plan, by the API.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context as _;
 use rowcast_domain::{Secret, TaskState};
-use rowcast_proto::rest::{CreateGroup, CreateSource, CreateTask, StartTask, Task};
+use rowcast_proto::rest::{
+    CreateGroup, CreateSource, CreateTask, PatchSource, RunPrecheck, StartTask, Task,
+};
 
 use super::document::{GroupEntry, SecretFrom, SourceEntry, TaskEntry, WantedState};
 use super::plan::Step;
@@ -13,20 +17,38 @@ use crate::source;
 use crate::task::{precheck, wait};
 
 pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::Result<()> {
+    let waiting = Waiting {
+        wait: true,
+        timeout,
+    };
     match step {
-        Step::CreateSource(source) => create_source(api, source).await,
-        Step::CreateTask(task) => create_task(api, task).await,
+        Step::CreateSource { source, tags } => create_source(api, source, tags).await,
+        Step::UpdateSource { source, patch, .. } => update_source(api, source, patch).await,
+        Step::CreateTask { task, tags } => create_task(api, task, tags).await,
+        Step::UpdateTask { task, patch, .. } => {
+            let task = find::task(api, task).await?;
+            let changed = api.patch_task(&task.id, patch).await;
+            changed.with_context(|| format!("the task {}", task.name))?;
+            Ok(())
+        }
         Step::ReplaceObjects { task, to, .. } => {
             let task = find::task(api, task).await?;
             api.replace_objects(&task.id, to).await?;
             Ok(())
         }
         Step::CreateGroup { task, group } => create_group(api, task, group).await,
+        Step::Release(task) => {
+            let released = api.release(&task.id).await;
+            let released = released.with_context(|| format!("the task {}", task.name))?;
+            let watch = wait::Watch::of(&released, &waiting);
+            watch.until(api, &task.id, wait::is_gone).await?;
+            Ok(())
+        }
+        Step::DeleteSource(source) => {
+            let deleted = api.delete_source(&source.id).await;
+            deleted.with_context(|| format!("the source {}", source.name))
+        }
         Step::Bring { task, to } => {
-            let waiting = Waiting {
-                wait: true,
-                timeout,
-            };
             let task = find::task(api, task).await?;
             match to {
                 WantedState::Running => run(api, task, &waiting).await,
@@ -42,9 +64,15 @@ pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::R
 /// Whether the secrets of a step can be read, before any step is done.
 pub(super) fn check(step: &Step) -> anyhow::Result<()> {
     match step {
-        Step::CreateSource(source) => source_password(source).map(drop),
+        Step::CreateSource { source, .. } => source_password(source).map(drop),
         Step::CreateGroup { task, group } => group_password(task, group).map(drop),
-        Step::CreateTask(_) | Step::ReplaceObjects { .. } | Step::Bring { .. } => Ok(()),
+        Step::UpdateSource { source, patch, .. } => complete(source, patch).map(drop),
+        Step::CreateTask { .. }
+        | Step::UpdateTask { .. }
+        | Step::ReplaceObjects { .. }
+        | Step::Bring { .. }
+        | Step::Release(_)
+        | Step::DeleteSource(_) => Ok(()),
     }
 }
 
@@ -62,7 +90,11 @@ fn group_password(task: &str, wanted: &GroupEntry) -> anyhow::Result<Secret> {
     )
 }
 
-async fn create_source(api: &Api, wanted: &SourceEntry) -> anyhow::Result<()> {
+async fn create_source(
+    api: &Api,
+    wanted: &SourceEntry,
+    tags: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
     let password = source_password(wanted)?;
     let body = CreateSource {
         name: wanted.name.clone(),
@@ -74,13 +106,37 @@ async fn create_source(api: &Api, wanted: &SourceEntry) -> anyhow::Result<()> {
         password: password.expose().to_owned(),
         sslmode: wanted.sslmode,
         sslrootcert: source::authorities(wanted.sslrootcert.as_deref())?,
+        tags: tags.clone(),
     };
     let created = api.create_source(&body).await;
     created.with_context(|| format!("the source {}", wanted.name))?;
     Ok(())
 }
 
-async fn create_task(api: &Api, wanted: &TaskEntry) -> anyhow::Result<()> {
+async fn update_source(api: &Api, wanted: &SourceEntry, patch: &PatchSource) -> anyhow::Result<()> {
+    let source = find::source(api, &wanted.name).await?;
+    let changed = api
+        .patch_source(&source.id, &complete(wanted, patch)?)
+        .await;
+    changed.with_context(|| format!("the source {}", wanted.name))?;
+    Ok(())
+}
+
+/// With the password, where the API asks for it, and the certificate authorities of the file.
+fn complete(wanted: &SourceEntry, patch: &PatchSource) -> anyhow::Result<PatchSource> {
+    let mut patch = patch.clone();
+    if source::needs_password(&patch) {
+        patch.password = Some(source_password(wanted)?.expose().to_owned());
+    }
+    patch.sslrootcert = source::authorities(wanted.sslrootcert.as_deref())?;
+    Ok(patch)
+}
+
+async fn create_task(
+    api: &Api,
+    wanted: &TaskEntry,
+    tags: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
     let source = find::source(api, &wanted.source).await?;
     let body = CreateTask {
         name: wanted.name.clone(),
@@ -93,6 +149,11 @@ async fn create_task(api: &Api, wanted: &TaskEntry) -> anyhow::Result<()> {
         partitions: wanted.partitions,
         transactions: wanted.transactions,
         packing: wanted.packing,
+        tags: tags.clone(),
+        resource_group: wanted
+            .resource_group
+            .clone()
+            .filter(|name| !name.is_empty()),
     };
     let created = api.create_task(&body).await;
     created.with_context(|| format!("the task {}", wanted.name))?;
@@ -122,7 +183,7 @@ async fn run(api: &Api, mut task: Task, waiting: &Waiting) -> anyhow::Result<()>
             | TaskState::Prechecking
             | TaskState::PrecheckFailed
     ) {
-        let report = precheck::report(api, &task, waiting).await?;
+        let report = precheck::report(api, &task, &RunPrecheck::default(), waiting).await?;
         precheck::verdict(&task, &report)?;
         task = api.task(&task.id).await?;
     }

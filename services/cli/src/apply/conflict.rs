@@ -1,29 +1,17 @@
-//! Differences that no step removes: of what is there, only a task's objects and state are changed. Pure.
+//! Differences that no step removes: what is fixed once a task is there. Pure.
 
-use rowcast_proto::rest::{ChangeTypes, DataChange, Packing, Retention, Source, Task};
+use std::collections::BTreeMap;
 
-use super::document::{Document, SourceEntry, TaskEntry};
+use rowcast_proto::rest::{Packing, Task};
+
+use super::change::{SET_TAG, is_fresh, kept, kinds};
+use super::document::{Document, TaskEntry};
 use super::plan::Present;
 
 /// Says so where two values are not the same.
 pub(super) fn differs(what: &str, there: &impl ToString, wanted: &impl ToString) -> Option<String> {
     let (there, wanted) = (there.to_string(), wanted.to_string());
     (there != wanted).then(|| format!("{what} is {there} and cannot be made {wanted}"))
-}
-
-pub(super) fn source_conflicts(wanted: &SourceEntry, there: &Source) -> Vec<String> {
-    let what = |field: &str| format!("source {}: {field}", wanted.name);
-    let sslmode = (there.sslmode.as_str(), wanted.sslmode.as_str());
-    [
-        differs(&what("host"), &there.host, &wanted.host),
-        differs(&what("port"), &there.port, &wanted.port),
-        differs(&what("database"), &there.database, &wanted.database),
-        differs(&what("account"), &there.account, &wanted.account),
-        differs(&what("sslmode"), &sslmode.0, &sslmode.1),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }
 
 /// The database that the task's source gives it.
@@ -61,7 +49,6 @@ pub(super) fn task_conflicts(
     let retention = (kept(&there.retention), kept(&wanted.retention));
     let packing = (packed(there.packing), packed(wanted.packing));
     let transactions = (there.transactions, wanted.transactions);
-    let minutes = (there.retry_minutes, wanted.retry_minutes);
     let partitions = wanted.partitions.unwrap_or(there.partitions);
     let database = match &wanted.database {
         Some(database) => Ok(database.as_str()),
@@ -74,9 +61,13 @@ pub(super) fn task_conflicts(
     [
         differs(&what("source"), &source, &wanted.source),
         database,
-        differs(&what("change_types"), &changes.0, &changes.1),
-        differs(&what("retry_minutes"), &minutes.0, &minutes.1),
-        differs(&what("retention"), &retention.0, &retention.1),
+        (!is_fresh(there.state))
+            .then(|| differs(&what("change_types"), &changes.0, &changes.1))
+            .flatten(),
+        of_another_set(&what("set"), &there.tags, document.set.as_ref()),
+        (!is_fresh(there.state))
+            .then(|| differs(&what("retention"), &retention.0, &retention.1))
+            .flatten(),
         differs(&what("partitions"), &there.partitions, &partitions),
         differs(&what("transactions"), &transactions.0, &transactions.1),
         differs(&what("packing"), &packing.0, &packing.1),
@@ -86,21 +77,16 @@ pub(super) fn task_conflicts(
     .collect()
 }
 
-/// In one order, whatever was written.
-fn kinds(types: &ChangeTypes) -> String {
-    let data = DataChange::ALL
-        .iter()
-        .filter(|kind| types.data.contains(kind));
-    let schema = types.schema.then_some("schema");
-    let words: Vec<&str> = data.map(|kind| kind.as_str()).chain(schema).collect();
-    words.join("+")
-}
-
-fn kept(retention: &Retention) -> String {
-    match retention.max_bytes {
-        Some(bytes) => format!("{} h and {bytes} bytes", retention.hours),
-        None => format!("{} h", retention.hours),
-    }
+/// Two files that name one thing would take it from each other.
+pub(super) fn of_another_set(
+    what: &str,
+    there: &BTreeMap<String, String>,
+    set: Option<&String>,
+) -> Option<String> {
+    let (set, other) = (set?, there.get(SET_TAG)?);
+    (set != other).then(|| {
+        format!("{what} is {other} and not {set}: `rowcast … update --untag {SET_TAG}` frees it")
+    })
 }
 
 const fn packed(packing: Packing) -> &'static str {

@@ -1,12 +1,13 @@
 //! What a file for `rowcast apply` says, and what `rowcast export` writes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use rowcast_domain::Secret;
 use rowcast_proto::rest::{
-    ChangeTypes, Objects, Packing, Retention, SslMode, default_port, default_retry_minutes,
+    ChangeTypes, OWN_TAGS, Objects, Packing, Retention, SslMode, default_port,
+    default_retry_minutes,
 };
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,10 @@ use crate::secret;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Document {
+    /// What its sources and tasks together are called. They are marked with it, so that `--prune` knows
+    /// those that the file once named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) set: Option<String>,
     #[serde(default)]
     pub(crate) sources: Vec<SourceEntry>,
     #[serde(default)]
@@ -41,6 +46,9 @@ pub(crate) struct SourceEntry {
     /// File of certificate authorities in PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sslrootcert: Option<PathBuf>,
+    /// Where absent, those that it has are left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tags: Option<BTreeMap<String, String>>,
 }
 
 /// A task and its groups.
@@ -65,6 +73,12 @@ pub(crate) struct TaskEntry {
     pub(crate) transactions: bool,
     #[serde(default)]
     pub(crate) packing: Packing,
+    /// Where absent, those that it has are left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tags: Option<BTreeMap<String, String>>,
+    /// Where absent, it is left alone; empty for nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resource_group: Option<String>,
     /// Where to bring it; where absent, it is left where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<WantedState>,
@@ -136,6 +150,15 @@ impl Document {
     fn check(&self) -> Result<(), String> {
         once("source", self.sources.iter().map(|source| &source.name))?;
         once("task", self.tasks.iter().map(|task| &task.name))?;
+        if self.set.as_ref().is_some_and(|set| !is_name_of_set(set)) {
+            return Err("`set` must have 1 to 64 letters, digits or signs of _.:/-".to_owned());
+        }
+        let sources = self.sources.iter().map(|source| &source.tags);
+        let tags = sources.chain(self.tasks.iter().map(|task| &task.tags));
+        let mut keys = tags.flatten().flat_map(BTreeMap::keys);
+        if let Some(key) = keys.find(|key| key.starts_with(OWN_TAGS)) {
+            return Err(format!("the tag {key} is Rowcast's own: leave it out"));
+        }
         for task in &self.tasks {
             let what = format!("group of task {}", task.name);
             once(&what, task.groups.iter().map(|group| &group.name))?;
@@ -162,6 +185,12 @@ impl Document {
     pub(crate) fn to_yaml(&self) -> anyhow::Result<String> {
         serde_saphyr::to_string(self).context("cannot write YAML")
     }
+}
+
+/// It is the value of a tag, and stands in a filter.
+fn is_name_of_set(set: &str) -> bool {
+    let is_plain = |c: char| c.is_alphanumeric() || "_.:/-".contains(c);
+    (1..=64).contains(&set.chars().count()) && set.chars().all(is_plain)
 }
 
 fn once<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<(), String> {

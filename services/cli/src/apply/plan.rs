@@ -1,10 +1,13 @@
 //! What has to change so that the platform is as the document says. Pure.
 
+use std::collections::BTreeMap;
+
 use rowcast_domain::TaskState;
-use rowcast_proto::rest::{Group, Objects, Source, Task};
+use rowcast_proto::rest::{Group, Objects, PatchSource, PatchTask, Source, Task};
 use serde::Serialize;
 
-use super::conflict::{differs, source_conflicts, source_database, task_conflicts};
+use super::change;
+use super::conflict::{differs, of_another_set, source_database, task_conflicts};
 use super::document::{Document, GroupEntry, SourceEntry, TaskEntry, WantedState};
 use crate::task::selection;
 
@@ -14,6 +17,10 @@ pub(super) struct Present {
     pub(super) sources: Vec<Source>,
     /// Without released ones.
     pub(super) tasks: Vec<PresentTask>,
+    /// Tasks of the document's set that it does not name, where they are to go.
+    pub(super) unnamed: Vec<Task>,
+    /// The same of its sources.
+    pub(super) unnamed_sources: Vec<UnnamedSource>,
 }
 
 impl Present {
@@ -36,6 +43,13 @@ fn only<'a, T>(
     }
 }
 
+/// A source, and the tasks that stay and need it.
+#[derive(Debug)]
+pub(super) struct UnnamedSource {
+    pub(super) source: Source,
+    pub(super) needed_by: Vec<String>,
+}
+
 /// A task with its groups.
 #[derive(Debug)]
 pub(super) struct PresentTask {
@@ -44,10 +58,29 @@ pub(super) struct PresentTask {
 }
 
 /// One thing to do.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) enum Step {
-    CreateSource(SourceEntry),
-    CreateTask(TaskEntry),
+    CreateSource {
+        source: SourceEntry,
+        /// Those of the file, and the mark of its set.
+        tags: BTreeMap<String, String>,
+    },
+    UpdateSource {
+        source: SourceEntry,
+        /// Without secrets.
+        patch: PatchSource,
+        changes: Vec<String>,
+    },
+    CreateTask {
+        task: TaskEntry,
+        /// That of the file, and the mark of its set.
+        tags: BTreeMap<String, String>,
+    },
+    UpdateTask {
+        task: String,
+        patch: PatchTask,
+        changes: Vec<String>,
+    },
     ReplaceObjects {
         task: String,
         from: Objects,
@@ -61,6 +94,8 @@ pub(super) enum Step {
         task: String,
         to: WantedState,
     },
+    Release(Task),
+    DeleteSource(Source),
 }
 
 /// A step in words; also what `-o json` prints.
@@ -75,14 +110,20 @@ pub(super) struct StepInWords {
 impl Step {
     pub(super) fn in_words(&self) -> StepInWords {
         let (action, kind, name, detail) = match self {
-            Self::CreateSource(source) => {
+            Self::CreateSource { source, .. } => {
                 let place = format!("{}:{}/{}", source.host, source.port, source.database);
                 ("create", "source", source.name.clone(), place)
             }
-            Self::CreateTask(task) => {
+            Self::CreateTask { task, .. } => {
                 let tracked = selection::in_words(&task.objects);
                 let detail = format!("{tracked} of source {}", task.source);
                 ("create", "task", task.name.clone(), detail)
+            }
+            Self::UpdateSource {
+                source, changes, ..
+            } => ("update", "source", source.name.clone(), changes.join(", ")),
+            Self::UpdateTask { task, changes, .. } => {
+                ("update", "task", task.clone(), changes.join(", "))
             }
             Self::ReplaceObjects { task, from, to } => {
                 let (from, to) = (selection::in_words(from), selection::in_words(to));
@@ -102,6 +143,16 @@ impl Step {
                 };
                 ("bring", "task", task.clone(), detail.to_owned())
             }
+            Self::Release(task) => {
+                let detail = format!("{}, with its stream and all its groups", task.id);
+                ("release", "task", task.name.clone(), detail)
+            }
+            Self::DeleteSource(source) => (
+                "delete",
+                "source",
+                source.name.clone(),
+                source.id.to_string(),
+            ),
         };
         StepInWords {
             action,
@@ -117,7 +168,8 @@ impl StepInWords {
     pub(super) fn line(&self) -> String {
         let mark = match self.action {
             "create" => '+',
-            "replace" => '~',
+            "release" | "delete" => '-',
+            "replace" | "update" => '~',
             _ => '>',
         };
         format!("{mark} {} {} ({})", self.kind, self.name, self.detail)
@@ -126,15 +178,10 @@ impl StepInWords {
 
 /// The steps in their order, or all differences that no step can remove.
 pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, Vec<String>> {
+    let set = document.set.as_deref();
     let mut steps = Vec::new();
     let mut conflicts = Vec::new();
-    for wanted in &document.sources {
-        match present.source(&wanted.name) {
-            Ok(None) => steps.push(Step::CreateSource(wanted.clone())),
-            Ok(Some(source)) => conflicts.extend(source_conflicts(wanted, source)),
-            Err(conflict) => conflicts.push(conflict),
-        }
-    }
+    plan_sources(document, present, &mut steps, &mut conflicts);
     let mut brought = Vec::new();
     for wanted in &document.tasks {
         let named = |known: &&PresentTask| known.task.name == wanted.name;
@@ -147,11 +194,15 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
         };
         match known {
             None => match source_database(wanted, document, present) {
-                Ok(_database) => steps.push(Step::CreateTask(wanted.clone())),
+                Ok(_database) => steps.push(Step::CreateTask {
+                    task: wanted.clone(),
+                    tags: change::all_tags(wanted.tags.as_ref(), set, &BTreeMap::new()),
+                }),
                 Err(conflict) => conflicts.push(conflict),
             },
             Some(known) => {
                 conflicts.extend(task_conflicts(wanted, &known.task, document, present));
+                steps.extend(change::of_task(wanted, set, &known.task));
                 steps.extend(replacement(wanted, &known.task));
             }
         }
@@ -174,10 +225,51 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
         }
     }
     steps.extend(brought);
+    // Last: nothing is destroyed where anything before fails.
+    plan_prune(present, &mut steps, &mut conflicts);
     if conflicts.is_empty() {
         Ok(steps)
     } else {
         Err(conflicts)
+    }
+}
+
+fn plan_sources(
+    document: &Document,
+    present: &Present,
+    steps: &mut Vec<Step>,
+    conflicts: &mut Vec<String>,
+) {
+    let set = document.set.as_deref();
+    for wanted in &document.sources {
+        match present.source(&wanted.name) {
+            Ok(None) => steps.push(Step::CreateSource {
+                source: wanted.clone(),
+                tags: change::all_tags(wanted.tags.as_ref(), set, &BTreeMap::new()),
+            }),
+            Ok(Some(source)) => {
+                let what = format!("source {}: set", wanted.name);
+                conflicts.extend(of_another_set(&what, &source.tags, document.set.as_ref()));
+                steps.extend(change::of_source(wanted, set, source));
+            }
+            Err(conflict) => conflicts.push(conflict),
+        }
+    }
+}
+
+/// What the file names no longer: tasks first, for they need their sources.
+fn plan_prune(present: &Present, steps: &mut Vec<Step>, conflicts: &mut Vec<String>) {
+    steps.extend(present.unnamed.iter().cloned().map(Step::Release));
+    for UnnamedSource { source, needed_by } in &present.unnamed_sources {
+        if needed_by.is_empty() {
+            steps.push(Step::DeleteSource(source.clone()));
+        } else {
+            let names = needed_by.join(", ");
+            conflicts.push(format!(
+                "source {}: the file names it no longer, and tasks that stay need it: {names}",
+                source.name
+            ));
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use rowcast_proto::rest::{SslMode, default_port};
 
-use super::Shown;
+use super::{Agreement, Shown};
 use crate::secret::PasswordArgs;
+use crate::tags::tag;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -19,6 +21,24 @@ pub(crate) enum Command {
         source: String,
         #[command(flatten)]
         shown: Shown,
+    },
+    /// Go to a source step by step; each step tells what was seen, and what repairs it
+    Test {
+        /// Its name or id
+        source: String,
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// List what can be tracked: tables with rows, size and keys, or schemas, or databases
+    Objects(Objects),
+    /// Change how a source is reached, or its name; running tasks take it up
+    Update(Box<Update>),
+    /// Forget a source that no task needs any more, and its password
+    Delete {
+        /// Its name or id
+        source: String,
+        #[command(flatten)]
+        agreement: Agreement,
     },
 }
 
@@ -46,6 +66,86 @@ pub(crate) struct Create {
     /// File of certificate authorities in PEM [default: the system's]
     #[arg(long, value_name = "FILE")]
     pub(crate) sslrootcert: Option<PathBuf>,
+    /// Something to sort sources by; may be said 20 times
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
+    pub(crate) tags: Vec<(String, String)>,
+    /// Only test the way to it; nothing is registered
+    #[arg(long)]
+    pub(crate) test: bool,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Objects {
+    /// Name or id of the source
+    pub(crate) source: String,
+    /// What to list
+    #[arg(long, value_enum, default_value_t = Level::Tables)]
+    pub(crate) level: Level,
+    /// Of this database [default: the source's]
+    #[arg(long)]
+    pub(crate) database: Option<String>,
+    /// Only tables of this schema
+    #[arg(long)]
+    pub(crate) schema: Option<String>,
+    /// Only what has this text in its name, in any case; of tables, in schema.table
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) search: Option<String>,
+    /// Partitions too; they are tracked under their topmost table
+    #[arg(long)]
+    pub(crate) partitions: bool,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// What of a source is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Level {
+    Databases,
+    Schemas,
+    Tables,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Update {
+    /// Name or id of the source
+    pub(crate) source: String,
+    /// What to call it
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// DNS name, address, or the folder of a unix socket; needs the password
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// TCP port; needs the password
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// The database that new tasks track unless they name another
+    #[arg(long)]
+    pub(crate) database: Option<String>,
+    /// The role to log in with; needs the password
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) account: Option<String>,
+    /// Another password
+    #[arg(long)]
+    pub(crate) password: bool,
+    #[command(flatten)]
+    pub(crate) password_from: PasswordArgs,
+    /// What TLS must prove: disable, prefer, require, verify-ca or verify-full
+    #[arg(long, value_name = "MODE", value_parser = sslmode)]
+    pub(crate) sslmode: Option<SslMode>,
+    /// File of certificate authorities in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sslrootcert: Option<PathBuf>,
+    /// The system's certificate authorities
+    #[arg(long, conflicts_with = "sslrootcert")]
+    pub(crate) no_sslrootcert: bool,
+    /// Gives it a tag, or the tag another value
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
+    pub(crate) tags: Vec<(String, String)>,
+    /// Takes a tag away
+    #[arg(long = "untag", value_name = "KEY")]
+    pub(crate) untagged: Vec<String>,
     #[command(flatten)]
     pub(crate) shown: Shown,
 }

@@ -1,22 +1,44 @@
 //! `rowcast task`.
 
 use clap::ValueEnum;
-use rowcast_proto::rest::{AcceptableStop, DataChange, Packing, Retention, default_retry_minutes};
+use rowcast_proto::rest::{
+    AcceptableStop, ChangeTypes, DataChange, Packing, Retention, default_retry_minutes,
+};
 
 use super::{Agreement, Shown, Waiting};
 use crate::secret::PasswordArgs;
+use crate::tags::tag;
 use crate::task::selection::ObjectArgs;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Say what to track
     Create(Box<Create>),
+    /// Make a task with the configuration of another; it has no instance and no groups
+    Clone {
+        /// Name or id of the task to copy
+        task: String,
+        /// What to call the new one, 1 to 64 characters
+        name: String,
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Show what makes a task of the same configuration
+    Preview {
+        /// Name or id of the task
+        task: String,
+        /// In which way it is made
+        #[arg(short, long, value_enum, default_value_t = PreviewFormat::Command)]
+        output: PreviewFormat,
+    },
     /// Show all tasks
     List(List),
     /// Show one task: its state, how far it has come, what is wrong
     Show(Named),
     /// See whether the source is fit for the task; names every problem and its repair
     Precheck(Precheck),
+    /// Say who answers for alerts of the last precheck, and why
+    IgnoreAlerts(Ignore),
     /// Buy an instance, paid by the hour; twice buys once
     Purchase(Named),
     /// Let changes flow
@@ -27,6 +49,17 @@ pub(crate) enum Command {
     Resume(Begin),
     /// End a task for good: removes its stream, its groups and what it made on the source
     Release(Release),
+    /// Call a task something else
+    Rename {
+        /// Name or id of the task
+        task: String,
+        /// What to call it, 1 to 64 characters
+        name: String,
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Change a task, also while it runs; `objects` changes what is tracked
+    Update(Update),
     /// Show what is tracked, or replace it, also while the task runs
     Objects(Objects),
     /// Show what happened to a task
@@ -43,11 +76,50 @@ pub(crate) struct Named {
     pub(crate) shown: Shown,
 }
 
+/// A way to make a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PreviewFormat {
+    /// By this command
+    Command,
+    /// By curl, with the variables `ROWCAST_API_URL` and `ROWCAST_TOKEN`
+    Curl,
+    /// All of them, and the body of the request
+    Json,
+    /// By a file for `rowcast apply`
+    Yaml,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct List {
     /// Only tasks that are not released
-    #[arg(long)]
+    #[arg(long, conflicts_with = "states")]
     pub(crate) live: bool,
+    /// Only tasks in one of these states
+    #[arg(long = "in", value_delimiter = ',', value_name = "STATE,…")]
+    pub(crate) states: Vec<String>,
+    /// Only tasks of this source
+    #[arg(long)]
+    pub(crate) source: Option<String>,
+    /// Only tasks with this text in their name or id, in any case
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) search: Option<String>,
+    /// Only tasks with this tag; said twice, with both
+    #[arg(long = "tag", value_name = "KEY[=VALUE]")]
+    pub(crate) tags: Vec<String>,
+    /// Only tasks of this resource group
+    #[arg(long, value_name = "NAME")]
+    pub(crate) resource_group: Option<String>,
+    /// The order; with `-` the other way round
+    #[arg(
+        long,
+        default_value = "created_at",
+        allow_hyphen_values = true,
+        value_parser = ["created_at", "-created_at", "name", "-name"]
+    )]
+    pub(crate) sort: String,
+    /// Most tasks [default: all]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) limit: Option<u32>,
     #[command(flatten)]
     pub(crate) shown: Shown,
 }
@@ -64,12 +136,8 @@ pub(crate) struct Create {
     pub(crate) database: Option<String>,
     #[command(flatten)]
     pub(crate) objects: ObjectArgs,
-    /// Only these changes of rows
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,…")]
-    pub(crate) changes: Vec<Kind>,
-    /// Schema changes too
-    #[arg(long)]
-    pub(crate) schema_changes: bool,
+    #[command(flatten)]
+    pub(crate) changes: ChangeArgs,
     /// How long an interruption is retried, in minutes
     #[arg(long, default_value_t = default_retry_minutes())]
     pub(crate) retry_minutes: u32,
@@ -88,8 +156,47 @@ pub(crate) struct Create {
     /// Put rows of one transaction into one message
     #[arg(long)]
     pub(crate) pack: bool,
+    /// Something to sort tasks by; may be said 20 times
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
+    pub(crate) tags: Vec<(String, String)>,
+    /// The name of those who share it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) resource_group: Option<String>,
     #[command(flatten)]
     pub(crate) shown: Shown,
+}
+
+/// Which changes a new task tracks.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ChangeArgs {
+    /// Only these changes of rows
+    #[arg(
+        long = "changes",
+        value_enum,
+        value_delimiter = ',',
+        value_name = "KIND,…"
+    )]
+    kinds: Vec<Kind>,
+    /// Schema changes too
+    #[arg(long)]
+    schema_changes: bool,
+    /// Schema changes only
+    #[arg(long, conflicts_with = "kinds", requires = "schema_changes")]
+    no_row_changes: bool,
+}
+
+impl ChangeArgs {
+    pub(crate) fn types(&self) -> ChangeTypes {
+        let data = match self.kinds.as_slice() {
+            [] if self.no_row_changes => Vec::new(),
+            [] => DataChange::ALL.to_vec(),
+            kinds => kinds.iter().copied().map(Into::into).collect(),
+        };
+        ChangeTypes {
+            data,
+            schema: self.schema_changes,
+        }
+    }
 }
 
 /// A kind of data change, as the command line names it.
@@ -129,10 +236,80 @@ pub(crate) struct Precheck {
     /// Show the last report instead of making one
     #[arg(long, conflicts_with = "wait")]
     pub(crate) last: bool,
+    /// Run only what failed or was skipped in the last one
+    #[arg(long, conflicts_with = "last")]
+    pub(crate) only_failed: bool,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
     #[command(flatten)]
     pub(crate) shown: Shown,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Ignore {
+    /// Name or id of the task
+    pub(crate) task: String,
+    /// Codes of the alerts, as `wal_keep`; they stand in parentheses in the report
+    #[arg(required = true, value_name = "CODE")]
+    pub(crate) codes: Vec<String>,
+    /// The person who answers for it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: String,
+    /// Why it does not matter here, in a sentence
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Update {
+    /// Name or id of the task
+    pub(crate) task: String,
+    /// What to call it
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// How long an interruption is retried, in minutes
+    #[arg(long, value_name = "MINUTES")]
+    pub(crate) retry_minutes: Option<u32>,
+    /// How long changes are kept, in hours; only before the first start
+    #[arg(long, value_name = "HOURS")]
+    pub(crate) retention_hours: Option<u32>,
+    /// Most bytes kept, or `none` for no limit; only before the first start
+    #[arg(long, value_name = "BYTES", value_parser = limit)]
+    pub(crate) retention_bytes: Option<Limit>,
+    /// Only these changes of rows; only before the first start
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,…")]
+    pub(crate) changes: Vec<Kind>,
+    /// Schema changes too, or not; only before the first start
+    #[arg(long, value_name = "true|false")]
+    pub(crate) schema_changes: Option<bool>,
+    /// Gives it a tag, or the tag another value
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
+    pub(crate) tags: Vec<(String, String)>,
+    /// Takes a tag away
+    #[arg(long = "untag", value_name = "KEY")]
+    pub(crate) untagged: Vec<String>,
+    /// The name of those who share it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) resource_group: Option<String>,
+    /// Nobody shares it
+    #[arg(long, conflicts_with = "resource_group")]
+    pub(crate) no_resource_group: bool,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// Most of something, if there is a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit(pub(crate) Option<u64>);
+
+fn limit(text: &str) -> Result<Limit, String> {
+    if text == "none" {
+        return Ok(Limit(None));
+    }
+    let limit = text.parse().map_err(|_no_number| "a number, or none")?;
+    Ok(Limit(Some(limit)))
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,12 +1,13 @@
 //! The demo's task, from nothing to running.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use rowcast_domain::{SourceId, TaskId, TaskState};
 use rowcast_proto::rest::{
-    ChangeTypes, CheckOutcome, CreateTask, Objects, Packing, Precheck, Retention, SchemaObjects,
-    StartTask, Task, default_retry_minutes,
+    ChangeTypes, CheckOutcome, CreateTask, Objects, Packing, Precheck, Retention, RunPrecheck,
+    SchemaObjects, StartTask, Task, default_retry_minutes,
 };
 use tokio::time::Instant;
 
@@ -98,11 +99,13 @@ fn wanted(source: &SourceId) -> CreateTask {
         partitions: None,
         transactions: false,
         packing: Packing::Row,
+        tags: BTreeMap::new(),
+        resource_group: None,
     }
 }
 
 async fn check(api: &Api, id: &TaskId) -> anyhow::Result<()> {
-    let report = api.precheck(id).await?;
+    let report = api.precheck(id, &RunPrecheck::default()).await?;
     if report.passed {
         output::line(format_args!(
             "demo: precheck passed, {} checks",

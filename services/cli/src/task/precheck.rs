@@ -1,40 +1,68 @@
 //! `rowcast task precheck`.
 
 use rowcast_domain::TaskState;
-use rowcast_proto::rest::{CheckOutcome, Precheck, Task};
+use rowcast_proto::rest::{CheckOutcome, IgnoreChecks, Precheck, RunPrecheck, Task};
 
 use super::wait::Watch;
 use crate::api::Api;
 use crate::args::{Format, Waiting, task};
 use crate::failure::{Exit, Failure};
-use crate::table::plain_table;
-use crate::{find, output};
+use crate::{checks, find, output};
 
 pub(super) async fn run(api: &Api, wanted: task::Precheck) -> anyhow::Result<()> {
     let task = find::task(api, &wanted.task).await?;
     let report = if wanted.last {
         api.last_precheck(&task.id).await?
     } else {
-        report(api, &task, &wanted.waiting).await?
+        let how = RunPrecheck {
+            only_failed: wanted.only_failed,
+        };
+        report(api, &task, &how, &wanted.waiting).await?
     };
-    match wanted.shown.output {
-        Format::Json => output::json(&report)?,
-        Format::Table => output::line(table(&report))?,
-    }
+    show(&report, wanted.shown.output)?;
     verdict(&task, &report)
 }
 
+/// Puts on record who answers for alerts of the last report.
+pub(super) async fn ignore(api: &Api, wanted: task::Ignore) -> anyhow::Result<()> {
+    let task = find::task(api, &wanted.task).await?;
+    let body = IgnoreChecks {
+        codes: wanted.codes,
+        by: wanted.by,
+        reason: wanted.reason,
+    };
+    let report = api.ignore_checks(&task.id, &body).await?;
+    show(&report, wanted.shown.output)
+}
+
+fn show(report: &Precheck, format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Json => output::json(report),
+        Format::Table => Ok(output::line(checks::in_words("CHECK", &report.items))?),
+    }
+}
+
 /// A new report.
-pub(crate) async fn report(api: &Api, task: &Task, waiting: &Waiting) -> anyhow::Result<Precheck> {
+pub(crate) async fn report(
+    api: &Api,
+    task: &Task,
+    how: &RunPrecheck,
+    waiting: &Waiting,
+) -> anyhow::Result<Precheck> {
     if waiting.wait {
-        watched(api, task, Watch::of(task, waiting)).await
+        watched(api, task, how, Watch::of(task, waiting)).await
     } else {
-        api.precheck(&task.id).await
+        api.precheck(&task.id, how).await
     }
 }
 
 /// Runs a precheck, or waits for the one that runs, and tells the states on the way.
-async fn watched(api: &Api, task: &Task, mut watch: Watch) -> anyhow::Result<Precheck> {
+async fn watched(
+    api: &Api,
+    task: &Task,
+    how: &RunPrecheck,
+    mut watch: Watch,
+) -> anyhow::Result<Precheck> {
     if task.state == TaskState::Prechecking {
         watch.tell(task.state, None);
         loop {
@@ -46,7 +74,7 @@ async fn watched(api: &Api, task: &Task, mut watch: Watch) -> anyhow::Result<Pre
             }
         }
     }
-    let mut running = Box::pin(api.precheck(&task.id));
+    let mut running = Box::pin(api.precheck(&task.id, how));
     let report = loop {
         tokio::select! {
             report = &mut running => break report?,
@@ -61,39 +89,6 @@ async fn watched(api: &Api, task: &Task, mut watch: Watch) -> anyhow::Result<Pre
 async fn prechecking(api: &Api, task: &Task, watch: &Watch) -> anyhow::Result<TaskState> {
     watch.look_again(task.state).await?;
     Ok(api.task(&task.id).await?.state)
-}
-
-fn table(report: &Precheck) -> String {
-    let mut checks = plain_table(["CHECK", "RESULT", "SAW"]);
-    for item in &report.items {
-        checks.add_row([item.title.as_str(), word(item.outcome), item.saw.as_str()]);
-    }
-    let problems = report
-        .items
-        .iter()
-        .filter(|item| matches!(item.outcome, CheckOutcome::Fail | CheckOutcome::Alert))
-        .map(|item| {
-            format!(
-                "\n\n{}: {}\n  repair: {}",
-                item.title,
-                item.cause,
-                item.repair.replace('\n', "\n  ")
-            )
-        });
-    format!(
-        "{}{}",
-        output::in_lines(&checks),
-        problems.collect::<String>()
-    )
-}
-
-const fn word(outcome: CheckOutcome) -> &'static str {
-    match outcome {
-        CheckOutcome::Pass => "pass",
-        CheckOutcome::Alert => "alert",
-        CheckOutcome::Fail => "fail",
-        CheckOutcome::Skipped => "skipped",
-    }
 }
 
 /// A report with a failed check is a failure of the command.

@@ -9,6 +9,15 @@ use crate::failure::{Exit, Failure};
 /// What to track.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct ObjectArgs {
+    /// As the REST API takes them, for names that the other options would read as something else
+    #[arg(
+        long = "objects",
+        conflicts_with_all = ["all", "schema", "table"],
+        value_name = "JSON",
+        value_parser = from_json,
+        help_heading = "What to track"
+    )]
+    pub(crate) json: Option<Objects>,
     /// All tables of the database
     #[arg(long, conflicts_with_all = ["schema", "table"], help_heading = "What to track")]
     pub(crate) all: bool,
@@ -23,6 +32,9 @@ pub(crate) struct ObjectArgs {
 impl ObjectArgs {
     /// What the API takes; `None` where nothing was said.
     pub(crate) fn objects(&self) -> anyhow::Result<Option<Objects>> {
+        if self.json.is_some() {
+            return Ok(self.json.clone());
+        }
         if self.all {
             return Ok(Some(Objects {
                 all: true,
@@ -62,6 +74,10 @@ impl ObjectArgs {
             schema_patterns,
         }))
     }
+}
+
+fn from_json(text: &str) -> Result<Objects, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 fn of<'a>(by_name: &'a mut BTreeMap<String, SchemaObjects>, name: &str) -> &'a mut SchemaObjects {
@@ -119,6 +135,7 @@ mod tests {
     fn said(schema: &[&str], table: &[&str]) -> anyhow::Result<Option<Objects>> {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         ObjectArgs {
+            json: None,
             all: false,
             schema: owned(schema),
             table: owned(table),

@@ -1,14 +1,12 @@
 //! Tasks in tables.
 
-use rowcast_domain::TaskState;
 use rowcast_proto::rest::{Packing, Task};
 
 use super::selection;
 use super::wait;
-use crate::api::Api;
 use crate::args::Format;
-use crate::output;
-use crate::table::{description, or_dash, plain_table, time};
+use crate::table::{description, or_dash, time};
+use crate::{output, tags};
 
 /// Everything that is known of a task.
 pub(super) fn one(task: &Task, format: Format) -> anyhow::Result<()> {
@@ -35,6 +33,12 @@ fn members(task: &Task) -> Vec<(&'static str, String)> {
     ];
     if task.packing == Packing::Transaction {
         members.push(("packed", "rows of a transaction".to_owned()));
+    }
+    if !task.tags.is_empty() {
+        members.push(("tags", tags::in_words(&task.tags)));
+    }
+    if let Some(name) = &task.resource_group {
+        members.push(("resource group", name.clone()));
     }
     if let Some(position) = &task.position {
         let committed = position.committed_at.as_ref().map(time);
@@ -66,32 +70,4 @@ fn changes(task: &Task) -> String {
         words.push("schema");
     }
     words.join(", ")
-}
-
-/// A line a task.
-pub(super) async fn list(api: &Api, live: bool, format: Format) -> anyhow::Result<()> {
-    let mut list = api.tasks().await?;
-    if live {
-        list.tasks.retain(|task| task.state != TaskState::Released);
-    }
-    if format == Format::Json {
-        return output::json(&list);
-    }
-    let mut table = plain_table(["ID", "NAME", "STATE", "DATABASE", "TRACKED", "LAG", "ERROR"]);
-    for task in &list.tasks {
-        let lag = task
-            .position
-            .as_ref()
-            .map(|position| format!("{} bytes", position.lag_bytes));
-        table.add_row([
-            task.id.to_string(),
-            task.name.clone(),
-            task.state.to_string(),
-            task.database.clone(),
-            selection::in_words(&task.objects),
-            or_dash(lag),
-            or_dash(task.error.as_ref().map(|error| error.code.clone())),
-        ]);
-    }
-    output::table(&table)
 }

@@ -27,7 +27,7 @@ fn every_shell_has_one() {
 
 #[test]
 fn bash_completes_what_was_begun() {
-    let ask = "COMP_WORDS=(rowcast task pre); COMP_CWORD=2; _rowcast rowcast pre task; echo \"${COMPREPLY[@]}\"";
+    let ask = "COMP_WORDS=(rowcast task prec); COMP_CWORD=2; _rowcast rowcast prec task; echo \"${COMPREPLY[@]}\"";
     let mut bash = Command::new("bash")
         .args(["--norc", "-s"])
         .stdin(Stdio::piped())

@@ -1,116 +1,16 @@
 //! Does the server let the account stream?
 
-use rowcast_domain::TableName;
-use rowcast_pg::{ConnectOptions, Error, ReplicationConnection, Session, settings, slot};
+use rowcast_pg::{ConnectOptions, Error, Session};
 
 use super::Taken;
-use crate::checks::{PUBLICATIONS_SINCE, Rule};
-use crate::diagnosis::{self, Diagnosis};
-use crate::finding::Finding;
+use crate::checks::replication_login::{self, Refusal};
 
-pub(super) const RULE: Rule = Rule {
-    code: "replication_login",
-    title: "The account can log in for replication",
-    ran: "Log in with replication=database; IDENTIFY_SYSTEM",
-};
+pub(super) use crate::checks::replication_login::RULE;
 
 pub(super) async fn take(options: &ConnectOptions, session: &Session) -> Result<Taken<()>, Error> {
-    let settings = settings::read(session).await?;
-    let streaming = async {
-        let encoding = settings.encoding();
-        let mut connection = ReplicationConnection::connect(options, encoding).await?;
-        connection.identify_system().await
-    };
-    match streaming.await {
-        Ok(system) => {
-            let saw = format!("system {}, timeline {}", system.system_id, system.timeline);
-            Ok(Taken::on((), Finding::pass(saw)))
-        }
-        Err(error) => {
-            let version = settings.server_version;
-            let diagnosis = diagnose(&error, options, session, version).await?;
-            Ok(Taken::end(diagnosis.finding(&error)))
-        }
-    }
-}
-
-/// The SQL session tells what a login for replication alone does not.
-async fn diagnose(
-    error: &Error,
-    options: &ConnectOptions,
-    session: &Session,
-    version: u32,
-) -> Result<Diagnosis, Error> {
-    let Error::Server(answer) = error else {
-        return Ok(Diagnosis::of(error, options));
-    };
-    Ok(match answer.code.as_str() {
-        "42501" => {
-            let managed = settings::managed_replication_role(session).await?;
-            no_replication(&options.user, managed.as_deref())
-        }
-        "53300" => {
-            let used = slot::occupancy(session).await?.walsenders;
-            no_walsender(used, settings::read(session).await?.max_wal_senders)
-        }
-        // A line for a database, or for all, is none for a connection that streams, before 10.
-        "28000" if version < PUBLICATIONS_SINCE => diagnosis::not_admitted(answer, options, None),
-        _ => Diagnosis::of(error, options),
+    let found = replication_login::log_in(options, session).await?;
+    Ok(match found.map_err(Refusal::finding) {
+        Ok(finding) => Taken::on((), finding),
+        Err(finding) => Taken::end(finding),
     })
-}
-
-/// `managed` is the role by which the server's provider grants replication.
-fn no_replication(user: &str, managed: Option<&str>) -> Diagnosis {
-    let role = TableName::quote(user);
-    let repair = match managed {
-        Some(managed) => format!("GRANT {} TO {role};", TableName::quote(managed)),
-        None => format!("ALTER ROLE {role} REPLICATION;"),
-    };
-    Diagnosis::new(
-        "replication_forbidden",
-        format!("{user} may log in, but only a role with REPLICATION may stream changes."),
-        repair,
-    )
-}
-
-fn no_walsender(used: i64, maximum: u32) -> Diagnosis {
-    if used < i64::from(maximum) {
-        return Diagnosis::new(
-            "too_many_connections",
-            "All connections of the server or the role are in use.",
-            "Close idle connections, or raise max_connections or the role's CONNECTION LIMIT.",
-        );
-    }
-    Diagnosis::new(
-        "walsenders_used_up",
-        format!("{used} of {maximum} replication connections are in use."),
-        format!(
-            "ALTER SYSTEM SET max_wal_senders = {}; then restart PostgreSQL.",
-            used + 1
-        ),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_grant_is_the_providers_where_it_has_one() {
-        assert_eq!(
-            no_replication("ada", None).repair,
-            "ALTER ROLE \"ada\" REPLICATION;"
-        );
-        assert_eq!(
-            no_replication("ada", Some("rds_replication")).repair,
-            "GRANT \"rds_replication\" TO \"ada\";"
-        );
-    }
-
-    #[test]
-    fn the_limit_that_was_reached_is_the_one_that_is_raised() {
-        assert_eq!(no_walsender(3, 10).name, "too_many_connections");
-        let none = no_walsender(0, 0);
-        assert!(none.repair.contains("max_wal_senders = 1;"));
-    }
 }

@@ -7,6 +7,7 @@
 
 mod service;
 mod reachable;
+mod pooler;
 mod rights;
 mod tables;
 mod patterns;

@@ -46,6 +46,7 @@ pub(crate) fn sealed(app: &App, wanted: CreateSource) -> Result<StoredSource, Ap
         password,
         sslmode,
         sslrootcert,
+        tags,
         kind: None | Some(SourceKind::Postgresql),
     } = wanted;
     let id = SourceId::random();
@@ -61,6 +62,7 @@ pub(crate) fn sealed(app: &App, wanted: CreateSource) -> Result<StoredSource, Ap
         database,
         account,
         sslmode,
+        tags,
         created_at: clock::now(),
     };
     Ok(StoredSource {

@@ -27,9 +27,18 @@ use crate::{clock, convert, validate};
 )]
 pub(crate) async fn create_task(
     State(app): State<App>,
-    body::Json(mut wanted): body::Json<CreateTask>,
+    body::Json(wanted): body::Json<CreateTask>,
 ) -> Result<(StatusCode, Tagged<Task>), ApiError> {
     validate::task(&wanted)?;
+    created(&app, wanted, "created").await
+}
+
+/// A new task of this definition; `reason` is for its history.
+pub(crate) async fn created(
+    app: &App,
+    mut wanted: CreateTask,
+    reason: &str,
+) -> Result<(StatusCode, Tagged<Task>), ApiError> {
     let mut transaction = app.pool().begin().await?;
     let source = source::lock(&mut transaction, &wanted.source_id).await?;
     let source = source.ok_or_else(|| {
@@ -48,7 +57,7 @@ pub(crate) async fn create_task(
         now,
     )
     .await?;
-    let step = Step::requested(TaskEvent::Configured, USER, "created");
+    let step = Step::requested(TaskEvent::Configured, USER, reason);
     let task = lifecycle::apply(&mut transaction, created, step, now).await?;
     transaction.commit().await?;
     Ok((

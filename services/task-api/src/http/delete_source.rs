@@ -1,15 +1,26 @@
 //! `DELETE /sources/{id}`.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use rowcast_domain::SourceId;
+use tokio::time::Instant;
 
 use super::body::SourcePath;
 use super::tag::IfMatch;
 use crate::clock;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
-use crate::store::{source, task};
+use crate::store::source;
+use crate::store::task::{self, Needing};
+
+/// How long a release that was just asked for may take to be written where capture reads it: the source is
+/// needed until then, and who releases and deletes at once need not know.
+const SETTLED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Time between two looks.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How many tasks a refusal names.
 const NAMED_MAX: usize = 10;
@@ -30,26 +41,40 @@ pub(crate) async fn delete_source(
     SourcePath(id): SourcePath,
     expected: IfMatch,
 ) -> Result<StatusCode, ApiError> {
+    let until = Instant::now() + SETTLED_WITHIN;
+    loop {
+        let needing = delete(&app, &id, &expected).await?;
+        if needing.is_empty() {
+            tracing::info!(source = %id, "source deleted");
+            return Ok(StatusCode::NO_CONTENT);
+        }
+        if Instant::now() > until || !needing.iter().all(|task| task.is_settling) {
+            return Err(in_use(&id, &needing));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Deletes it, or tells the tasks that need it.
+async fn delete(app: &App, id: &SourceId, expected: &IfMatch) -> Result<Vec<Needing>, ApiError> {
     let mut transaction = app.pool().begin().await?;
-    let stored = source::lock(&mut transaction, &id)
+    let stored = source::lock(&mut transaction, id)
         .await?
         .ok_or_else(|| ApiError::not_found("source", id.as_str()))?;
     expected.holds(stored.version)?;
-    let needing = task::needing_source(&mut transaction, &id).await?;
-    if !needing.is_empty() {
-        return Err(in_use(&id, &needing));
+    let needing = task::needing_source(&mut transaction, id).await?;
+    if needing.is_empty() {
+        source::delete(&mut transaction, id, clock::now()).await?;
+        transaction.commit().await?;
     }
-    source::delete(&mut transaction, &id, clock::now()).await?;
-    transaction.commit().await?;
-    tracing::info!(source = %id, "source deleted");
-    Ok(StatusCode::NO_CONTENT)
+    Ok(needing)
 }
 
-fn in_use(id: &SourceId, tasks: &[(String, String)]) -> ApiError {
+fn in_use(id: &SourceId, tasks: &[Needing]) -> ApiError {
     let mut named: Vec<String> = tasks
         .iter()
         .take(NAMED_MAX)
-        .map(|(name, id)| format!("{name} ({id})"))
+        .map(|Needing { name, id, .. }| format!("{name} ({id})"))
         .collect();
     if let Some(more) = tasks.len().checked_sub(NAMED_MAX).filter(|&more| more > 0) {
         named.push(format!("{more} more"));

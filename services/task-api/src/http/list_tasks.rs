@@ -27,6 +27,11 @@ pub(crate) struct Wanted {
     source_id: Option<SourceId>,
     /// Has this text in its name or its id, in any case.
     pub(crate) search: Option<String>,
+    /// Has this tag, or each of several with commas between: `env=prod,team`. Without `=`, the tag with
+    /// any value.
+    tag: Option<String>,
+    /// Of this resource group.
+    resource_group: Option<String>,
     /// The order; `created_at` where absent.
     #[serde(default)]
     #[param(inline)]
@@ -89,6 +94,8 @@ pub(crate) async fn list_tasks(
         states: states(wanted.state.as_deref())?,
         source: wanted.source_id,
         search: wanted.search,
+        tags: tags(wanted.tag.as_deref()),
+        resource_group: wanted.resource_group,
         sort,
         after: after.transpose()?,
         limit: wanted.limit,
@@ -120,6 +127,15 @@ fn states(text: Option<&str>) -> Result<Vec<TaskState>, ApiError> {
         || Ok(Vec::new()),
         |text| text.split(',').map(parse).collect(),
     )
+}
+
+fn tags(text: Option<&str>) -> Vec<(String, Option<String>)> {
+    let tag = |text: &str| match text.split_once('=') {
+        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+        None => (text.to_owned(), None),
+    };
+    text.map(|text| text.split(',').map(tag).collect())
+        .unwrap_or_default()
 }
 
 /// Where the page behind this task begins: the key, and the id, which decides between equals.

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use rowcast_bus::request::ask;
 use rowcast_domain::{TaskEvent, TaskId};
 use rowcast_proto::message::PrecheckRequest;
-use rowcast_proto::rest::{Objects, Precheck, RunPrecheck};
+use rowcast_proto::rest::{CreateTask, Precheck, RunPrecheck};
 use rowcast_proto::rpc::RunPrecheck as RunChecks;
 
 use super::PRECHECK_TIMEOUT;
@@ -45,7 +45,7 @@ pub(crate) async fn run_precheck(
     };
     let step = Step::requested(TaskEvent::PrecheckStarted, USER, "precheck asked for");
     let task = lifecycle::take(&app, &id, step).await?;
-    let checked = task.definition.objects.clone();
+    let checked = task.definition.clone();
     match report_on(&app, task, before).await {
         Ok((mut report, versions)) => {
             settle(&app, &id, &report, versions, &checked).await?;
@@ -121,7 +121,7 @@ async fn settle(
     id: &TaskId,
     report: &Precheck,
     versions: Versions,
-    checked: &Objects,
+    checked: &CreateTask,
 ) -> Result<(), ApiError> {
     let mut transaction = app.pool().begin().await?;
     let locked = task::lock(&mut transaction, id)
@@ -130,7 +130,10 @@ async fn settle(
     let source = source::present(&mut transaction, &locked.definition.source_id).await?;
     precheck::insert(&mut transaction, id, report, versions).await?;
     let percent = report.success_percent;
-    let (event, reason) = if locked.definition.objects != *checked {
+    let (event, reason) = if locked.definition.change_types != checked.change_types {
+        let reason = "the change types were changed while the precheck ran".to_owned();
+        (TaskEvent::PrecheckFailed, reason)
+    } else if locked.definition.objects != checked.objects {
         // The report is about what the task was to track before.
         let reason = "the objects were replaced while the precheck ran".to_owned();
         (TaskEvent::PrecheckFailed, reason)

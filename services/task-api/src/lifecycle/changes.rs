@@ -1,10 +1,10 @@
-//! Another name, retry window or retention for a task: in its row, in a new version of its wish, and
-//! in its history.
+//! What a task is otherwise: in its row, in its history, and, where capture must know, in a new version
+//! of its wish.
 
 use axum::http::StatusCode;
 use rowcast_domain::{TaskEvent, TaskId, TaskState};
 use rowcast_proto::message::DesiredState;
-use rowcast_proto::rest::{PatchTask, Retention};
+use rowcast_proto::rest::{ChangeTypes, PatchChangeTypes, PatchTask, Retention};
 
 use super::{Step, knows_its_wish, record, wish_anew};
 use crate::auth::USER;
@@ -13,12 +13,13 @@ use crate::error::ApiError;
 use crate::http::IfMatch;
 use crate::state::App;
 use crate::store::task::{self, StoredTask};
+use crate::validate;
 
 /// Changes a task, in a transaction of its own. What it is already changes nothing.
 ///
 /// # Errors
-/// Where there is no such task, it is released, another version of it was meant, or its stream was
-/// made with another retention.
+/// Where there is no such task, it is released, another version of it was meant, or what
+/// its first start has fixed would change.
 pub(crate) async fn change_task(
     app: &App,
     id: &TaskId,
@@ -34,13 +35,16 @@ pub(crate) async fn change_task(
         return Err(ApiError::state_forbids(locked.state, "changes"));
     }
     let (mut task, changes) = changed(&locked, patch)?;
-    if changes.is_empty() {
+    if changes.words.is_empty() {
         return Ok(locked);
     }
-    let reason = format!("changed: {}", changes.join(", "));
+    let reason = format!("changed: {}", changes.words.join(", "));
     let step = Step::requested(TaskEvent::Configured, USER, &reason);
     task.updated_at = clock::now().max(locked.updated_at);
-    if knows_its_wish(locked.state) {
+    if changes.for_precheck {
+        task.state = locked.state.transition(step.event).unwrap_or(locked.state);
+    }
+    if changes.for_capture && knows_its_wish(locked.state) {
         wish_anew(&mut task, &step);
     }
     task::update(&mut transaction, &task).await?;
@@ -51,29 +55,44 @@ pub(crate) async fn change_task(
     Ok(task)
 }
 
-/// The task with the changes, and what they are, for people.
-fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Vec<String>), ApiError> {
+/// What is otherwise.
+#[derive(Debug, Default)]
+struct Changes {
+    /// Each for people.
+    words: Vec<String>,
+    /// Whether capture must know.
+    for_capture: bool,
+    /// Whether what was prechecked is no longer what would be started.
+    for_precheck: bool,
+}
+
+/// The task with the changes.
+fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Changes), ApiError> {
     let PatchTask {
         name,
         retry_minutes,
         retention,
+        change_types,
+        tags,
+        resource_group,
     } = patch;
     let mut next = task.clone();
     let definition = &mut next.definition;
-    let mut changes = Vec::new();
+    let mut changes = Changes::default();
     if let Some(name) = name
         && name != definition.name
     {
-        changes.push(format!("name {:?} → {name:?}", definition.name));
+        let before = &definition.name;
+        changes.words.push(format!("name {before:?} → {name:?}"));
         definition.name = name;
     }
     if let Some(minutes) = retry_minutes
         && minutes != definition.retry_minutes
     {
-        changes.push(format!(
-            "retry_minutes {} → {minutes}",
-            definition.retry_minutes
-        ));
+        let before = definition.retry_minutes;
+        changes
+            .words
+            .push(format!("retry_minutes {before} → {minutes}"));
         definition.retry_minutes = minutes;
     }
     if let Some(retention) = retention
@@ -82,13 +101,58 @@ fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Vec<Strin
         if task.desired != DesiredState::Unspecified {
             return Err(retention_is_fixed(&definition.retention));
         }
-        changes.push("retention".to_owned());
+        changes.words.push("retention".to_owned());
         definition.retention = retention;
     }
-    if !changes.is_empty() {
+    changes.for_capture = !changes.words.is_empty();
+    if let Some(types) = change_types.and_then(|patch| other_types(&definition.change_types, patch))
+    {
+        validate::changed_types(&types)?;
+        if task.desired != DesiredState::Unspecified {
+            return Err(change_types_are_fixed());
+        }
+        changes.words.push("change_types".to_owned());
+        changes.for_precheck = true;
+        definition.change_types = types;
+    }
+    if let Some(tags) = tags
+        && tags != definition.tags
+    {
+        changes.words.push("tags".to_owned());
+        definition.tags = tags;
+    }
+    if let Some(group) = resource_group.map(|name| Some(name).filter(|name| !name.is_empty()))
+        && group != definition.resource_group
+    {
+        changes.words.push("resource_group".to_owned());
+        definition.resource_group = group;
+    }
+    if !changes.words.is_empty() {
         next.version += 1;
     }
     Ok((next, changes))
+}
+
+/// The types with the changes; `None` where they are the same, in whatever order.
+fn other_types(present: &ChangeTypes, patch: PatchChangeTypes) -> Option<ChangeTypes> {
+    let PatchChangeTypes { data, schema } = patch;
+    let next = ChangeTypes {
+        data: data.unwrap_or_else(|| present.data.clone()),
+        schema: schema.unwrap_or(present.schema),
+    };
+    let same = next.schema == present.schema
+        && next.data.len() == present.data.len()
+        && next.data.iter().all(|kind| present.data.contains(kind));
+    (!same).then_some(next)
+}
+
+/// Capture makes the publication once: which operations it publishes is not tied to a transaction of
+/// the source, as its tables are.
+fn change_types_are_fixed() -> ApiError {
+    let detail = "the task was started, and its publication made for the change types it has";
+    ApiError::refused(StatusCode::CONFLICT, "change_types_fixed", detail)
+        .field("change_types")
+        .repair("Clone the task, change the clone before its first start, and release this one.")
 }
 
 /// Capture makes the stream once, and leaves limits alone that somebody has set since.
@@ -104,6 +168,8 @@ fn retention_is_fixed(present: &Retention) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use rowcast_proto::rest::DataChange;
+
     use super::super::tests::task;
     use super::*;
 
@@ -116,14 +182,15 @@ mod tests {
         let before = task(TaskState::Running, DesiredState::Running);
         let both = r#"{"name": "sales", "retry_minutes": 60}"#;
         let (next, changes) = changed(&before, patch(both)).unwrap();
+        assert!(changes.for_capture);
         assert_eq!(
-            changes,
+            changes.words,
             ["name \"orders\" → \"sales\"", "retry_minutes 120 → 60"]
         );
         assert_eq!(next.version, 2);
         let same = r#"{"name": "orders", "retry_minutes": 120, "retention": {"hours": 24}}"#;
         let (next, changes) = changed(&before, patch(same)).unwrap();
-        assert!(changes.is_empty());
+        assert!(changes.words.is_empty());
         assert_eq!(next.version, 1);
     }
 
@@ -135,5 +202,38 @@ mod tests {
         assert_eq!(next.definition.retention.hours, 48);
         let suspended = task(TaskState::Suspended, DesiredState::Suspended);
         assert!(changed(&suspended, patch(retention)).is_err());
+    }
+
+    #[test]
+    fn change_types_are_the_users_until_the_publication_is_made() {
+        let patch = |text: &str| patch(&format!(r#"{{"change_types": {text}}}"#));
+        let fresh = task(TaskState::PrecheckPassed, DesiredState::Unspecified);
+        let (next, changes) = changed(&fresh, patch(r#"{"data": ["insert"]}"#)).unwrap();
+        assert_eq!(next.definition.change_types.data, [DataChange::Insert]);
+        assert!(changes.for_precheck && !changes.for_capture);
+        let (_next, changes) = changed(&next, patch(r#"{"schema": true}"#)).unwrap();
+        assert_eq!(changes.words, ["change_types"]);
+        assert!(changed(&fresh, patch(r#"{"data": []}"#)).is_err());
+
+        let running = task(TaskState::Running, DesiredState::Running);
+        assert!(changed(&running, patch(r#"{"data": ["insert"]}"#)).is_err());
+        // The same in another order is no change.
+        let same = r#"{"data": ["truncate", "delete", "update", "insert"], "schema": false}"#;
+        let (_next, changes) = changed(&running, patch(same)).unwrap();
+        assert!(changes.words.is_empty());
+    }
+
+    #[test]
+    fn what_only_people_read_is_no_wish() {
+        let running = task(TaskState::Running, DesiredState::Running);
+        let tagged = r#"{"tags": {"env": "prod"}, "resource_group": "sales"}"#;
+        let (next, changes) = changed(&running, patch(tagged)).unwrap();
+        assert_eq!(changes.words, ["tags", "resource_group"]);
+        assert!(!changes.for_capture);
+        let (next, changes) = changed(&next, patch(r#"{"resource_group": ""}"#)).unwrap();
+        assert_eq!(
+            (next.definition.resource_group, changes.words.len()),
+            (None, 1)
+        );
     }
 }

@@ -55,6 +55,7 @@ fn changes(before: &StoredSource, patch: &PatchSource) -> Vec<&'static str> {
         given.as_deref().is_some_and(|given| given != present)
     };
     let certificates = before.sslrootcert.as_deref().unwrap_or_default();
+    let tags_differ = patch.tags.as_ref().is_some_and(|tags| *tags != source.tags);
     let mode_differs = patch.sslmode.is_some_and(|mode| mode != source.sslmode);
     let port_differs = patch.port.is_some_and(|port| port != source.port);
     [
@@ -66,6 +67,7 @@ fn changes(before: &StoredSource, patch: &PatchSource) -> Vec<&'static str> {
         ("password", patch.password.is_some()),
         ("sslmode", mode_differs),
         ("sslrootcert", differs(&patch.sslrootcert, certificates)),
+        ("tags", tags_differ),
     ]
     .into_iter()
     .filter_map(|(field, differs)| differs.then_some(field))
@@ -74,7 +76,7 @@ fn changes(before: &StoredSource, patch: &PatchSource) -> Vec<&'static str> {
 
 /// Whether tasks reach the source otherwise. Each has a database of its own.
 fn is_on_the_way(field: &str) -> bool {
-    !["name", "database"].contains(&field)
+    !["name", "database", "tags"].contains(&field)
 }
 
 fn changed(app: &App, before: &StoredSource, patch: PatchSource) -> Result<StoredSource, ApiError> {
@@ -96,6 +98,7 @@ fn changed(app: &App, before: &StoredSource, patch: PatchSource) -> Result<Store
         password: patch.password.clone().unwrap_or_else(|| KEPT.to_owned()),
         sslmode: patch.sslmode.unwrap_or(present.sslmode),
         sslrootcert: certificates,
+        tags: patch.tags.clone().unwrap_or(present.tags),
     };
     validate::source_patch(&patch, &merged)?;
     let mut next = before.clone();
@@ -109,6 +112,7 @@ fn changed(app: &App, before: &StoredSource, patch: PatchSource) -> Result<Store
     next.source.database = merged.database;
     next.source.account = merged.account;
     next.source.sslmode = merged.sslmode;
+    next.source.tags = merged.tags;
     next.sslrootcert = merged.sslrootcert;
     next.version += 1;
     Ok(next)

@@ -1,10 +1,13 @@
 //! Table `sources`.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use rowcast_domain::SourceId;
 use rowcast_proto::rest::{Source, SslMode};
 use rowcast_service::keyring::Sealed;
 use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::types::Json;
 
 use super::{decoded, parsed};
 
@@ -32,6 +35,7 @@ struct Row {
     password_nonce: Vec<u8>,
     password_ciphertext: Vec<u8>,
     version: i64,
+    tags: Json<BTreeMap<String, String>>,
     created_at: DateTime<Utc>,
 }
 
@@ -50,6 +54,7 @@ impl TryFrom<Row> for StoredSource {
                 database: row.database,
                 account: row.account,
                 sslmode,
+                tags: row.tags.0,
                 created_at: row.created_at,
             },
             sslrootcert: row.sslrootcert,
@@ -73,8 +78,8 @@ pub(crate) async fn insert(pool: &PgPool, stored: &StoredSource) -> Result<(), s
     sqlx::query(
         "INSERT INTO sources (
              id, name, host, port, database, account, sslmode, sslrootcert,
-             password_key_id, password_nonce, password_ciphertext, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             password_key_id, password_nonce, password_ciphertext, created_at, tags)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(source.id.as_str())
     .bind(&source.name)
@@ -88,6 +93,7 @@ pub(crate) async fn insert(pool: &PgPool, stored: &StoredSource) -> Result<(), s
     .bind(&password.nonce)
     .bind(&password.ciphertext)
     .bind(source.created_at)
+    .bind(Json(&source.tags))
     .execute(pool)
     .await?;
     Ok(())
@@ -147,7 +153,7 @@ pub(crate) async fn update(
         "UPDATE sources
          SET name = $2, host = $3, port = $4, database = $5, account = $6, sslmode = $7,
              sslrootcert = $8, password_key_id = $9, password_nonce = $10,
-             password_ciphertext = $11, version = $12
+             password_ciphertext = $11, version = $12, tags = $13
          WHERE id = $1",
     )
     .bind(source.id.as_str())
@@ -162,6 +168,7 @@ pub(crate) async fn update(
     .bind(&password.nonce)
     .bind(&password.ciphertext)
     .bind(decoded(i64::try_from(*version))?)
+    .bind(Json(&source.tags))
     .execute(connection)
     .await?;
     Ok(())

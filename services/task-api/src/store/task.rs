@@ -271,14 +271,24 @@ pub(crate) async fn lock_of_source(
     rows.into_iter().map(StoredTask::try_from).collect()
 }
 
-/// Names and ids of the tasks that need a source: all but those whose release is known to the bucket
-/// and has met no error.
+/// A task that needs a source.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct Needing {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    /// Whether it is released, and all that is missing is that the bucket knows.
+    pub(crate) is_settling: bool,
+}
+
+/// The tasks that need a source: all but those whose release is known to the bucket and has met no
+/// error.
 pub(crate) async fn needing_source(
     connection: &mut PgConnection,
     source: &SourceId,
-) -> Result<Vec<(String, String)>, sqlx::Error> {
+) -> Result<Vec<Needing>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT definition ->> 'name', id
+        "SELECT definition ->> 'name' AS name, id,
+                state = 'released' AND error IS NULL AS is_settling
          FROM tasks
          WHERE source_id = $1
            AND (state <> 'released' OR error IS NOT NULL OR written_generation < generation)

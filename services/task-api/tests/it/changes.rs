@@ -240,3 +240,21 @@ async fn a_source_is_deleted_once_no_task_needs_it() {
             .unwrap();
     assert!(left.is_empty());
 }
+
+#[tokio::test]
+async fn a_source_is_deleted_right_behind_the_release_of_its_last_task() {
+    let api = Api::start().await;
+    let task_id = api.created_task().await;
+    let source = source_of(&api, &task_id).await;
+    api.command(&format!("/tasks/{task_id}/release")).await;
+    api.wish(&task_id, 1).await;
+    // As if it were not written yet; the next look is within a second.
+    sqlx::query("UPDATE task_api.tasks SET written_generation = 0 WHERE id = $1")
+        .bind(task_id.as_str())
+        .execute(&api.pool)
+        .await
+        .unwrap();
+    let path = format!("/sources/{source}");
+    let deleted = send(api.request(Method::DELETE, &path)).await;
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT, "{deleted:?}");
+}

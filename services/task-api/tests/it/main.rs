@@ -15,6 +15,7 @@ mod sources;
 mod changes;
 mod prechecks;
 mod listing;
+mod sorting;
 mod lifecycle;
 mod objects;
 mod stops;

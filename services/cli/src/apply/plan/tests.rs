@@ -20,6 +20,7 @@ tasks:
 /// What the platform says once the file was applied; members of `task` replace those of the task.
 fn applied(task: &Value) -> Present {
     let source = json!({
+        "tags": task["tags"].as_object().cloned().unwrap_or_default(),
         "id": "s000000000001", "name": "shop", "host": "db", "port": 5432, "database": "shop",
         "account": "tracker", "sslmode": "verify-full", "created_at": "2026-11-23T05:33:10Z",
     });
@@ -44,6 +45,8 @@ fn applied(task: &Value) -> Present {
             task: serde_json::from_value(body).unwrap(),
             groups: vec![serde_json::from_value(group).unwrap()],
         }],
+        unnamed: Vec::new(),
+        unnamed_sources: Vec::new(),
     }
 }
 
@@ -67,7 +70,11 @@ fn everything_is_made_where_nothing_is() {
 
 #[test]
 fn nothing_is_left_to_do_once_it_is_done() {
-    assert_eq!(plan(&document(FILE), &applied(&json!({}))), Ok(Vec::new()));
+    assert!(
+        plan(&document(FILE), &applied(&json!({})))
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]
@@ -84,20 +91,89 @@ fn only_what_differs_is_done() {
 }
 
 #[test]
-fn what_cannot_be_changed_is_told_all_at_once() {
-    let there = applied(&json!({"retry_minutes": 60, "database": "other", "state": "abnormal"}));
-    let conflicts = plan(&document(FILE), &there).unwrap_err();
-    assert_eq!(conflicts.len(), 3, "{conflicts:?}");
-    assert!(
-        conflicts[1].contains("retry_minutes is 60"),
-        "{conflicts:?}"
-    );
-    let moved = FILE.replace("host: db", "host: elsewhere");
-    let conflicts = plan(&document(&moved), &applied(&json!({}))).unwrap_err();
+fn what_the_api_changes_is_changed() {
+    let moved = FILE.replace("host: db", "host: elsewhere, sslmode: require");
+    let there = json!({"retry_minutes": 60, "retention": {"hours": 48}, "state": "not_started"});
+    let steps = plan(&document(&moved), &applied(&there)).unwrap();
     assert_eq!(
-        conflicts,
-        ["source shop: host is db and cannot be made elsewhere"]
+        lines(&steps[..2]),
+        [
+            "~ source shop (host db → elsewhere, sslmode verify-full → require)",
+            "~ task orders (retry_minutes 60 → 120, retention 48 h → 24 h)",
+        ]
     );
+    let Step::UpdateSource { patch, .. } = &steps[0] else {
+        panic!("{steps:?}");
+    };
+    assert_eq!(patch.host.as_deref(), Some("elsewhere"));
+    assert_eq!(patch.port, None);
+}
+
+#[test]
+fn what_cannot_be_changed_is_told_all_at_once() {
+    let there = json!({"retention": {"hours": 48}, "database": "other", "state": "abnormal"});
+    let conflicts = plan(&document(FILE), &applied(&there)).unwrap_err();
+    assert_eq!(conflicts.len(), 3, "{conflicts:?}");
+    assert!(conflicts[1].contains("retention is 48 h"), "{conflicts:?}");
     let orphan = FILE.replace("source: shop", "source: nobody");
     assert!(plan(&document(&orphan), &Present::default()).is_err());
+}
+
+#[test]
+fn tasks_of_a_set_are_marked_and_stay_with_it() {
+    let of_set = |file: &str| document(&format!("set: shop{file}"));
+    let marked = json!({"tags": {"rowcast/set": "shop"}});
+    let steps = plan(&of_set(FILE), &Present::default()).unwrap();
+    let Step::CreateTask { tags, .. } = &steps[1] else {
+        panic!("{steps:?}");
+    };
+    assert_eq!(tags.get("rowcast/set").map(String::as_str), Some("shop"));
+    assert!(plan(&of_set(FILE), &applied(&marked)).unwrap().is_empty());
+    // A file without a set leaves the mark alone, whatever tags it says.
+    assert!(plan(&document(FILE), &applied(&marked)).unwrap().is_empty());
+    let tagged = FILE.replace("state: running", "state: running\n    tags: {env: prod}");
+    assert_eq!(
+        lines(&plan(&document(&tagged), &applied(&marked)).unwrap()),
+        ["~ task orders (tags rowcast/set=shop → env=prod, rowcast/set=shop)"]
+    );
+    // What it does not say is left alone, and what it says to be nothing is taken away.
+    let by_hand = json!({"tags": {"team": "crm"}, "resource_group": "sales"});
+    assert!(
+        plan(&document(FILE), &applied(&by_hand))
+            .unwrap()
+            .is_empty()
+    );
+    let none = FILE.replace("state: running", "tags: {}\n    resource_group: ''");
+    assert_eq!(
+        lines(&plan(&document(&none), &applied(&by_hand)).unwrap()),
+        ["~ task orders (tags team=crm → -, resource_group sales → -)"]
+    );
+    let others = json!({"tags": {"rowcast/set": "crm"}});
+    let conflicts = plan(&of_set(FILE), &applied(&others)).unwrap_err();
+    assert_eq!(conflicts.len(), 2, "{conflicts:?}");
+    assert!(conflicts[1].contains("set is crm"), "{conflicts:?}");
+}
+
+#[test]
+fn what_is_named_no_longer_goes_last() {
+    let mut there = applied(&json!({"state": "suspended"}));
+    let mut gone = there.tasks[0].task.clone();
+    gone.name = "old".to_owned();
+    there.unnamed.push(gone);
+    let source = there.sources[0].clone();
+    there.unnamed_sources.push(UnnamedSource {
+        source,
+        needed_by: Vec::new(),
+    });
+    let steps = lines(&plan(&document(FILE), &there).unwrap());
+    assert_eq!(
+        steps[1..],
+        [
+            "- task old (t000000000001, with its stream and all its groups)",
+            "- source shop (s000000000001)",
+        ]
+    );
+    there.unnamed_sources[0].needed_by.push("other".to_owned());
+    let conflicts = plan(&document(FILE), &there).unwrap_err();
+    assert!(conflicts[0].ends_with("need it: other"), "{conflicts:?}");
 }

@@ -43,6 +43,9 @@ pub(crate) struct Filter {
     pub(crate) source: Option<SourceId>,
     /// Has this text in its name or its id, in any case.
     pub(crate) search: Option<String>,
+    /// Has all these tags; any value where it is absent.
+    pub(crate) tags: Vec<(String, Option<String>)>,
+    pub(crate) resource_group: Option<String>,
     pub(crate) sort: Sort,
     pub(crate) after: Option<Mark>,
     /// All where absent.
@@ -66,6 +69,18 @@ pub(crate) async fn list(pool: &PgPool, filter: &Filter) -> Result<Vec<StoredTas
             .push(")) > 0 OR strpos(id, lower(")
             .push_bind(search)
             .push(")) > 0)");
+    }
+    for (key, value) in &filter.tags {
+        query.push(" AND definition -> 'tags' ->> ").push_bind(key);
+        match value {
+            Some(value) => query.push(" = ").push_bind(value),
+            None => query.push(" IS NOT NULL"),
+        };
+    }
+    if let Some(group) = &filter.resource_group {
+        query
+            .push(" AND definition ->> 'resource_group' = ")
+            .push_bind(group);
     }
     let key = match filter.sort.key {
         SortKey::CreatedAt => "created_at",

@@ -1,0 +1,161 @@
+//! Differences that the API removes: of a source all but its name, of a task what is not fixed. Pure.
+
+use std::collections::BTreeMap;
+
+use rowcast_domain::TaskState;
+use rowcast_proto::rest::{
+    ChangeTypes, DataChange, OWN_TAGS, PatchChangeTypes, PatchSource, PatchTask, Retention, Source,
+    Task,
+};
+
+use super::document::{SourceEntry, TaskEntry};
+use super::plan::Step;
+use crate::table::or_dash;
+use crate::tags::in_words;
+
+/// The tag that says which set of tasks a task belongs to: the file that named it last.
+pub(super) const SET_TAG: &str = "rowcast/set";
+
+/// What of a source is otherwise.
+///
+/// Its password and its certificate authorities are told by nobody and so not compared.
+pub(super) fn of_source(wanted: &SourceEntry, set: Option<&str>, there: &Source) -> Option<Step> {
+    let tags_wanted = all_tags(wanted.tags.as_ref(), set, &there.tags);
+    let tags = (in_words(&there.tags), in_words(&tags_wanted));
+    let mut changes = Changes::default();
+    let patch = PatchSource {
+        name: None,
+        host: changes.found("host", &there.host, &wanted.host),
+        port: changes.found("port", &there.port, &wanted.port),
+        database: changes.found("database", &there.database, &wanted.database),
+        account: changes.found("account", &there.account, &wanted.account),
+        password: None,
+        sslmode: changes
+            .found("sslmode", &there.sslmode.as_str(), &wanted.sslmode.as_str())
+            .map(|_word| wanted.sslmode),
+        sslrootcert: None,
+        tags: changes
+            .found("tags", &tags.0, &tags.1)
+            .map(|_words| tags_wanted),
+    };
+    changes.then(|changes| Step::UpdateSource {
+        source: wanted.clone(),
+        patch,
+        changes,
+    })
+}
+
+/// What of a task is otherwise, its objects left out.
+pub(super) fn of_task(wanted: &TaskEntry, set: Option<&str>, there: &Task) -> Option<Step> {
+    let tags_wanted = all_tags(wanted.tags.as_ref(), set, &there.tags);
+    let tags = (in_words(&there.tags), in_words(&tags_wanted));
+    let types = (kinds(&there.change_types), kinds(&wanted.change_types));
+    let group = there.resource_group.clone().unwrap_or_default();
+    let mut changes = Changes::default();
+    let minutes = (&there.retry_minutes, &wanted.retry_minutes);
+    let retention = (kept(&there.retention), kept(&wanted.retention));
+    let patch = PatchTask {
+        name: None,
+        retry_minutes: changes.found("retry_minutes", minutes.0, minutes.1),
+        retention: is_fresh(there.state)
+            .then(|| changes.found("retention", &retention.0, &retention.1))
+            .flatten()
+            .map(|_words| wanted.retention.clone()),
+        change_types: is_fresh(there.state)
+            .then(|| changes.found("change_types", &types.0, &types.1))
+            .flatten()
+            .map(|_words| PatchChangeTypes {
+                data: Some(wanted.change_types.data.clone()),
+                schema: Some(wanted.change_types.schema),
+            }),
+        tags: changes
+            .found("tags", &tags.0, &tags.1)
+            .map(|_words| tags_wanted),
+        resource_group: wanted
+            .resource_group
+            .as_ref()
+            .and_then(|wanted| changes.found("resource_group", &group, wanted)),
+    };
+    changes.then(|changes| Step::UpdateTask {
+        task: wanted.name.clone(),
+        patch,
+        changes,
+    })
+}
+
+/// Those of the file, or, where it says none, those that are there; Rowcast's own that are there; and
+/// the mark of the set.
+pub(super) fn all_tags(
+    wanted: Option<&BTreeMap<String, String>>,
+    set: Option<&str>,
+    there: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut tags = there.clone();
+    if let Some(said) = wanted {
+        tags.retain(|key, _value| key.starts_with(OWN_TAGS));
+        tags.extend(said.clone());
+    }
+    tags.extend(set.map(|set| (SET_TAG.to_owned(), set.to_owned())));
+    tags
+}
+
+/// Whether nothing was made for a task yet.
+pub(super) const fn is_fresh(state: TaskState) -> bool {
+    match state {
+        TaskState::NotConfigured
+        | TaskState::NotStarted
+        | TaskState::Prechecking
+        | TaskState::PrecheckFailed
+        | TaskState::PrecheckPassed => true,
+        TaskState::Starting
+        | TaskState::Running
+        | TaskState::Retrying
+        | TaskState::Abnormal
+        | TaskState::Suspended
+        | TaskState::Locked
+        | TaskState::Released => false,
+    }
+}
+
+/// In one order, whatever was written.
+pub(super) fn kinds(types: &ChangeTypes) -> String {
+    let data = DataChange::ALL
+        .iter()
+        .filter(|kind| types.data.contains(kind));
+    let schema = types.schema.then_some("schema");
+    let words: Vec<&str> = data.map(|kind| kind.as_str()).chain(schema).collect();
+    words.join("+")
+}
+
+pub(super) fn kept(retention: &Retention) -> String {
+    match retention.max_bytes {
+        Some(bytes) => format!("{} h and {bytes} bytes", retention.hours),
+        None => format!("{} h", retention.hours),
+    }
+}
+
+/// Each as `port 5432 → 5433`.
+#[derive(Debug, Default)]
+struct Changes(Vec<String>);
+
+impl Changes {
+    /// The wanted value, where it is another one.
+    fn found<T: PartialEq + Clone + ToString>(
+        &mut self,
+        what: &str,
+        there: &T,
+        wanted: &T,
+    ) -> Option<T> {
+        if there == wanted {
+            return None;
+        }
+        let said = |value: &T| Some(value.to_string()).filter(|text| !text.is_empty());
+        let (before, after) = (or_dash(said(there)), or_dash(said(wanted)));
+        self.0.push(format!("{what} {before} → {after}"));
+        Some(wanted.clone())
+    }
+
+    fn then(self, step: impl FnOnce(Vec<String>) -> Step) -> Option<Step> {
+        (!self.0.is_empty()).then(|| step(self.0))
+    }
+}

@@ -1,0 +1,41 @@
+//! `rowcast source update`.
+
+use rowcast_proto::rest::PatchSource;
+
+use super::{authorities, needs_password, show};
+use crate::api::Api;
+use crate::args::source::Update;
+use crate::failure::{Exit, Failure};
+use crate::{find, tags};
+
+pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
+    let source = find::source(api, &wanted.source).await?;
+    let certificates = if wanted.no_sslrootcert {
+        Some(String::new())
+    } else {
+        authorities(wanted.sslrootcert.as_deref())?
+    };
+    let mut patch = PatchSource {
+        name: wanted.name,
+        host: wanted.host,
+        port: wanted.port,
+        database: wanted.database,
+        account: wanted.account,
+        password: None,
+        sslmode: wanted.sslmode,
+        sslrootcert: certificates,
+        tags: tags::changed(&source.tags, &wanted.tags, &wanted.untagged),
+    };
+    let is_given = wanted.password || wanted.password_from.password_file.is_some();
+    if is_given || needs_password(&patch) {
+        let role = patch.account.as_deref().unwrap_or(&source.account);
+        let password = wanted.password_from.read(&format!("the role {role}"))?;
+        patch.password = Some(password.expose().to_owned());
+    }
+    if patch == PatchSource::default() {
+        let sentence = "say what to change: see rowcast source update --help";
+        return Err(Failure::of(Exit::Usage, sentence));
+    }
+    let changed = api.patch_source(&source.id, &patch).await?;
+    show(&changed, wanted.shown.output)
+}

@@ -1,0 +1,69 @@
+//! `rowcast task rename`, `rowcast task update`.
+
+use rowcast_proto::rest::{DataChange, PatchChangeTypes, PatchTask, Retention, Task};
+
+use super::show;
+use crate::api::Api;
+use crate::args::Shown;
+use crate::args::task::{Limit, Update};
+use crate::failure::{Exit, Failure};
+use crate::{find, tags};
+
+pub(super) async fn rename(
+    api: &Api,
+    task: &str,
+    name: String,
+    shown: &Shown,
+) -> anyhow::Result<()> {
+    let task = find::task(api, task).await?;
+    let patch = PatchTask {
+        name: Some(name),
+        ..PatchTask::default()
+    };
+    show::one(&api.patch_task(&task.id, &patch).await?, shown.output)
+}
+
+pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
+    let task = find::task(api, &wanted.task).await?;
+    let patch = patch(&wanted, &task);
+    if patch == PatchTask::default() {
+        let sentence = "say what to change: see rowcast task update --help";
+        return Err(Failure::of(Exit::Usage, sentence));
+    }
+    let changed = api.patch_task(&task.id, &patch).await?;
+    show::one(&changed, wanted.shown.output)
+}
+
+/// The API takes a retention and tags as a whole: what was not said is that of the task.
+fn patch(wanted: &Update, task: &Task) -> PatchTask {
+    let mut retention = None;
+    if wanted.retention_hours.is_some() || wanted.retention_bytes.is_some() {
+        let there = &task.retention;
+        retention = Some(Retention {
+            hours: wanted.retention_hours.unwrap_or(there.hours),
+            max_bytes: wanted
+                .retention_bytes
+                .map_or(there.max_bytes, |Limit(bytes)| bytes),
+        });
+    }
+    let mut types = None;
+    if !wanted.changes.is_empty() || wanted.schema_changes.is_some() {
+        let kinds = wanted.changes.iter().copied().map(DataChange::from);
+        types = Some(PatchChangeTypes {
+            data: Some(kinds.collect()).filter(|kinds: &Vec<_>| !kinds.is_empty()),
+            schema: wanted.schema_changes,
+        });
+    }
+    PatchTask {
+        name: wanted.name.clone(),
+        retry_minutes: wanted.retry_minutes,
+        retention,
+        change_types: types,
+        tags: tags::changed(&task.tags, &wanted.tags, &wanted.untagged),
+        resource_group: if wanted.no_resource_group {
+            Some(String::new())
+        } else {
+            wanted.resource_group.clone()
+        },
+    }
+}

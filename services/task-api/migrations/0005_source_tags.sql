@@ -1,0 +1,2 @@
+-- What users sort sources by: an object of texts.
+ALTER TABLE sources ADD COLUMN tags jsonb NOT NULL DEFAULT '{}';

@@ -1,0 +1,38 @@
+//! `GET /tasks/{id}/preview`.
+
+use axum::Json;
+use axum::extract::State;
+use rowcast_proto::rest::TaskPreview;
+
+use super::body::TaskPath;
+use super::get_task::existing;
+use crate::error::{ApiError, ProblemBody};
+use crate::preview::preview;
+use crate::state::App;
+use crate::store::source;
+
+/// Shows what makes a task of the same configuration: by curl, by the `rowcast` command, and as a file
+/// for `rowcast apply`.
+#[utoipa::path(
+    get,
+    path = "/tasks/{id}/preview",
+    tag = "tasks",
+    params(("id" = String, Path, description = "The task")),
+    responses(
+        (status = 200, description = "Each way", body = TaskPreview),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn preview_task(
+    State(app): State<App>,
+    TaskPath(id): TaskPath,
+) -> Result<Json<TaskPreview>, ApiError> {
+    let task = existing(&app, &id).await?;
+    let mut connection = app.pool().acquire().await?;
+    let source = source::get(&mut connection, &task.definition.source_id).await?;
+    let name = source.map_or_else(
+        || task.definition.source_id.to_string(),
+        |stored| stored.source.name,
+    );
+    preview(&task.definition, &name).map(Json)
+}

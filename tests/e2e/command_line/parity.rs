@@ -1,0 +1,148 @@
+//! The command reaches every operation of the REST API.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use reqwest::Method;
+use rowcast_e2e::{Api, PASSWORD, Recorder, Shell, untracked_shop};
+use rowcast_testkit::Platform;
+use serde_json::Value;
+
+/// `operationId` and the command that calls it, in an order in which all of them succeed.
+///
+/// `SOURCE`, `TASK` and `GROUP` stand for the ids of `shop`, `orders` and `warehouse`.
+const COMMANDS: &[(&str, &str)] = &[
+    (
+        "test_new_source",
+        "source create shop --host 127.0.0.1 --port PORT --database shop --account shop_owner \
+         --password-file source.pw --sslmode disable --test",
+    ),
+    (
+        "create_source",
+        "source create shop --host 127.0.0.1 --port PORT --database shop --account shop_owner \
+         --password-file source.pw --sslmode disable",
+    ),
+    ("list_sources", "source list"),
+    ("get_source", "source show SOURCE"),
+    ("test_source", "source test shop"),
+    (
+        "list_objects",
+        "source objects shop --schema shop --search ord",
+    ),
+    (
+        "patch_source",
+        "source update shop --password-file source.pw",
+    ),
+    (
+        "create_task",
+        "task create orders --source shop --schema shop",
+    ),
+    (
+        "list_tasks",
+        "task list --in not_started --source shop --sort -name",
+    ),
+    ("clone_task", "task clone orders copy"),
+    ("release_task", "task release copy --yes --wait"),
+    ("preview_task", "task preview orders"),
+    ("get_task", "task show TASK"),
+    ("patch_task", "task rename orders orders"),
+    ("replace_objects", "task objects orders --table shop.orders"),
+    ("run_precheck", "task precheck orders"),
+    ("get_precheck", "task precheck orders --last"),
+    (
+        "ignore_checks",
+        "task ignore-alerts orders wal_keep --by ada --reason watched",
+    ),
+    ("purchase_task", "task purchase orders"),
+    ("start_task", "task start orders --wait"),
+    (
+        "create_group",
+        "group create orders warehouse --account reader --password-file group.pw",
+    ),
+    ("list_groups", "group list orders"),
+    ("get_group", "group show orders GROUP"),
+    ("get_connection", "group connection orders warehouse"),
+    ("delete_group", "group delete orders warehouse --yes"),
+    ("suspend_task", "task suspend orders"),
+    ("resume_task", "task resume orders --wait"),
+    ("list_events", "task events orders"),
+    ("get_usage", "usage orders"),
+    ("list_incidents", "incident list"),
+    ("release_task", "task release orders --yes --wait"),
+    ("delete_source", "source delete shop --yes"),
+];
+
+/// An operation as the API describes it.
+struct Operation {
+    method: Method,
+    path: String,
+}
+
+impl Operation {
+    /// Whether this request calls it.
+    fn is(&self, method: &Method, path: &str) -> bool {
+        let (mine, theirs) = (self.path.split('/'), path.split('/'));
+        *method == self.method
+            && mine.clone().count() == theirs.clone().count()
+            && mine
+                .zip(theirs)
+                .all(|(mine, theirs)| mine == theirs || mine.starts_with('{'))
+    }
+}
+
+/// By `operationId`.
+async fn operations(api: &Api) -> BTreeMap<String, Operation> {
+    let document: Value = api.get("/openapi.json").await.unwrap();
+    let mut operations = BTreeMap::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let operation_id = operation["operationId"].as_str().unwrap().to_owned();
+            let operation = Operation {
+                method: method.to_uppercase().parse().unwrap(),
+                path: path.clone(),
+            };
+            operations.insert(operation_id, operation);
+        }
+    }
+    operations
+}
+
+/// The ids that a line names, as far as the things are there.
+async fn with_ids(shell: &Shell, line: &str, port: u16) -> String {
+    let mut line = line.replace("PORT", &port.to_string());
+    for (word, show) in [
+        ("SOURCE", "source show shop"),
+        ("TASK", "task show orders"),
+        ("GROUP", "group show orders warehouse"),
+    ] {
+        if line.contains(word) {
+            let thing: Value = shell.json(show).await.unwrap();
+            line = line.replace(word, thing["id"].as_str().unwrap());
+        }
+    }
+    line
+}
+
+#[tokio::test]
+async fn every_operation_of_the_api_has_a_command() {
+    let platform = Box::pin(Platform::start(Default::default())).await.unwrap();
+    let _sql = untracked_shop(&platform).await.unwrap();
+    let api = Api::new(&platform.api_url, platform.admin_token.expose()).unwrap();
+    let operations = operations(&api).await;
+    let described: BTreeSet<&str> = operations.keys().map(String::as_str).collect();
+    let commanded: BTreeSet<&str> = COMMANDS.iter().map(|(operation, _)| *operation).collect();
+    assert_eq!(described, commanded, "give each operation a command");
+
+    let recorder = Recorder::start(&platform.api_url).await.unwrap();
+    let mut shell = Shell::of(&platform).unwrap();
+    shell.set("ROWCAST_API_URL", &recorder.url);
+    shell.write("source.pw", PASSWORD).unwrap();
+    shell.write("group.pw", "Blue-horse-7").unwrap();
+    for (operation, line) in COMMANDS {
+        let line = with_ids(&shell, line, platform.postgres.port()).await;
+        recorder.take();
+        shell.prints(&line).await.unwrap();
+        let calls = recorder.take();
+        let called = |(method, path): &(Method, String)| operations[*operation].is(method, path);
+        assert!(calls.iter().any(called), "{line}: {calls:?}");
+    }
+}
