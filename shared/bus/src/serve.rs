@@ -28,6 +28,8 @@ pub struct Server {
     bus: Bus,
     service: Service,
     endpoints: JoinSet<()>,
+    /// Cancelled once every endpoint is there.
+    complete: CancellationToken,
     stop: CancellationToken,
 }
 
@@ -53,11 +55,13 @@ impl Server {
             bus: bus.clone(),
             service,
             endpoints: JoinSet::new(),
+            complete: CancellationToken::new(),
             stop,
         })
     }
 
-    /// Answers one kind of question from now on.
+    /// Takes one kind of question from now on. The first is answered by [`Self::run`]: whoever has one
+    /// answer of a service that starts finds all its endpoints.
     ///
     /// # Errors
     /// Where NATS refuses.
@@ -73,11 +77,13 @@ impl Server {
             .name(R::ENDPOINT)
             .add(R::SUBJECT)
             .await?;
-        // Ready must mean that a question asked from now on finds us.
+        // A question asked from now on must find us.
         self.bus.round_trip().await?;
         let bus = self.bus.clone();
         let questions = endpoint.take_until(self.stop.clone().cancelled_owned());
+        let complete = self.complete.clone();
         self.endpoints.spawn(async move {
+            complete.cancelled().await;
             questions
                 .for_each_concurrent(CONCURRENT, |question| {
                     let (bus, handler) = (bus.clone(), handler.clone());
@@ -93,6 +99,7 @@ impl Server {
     /// # Errors
     /// Where an endpoint ends by itself, as when its handler panics.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), BoxError> {
+        self.complete.cancel();
         tokio::select! {
             () = stop.cancelled() => {}
             Some(ended) = self.endpoints.join_next() => {
