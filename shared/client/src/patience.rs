@@ -27,9 +27,8 @@ impl Patience {
         }
     }
 
-    /// Takes a piece and, now and then, asks the server to wait on for all of them. Where it does not
-    /// hear it, they come again, which costs time and nothing else.
-    pub(crate) async fn ask(&mut self, mut piece: Message) {
+    /// Takes a piece.
+    pub(crate) fn hold(&mut self, mut piece: Message) {
         // Only the reply is needed, and not the buffer that it was read in.
         piece.message.payload = Bytes::new();
         piece.message.headers = None;
@@ -40,9 +39,19 @@ impl Patience {
             self.asked = Instant::now();
         }
         self.pieces.push(piece);
-        if self.asked.elapsed() < self.every {
-            return;
+    }
+
+    /// Ends when the server is to be asked again, which is never where no piece is held.
+    pub(crate) async fn due(&self) {
+        if self.pieces.is_empty() {
+            std::future::pending::<()>().await;
         }
+        tokio::time::sleep_until(self.asked + self.every).await;
+    }
+
+    /// Asks the server to wait on for all pieces. Where it does not hear it, they come again, which
+    /// costs time and nothing else.
+    pub(crate) async fn ask(&mut self) {
         self.asked = Instant::now();
         for piece in &self.pieces {
             if let Err(error) = piece.ack_with(AckKind::Progress).await {

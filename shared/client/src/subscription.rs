@@ -222,7 +222,7 @@ impl Member {
                 self.gate.acknowledged(sequence);
             }
             while let Some((message, place)) = self.gate.next() {
-                if let Some(delivery) = self.admit(message, place).await? {
+                if let Some(delivery) = self.admit(message, place)? {
                     return Ok(delivery);
                 }
             }
@@ -242,13 +242,14 @@ impl Member {
                 () = tokio::time::sleep(GATE_CHECK), if !self.gate.is_open() => {
                     self.check_gate().await?;
                 }
+                () = self.patience.due() => self.patience.ask().await,
             }
         }
     }
 
     /// What the caller gets for a message: nothing for what it has acknowledged, nor for a piece with
     /// others to come.
-    async fn admit(&mut self, message: Message, place: Place) -> Result<Option<Delivery>, Error> {
+    fn admit(&mut self, message: Message, place: Place) -> Result<Option<Delivery>, Error> {
         let change = delivery::read(&message, place)?;
         if change.op == Operation::Pack {
             self.unpack(change, message, place);
@@ -270,7 +271,7 @@ impl Member {
                     delivery::malformed(&message, place, serde::de::Error::custom(reason))
                 })?;
                 let Some(whole) = joined else {
-                    self.patience.ask(message).await;
+                    self.patience.hold(message);
                     return Ok(None);
                 };
                 delivery::read_joined(&message, place, piece, &whole)?
