@@ -22,7 +22,15 @@ impl Postgres {
     /// # Errors
     /// Where PostgreSQL is not installed or does not start.
     pub async fn start() -> anyhow::Result<Self> {
-        Self::start_with(None).await
+        Self::start_set(BTreeMap::new()).await
+    }
+
+    /// As [`Postgres::start`], with these settings of the server besides the usual ones.
+    ///
+    /// # Errors
+    /// Those of [`Postgres::start`].
+    pub async fn start_set(settings: BTreeMap<String, String>) -> anyhow::Result<Self> {
+        Self::start_in(crate::nats::folder("pg")?, None, settings).await
     }
 
     /// As [`Postgres::start`], in another major version than this machine's; `./dev test` fetches them.
@@ -36,17 +44,14 @@ impl Postgres {
             programs.is_dir(),
             "PostgreSQL {major} is not in {tools}: run ./dev test"
         );
-        Self::start_with(Some(programs)).await
-    }
-
-    async fn start_with(programs: Option<PathBuf>) -> anyhow::Result<Self> {
-        Self::start_in(crate::nats::folder("pg")?, programs).await
+        Self::start_in(crate::nats::folder("pg")?, Some(programs), BTreeMap::new()).await
     }
 
     /// Starts a server with the cluster of this folder.
     pub(crate) async fn start_in(
         folder: TempDir,
         programs: Option<PathBuf>,
+        settings: BTreeMap<String, String>,
     ) -> anyhow::Result<Self> {
         let state = State::open(folder.path())?;
         let options = PostgresOptions {
@@ -54,7 +59,7 @@ impl Postgres {
             port: port::free()?,
             durable: false,
             echo: false,
-            settings: BTreeMap::new(),
+            settings,
         };
         let server = rowcast_local::Postgres::start(&state, options).await?;
         Ok(Self {

@@ -1,6 +1,7 @@
 //! A standby of a test's PostgreSQL (PostgreSQL docs, "Making a Base Backup Using the Low Level API",
 //! "Log-Shipping Standby Servers").
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -49,7 +50,7 @@ impl Postgres {
         let mut settings = std::fs::read_to_string(data.join(SETTINGS))?;
         settings.push_str(&self.settings_of_standby(syncs_slots));
         write(&data, SETTINGS, &settings)?;
-        Self::start_in(folder, self.programs()).await
+        Self::start_in(folder, self.programs(), BTreeMap::new()).await
     }
 
     fn settings_of_standby(&self, syncs_slots: bool) -> String {

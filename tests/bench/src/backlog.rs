@@ -67,7 +67,7 @@ impl Backlog {
             ),
             Self::Pgbench => {
                 pgbench(lab, &["--initialize", "--scale", "10", "--quiet"]).await?;
-                PGBENCH_IDENTITY.to_owned()
+                format!("{empty} {PGBENCH_IDENTITY};")
             }
         };
         lab.platform.postgres.sql(DATABASE, &sql).await?;

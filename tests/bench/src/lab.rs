@@ -58,19 +58,26 @@ impl Lab {
         let sql = platform.sql(DATABASE).await?;
         sql.batch_execute(schema).await?;
         let api = Api::new(&platform.api_url, platform.admin_token.expose())?;
-        let body = json!({
-            "name": "bench", "host": "127.0.0.1", "port": platform.postgres.port(), "sslmode": "disable",
-            "database": DATABASE, "account": "postgres", "password": platform.postgres.password().expose(),
-        });
-        let source: Source = api.post("/sources", &body).await?;
+        let (port, password) = (platform.postgres.port(), platform.postgres.password());
+        let source = register(&api, "bench", port, password.expose()).await?;
         let data = rowcast_e2e::data(&platform).await?;
         Ok(Self {
             platform,
             sql,
             data,
             api,
-            source: source.id,
+            source,
         })
+    }
+
+    /// Registers the tracked database of another server.
+    pub(crate) async fn register(
+        &self,
+        name: &str,
+        port: u16,
+        password: &str,
+    ) -> anyhow::Result<SourceId> {
+        register(&self.api, name, port, password).await
     }
 
     /// A task that runs. Members of `more` replace those of its definition.
@@ -227,4 +234,13 @@ impl Lab {
         }
         Ok(())
     }
+}
+
+async fn register(api: &Api, name: &str, port: u16, password: &str) -> anyhow::Result<SourceId> {
+    let body = json!({
+        "name": name, "host": "127.0.0.1", "port": port, "sslmode": "disable",
+        "database": DATABASE, "account": "postgres", "password": password,
+    });
+    let source: Source = api.post("/sources", &body).await?;
+    Ok(source.id)
 }

@@ -36,15 +36,16 @@ async fn measure(args: &Args) -> anyhow::Result<Report> {
     let mut report = Report::default();
     for scenario in args.scenarios() {
         told(format_args!("{}", scenario.title()));
-        match scenario {
-            Scenario::Drain => Box::pin(drain::measure(args, &mut report)).await?,
-            Scenario::Large => Box::pin(large::measure(args, &mut report)).await?,
-            Scenario::Live => Box::pin(live::measure(args, &mut report)).await?,
-            Scenario::Fanout => Box::pin(fanout::measure(args, &mut report)).await?,
-            Scenario::Idle => Box::pin(idle::measure(args, &mut report)).await?,
-        }
+        let measured = match scenario {
+            Scenario::Drain => Box::pin(drain::measure(args, &mut report)).await,
+            Scenario::Large => Box::pin(large::measure(args, &mut report)).await,
+            Scenario::Live => Box::pin(live::measure(args, &mut report)).await,
+            Scenario::Fanout => Box::pin(fanout::measure(args, &mut report)).await,
+            Scenario::Idle => Box::pin(idle::measure(args, &mut report)).await,
+        };
         // What was measured stays, whatever happens to the next one.
         report.write(args.json.as_deref())?;
+        measured?;
     }
     Ok(report)
 }
