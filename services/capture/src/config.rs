@@ -1,10 +1,9 @@
 //! What the operator decides.
 
+use rowcast_bus::monitor::Monitors;
 use rowcast_bus::{BusConfig, Replicas};
 use rowcast_domain::Secret;
 use rowcast_service::Settings;
-
-use crate::monitor::Monitors;
 
 /// Settings of capture.
 #[derive(Debug)]

@@ -15,7 +15,6 @@
 mod config;
 mod error;
 mod metrics;
-mod monitor;
 mod supervisor;
 mod worker;
 mod report;

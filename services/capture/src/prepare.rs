@@ -1,7 +1,6 @@
 //! Everything before the first frame: the source's identity, publication, slot and stream, and
 //! whether they fit together.
 
-pub(crate) mod durability;
 pub(crate) mod objects;
 mod parts;
 pub(crate) mod resume;
@@ -68,7 +67,11 @@ pub(crate) async fn prepare(
     wanted: watch::Receiver<Wanted>,
     started_by: TraceContext,
 ) -> Result<Prepared, Error> {
-    let hold_back = durability::hold_back(&platform.nats_monitors).await?;
+    let hold_back = platform
+        .nats_monitors
+        .hold_back()
+        .await
+        .map_err(Error::broker)?;
     let wish = Wish::read(task, spec)?;
     let options = connection::options(wish.source, &platform.keyring)?;
     let session = Arc::new(rowcast_pg::connect(&options).await?);

@@ -1,11 +1,14 @@
 //! The checks, in the order run.
 
+use std::time::Duration;
+
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use rowcast_pg::{ConnectOptions, Error};
 use rowcast_proto::message::{CheckOutcome, CheckResult};
 use tokio::time::Instant;
 
+use crate::broker::Broker;
 use crate::finding::Finding;
 use crate::source::{Source, Wish};
 
@@ -25,6 +28,9 @@ mod long_transactions;
 mod clock;
 mod existing_slot;
 mod schema_changes;
+mod jetstream_servers;
+mod jetstream_space;
+mod jetstream_sync;
 
 pub(crate) use server_version::{PUBLICATIONS_SINCE, judge as judge_version};
 
@@ -38,7 +44,21 @@ pub(crate) struct Rule {
     pub(crate) ran: &'static str,
 }
 
+/// How long one check may take: a source that does not answer, or slowly, must not hold up the report. More
+/// than its sessions wait for a lock.
+const CHECK_WITHIN: Duration = Duration::from_secs(12);
+
+/// How long all of them may take.
+const ALL_WITHIN: Duration = Duration::from_secs(35);
+
 type Check = for<'a> fn(&'a Source) -> BoxFuture<'a, Result<Finding, Error>>;
+
+/// What judges the broker, from what its servers said.
+const BROKER_CHECKS: &[(Rule, fn(&Broker) -> Finding)] = &[
+    (jetstream_servers::RULE, jetstream_servers::check),
+    (jetstream_space::RULE, jetstream_space::check),
+    (jetstream_sync::RULE, jetstream_sync::check),
+];
 
 /// Everything after [`connectivity`].
 const CHECKS: &[(Rule, Check)] = &[
@@ -78,16 +98,34 @@ const CHECKS: &[(Rule, Check)] = &[
 /// The checks that concern this wish.
 fn concerning(wish: &Wish) -> Vec<&'static (Rule, Check)> {
     let schema = wish.change_types.schema;
-    let wanted = |code: &str| wish.only.is_empty() || wish.only.iter().any(|only| only == code);
     CHECKS
         .iter()
         .filter(|(rule, _)| schema || rule.code != schema_changes::RULE.code)
-        .filter(|(rule, _)| wanted(rule.code))
+        .filter(|(rule, _)| wish.wants(rule.code))
         .collect()
 }
 
-/// Runs every check; all but the first are skipped where the source cannot be reached.
-pub(crate) async fn run_all(options: &ConnectOptions, wish: Wish) -> Vec<CheckResult> {
+/// Runs the checks of the broker.
+pub(crate) async fn run_on_broker(
+    wish: &Wish,
+    ask: impl Future<Output = Broker>,
+) -> Vec<CheckResult> {
+    let wanted = |(rule, _): &&(Rule, fn(&Broker) -> Finding)| wish.wants(rule.code);
+    if !BROKER_CHECKS.iter().any(|check| wanted(&check)) {
+        return Vec::new();
+    }
+    let begun = Instant::now();
+    let broker = ask.await;
+    BROKER_CHECKS
+        .iter()
+        .filter(wanted)
+        .map(|(rule, check)| result(rule, check(&broker), begun))
+        .collect()
+}
+
+/// Runs the checks of the source, each within its time; all but the first are skipped where it cannot be
+/// reached, and the rest where it no longer answers.
+pub(crate) async fn run_on_source(options: &ConnectOptions, wish: Wish) -> Vec<CheckResult> {
     let mut results = Vec::with_capacity(CHECKS.len() + 1);
     let begun = Instant::now();
     let (finding, session) = connectivity::check(options).await;
@@ -102,11 +140,23 @@ pub(crate) async fn run_all(options: &ConnectOptions, wish: Wish) -> Vec<CheckRe
     };
     let checks = concerning(&wish);
     let source = Source::new(session, options.clone(), wish);
+    let end = begun + ALL_WITHIN;
+    let mut silent = false;
     for (rule, check) in checks {
         let begun = Instant::now();
-        let finding = check(&source)
-            .await
-            .unwrap_or_else(|error| Finding::unreadable(&error));
+        let limit = end.min(begun + CHECK_WITHIN);
+        let finding = if silent {
+            Finding::skipped("The source no longer answers.")
+        } else {
+            match tokio::time::timeout_at(limit, check(&source)).await {
+                Ok(found) => found.unwrap_or_else(|error| Finding::unreadable(&error)),
+                Err(_elapsed) => {
+                    // What comes next would wait behind it, on the same connection.
+                    silent = true;
+                    Finding::silent(begun.elapsed())
+                }
+            }
+        };
         results.push(result(rule, finding, begun));
     }
     results

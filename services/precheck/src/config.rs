@@ -1,5 +1,6 @@
 //! Settings, read once at the start.
 
+use rowcast_bus::monitor::Monitors;
 use rowcast_bus::{BusConfig, Replicas};
 use rowcast_domain::Secret;
 use rowcast_service::Settings;
@@ -11,6 +12,8 @@ pub struct Config {
     /// `ROWCAST_NATS_PASSWORD_FILE`.
     /// `ROWCAST_NATS_REPLICAS`: copies of streams and buckets, 1, 3 or 5. Default 1.
     pub nats: BusConfig,
+    /// `ROWCAST_NATS_MONITOR_URL`: monitoring endpoints of all NATS servers, separated by commas.
+    pub nats_monitors: Monitors,
     /// `ROWCAST_SECRET_KEY` or `ROWCAST_SECRET_KEY_FILE`: opens the passwords of sources. Lines of
     /// 64 hexadecimal digits.
     pub secret_key: Secret,
@@ -24,6 +27,7 @@ impl Config {
         let user = settings.optional("nats_user", "precheck".to_owned());
         let password = settings.secret("nats_password");
         let replicas = settings.optional("nats_replicas", Replicas::One);
+        let nats_monitors = settings.required("nats_monitor_url");
         let secret_key = settings.secret("secret_key");
         Some(Self {
             nats: BusConfig {
@@ -33,6 +37,7 @@ impl Config {
                 name: "precheck".to_owned(),
                 replicas: replicas?,
             },
+            nats_monitors: nats_monitors?,
             secret_key: secret_key?,
         })
     }

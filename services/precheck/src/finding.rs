@@ -1,5 +1,7 @@
 //! What a check found.
 
+use std::time::Duration;
+
 use rowcast_pg::Error;
 use rowcast_proto::message::CheckOutcome;
 
@@ -67,6 +69,16 @@ impl Finding {
             cause: cause.into(),
             repair: nothing(),
         }
+    }
+
+    /// The server has not answered for so long.
+    pub(crate) fn silent(waited: Duration) -> Self {
+        Self::fail(
+            format!("no answer within {} s", waited.as_secs()),
+            "The source does not answer, or not in time.",
+            "See what holds it up: SELECT pid, state, wait_event_type, query FROM pg_stat_activity; then run \
+             the precheck again.",
+        )
     }
 
     /// The server did not let the check read what it needs: unknown is not good.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! RunPrecheck ─▶ target: open the password ─▶ connectivity ─▶ checks in order ─▶ report
+//!              └ broker: ask every NATS server ─▶ checks of the broker ───────┘
 //! TestSource ──▶ target: open the password ─▶ steps in order ─▶ how far the way leads
 //! BrowseSource ▶ target: open the password ─▶ a page of databases, schemas or tables
 //! ```
@@ -24,44 +25,57 @@ mod diagnosis;
 mod finding;
 mod report;
 mod source;
+mod broker;
 mod selected;
 
 use std::sync::Arc;
 
-use rowcast_bus::{Bus, Server};
+use rowcast_bus::monitor::Monitors;
+use rowcast_bus::{Bus, Replicas, Server};
 use rowcast_proto::rpc::{BrowseSource, RunPrecheck, TestSource};
 use rowcast_service::keyring::Keyring;
 use rowcast_service::{BoxError, Context, Kind};
 
 pub use config::Config;
 
+/// What every answer needs.
+struct Platform {
+    keyring: Keyring,
+    monitors: Monitors,
+    replicas: Replicas,
+}
+
 /// Connects and answers until told to stop.
 ///
 /// # Errors
 /// Where the key is malformed or NATS does not let us in.
 pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
-    let keyring = Arc::new(Keyring::from_secret(&config.secret_key)?);
+    let platform = Arc::new(Platform {
+        keyring: Keyring::from_secret(&config.secret_key)?,
+        monitors: config.nats_monitors,
+        replicas: config.nats.replicas,
+    });
     let bus = Bus::connect(&config.nats).await?;
     let description = "Answers whether a source is fit for a task";
     let mut server = Server::start(&bus, "precheck", context.version, description).await?;
-    let keys = Arc::clone(&keyring);
+    let of = Arc::clone(&platform);
     server
         .add::<RunPrecheck, _, _>(move |request| {
-            let keyring = Arc::clone(&keys);
-            async move { run_precheck::answer(&keyring, request).await }
+            let platform = Arc::clone(&of);
+            async move { run_precheck::answer(&platform, request).await }
         })
         .await?;
-    let keys = Arc::clone(&keyring);
+    let of = Arc::clone(&platform);
     server
         .add::<BrowseSource, _, _>(move |request| {
-            let keyring = Arc::clone(&keys);
-            async move { browse_source::answer(&keyring, request).await }
+            let platform = Arc::clone(&of);
+            async move { browse_source::answer(&platform.keyring, request).await }
         })
         .await?;
     server
         .add::<TestSource, _, _>(move |request| {
-            let keyring = Arc::clone(&keyring);
-            async move { test_source::answer(&keyring, request).await }
+            let platform = Arc::clone(&platform);
+            async move { test_source::answer(&platform.keyring, request).await }
         })
         .await?;
     context

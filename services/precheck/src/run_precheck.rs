@@ -6,22 +6,29 @@ use rowcast_pg::ConnectOptions;
 use rowcast_proto::message::{PrecheckReport, PrecheckRequest, RpcError};
 use rowcast_service::keyring::Keyring;
 
+use crate::broker::Broker;
 use crate::error::Error;
 use crate::source::Wish;
-use crate::{checks, report, target};
+use crate::{Platform, checks, report, target};
 
 /// Runs every check and reports.
 ///
 /// # Errors
 /// Where the question itself is at fault; a source that is at fault is what the report is about.
 pub(crate) async fn answer(
-    keyring: &Keyring,
-    request: PrecheckRequest,
+    platform: &Platform,
+    mut request: PrecheckRequest,
 ) -> Result<PrecheckReport, RpcError> {
     let started_at = Utc::now();
-    let (options, wish) = read(keyring, request)?;
+    let retention = request.retention.take();
+    let (options, wish) = read(&platform.keyring, request)?;
     let task_id = wish.task.clone();
-    let items = Box::pin(checks::run_all(&options, wish)).await;
+    let broker = Broker::ask(&platform.monitors, platform.replicas, retention);
+    let same = wish.clone();
+    let broker = checks::run_on_broker(&same, broker);
+    let source = Box::pin(checks::run_on_source(&options, wish));
+    let (mut items, of_broker) = tokio::join!(source, broker);
+    items.extend(of_broker);
     let report = report::assemble(&task_id, items, started_at, Utc::now());
     tracing::info!(
         task = %task_id,

@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use crate::selected::Selected;
 
 /// What the task wants of the source.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Wish {
     pub(crate) task: TaskId,
     pub(crate) objects: ObjectSelection,
@@ -22,6 +22,11 @@ impl Wish {
     /// The slot and the publication that the task owns on the source.
     pub(crate) fn object_name(&self) -> String {
         stream::source_object(&self.task)
+    }
+
+    /// Whether this check is asked for.
+    pub(crate) fn wants(&self, code: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == code)
     }
 
     /// The operations to be published.

@@ -2,7 +2,8 @@
 //!
 //! Questions ([`request`], [`serve`]), facts ([`publish`], [`consume`]), wishes and reports (buckets from
 //! [`provision`]), leases ([`lease`]) and the atomic batches of the data path ([`batch`]). Every
-//! message carries the trace that it belongs to.
+//! message carries the trace that it belongs to. With the feature `monitor`, what the servers say of
+//! themselves.
 
 pub mod connect;
 pub mod replicas;
@@ -15,6 +16,8 @@ pub mod park;
 pub mod consume;
 pub mod lease;
 pub mod batch;
+#[cfg(feature = "monitor")]
+pub mod monitor;
 pub mod trace_context;
 
 pub use async_nats;

@@ -1,4 +1,6 @@
-//! The monitoring endpoints of the NATS servers: what they say of themselves.
+//! The monitoring endpoints of the NATS servers: what they say of themselves (NATS docs, "Monitoring").
+
+mod server;
 
 use std::convert::Infallible;
 use std::str::FromStr;
@@ -6,6 +8,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+pub use server::{NoQuorum, ServerState};
 
 /// A monitoring endpoint answers at once or not at all.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -15,13 +19,14 @@ const SHOWN: usize = 3;
 
 /// One endpoint for each server.
 #[derive(Debug, Clone)]
-pub(crate) struct Monitors {
+pub struct Monitors {
     urls: Vec<String>,
 }
 
 impl FromStr for Monitors {
     type Err = Infallible;
 
+    /// URLs, separated by commas.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let urls = text.split(',').map(|url| url.trim().trim_end_matches('/'));
         let urls = urls.filter(|url| !url.is_empty()).map(str::to_owned);
@@ -32,11 +37,12 @@ impl FromStr for Monitors {
 }
 
 /// What one server says.
-pub(crate) struct Answer<T> {
+#[derive(Debug, Clone)]
+pub struct Answer<T> {
     /// Its endpoint.
-    pub(crate) url: String,
+    pub url: String,
     /// Its answer, or why there is none.
-    pub(crate) said: Result<T, String>,
+    pub said: Result<T, String>,
 }
 
 /// NATS docs, "Monitoring", `/healthz`.
@@ -58,12 +64,36 @@ struct HealthError {
 
 impl Monitors {
     /// How many servers there are.
-    pub(crate) fn count(&self) -> usize {
+    #[must_use]
+    pub fn count(&self) -> usize {
         self.urls.len()
     }
 
-    /// Asks all servers at the same time; `path` begins with a slash.
-    pub(crate) async fn ask<T: DeserializeOwned>(&self, path: &str) -> Vec<Answer<T>> {
+    /// What every server says of itself; all are asked at the same time.
+    pub async fn servers(&self) -> Vec<Answer<ServerState>> {
+        self.ask("/varz").await
+    }
+
+    /// How long after its acknowledgement a message may still be lost with the machines. A server that is
+    /// down is not held against the others while they are a quorum: what they acknowledge is on the disks
+    /// of a quorum.
+    ///
+    /// # Errors
+    /// Where less than a quorum answers.
+    pub async fn hold_back(&self) -> Result<Duration, NoQuorum> {
+        server::hold_back(&self.servers().await)
+    }
+
+    /// What the servers complain of, such as a stream that cannot be written; `None` where they say that
+    /// all is well.
+    pub async fn complaints(&self) -> Option<String> {
+        let answers = self.ask::<Health>("/healthz?details=true").await;
+        let complaints: Vec<String> = answers.into_iter().filter_map(complaint).collect();
+        (!complaints.is_empty()).then(|| complaints.join("; "))
+    }
+
+    /// `path` begins with a slash.
+    async fn ask<T: DeserializeOwned>(&self, path: &str) -> Vec<Answer<T>> {
         let answers = self.urls.iter().map(async |url| Answer {
             url: url.clone(),
             said: ask(&format!("{url}{path}"))
@@ -71,14 +101,6 @@ impl Monitors {
                 .map_err(|error| error.to_string()),
         });
         futures::future::join_all(answers).await
-    }
-
-    /// What the servers complain of, such as a stream that cannot be written; `None` where they say that
-    /// all is well.
-    pub(crate) async fn complaints(&self) -> Option<String> {
-        let answers = self.ask::<Health>("/healthz?details=true").await;
-        let complaints: Vec<String> = answers.into_iter().filter_map(complaint).collect();
-        (!complaints.is_empty()).then(|| complaints.join("; "))
     }
 }
 

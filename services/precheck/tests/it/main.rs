@@ -8,6 +8,8 @@
 mod service;
 mod reachable;
 mod pooler;
+mod jetstream;
+mod silent;
 mod rights;
 mod tables;
 mod patterns;

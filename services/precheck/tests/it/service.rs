@@ -25,7 +25,7 @@ pub(crate) struct Service {
     bus: Bus,
     keyring: Keyring,
     _process: Child,
-    _nats: Nats,
+    nats: Nats,
 }
 
 impl Service {
@@ -45,6 +45,7 @@ impl Service {
             .env("ROWCAST_ADMIN_LISTEN", "127.0.0.1:0")
             .env("ROWCAST_NATS_URL", nats.url())
             .env("ROWCAST_NATS_PASSWORD", nats.password("precheck"))
+            .env("ROWCAST_NATS_MONITOR_URL", nats.monitor_url())
             .env("ROWCAST_SECRET_KEY", &key)
             .stdout(Stdio::inherit())
             .kill_on_drop(true)
@@ -62,16 +63,26 @@ impl Service {
             bus: Bus::connect(&config).await.unwrap(),
             keyring: Keyring::from_secret(&Secret::new(key)).unwrap(),
             _process: process,
-            _nats: nats,
+            nats,
         };
+        service.answers().await;
+        service
+    }
+
+    async fn answers(&self) {
         eventually("precheck answers", TIMEOUT, async || {
             !matches!(
-                service.ask(PrecheckRequest::default()).await,
+                self.ask(PrecheckRequest::default()).await,
                 Err(AskError::Unavailable(_))
             )
         })
         .await;
-        service
+    }
+
+    /// Starts the broker anew, with configuration that takes the place of what `nats.conf` says.
+    pub(crate) async fn restart_nats(&mut self, overrides: &str) {
+        self.nats.restart_with(overrides).await.unwrap();
+        self.answers().await;
     }
 
     /// Runs statements as superuser.
@@ -141,7 +152,7 @@ pub(crate) fn question(source: SourceConnection, objects: ObjectSelection) -> Pr
             data: data.map(str::to_owned).to_vec(),
             schema: false,
         }),
-        only: Vec::new(),
+        ..PrecheckRequest::default()
     }
 }
 

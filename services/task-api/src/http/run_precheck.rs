@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use rowcast_bus::request::ask;
 use rowcast_domain::{TaskEvent, TaskId};
-use rowcast_proto::message::PrecheckRequest;
+use rowcast_proto::message::{DesiredState, PrecheckRequest};
 use rowcast_proto::rest::{CreateTask, Precheck, RunPrecheck};
 use rowcast_proto::rpc::RunPrecheck as RunChecks;
 
@@ -85,6 +85,7 @@ async fn report_on(
     task: StoredTask,
     before: Option<(Versions, Precheck)>,
 ) -> Result<(Precheck, Versions), ApiError> {
+    let never_started = task.desired == DesiredState::Unspecified;
     let definition = task.definition;
     let mut connection = app.pool().acquire().await?;
     let source = source::get(&mut connection, &definition.source_id)
@@ -104,6 +105,8 @@ async fn report_on(
         source: Some(convert::connection(source, definition.database)),
         objects: Some(convert::objects(definition.objects)),
         change_types: Some(convert::change_types(&definition.change_types)),
+        // A task that was started has its stream.
+        retention: never_started.then(|| convert::retention(&definition.retention)),
         only: before.as_ref().map(rerun::codes).unwrap_or_default(),
     };
     let answer = ask::<RunChecks>(app.bus(), &question, PRECHECK_TIMEOUT).await?;

@@ -102,6 +102,8 @@ fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Changes),
             return Err(retention_is_fixed(&definition.retention));
         }
         changes.words.push("retention".to_owned());
+        // Whether NATS has room for so much was prechecked.
+        changes.for_precheck |= retention.max_bytes != definition.retention.max_bytes;
         definition.retention = retention;
     }
     changes.for_capture = !changes.words.is_empty();

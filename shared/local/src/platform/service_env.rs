@@ -101,7 +101,10 @@ pub(super) async fn environment(
             environment.callout_seed()?;
             environment.secret_key()?;
         }
-        Service::Precheck => environment.secret_key()?,
+        Service::Precheck => {
+            environment.set("NATS_MONITOR_URL", &endpoints.nats_monitor_url);
+            environment.secret_key()?;
+        }
         Service::Billing | Service::Alerting => {}
     }
     Ok(environment.variables)
