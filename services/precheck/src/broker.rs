@@ -47,7 +47,7 @@ pub(crate) fn size(bytes: u64) -> String {
     else {
         return format!("{bytes} B");
     };
-    let tenths = u128::from(bytes) * 10 >> (10 * unit);
+    let tenths = (u128::from(bytes) * 10) >> (10 * unit);
     let name = UNITS.get(unit - 1).copied().unwrap_or_default();
     format!("{}.{} {name}", tenths / 10, tenths % 10)
 }

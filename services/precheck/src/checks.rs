@@ -53,8 +53,10 @@ const ALL_WITHIN: Duration = Duration::from_secs(35);
 
 type Check = for<'a> fn(&'a Source) -> BoxFuture<'a, Result<Finding, Error>>;
 
+type BrokerCheck = fn(&Broker) -> Finding;
+
 /// What judges the broker, from what its servers said.
-const BROKER_CHECKS: &[(Rule, fn(&Broker) -> Finding)] = &[
+const BROKER_CHECKS: &[(Rule, BrokerCheck)] = &[
     (jetstream_servers::RULE, jetstream_servers::check),
     (jetstream_space::RULE, jetstream_space::check),
     (jetstream_sync::RULE, jetstream_sync::check),
