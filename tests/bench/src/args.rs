@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// Only these backlogs.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) backlogs: Vec<crate::backlog::Backlog>,
+    /// Also lets Debezium's engine drain the inserts; it needs a Java runtime.
+    #[arg(long)]
+    pub(crate) peers: bool,
     /// Writes every sample to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

@@ -16,10 +16,10 @@ use crate::about::About;
 use crate::args::Args;
 use crate::backlog::{Backlog, SCHEMA};
 use crate::lab::Lab;
-use crate::process;
 use crate::reader::Reader;
 use crate::reference::{self, PUBLISH};
 use crate::result::{Report, Sample};
+use crate::{peers, process};
 
 /// A way from the source to the stream.
 struct Way {
@@ -97,22 +97,8 @@ async fn drain(
 ) -> anyhow::Result<()> {
     backlog.prepare(lab, args.rows).await?;
     lab.sql.batch_execute(PUBLISH).await?;
-    let (mut tasks, mut known) = (VecDeque::new(), None);
-    for round in 1..=args.rounds {
-        for name in ["synced", "lazy", "decode"] {
-            reference::slot(lab, &format!("{name}_{round}"), "pgoutput").await?;
-        }
-        // What a client reads meanwhile depends on the broker more than on the backlog.
-        let ways = WAYS
-            .iter()
-            .filter(|way| !way.read || backlog == Backlog::Inserts);
-        for way in ways {
-            let definition = json!({"packing": way.packing});
-            let task = lab.suspended(way.subject, &definition).await?;
-            known.get_or_insert_with(|| task.task.clone());
-            tasks.push_back((round, way, task));
-        }
-    }
+    let mut tasks = readers(lab, backlog, args).await?;
+    let known = tasks.front().map(|(_, _, task)| task.task.clone());
     let known = known.context("nothing to measure")?;
     let rows = backlog.write(lab, args.rows, args.seconds).await?;
     let end = lab.end_of_backlog().await?;
@@ -136,6 +122,12 @@ async fn drain(
             if synced {
                 let decoded = reference::decode(lab, &format!("decode_{round}"), end).await?;
                 measured(DECODED, decoded, ratio_of);
+                if args.peers && backlog == Backlog::Inserts {
+                    let slot = format!("peer_{round}");
+                    // The row behind the backlog comes too.
+                    let peer = peers::debezium(lab, &slot, rows + 1).await?;
+                    measured(peers::DEBEZIUM, peer, ratio_of);
+                }
             } else {
                 restart_broker(lab, LAZY, &known).await?;
             }
@@ -155,6 +147,31 @@ async fn drain(
         restart_broker(lab, "", &known).await?;
     }
     Ok(())
+}
+
+/// Slots and tasks for every round, which keep what comes from now on.
+async fn readers(
+    lab: &Lab,
+    backlog: Backlog,
+    args: &Args,
+) -> anyhow::Result<VecDeque<(u32, &'static Way, Tracked)>> {
+    let mut tasks = VecDeque::new();
+    for round in 1..=args.rounds {
+        let peer = (args.peers && backlog == Backlog::Inserts).then_some("peer");
+        for name in ["synced", "lazy", "decode"].into_iter().chain(peer) {
+            reference::slot(lab, &format!("{name}_{round}"), "pgoutput").await?;
+        }
+        // What a client reads meanwhile depends on the broker more than on the backlog.
+        let ways = WAYS
+            .iter()
+            .filter(|way| !way.read || backlog == Backlog::Inserts);
+        for way in ways {
+            let definition = json!({"packing": way.packing});
+            let task = lab.suspended(way.subject, &definition).await?;
+            tasks.push_back((round, way, task));
+        }
+    }
+    Ok(tasks)
 }
 
 /// Starts the broker anew, and waits until the services have noticed.

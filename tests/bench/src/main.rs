@@ -13,6 +13,7 @@ mod fanout;
 mod idle;
 mod backlog;
 mod reference;
+mod peers;
 mod reader;
 mod lab;
 mod process;

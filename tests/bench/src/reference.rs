@@ -12,7 +12,7 @@ use crate::process;
 use crate::result::Sample;
 
 /// The publication that it reads, of the tables that tasks read too.
-const PUBLICATION: &str = "bench_reference";
+pub(crate) const PUBLICATION: &str = "bench_reference";
 
 /// Makes the publication; once more where tables have joined.
 pub(crate) const PUBLISH: &str = "DROP PUBLICATION IF EXISTS bench_reference;
