@@ -10,6 +10,7 @@ use rowcast_bus::{Bus, trace_context};
 use rowcast_domain::{Backoff, TaskId};
 use rowcast_proto::message::{CaptureState, DesiredState, TaskError, TaskSpec, Timestamp};
 use rowcast_proto::stream::task_stream;
+use rowcast_service::BoxError;
 use rowcast_service::keyring::Keyring;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -67,7 +68,10 @@ pub(crate) async fn work(
     stop: CancellationToken,
 ) {
     let done = CancellationToken::new();
-    let keep = lease.keep(done.clone());
+    // A task of its own, for the work on one large row takes seconds in which nothing else is polled here;
+    // it dies with this future.
+    let mut keeping = JoinSet::new();
+    keeping.spawn(lease.keep(done.clone()).in_current_span());
     let reporter = Reporter::new(
         platform.statuses.clone(),
         task.clone(),
@@ -81,21 +85,25 @@ pub(crate) async fn work(
         stop,
         reporter,
     };
-    tokio::pin!(keep);
     tokio::select! {
-        // Whatever runs is cut off here: another process may begin at any moment.
-        lost = &mut keep => {
-            if let Err(error) = lost {
+        // Whatever runs is cut off here, before it publishes more: another process may begin at any moment.
+        biased;
+        Some(lost) = keeping.join_next() => {
+            if let Err(error) = kept(lost) {
                 tracing::warn!(%task, %error, "lease lost, task dropped");
             }
         }
         () = worker.run() => {
             done.cancel();
-            if let Err(error) = keep.await {
+            if let Some(Err(error)) = keeping.join_next().await.map(kept) {
                 tracing::warn!(%task, %error, "lease not given back, it will run out");
             }
         }
     }
+}
+
+fn kept(outcome: Result<Result<(), BoxError>, JoinError>) -> Result<(), BoxError> {
+    outcome?
 }
 
 struct Worker<'a> {
