@@ -122,7 +122,7 @@ async fn drain(
             if synced {
                 let decoded = reference::decode(lab, &format!("decode_{round}"), end).await?;
                 measured(DECODED, decoded, ratio_of);
-                if args.peers && backlog == Backlog::Inserts {
+                if lets_peers_read(args, backlog) {
                     let slot = format!("peer_{round}");
                     // The row behind the backlog comes too.
                     let peer = peers::debezium(lab, &slot, rows + 1).await?;
@@ -149,6 +149,11 @@ async fn drain(
     Ok(())
 }
 
+/// One backlog is enough to compare with another program.
+fn lets_peers_read(args: &Args, backlog: Backlog) -> bool {
+    args.peers && backlog == Backlog::Inserts
+}
+
 /// Slots and tasks for every round, which keep what comes from now on.
 async fn readers(
     lab: &Lab,
@@ -157,7 +162,7 @@ async fn readers(
 ) -> anyhow::Result<VecDeque<(u32, &'static Way, Tracked)>> {
     let mut tasks = VecDeque::new();
     for round in 1..=args.rounds {
-        let peer = (args.peers && backlog == Backlog::Inserts).then_some("peer");
+        let peer = lets_peers_read(args, backlog).then_some("peer");
         for name in ["synced", "lazy", "decode"].into_iter().chain(peer) {
             reference::slot(lab, &format!("{name}_{round}"), "pgoutput").await?;
         }

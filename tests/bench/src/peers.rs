@@ -44,7 +44,6 @@ pub(crate) async fn debezium(lab: &Lab, slot: &str, rows: u64) -> anyhow::Result
     let output = child.stdout.take().context("Debezium has no output")?;
     let mut lines = BufReader::new(output).lines();
     let (mut started, mut sender, mut before) = (Instant::now(), None, 0.0);
-    let mut used = Sample::default();
     loop {
         if sender.is_none() {
             sender = lab.reader(slot).await?;
@@ -64,10 +63,13 @@ pub(crate) async fn debezium(lab: &Lab, slot: &str, rows: u64) -> anyhow::Result
             () = tokio::time::sleep(LOOK) => {}
         }
     }
-    used.seconds = started.elapsed().as_secs_f64();
-    used.walsender_cpu = sender.and_then(process::cpu_seconds).unwrap_or_default();
-    used.reader_cpu = process::cpu_seconds(pid).unwrap_or_default() - before;
-    used.peak_mib = process::peak_mib(pid)?;
+    let used = Sample {
+        seconds: started.elapsed().as_secs_f64(),
+        walsender_cpu: sender.and_then(process::cpu_seconds).unwrap_or_default(),
+        reader_cpu: process::cpu_seconds(pid).unwrap_or_default() - before,
+        peak_mib: process::peak_mib(pid)?,
+        ..Sample::default()
+    };
     child.kill().await?;
     reference::drop_slot(lab, slot).await?;
     Ok(used)
