@@ -98,8 +98,8 @@ impl Pipeline {
         while self.stages.publisher.has_room() {
             taken += 1;
             if taken.is_multiple_of(YIELD_EVERY) {
-                // What is left out or stored already is never waited for: the lease, which is renewed
-                // beside, must not wait for the end of it.
+                // What is left out or stored already is never waited for: a lost lease or a stop must not
+                // wait for the end of it.
                 tokio::task::yield_now().await;
             }
             match self.take_message()? {

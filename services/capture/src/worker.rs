@@ -86,8 +86,8 @@ pub(crate) async fn work(
         reporter,
     };
     tokio::select! {
-        // Whatever runs is cut off here, before it publishes more: another process may begin at any moment.
         biased;
+        // Whatever runs is cut off here: another process may begin at any moment.
         Some(lost) = keeping.join_next() => {
             if let Err(error) = kept(lost) {
                 tracing::warn!(%task, %error, "lease lost, task dropped");
