@@ -102,20 +102,22 @@ impl Settlement<'_> {
         replication: &mut ReplicationConnection,
     ) -> Result<Settled, Error> {
         let task = self.wish.task;
-        let server = replication.identify_system().await?;
         let (checkpoint_kept, checkpoint) =
             Kept::open(self.platform.checkpoints.clone(), task.as_str()).await?;
         let (kept, record) = Kept::open(self.platform.tracked.clone(), task.as_str()).await?;
         let checkpoint: Option<Checkpoint> = checkpoint;
+        let tail = match stream::open(&self.platform.data, task).await? {
+            Some(stream) => Some(Tail::read(&stream).await?),
+            None => None,
+        };
+        // Only now: whoever had the task before may be writing yet, and its WAL must not seem to end before
+        // what was read of it.
+        let server = replication.identify_system().await?;
         let history = match &checkpoint {
             Some(before) if before.timeline != server.timeline => {
                 replication.timeline_history(server.timeline).await?
             }
             Some(_) | None => Vec::new(),
-        };
-        let tail = match stream::open(&self.platform.data, task).await? {
-            Some(stream) => Some(Tail::read(&stream).await?),
-            None => None,
         };
         let slot = slot::find(self.session, &self.wish.name).await?;
         if slot.as_ref().is_some_and(|slot| slot.synced)
