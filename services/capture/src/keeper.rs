@@ -7,6 +7,7 @@
 mod change;
 mod members;
 pub(crate) mod stream_watch;
+pub(crate) mod wal_end;
 pub(crate) mod warnings;
 
 use std::collections::BTreeMap;
@@ -20,10 +21,11 @@ use rowcast_pg::publication::{self, Memberships};
 use rowcast_proto::change::TrackedObjects;
 use rowcast_proto::message::{ObjectSelection, TaskSpec, TraceContext};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, sleep_until};
 
 use self::change::Change;
 use self::stream_watch::StreamWatch;
+use self::wal_end::{Server, WalEnds};
 use self::warnings::Warnings;
 use crate::error::{Error, StopReason};
 use crate::pipeline::progress::Durable;
@@ -39,6 +41,9 @@ const REST: u32 = 20;
 
 /// How often the stream, the slot and the trigger are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// How often where nothing has come into the stream since.
+const LOOK_AT_REST_EVERY: Duration = Duration::from_secs(20);
 
 /// How long nothing is altered after the source has refused it, or somebody held a lock.
 const REST_AFTER_REFUSAL: Duration = Duration::from_secs(5);
@@ -84,6 +89,10 @@ pub(crate) type Verification = oneshot::Sender<()>;
 /// What the keeper works with.
 pub(crate) struct Tools {
     pub(crate) session: Arc<Session>,
+    /// Where the session leads to.
+    pub(crate) server: Server,
+    /// Shared with all tasks.
+    pub(crate) wal_ends: Arc<WalEnds>,
     /// The broker that has the task's stream.
     pub(crate) bus: Bus,
     pub(crate) stream: StreamWatch,
@@ -142,7 +151,8 @@ pub(crate) struct Keeper {
     follow_at: Instant,
     /// What was found when the tables were last looked at, and left nothing to do.
     followed: Followed,
-    look_at: Instant,
+    /// The last look, and where the stream ended then.
+    looked: Option<(Instant, u64)>,
     rest_until: Instant,
 }
 
@@ -169,7 +179,7 @@ impl Keeper {
             altering: false,
             follow_at: now,
             followed: Followed::default(),
-            look_at: now,
+            looked: None,
             rest_until: now,
         }
     }
@@ -179,28 +189,46 @@ impl Keeper {
     /// # Errors
     /// What the task must stop for, or a lost connection.
     pub(crate) async fn run(mut self) -> Result<(), Error> {
-        let mut timer = tokio::time::interval(STEP_EVERY);
-        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next = Instant::now();
         loop {
             tokio::select! {
                 Some(asked) = self.links.verifications.recv() => {
                     self.verify().await?;
                     // Who has asked may be gone: nobody waits then.
                     let _gone = asked.send(());
+                    continue;
                 }
-                _ = timer.tick() => {
-                    self.step().await?;
-                    self.tell();
-                }
+                Ok(()) = self.links.wanted.changed() => {}
+                () = sleep_until(next) => {}
             }
+            self.step().await?;
+            self.tell();
+            next = self.next_step();
+        }
+    }
+
+    /// When there is something to do: soon where a change is under way, otherwise when it is time to look.
+    fn next_step(&self) -> Instant {
+        let now = Instant::now();
+        let at_rest = self.change.is_none()
+            && self.decoded_by_both.is_none()
+            && self.links.wanted.borrow().objects == self.record.objects;
+        if !at_rest {
+            return now + STEP_EVERY;
+        }
+        if self.tools.publishes {
+            self.follow_at.max(now)
+        } else {
+            now + FOLLOW_EVERY
         }
     }
 
     async fn step(&mut self) -> Result<(), Error> {
         let now = Instant::now();
-        if now >= self.look_at {
-            self.look_at = now + LOOK_EVERY;
-            self.look().await?;
+        let durable = *self.links.durable.borrow();
+        if is_time_to_look(self.looked, durable.sequence, now) {
+            self.looked = Some((now, durable.sequence));
+            self.look(durable).await?;
         }
         if self.tools.publishes {
             let cleared = self.clear_widening().await;
@@ -217,7 +245,7 @@ impl Keeper {
     /// Looks for new tables and at the publication, with as few questions as can be: hundreds of tasks may
     /// have sources where nothing happens that concerns them.
     async fn follow_news(&mut self) -> Result<(), Error> {
-        let written = self.insert_lsn().await?;
+        let written = self.recent_insert_lsn().await?;
         if self.followed.written == Some(written) {
             return Ok(());
         }
@@ -259,8 +287,7 @@ impl Keeper {
     }
 
     /// Looks at what others could take away.
-    async fn look(&mut self) -> Result<(), Error> {
-        let durable = *self.links.durable.borrow();
+    async fn look(&mut self, durable: Durable) -> Result<(), Error> {
         self.tools.look_at_stream(durable).await?;
         let looked = self.tools.look_at_source().await;
         self.survive("source", looked)
@@ -300,5 +327,34 @@ impl Keeper {
             }
             news
         });
+    }
+}
+
+/// Whether the stream is to be looked at again, which ends with this sequence now.
+fn is_time_to_look(looked: Option<(Instant, u64)>, sequence: u64, now: Instant) -> bool {
+    looked.is_none_or(|(before, then)| {
+        let patience = if then == sequence {
+            LOOK_AT_REST_EVERY
+        } else {
+            LOOK_EVERY
+        };
+        now.duration_since(before) >= patience
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_grows_is_looked_at_more_often() {
+        let begin = Instant::now();
+        let after = |seconds, sequence| {
+            let now = begin + Duration::from_secs(seconds);
+            is_time_to_look(Some((begin, 7)), sequence, now)
+        };
+        assert!(is_time_to_look(None, 7, begin));
+        assert_eq!((after(4, 8), after(5, 8)), (false, true));
+        assert_eq!((after(19, 7), after(20, 7)), (false, true));
     }
 }

@@ -64,6 +64,7 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         checkpoints: provision::bucket(&control, &stream::CHECKPOINTS).await?,
         tracked: provision::bucket(&control, &stream::TRACKED).await?,
         schemas: provision::bucket(&control, &stream::SCHEMAS).await?,
+        wal_ends: Arc::default(),
     };
     let server = rowcast_bus::Server::start(
         &control,

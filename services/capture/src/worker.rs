@@ -1,5 +1,6 @@
 //! One task under its lease: makes the wish true, again and again within the retry window.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
@@ -20,6 +21,7 @@ use tracing::Instrument as _;
 
 use crate::error::{Error, Recovery};
 use crate::keeper::Wanted;
+use crate::keeper::wal_end::WalEnds;
 use crate::metrics;
 use crate::pipeline::source::Watched;
 use crate::prepare::{self, Prepared};
@@ -48,6 +50,7 @@ pub(crate) struct Platform {
     pub(crate) checkpoints: kv::Store,
     pub(crate) tracked: kv::Store,
     pub(crate) schemas: kv::Store,
+    pub(crate) wal_ends: Arc<WalEnds>,
 }
 
 /// What a worker is told of its task.

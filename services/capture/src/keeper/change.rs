@@ -22,7 +22,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
 
 use super::members::Widened;
-use super::{Followed, Keeper};
+use super::{Followed, Keeper, Tools};
 use crate::error::{Error, StopReason};
 use crate::pipeline::switch::Switch;
 
@@ -196,6 +196,20 @@ impl Keeper {
             self.change = Change::Asked { taken: receiver };
         }
         Ok(())
+    }
+
+    /// Where the WAL ended within the last moments.
+    pub(super) async fn recent_insert_lsn(&self) -> Result<Lsn, Error> {
+        let Tools {
+            server, wal_ends, ..
+        } = &self.tools;
+        let now = Instant::now();
+        if let Some(recent) = wal_ends.recent(server, now) {
+            return Ok(recent);
+        }
+        let lsn = self.insert_lsn().await?;
+        wal_ends.tell(server, now, lsn);
+        Ok(lsn)
     }
 
     pub(super) async fn insert_lsn(&self) -> Result<Lsn, Error> {

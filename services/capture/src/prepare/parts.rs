@@ -139,6 +139,8 @@ impl Parts<'_> {
         let wal_limit = self.settings.max_slot_wal_keep_bytes;
         Tools {
             session: Arc::clone(&self.session),
+            server: (self.wish.source.host.clone(), self.wish.source.port),
+            wal_ends: Arc::clone(&self.platform.wal_ends),
             bus: self.platform.data.clone(),
             stream: StreamWatch::new(stream, sequence),
             task: self.wish.task.clone(),
