@@ -89,7 +89,14 @@ pub(crate) async fn prepare(
     };
     let mut settled = Box::pin(settlement.settle(&mut replication)).await?;
     let frames = start(replication, &wish.name, settled.log.take(), means).await?;
-    let mut publisher = Publisher::open(&platform.data, task, settled.tail.sequence, started_by);
+    let storing = stream::storing(&platform.data, task, hold_back).await?;
+    let mut publisher = Publisher::open(
+        &platform.data,
+        task,
+        settled.tail.sequence,
+        storing,
+        started_by,
+    );
     let mut encoder = wish.encoder(platform).behind(settled.tail.last);
     settled.tell_gap(&mut encoder, &mut publisher).await?;
     let parts = Parts {

@@ -1,6 +1,7 @@
-//! Atomic batches into a task's stream (NATS ADR-50), one after another, fenced.
+//! Batches into a task's stream (NATS ADR-50), one after another, fenced: atomic ones, or ones that are
+//! [ingested](IngestPublisher) message by message.
 //!
-//! All messages of a batch are stored, or none; the acknowledgement comes after they are on disk
+//! All messages of an atomic batch are stored, or none; the acknowledgement comes after they are on disk
 //! where the broker syncs always. The first message of each batch carries the sequence that the
 //! stream must end with, which is known beforehand: a second writer is refused by the stream itself.
 //!
@@ -13,6 +14,8 @@
 //! Any outcome but an acknowledgement leaves open what the stream holds. The publisher is of no use
 //! then: the caller reads the stream's tail and opens a new one.
 
+mod ingest;
+mod link;
 mod socket;
 mod wire;
 
@@ -25,9 +28,11 @@ use bytes::Bytes;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use self::wire::{Reply, Wire};
-use crate::connect::{Bus, BusConfig};
+use self::link::{Link, Replies};
+use self::wire::Reply;
+use crate::connect::Bus;
 
+pub use self::ingest::{IngestPublisher, More};
 pub use self::wire::WireError;
 
 /// Most messages in one batch (ADR-50).
@@ -35,9 +40,6 @@ pub const MAX_MESSAGES: usize = 1000;
 
 /// An acknowledgement later than this counts as lost.
 const ACK_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A connection that nothing was sent over for so long is given up: an idle task needs none.
-const IDLE_LIMIT: Duration = Duration::from_secs(60);
 
 /// `JetStream`'s error code for a fence that does not hold.
 const WRONG_LAST_SEQUENCE: u64 = 10071;
@@ -54,12 +56,12 @@ pub struct BatchMessage {
     pub payload: Bytes,
 }
 
-/// An acknowledged batch.
+/// Messages that are acknowledged: an atomic batch, or what was stored of one that is ingested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Acked {
-    /// Stream sequence of its last message.
+    /// Stream sequence of the last of them.
     pub last_sequence: u64,
-    /// Number of its messages.
+    /// Their number.
     pub messages: usize,
 }
 
@@ -112,17 +114,13 @@ struct InFlight {
 /// It has a connection of its own, made with the first batch and given up where nothing is sent for a
 /// while. With a batch in flight a lost connection is an error; without one it is made anew.
 pub struct BatchPublisher {
-    config: Arc<BusConfig>,
-    wire: Option<Wire>,
-    inbox: String,
-    id_prefix: String,
+    link: Link,
     batches: u64,
     /// What the stream ends with once everything in flight is stored.
     next_expected: u64,
     in_flight: VecDeque<InFlight>,
     /// Acknowledged, and not told yet: the next commit is still to be written.
     acked: Option<Acked>,
-    last_used: Instant,
     header: Vec<u8>,
 }
 
@@ -130,18 +128,12 @@ impl BatchPublisher {
     /// A publisher for a stream that ends with `last_sequence`.
     #[must_use]
     pub fn new(bus: &Bus, last_sequence: u64) -> Self {
-        let inbox = bus.client().new_inbox();
-        let id_prefix = inbox.rsplit('.').next().unwrap_or_default().to_owned();
         Self {
-            config: Arc::clone(bus.config()),
-            wire: None,
-            inbox,
-            id_prefix,
+            link: Link::new(bus, Replies::One),
             batches: 0,
             next_expected: last_sequence,
             in_flight: VecDeque::new(),
             acked: None,
-            last_used: Instant::now(),
             header: Vec::new(),
         }
     }
@@ -167,45 +159,93 @@ impl BatchPublisher {
         if messages == 0 {
             return Ok(());
         }
-        let mut wire = match self.wire.take() {
-            Some(wire) => wire,
-            None => Wire::open(&self.config, &self.inbox).await?,
-        };
         self.batches += 1;
-        let commit = self.write(wire.output(), batch);
-        let commit = if self.in_flight.is_empty() {
-            wire.output().extend_from_slice(&commit);
-            Vec::new()
-        } else {
-            commit
+        let frames = Frames {
+            id: self.link.batch_id(self.batches),
+            reply_to: self.link.inbox().to_owned(),
+            expected: self.next_expected,
+            header: &mut self.header,
         };
-        tokio::time::timeout(ACK_TIMEOUT, wire.flush())
-            .await
-            .map_err(|_elapsed| BatchError::Timeout)??;
-        self.wire = Some(wire);
-        self.last_used = Instant::now();
+        let is_first = self.in_flight.is_empty();
+        let mut commit = Vec::new();
+        self.link
+            .send(|output| {
+                commit = frames.write(output, batch);
+                if is_first {
+                    output.append(&mut commit);
+                }
+            })
+            .await?;
         self.in_flight.push_back(InFlight {
             expected: self.next_expected,
             messages,
             commit,
-            deadline: self.last_used + ACK_TIMEOUT,
+            deadline: Instant::now() + ACK_TIMEOUT,
         });
         self.next_expected += messages as u64;
         Ok(())
     }
 
+    /// Waits for the acknowledgement of the oldest batch in flight; for ever where there is none.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// Where it does not come or is none; what the stream holds is open then.
+    pub async fn acked(&mut self) -> Result<Acked, BatchError> {
+        loop {
+            if let Some(acked) = self.acked {
+                if let Some(wire) = self.link.wire() {
+                    wire.flush().await?;
+                }
+                self.acked = None;
+                return Ok(acked);
+            }
+            let Some(oldest) = self.in_flight.front() else {
+                self.link.idle().await;
+                return std::future::pending().await;
+            };
+            let wire = self.link.wire().ok_or(BatchError::Timeout)?;
+            let reply = tokio::time::timeout_at(oldest.deadline, wire.reply()).await;
+            let reply = reply.map_err(|_elapsed| BatchError::Timeout)??;
+            let acked = check(&reply, oldest)?;
+            // From here on nothing waits until it is remembered: this call may be dropped.
+            self.in_flight.pop_front();
+            if let Some(next) = self.in_flight.front_mut() {
+                wire.output().append(&mut next.commit);
+                next.deadline = Instant::now() + ACK_TIMEOUT;
+            }
+            self.acked = Some(acked);
+        }
+    }
+}
+
+/// How the frames of a batch are written.
+struct Frames<'a> {
+    id: String,
+    reply_to: String,
+    /// What the stream ends with before the batch.
+    expected: u64,
+    header: &'a mut Vec<u8>,
+}
+
+impl Frames<'_> {
     /// Writes the frames of a batch (ADR-50), each `HPUB <subject> [reply] <header> <total>`, and gives
     /// the last one. One message alone needs no batch.
     fn write(
-        &mut self,
+        self,
         output: &mut Vec<u8>,
         batch: impl ExactSizeIterator<Item = BatchMessage>,
     ) -> Vec<u8> {
+        let Self {
+            id,
+            reply_to,
+            expected,
+            header,
+        } = self;
         let mut commit = Vec::new();
         let messages = batch.len();
-        let id = format!("{}{:x}", self.id_prefix, self.batches);
         for (index, BatchMessage { subject, payload }) in batch.enumerate() {
-            let header = &mut self.header;
             header.clear();
             header.extend_from_slice(b"NATS/1.0");
             let last = index + 1 == messages;
@@ -219,7 +259,6 @@ impl BatchPublisher {
                 .unwrap_or_default();
             }
             if index == 0 {
-                let expected = self.next_expected;
                 write!(header, "\r\nNats-Expected-Last-Sequence:{expected}").unwrap_or_default();
             }
             if messages > 1 && last {
@@ -229,8 +268,7 @@ impl BatchPublisher {
             let (head, total) = (header.len(), header.len() + payload.len());
             let output = if last { &mut commit } else { &mut *output };
             if last {
-                write!(output, "HPUB {subject} {} {head} {total}\r\n", self.inbox)
-                    .unwrap_or_default();
+                write!(output, "HPUB {subject} {reply_to} {head} {total}\r\n").unwrap_or_default();
             } else {
                 write!(output, "HPUB {subject} {head} {total}\r\n").unwrap_or_default();
             }
@@ -239,52 +277,6 @@ impl BatchPublisher {
             output.extend_from_slice(b"\r\n");
         }
         commit
-    }
-
-    /// Waits for the acknowledgement of the oldest batch in flight; for ever where there is none.
-    ///
-    /// Cancel safe.
-    ///
-    /// # Errors
-    /// Where it does not come or is none; what the stream holds is open then.
-    pub async fn acked(&mut self) -> Result<Acked, BatchError> {
-        loop {
-            if let Some(acked) = self.acked {
-                if let Some(wire) = &mut self.wire {
-                    wire.flush().await?;
-                }
-                self.acked = None;
-                return Ok(acked);
-            }
-            let Some(oldest) = self.in_flight.front() else {
-                self.idle().await;
-                return std::future::pending().await;
-            };
-            let Some(wire) = &mut self.wire else {
-                return Err(BatchError::Timeout);
-            };
-            let reply = tokio::time::timeout_at(oldest.deadline, wire.reply()).await;
-            let reply = reply.map_err(|_elapsed| BatchError::Timeout)??;
-            let acked = check(&reply, oldest)?;
-            // From here on nothing waits until it is remembered: this call may be dropped.
-            self.in_flight.pop_front();
-            if let Some(next) = self.in_flight.front_mut() {
-                wire.output().append(&mut next.commit);
-                next.deadline = Instant::now() + ACK_TIMEOUT;
-            }
-            self.acked = Some(acked);
-        }
-    }
-
-    /// Answers the server's pings until the connection ends, or was idle for too long.
-    async fn idle(&mut self) {
-        let Some(wire) = &mut self.wire else { return };
-        match tokio::time::timeout_at(self.last_used + IDLE_LIMIT, wire.reply()).await {
-            Ok(Ok(reply)) => tracing::warn!(?reply, "a reply that nobody waits for"),
-            Ok(Err(error)) => tracing::debug!(%error, "an idle connection has ended"),
-            Err(_elapsed) => {}
-        }
-        self.wire = None;
     }
 }
 
@@ -306,6 +298,24 @@ struct ApiError {
     description: String,
 }
 
+impl ApiError {
+    /// What it means for a message that expected the stream to end with this sequence.
+    fn refusal(self, expected: u64) -> BatchError {
+        let Self {
+            err_code: code,
+            description,
+        } = self;
+        if code == WRONG_LAST_SEQUENCE {
+            BatchError::Fenced {
+                expected,
+                description,
+            }
+        } else {
+            BatchError::Refused { code, description }
+        }
+    }
+}
+
 fn check(reply: &Reply, batch: &InFlight) -> Result<Acked, BatchError> {
     if reply.status == Some(NO_RESPONDERS) {
         return Err(BatchError::NoStream);
@@ -314,22 +324,8 @@ fn check(reply: &Reply, batch: &InFlight) -> Result<Acked, BatchError> {
         || BatchError::Unexpected(String::from_utf8_lossy(&reply.payload).into_owned());
     let answer: Answer =
         serde_json::from_slice(&reply.payload).map_err(|_malformed| unexpected())?;
-    if let Some(ApiError {
-        err_code,
-        description,
-    }) = answer.error
-    {
-        return Err(if err_code == WRONG_LAST_SEQUENCE {
-            BatchError::Fenced {
-                expected: batch.expected,
-                description,
-            }
-        } else {
-            BatchError::Refused {
-                code: err_code,
-                description,
-            }
-        });
+    if let Some(error) = answer.error {
+        return Err(error.refusal(batch.expected));
     }
     let last_sequence = batch.expected + batch.messages as u64;
     if answer.seq != last_sequence || answer.count.is_some_and(|count| count != batch.messages) {

@@ -1,17 +1,19 @@
-//! Stage 5: messages to the stream, in atomic batches, acknowledged in order.
+//! Stage 5: messages to the stream, in atomic batches or one by one, acknowledged in order.
 
 pub(crate) mod batch;
 pub(crate) mod tail;
+pub(crate) mod writer;
 
 use std::collections::VecDeque;
 
-use rowcast_bus::batch::{BatchError, BatchMessage, BatchPublisher};
+use rowcast_bus::batch::{BatchError, BatchMessage, BatchPublisher, IngestPublisher, More};
 use rowcast_bus::{Bus, trace_context};
 use rowcast_domain::{Position, TaskId};
 use rowcast_proto::message::TraceContext;
 use tracing::Span;
 
 use self::batch::Queue;
+use self::writer::{Storing, Writer};
 use super::encode::Outbound;
 use crate::metrics;
 
@@ -22,27 +24,30 @@ const FULL_IN_FLIGHT: usize = 4;
 /// and a disk that is slow to sync gets larger batches by itself.
 const PARTIAL_IN_FLIGHT: usize = 2;
 
-/// An acknowledged batch.
+/// Messages sent one by one before the first is acknowledged.
+const MESSAGES_IN_FLIGHT: usize = 4096;
+
+/// Messages that are acknowledged.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Acked {
-    /// Number of its messages.
+    /// Their number.
     pub(crate) messages: u64,
-    /// Up to where the stream is whole: position of its last message, or, where that is a piece in the
+    /// Up to where the stream is whole: position of the last message, or, where that is a piece in the
     /// middle of a row, what lies before the row.
     pub(crate) position: Position,
-    /// Stream sequence of its last message.
+    /// Stream sequence of the last message.
     pub(crate) sequence: u64,
 }
 
 /// Publishes the messages of one task. Of no use after an error: open a new one behind the tail.
 pub(crate) struct Publisher {
-    batches: BatchPublisher,
+    writer: Writer,
     queue: Queue,
     /// What is in flight, oldest first.
     in_flight: VecDeque<InFlight>,
     /// The request that started the task, until the first batch is sent.
     started_by: Option<TraceContext>,
-    /// A batch is sent in part.
+    /// Something is sent in part.
     sending: bool,
     task: TaskId,
 }
@@ -54,19 +59,36 @@ impl Drop for Publisher {
             metrics::unknown_outcome();
             tracing::warn!(
                 task = %self.task,
-                batches = self.in_flight.len() + usize::from(self.sending),
+                unacknowledged = self.in_flight.len() + usize::from(self.sending),
                 "outcome unknown: the stream's tail must tell what it holds"
             );
         }
     }
 }
 
-/// A batch in flight.
+/// A batch in flight, or a message.
 struct InFlight {
+    messages: usize,
     /// Up to where the stream is whole with it.
     position: Position,
     /// Closes with the acknowledgement.
-    _span: Span,
+    span: Span,
+}
+
+impl InFlight {
+    /// These messages, acknowledged together.
+    fn whole(batch: &[Outbound]) -> Option<Self> {
+        batch.last().map(|last| Self {
+            messages: batch.len(),
+            position: last.whole_up_to(),
+            span: Span::none(),
+        })
+    }
+
+    /// Each of these messages.
+    fn each(batch: &[Outbound]) -> Vec<Self> {
+        batch.chunks(1).filter_map(Self::whole).collect()
+    }
 }
 
 impl Publisher {
@@ -76,10 +98,11 @@ impl Publisher {
         bus: &Bus,
         task: &TaskId,
         last_sequence: u64,
+        storing: Storing,
         started_by: TraceContext,
     ) -> Self {
         Self {
-            batches: BatchPublisher::new(bus, last_sequence),
+            writer: Writer::new(bus, last_sequence, storing),
             queue: Queue::default(),
             in_flight: VecDeque::new(),
             started_by: Some(started_by),
@@ -88,7 +111,7 @@ impl Publisher {
         }
     }
 
-    /// Batches that are not acknowledged yet.
+    /// Batches or messages that are not acknowledged yet.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
@@ -110,50 +133,54 @@ impl Publisher {
 
     /// Sends the batches that are full.
     pub(crate) async fn send_full(&mut self) -> Result<(), BatchError> {
-        while self.batches.in_flight() < FULL_IN_FLIGHT {
-            let Some(batch) = self.queue.take_full() else {
-                break;
+        loop {
+            let (batch, more) = match &self.writer {
+                Writer::Batches(batches) => (full_batch(batches, &mut self.queue), More::Nothing),
+                Writer::Messages(ingest) => (full_write(ingest, &mut self.queue), More::Follows),
             };
-            self.send(batch).await?;
+            match batch {
+                Some(batch) => self.send(batch, more).await?,
+                None => return Ok(()),
+            }
         }
-        Ok(())
     }
 
     /// Sends whole transactions that are queued, because the source has nothing more to give: call it
-    /// again after each acknowledgement.
+    /// again after each acknowledgement. Messages that are stored one by one do not wait for the end of
+    /// their transaction.
     pub(crate) async fn flush(&mut self) -> Result<(), BatchError> {
         self.send_full().await?;
-        while self.batches.in_flight() < PARTIAL_IN_FLIGHT {
-            let batch = if !self.queue.is_short() {
-                self.queue.take_transactions()
-            } else if self.batches.in_flight() == 0 {
-                self.queue.take_first()
-            } else {
-                // By the time of the acknowledgement there may be enough for a batch.
-                None
+        loop {
+            let batch = match &self.writer {
+                Writer::Batches(batches) => partial_batch(batches, &mut self.queue),
+                Writer::Messages(ingest) => rest(ingest, &mut self.queue),
             };
-            let Some(batch) = batch else { break };
-            self.send(batch).await?;
+            match batch {
+                Some(batch) => self.send(batch, More::Nothing).await?,
+                None => return Ok(()),
+            }
         }
-        Ok(())
     }
 
-    async fn send(&mut self, batch: Vec<Outbound>) -> Result<(), BatchError> {
-        let Some(position) = batch.last().map(Outbound::whole_up_to) else {
-            return Ok(());
+    async fn send(&mut self, batch: Vec<Outbound>, more: More) -> Result<(), BatchError> {
+        let mut under_way = match &self.writer {
+            Writer::Batches(_) => InFlight::whole(&batch).into_iter().collect(),
+            Writer::Messages(_) => InFlight::each(&batch),
         };
-        let span = self.span(batch.len(), position);
+        if let Some(last) = under_way.last_mut() {
+            last.span = self.span(batch.len(), last.position);
+        }
         let messages = batch.into_iter().map(|message| BatchMessage {
             subject: message.subject,
             payload: message.payload.render(),
         });
         self.sending = true;
-        self.batches.send(messages).await?;
+        match &mut self.writer {
+            Writer::Batches(batches) => batches.send(messages).await?,
+            Writer::Messages(ingest) => ingest.send(messages, more).await?,
+        }
         self.sending = false;
-        self.in_flight.push_back(InFlight {
-            position,
-            _span: span,
-        });
+        self.in_flight.extend(under_way);
         Ok(())
     }
 
@@ -174,18 +201,55 @@ impl Publisher {
         span
     }
 
-    /// Waits for the oldest batch in flight; for ever where there is none. Cancel safe.
+    /// Waits until more is acknowledged; for ever where nothing is in flight. Cancel safe.
     pub(crate) async fn acked(&mut self) -> Result<Acked, BatchError> {
-        let acked = self.batches.acked().await?;
-        let position = self
-            .in_flight
-            .pop_front()
-            .map(|batch| batch.position)
-            .unwrap_or_default();
+        let acked = self.writer.acked().await?;
+        let (mut messages, mut position) = (0, Position::default());
+        while messages < acked.messages
+            && let Some(stored) = self.in_flight.pop_front()
+        {
+            messages += stored.messages;
+            position = stored.position;
+        }
         Ok(Acked {
             messages: acked.messages as u64,
             position,
             sequence: acked.last_sequence,
         })
     }
+}
+
+fn full_batch(batches: &BatchPublisher, queue: &mut Queue) -> Option<Vec<Outbound>> {
+    if batches.in_flight() < FULL_IN_FLIGHT {
+        queue.take_full()
+    } else {
+        None
+    }
+}
+
+fn partial_batch(batches: &BatchPublisher, queue: &mut Queue) -> Option<Vec<Outbound>> {
+    if batches.in_flight() >= PARTIAL_IN_FLIGHT {
+        None
+    } else if !queue.is_short() {
+        queue.take_transactions()
+    } else if batches.in_flight() == 0 {
+        queue.take_first()
+    } else {
+        // By the time of the acknowledgement there may be enough for a batch.
+        None
+    }
+}
+
+fn full_write(ingest: &IngestPublisher, queue: &mut Queue) -> Option<Vec<Outbound>> {
+    (may_write(ingest) && queue.is_worth_a_write()).then(|| queue.take_some())
+}
+
+/// What ends a batch, with or without messages.
+fn rest(ingest: &IngestPublisher, queue: &mut Queue) -> Option<Vec<Outbound>> {
+    let has_rest = ingest.is_open() || !queue.is_empty();
+    (may_write(ingest) && has_rest).then(|| queue.take_some())
+}
+
+fn may_write(ingest: &IngestPublisher) -> bool {
+    ingest.is_ready() && ingest.in_flight() < MESSAGES_IN_FLIGHT
 }

@@ -13,6 +13,7 @@ use rowcast_proto::message::Retention;
 use rowcast_proto::stream;
 
 use crate::error::Error;
+use crate::pipeline::publish::writer::Storing;
 
 /// Opens the task's stream; `None` where there is none.
 ///
@@ -50,6 +51,28 @@ pub(crate) async fn create(
         .map_err(Error::broker)
 }
 
+/// How messages get into the task's stream, where the broker may lose what it has acknowledged for
+/// so long.
+///
+/// # Errors
+/// Where the broker does not answer.
+pub(crate) async fn storing(
+    bus: &Bus,
+    task: &TaskId,
+    hold_back: Duration,
+) -> Result<Storing, Error> {
+    if hold_back.is_zero() {
+        return Ok(Storing::Batches);
+    }
+    let stream = open(bus, task).await?;
+    let allowed = stream.is_some_and(|stream| stream.cached_info().config.allow_batch_publish);
+    Ok(if allowed {
+        Storing::Messages
+    } else {
+        Storing::Batches
+    })
+}
+
 /// What the task's stream is to be.
 pub(crate) fn config(bus: &Bus, task: &TaskId, retention: &Retention) -> Config {
     Config {
@@ -64,6 +87,7 @@ pub(crate) fn config(bus: &Bus, task: &TaskId, retention: &Retention) -> Config 
             .filter(|&bytes| bytes > 0)
             .unwrap_or(-1),
         allow_atomic_publish: true,
+        allow_batch_publish: true,
         // Changes leave by retention only: nobody can make a hole.
         deny_delete: true,
         deny_purge: true,
@@ -127,6 +151,11 @@ pub(crate) fn differences(found: &Config, wanted: &Config) -> Vec<String> {
             "allow_atomic",
             found.allow_atomic_publish,
             wanted.allow_atomic_publish,
+        ),
+        (
+            "allow_batched",
+            found.allow_batch_publish,
+            wanted.allow_batch_publish,
         ),
         ("sealed", found.sealed, wanted.sealed),
     ] {

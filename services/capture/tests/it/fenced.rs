@@ -1,6 +1,7 @@
 //! Two captures that both believe to hold a task: the slot and the stream let one of them write.
 
 use std::process::Command;
+use std::time::Duration;
 
 use async_nats::jetstream::{self, kv};
 use rowcast_local::Child;
@@ -127,7 +128,18 @@ async fn of_two_captures_one_runs_a_task_and_the_other_stands_by() {
 
 #[tokio::test]
 async fn two_captures_that_both_believe_to_hold_the_lease_write_everything_once() {
-    let mut world = Box::pin(World::streaming(TABLES)).await;
+    let world = Box::pin(World::new(TABLES)).await;
+    Box::pin(two_captures_write_everything_once(world)).await;
+}
+
+#[tokio::test]
+async fn two_captures_write_everything_once_where_messages_are_stored_one_by_one() {
+    let world = Box::pin(World::lazy(TABLES, Duration::from_secs(120))).await;
+    Box::pin(two_captures_write_everything_once(world)).await;
+}
+
+async fn two_captures_write_everything_once(mut world: World) {
+    world.begin().await;
     let _other = world.take_capture();
     world.start_capture();
     let load = Load::new(&world.postgres);

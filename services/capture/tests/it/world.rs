@@ -99,6 +99,17 @@ impl World {
         Box::pin(Self::between(postgres, nats, schema)).await
     }
 
+    /// As [`World::new`], with a broker that syncs no sooner than so long after it has acknowledged.
+    pub(crate) async fn lazy(schema: &str, syncs_every: Duration) -> Self {
+        let mut nats = Box::pin(Nats::start()).await.unwrap();
+        let seconds = syncs_every.as_secs();
+        let jetstream =
+            format!("jetstream {{ store_dir: $ROWCAST_NATS_STORE, sync_interval: {seconds}s }}");
+        nats.restart_with(&jetstream).await.unwrap();
+        let postgres = Box::pin(Postgres::start()).await.unwrap();
+        Box::pin(Self::between(postgres, nats, schema)).await
+    }
+
     /// With capture running and the task streaming.
     pub(crate) async fn streaming(schema: &str) -> Self {
         let mut world = Box::pin(Self::new(schema)).await;

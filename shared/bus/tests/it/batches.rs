@@ -7,9 +7,9 @@ use rowcast_bus::{Bus, BusConfig, Replicas};
 use rowcast_domain::Secret;
 use rowcast_testkit::Nats;
 
-const STREAM: &str = "RC_t1";
+pub(crate) const STREAM: &str = "RC_t1";
 
-async fn bus(nats: &Nats) -> Bus {
+pub(crate) async fn bus(nats: &Nats) -> Bus {
     let config = BusConfig {
         url: nats.url().to_owned(),
         user: "capture-data".to_owned(),
@@ -20,25 +20,30 @@ async fn bus(nats: &Nats) -> Bus {
     Bus::connect(&config).await.unwrap()
 }
 
-async fn make_stream(bus: &Bus) {
-    let config = stream::Config {
+pub(crate) fn config() -> stream::Config {
+    stream::Config {
         name: STREAM.to_owned(),
         subjects: vec!["rowcast.change.t1.>".to_owned()],
         allow_atomic_publish: true,
         ..stream::Config::default()
-    };
-    bus.jetstream().create_stream(config).await.unwrap();
+    }
+}
+
+pub(crate) async fn make_stream(bus: &Bus) {
+    bus.jetstream().create_stream(config()).await.unwrap();
 }
 
 /// Messages whose bodies are these numbers.
-fn batch(numbers: std::ops::Range<usize>) -> impl ExactSizeIterator<Item = BatchMessage> {
+pub(crate) fn batch(
+    numbers: std::ops::Range<usize>,
+) -> impl ExactSizeIterator<Item = BatchMessage> {
     numbers.map(|number| BatchMessage {
         subject: format!("rowcast.change.t1.{}", number % 3).into(),
         payload: Bytes::from(number.to_string()),
     })
 }
 
-async fn stored(bus: &Bus) -> Vec<String> {
+pub(crate) async fn stored(bus: &Bus) -> Vec<String> {
     let stream = jetstream::new(bus.client().clone())
         .get_stream(STREAM)
         .await
@@ -51,7 +56,7 @@ async fn stored(bus: &Bus) -> Vec<String> {
     bodies
 }
 
-fn numbers(end: usize) -> Vec<String> {
+pub(crate) fn numbers(end: usize) -> Vec<String> {
     (0..end).map(|number| number.to_string()).collect()
 }
 

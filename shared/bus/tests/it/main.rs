@@ -6,3 +6,4 @@
 )]
 
 mod batches;
+mod ingest;

@@ -16,6 +16,10 @@ const MAX_BYTES: usize = 900 * 1000;
 /// folder, and syncs it five times (`nats-server` 2.15, `newBatchStore`).
 const WORTH_A_BATCH: usize = 12;
 
+/// As many messages, or bytes, are written at once where nothing holds them together.
+const WORTH_A_WRITE: usize = 256;
+const BYTES_WORTH_A_WRITE: usize = 128 * 1024;
+
 /// Messages queued at most, so that a full batch is ready while another is filled.
 const MAX_QUEUED: usize = 2 * MAX_MESSAGES;
 
@@ -33,6 +37,10 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
     pub(crate) fn has_room(&self) -> bool {
         self.messages.len() < MAX_QUEUED && self.bytes < MAX_QUEUED_BYTES
     }
@@ -87,6 +95,16 @@ impl Queue {
     pub(crate) fn take_first(&mut self) -> Option<Vec<Outbound>> {
         let end = *self.ends.front()?;
         Some(self.take(end.min(self.fit())))
+    }
+
+    /// Whether a write to the broker is worth it where messages need not be held together.
+    pub(crate) fn is_worth_a_write(&self) -> bool {
+        self.messages.len() >= WORTH_A_WRITE || self.bytes >= BYTES_WORTH_A_WRITE
+    }
+
+    /// As many messages as fit in a batch, whatever transactions they are of.
+    pub(crate) fn take_some(&mut self) -> Vec<Outbound> {
+        self.take(self.fit())
     }
 
     /// How many messages from the front fit in a batch; at least one.
@@ -195,6 +213,24 @@ mod tests {
         queue.push(message(1, 2, 10));
         queue.end_transaction();
         assert!(!queue.is_short(), "only a batch holds it together");
+    }
+
+    #[test]
+    fn messages_that_nothing_holds_together_leave_as_they_come() {
+        let mut queue = Queue::default();
+        push(&mut queue, 1, 200, 10);
+        queue.push(message(2, 1, 10));
+        assert!(!queue.is_worth_a_write());
+        assert_eq!(queue.take_some().len(), 201);
+        assert!(queue.is_empty() && queue.take_some().is_empty());
+        push(&mut queue, 3, 1500, 10);
+        assert!(queue.is_worth_a_write());
+        assert_eq!(
+            [queue.take_some().len(), queue.take_some().len()],
+            [1000, 500]
+        );
+        push(&mut queue, 4, 1, 200_000);
+        assert!(queue.is_worth_a_write());
     }
 
     #[test]

@@ -7,10 +7,12 @@ use std::time::Duration;
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use futures::StreamExt as _;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use rowcast_proto::change::{Change, Operation};
 use rowcast_proto::message::CaptureState;
 use rowcast_proto::stream::task_stream;
-use rowcast_testkit::{Nats, Postgres, eventually};
+use rowcast_testkit::eventually;
 
 use crate::broker::load::{LOAD, Writer};
 use crate::load::seed;
@@ -24,17 +26,7 @@ const LOST: Duration = Duration::from_secs(3);
 
 const AT_ONCE: usize = 1000;
 
-async fn lazy_world() -> World {
-    let mut nats = Box::pin(Nats::start()).await.unwrap();
-    let seconds = SYNCS_EVERY.as_secs();
-    let jetstream =
-        format!("jetstream {{ store_dir: $ROWCAST_NATS_STORE, sync_interval: {seconds}s }}");
-    nats.restart_with(&jetstream).await.unwrap();
-    let postgres = Box::pin(Postgres::start()).await.unwrap();
-    let mut world = Box::pin(World::between(postgres, nats, LOAD)).await;
-    world.begin().await;
-    world
-}
+const KILLS: usize = 20;
 
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").args([from, to]).status();
@@ -75,7 +67,8 @@ async fn read(consumer: &PullConsumer) -> Vec<(i64, i64)> {
 
 #[tokio::test]
 async fn what_the_broker_loses_with_its_machine_is_read_again() {
-    let mut world = Box::pin(lazy_world()).await;
+    let mut world = Box::pin(World::lazy(LOAD, SYNCS_EVERY)).await;
+    world.begin().await;
     let writer = Writer::start(&world.postgres, seed()).await;
     let begun = world.confirmed().await;
     world.grows_by(500).await;
@@ -140,4 +133,30 @@ async fn what_the_broker_loses_with_its_machine_is_read_again() {
         missed.len(),
         missed.first()
     );
+}
+
+#[tokio::test]
+async fn kills_of_both_sides_lose_nothing_where_messages_are_stored_one_by_one() {
+    let seed = seed();
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut world = Box::pin(World::lazy(LOAD, Duration::from_secs(5))).await;
+    world.begin().await;
+    let writer = Writer::start(&world.postgres, seed).await;
+    let mut sequence = 0;
+    for _ in 0..KILLS {
+        sequence = world.grows_beyond(sequence).await;
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..150))).await;
+        if random.random_bool(0.5) {
+            world.nats.kill().await.unwrap();
+            world.nats.restart().await.unwrap();
+        } else {
+            world.kill_capture().await;
+            world.start_capture();
+        }
+    }
+    let transactions = writer.stop().await;
+    world.holds_all(transactions).await;
+    let unknown = world.unknown_outcomes();
+    eprintln!("{KILLS} kills, {unknown} unknown outcomes, {transactions} transactions");
+    assert!(unknown > 0, "no kill has hit a batch in flight");
 }

@@ -17,6 +17,9 @@ const LINKS: u64 = 4;
 /// How often each breaks.
 const CUTS: usize = 50;
 
+/// How often a broker syncs that does so later.
+const SYNCS_EVERY: Duration = Duration::from_secs(5);
+
 /// Bytes of a stall's load; far more than capture may hold.
 const BACKLOG_ROWS: u32 = 300_000;
 
@@ -24,8 +27,7 @@ const BACKLOG_ROWS: u32 = 300_000;
 const MEMORY_MB: u64 = 200;
 
 /// A running task whose way to NATS goes through a proxy.
-async fn linked() -> (World, Proxy) {
-    let mut world = World::new(LOAD).await;
+async fn linked(mut world: World) -> (World, Proxy) {
     let port = world
         .nats
         .url()
@@ -43,13 +45,30 @@ async fn linked() -> (World, Proxy) {
 #[tokio::test]
 async fn links_that_break_at_any_byte_lose_nothing() {
     let seed = seed();
-    let links = (0..LINKS).map(|link| Box::pin(breaks_at_any_byte(seed.wrapping_add(link))));
+    let links = (0..LINKS).map(|link| {
+        Box::pin(async move {
+            let world = World::new(LOAD).await;
+            Box::pin(breaks_at_any_byte(world, seed.wrapping_add(link))).await;
+        })
+    });
     futures::future::join_all(links).await;
 }
 
-async fn breaks_at_any_byte(seed: u64) {
+#[tokio::test]
+async fn links_that_break_lose_nothing_where_messages_are_stored_one_by_one() {
+    let seed = seed();
+    let links = (0..LINKS / 2).map(|link| {
+        Box::pin(async move {
+            let world = World::lazy(LOAD, SYNCS_EVERY).await;
+            Box::pin(breaks_at_any_byte(world, seed.wrapping_add(link))).await;
+        })
+    });
+    futures::future::join_all(links).await;
+}
+
+async fn breaks_at_any_byte(world: World, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
-    let (world, proxy) = linked().await;
+    let (world, proxy) = Box::pin(linked(world)).await;
     let writer = Writer::start(&world.postgres, seed).await;
     for _ in 0..CUTS {
         // The broker says little: acknowledgements.
@@ -77,7 +96,8 @@ async fn breaks_at_any_byte(seed: u64) {
 
 #[tokio::test]
 async fn a_silent_broker_holds_up_neither_memory_nor_what_comes_after() {
-    let (world, proxy) = linked().await;
+    let world = World::new(LOAD).await;
+    let (world, proxy) = Box::pin(linked(world)).await;
     let load = "INSERT INTO shop.load VALUES (0, 1, 1, '')";
     world.sql.batch_execute(load).await.unwrap();
     world.everything_is_confirmed().await;
