@@ -3,9 +3,10 @@
 
 use std::path::PathBuf;
 
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "schema/alert.proto",
     "schema/billing.proto",
+    "schema/change.proto",
     "schema/error.proto",
     "schema/group.proto",
     "schema/precheck.proto",
@@ -24,6 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     prost_build::Config::new()
         .compile_well_known_types()
+        .bytes([".rowcast.change.v1"])
         .extern_path(".google.protobuf", "::pbjson_types")
         .compile_fds(compiler.file_descriptor_set())?;
 

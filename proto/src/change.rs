@@ -1,6 +1,10 @@
 //! The messages of a task's stream, as a reader sees them.
 //!
-//! Capture writes them in one pass without these types; the golden samples hold both to one form.
+//! Capture writes them in one pass without these types; the golden samples hold both to one form. In a task
+//! whose format is protobuf they are [`protobuf::Change`], which [`Change::read`] reads too.
+
+mod document;
+pub mod protobuf;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::message::ObjectSelection;
+
+pub use self::protobuf::ReadError;
 
 /// What the message says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -130,6 +136,16 @@ pub struct Change {
     /// the pack's `id` is that of the last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pack: Vec<Self>,
+}
+
+impl Change {
+    /// Reads a message of a task's stream, whichever format the task has.
+    ///
+    /// # Errors
+    /// Where it is neither.
+    pub fn read(payload: &[u8]) -> Result<Self, ReadError> {
+        protobuf::read(payload)
+    }
 }
 
 /// Column name to value.

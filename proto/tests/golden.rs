@@ -264,7 +264,10 @@ fn declared(texts: &[(String, String)], keyword: &str) -> BTreeSet<String> {
 #[test]
 fn every_message_of_the_control_plane_is_read_and_written_as_sampled() {
     let sampled = check_folder("message", &control_plane());
-    assert_eq!(sampled, declared(&files("schema"), "message "));
+    let mut schemas = files("schema");
+    // Its messages are those of the data path.
+    schemas.retain(|(file, _text)| file != "change.proto");
+    assert_eq!(sampled, declared(&schemas, "message "));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use async_nats::jetstream::Message;
 use rowcast_domain::Position;
 use rowcast_proto::change::{Change, Operation};
 
-use crate::error::{Error, MalformedChange};
+use crate::error::{Error, MalformedChange, Source};
 use crate::fence::Fence;
 
 /// A change, to be acknowledged once it is dealt with.
@@ -60,7 +60,7 @@ impl Place {
 
 /// Reads the body of a message, which is a change or a piece of one.
 pub(crate) fn read(message: &Message, place: Place) -> Result<Change, Error> {
-    serde_json::from_slice(&message.payload).map_err(|source| malformed(message, place, source))
+    Change::read(&message.payload).map_err(|source| malformed(message, place, source.into()))
 }
 
 /// Reads a change whose last piece this message is.
@@ -70,18 +70,17 @@ pub(crate) fn read_joined(
     piece: (Position, Operation),
     whole: &[u8],
 ) -> Result<Change, Error> {
-    let change: Change =
-        serde_json::from_slice(whole).map_err(|source| malformed(message, place, source))?;
+    let change = Change::read(whole).map_err(|source| malformed(message, place, source.into()))?;
     if (change.id, change.op) == piece {
         Ok(change)
     } else {
         let reason = format!("the pieces of {} are those of another change", piece.0);
-        Err(malformed(message, place, serde::de::Error::custom(reason)))
+        Err(malformed(message, place, reason.into()))
     }
 }
 
 /// The error for a message that is not what it should be.
-pub(crate) fn malformed(message: &Message, place: Place, source: serde_json::Error) -> Error {
+pub(crate) fn malformed(message: &Message, place: Place, source: Source) -> Error {
     Error::Malformed(Box::new(MalformedChange {
         payload: message.payload.clone(),
         subject: message.subject.to_string(),

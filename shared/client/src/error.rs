@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rowcast_domain::{GroupId, Position};
 
-type Source = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why there is no change.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub enum Error {
 
 /// A message that is not a change.
 #[derive(Debug, thiserror::Error)]
-#[error("{source}")]
+#[error("{}", with_cause(source))]
 pub struct MalformedChange {
     /// Its bytes; those of the last piece of a change that came in pieces.
     pub payload: Bytes,
@@ -57,7 +57,15 @@ pub struct MalformedChange {
     /// Its place in the stream.
     pub stream_sequence: u64,
     /// What is wrong.
-    pub source: serde_json::Error,
+    pub source: Source,
+}
+
+/// An error and what it comes from.
+fn with_cause(error: &Source) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 impl Error {

@@ -267,9 +267,8 @@ impl Member {
                 let piece = (change.id, part.op);
                 self.fits(change.id, &part)?;
                 let joined = self.pieces.take(change.id, &part, place);
-                let joined = joined.map_err(|reason| {
-                    delivery::malformed(&message, place, serde::de::Error::custom(reason))
-                })?;
+                let joined =
+                    joined.map_err(|reason| delivery::malformed(&message, place, reason.into()))?;
                 let Some(whole) = joined else {
                     self.patience.hold(message);
                     return Ok(None);

@@ -5,9 +5,10 @@ use async_nats::jetstream;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use data_encoding::{BASE64, HEXLOWER};
 use futures::StreamExt as _;
+use prost::Message as _;
 use ring::digest;
 use rowcast_domain::{Position, TaskId};
-use rowcast_proto::change::{Change, Operation, Part};
+use rowcast_proto::change::{Change, Operation, Part, protobuf};
 use rowcast_proto::stream::task_stream;
 
 /// Bytes asked for at a time: the server closes a connection that has 64 MB to come, and what was under
@@ -124,7 +125,14 @@ fn unpacked(
     struct Bodies {
         pack: Vec<Box<serde_json::value::RawValue>>,
     }
-    let bodies: Bodies = serde_json::from_slice(payload)?;
+    let bodies: Vec<Vec<u8>> = if payload.first() == Some(&b'{') {
+        let bodies: Bodies = serde_json::from_slice(payload)?;
+        let bodies = bodies.pack.iter();
+        bodies.map(|body| body.get().as_bytes().to_vec()).collect()
+    } else {
+        let bodies = protobuf::Change::decode(payload)?.pack;
+        bodies.iter().map(prost::Message::encode_to_vec).collect()
+    };
     let last = pack.pack.last().map(|last| last.id);
     anyhow::ensure!(
         last == Some(pack.id),
@@ -134,11 +142,11 @@ fn unpacked(
     let stored = pack
         .pack
         .into_iter()
-        .zip(bodies.pack)
-        .map(|(change, body)| Stored {
+        .zip(bodies)
+        .map(|(change, payload)| Stored {
             subject: subject.to_owned(),
             sequence,
-            payload: body.get().as_bytes().to_vec(),
+            payload,
             change,
             pieces: 1,
         });
@@ -146,7 +154,7 @@ fn unpacked(
 }
 
 fn read(payload: &[u8]) -> anyhow::Result<Change> {
-    serde_json::from_slice(payload).with_context(|| {
+    Change::read(payload).with_context(|| {
         String::from_utf8_lossy(payload.get(..500).unwrap_or(payload)).into_owned()
     })
 }

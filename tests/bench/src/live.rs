@@ -111,7 +111,7 @@ async fn stored(lab: &Lab, task: &Tracked, started: u64) -> anyhow::Result<Vec<u
     while let Some(message) = messages.next().await {
         let message = message?;
         let info = message.info().map_err(anyhow::Error::from_boxed)?;
-        let change: Change = serde_json::from_slice(&message.payload)?;
+        let change: Change = Change::read(&message.payload)?;
         let row = change.after.as_ref();
         let written = row.and_then(|row| row.get("written")?.as_u64());
         if let Some(written) = written.filter(|&written| written >= started) {
