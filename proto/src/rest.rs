@@ -19,8 +19,8 @@ pub use source::{
     CreateSource, PatchSource, Source, SourceKind, SourceList, SourceTest, SslMode, default_port,
 };
 pub use task::{
-    AcceptableStop, ChangeTypes, CloneTask, CreateTask, DataChange, OWN_TAGS, Objects, Packing,
-    PatchChangeTypes, PatchTask, Retention, SchemaObjects, StartTask, Task, TaskError, TaskList,
-    TaskPosition, TaskPreview, TaskTransition, TaskTransitionList, default_partitions,
+    AcceptableStop, ChangeTypes, CloneTask, CreateTask, DataChange, Format, OWN_TAGS, Objects,
+    Packing, PatchChangeTypes, PatchTask, Retention, SchemaObjects, StartTask, Task, TaskError,
+    TaskList, TaskPosition, TaskPreview, TaskTransition, TaskTransitionList, default_partitions,
     default_retry_minutes,
 };

@@ -155,6 +155,9 @@ pub struct CreateTask {
     /// How rows become messages; fixed at creation.
     #[serde(default, skip_serializing_if = "Packing::is_row")]
     pub packing: Packing,
+    /// How a message is written; fixed at creation.
+    #[serde(default, skip_serializing_if = "Format::is_json")]
+    pub format: Format,
     /// What the user sorts tasks by, at most 20: keys of 1–64 characters, values of up to 128, of
     /// letters, digits and `_.:/-`; values also of spaces and `+@`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -194,6 +197,35 @@ impl Packing {
     #[must_use]
     pub fn is_row(&self) -> bool {
         *self == Self::Row
+    }
+}
+
+/// How a message of a task's stream is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// JSON, which every client reads.
+    #[default]
+    Json,
+    /// Protobuf, whose types clients generate from `change.proto`: smaller, and bytes and large integers
+    /// need no detour by text.
+    Protobuf,
+}
+
+impl Format {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Protobuf => "protobuf",
+        }
+    }
+
+    /// Whether it is what is given where nothing is said.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        *self == Self::Json
     }
 }
 
@@ -339,6 +371,9 @@ pub struct Task {
     /// How rows become messages.
     #[serde(default, skip_serializing_if = "Packing::is_row")]
     pub packing: Packing,
+    /// How a message is written.
+    #[serde(default, skip_serializing_if = "Format::is_json")]
+    pub format: Format,
     /// What the user sorts tasks by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,

@@ -13,6 +13,7 @@ use rowcast_domain::{Lsn, TaskId};
 use rowcast_pg::replication::{FrameReader, StatusWriter};
 use rowcast_pg::settings::{self, Settings};
 use rowcast_pg::{ReplicationConnection, Session, slot};
+use rowcast_proto::message as m;
 use rowcast_proto::message::{
     ChangeTypes, ObjectSelection, Packing, SourceConnection, TaskSpec, TraceContext,
 };
@@ -25,7 +26,7 @@ use crate::connection;
 use crate::error::{Error, StopReason};
 use crate::keeper::{Keeper, Wanted};
 use crate::pipeline::Pipeline;
-use crate::pipeline::encode::Encoder;
+use crate::pipeline::encode::{Encoder, Format};
 use crate::pipeline::publish::Publisher;
 use crate::pipeline::source::{Confirmer, Watched};
 use crate::scope::Means;
@@ -168,6 +169,10 @@ impl<'a> Wish<'a> {
 
     fn encoder(&self, platform: &Platform) -> Encoder {
         let max_payload = platform.data.client().server_info().max_payload;
+        let format = match self.spec.format() {
+            m::Format::Protobuf => Format::Protobuf,
+            m::Format::Unspecified | m::Format::Json => Format::Json,
+        };
         let encoder = Encoder::new(
             self.task.clone(),
             &self.source.database,
@@ -175,6 +180,7 @@ impl<'a> Wish<'a> {
             self.spec.transactions,
             max_payload.saturating_sub(HEADER_ROOM),
         );
+        let encoder = encoder.writing(format, &self.source.database);
         match self.spec.packing() {
             Packing::Transaction => encoder.packing(),
             Packing::Unspecified | Packing::Row => encoder,

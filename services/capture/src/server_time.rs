@@ -17,6 +17,16 @@ pub(crate) fn from_rfc3339(text: &str) -> Option<i64> {
     time.timestamp_micros().checked_sub(EPOCH_OFFSET)
 }
 
+/// Microseconds since 1970-01-01 UTC.
+pub(crate) const fn since_1970(micros: i64) -> i64 {
+    micros.saturating_add(EPOCH_OFFSET)
+}
+
+/// The same of microseconds since 1970-01-01 UTC.
+pub(crate) const fn since_2000(micros: i64) -> i64 {
+    micros.saturating_sub(EPOCH_OFFSET)
+}
+
 /// Now, by our clock.
 pub(crate) fn now() -> i64 {
     Utc::now().timestamp_micros() - EPOCH_OFFSET

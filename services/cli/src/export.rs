@@ -98,6 +98,7 @@ fn task_entry(task: Task, source: String, groups: Vec<Group>) -> TaskEntry {
         partitions: Some(task.partitions),
         transactions: task.transactions,
         packing: task.packing,
+        format: task.format,
         tags: without_own(task.tags),
         resource_group: task.resource_group,
     }

@@ -53,6 +53,7 @@ async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
     let source = find::source(api, &wanted.source).await?;
     let body = CreateTask {
         packing: wanted.packing(),
+        format: wanted.format.into(),
         name: wanted.name,
         source_id: source.id,
         database: wanted.database,

@@ -26,6 +26,7 @@ pub(crate) fn task(stored: StoredTask) -> rest::Task {
         partitions: _,
         transactions,
         packing,
+        format,
         tags,
         resource_group,
     } = stored.definition;
@@ -44,6 +45,7 @@ pub(crate) fn task(stored: StoredTask) -> rest::Task {
         partitions,
         transactions,
         packing,
+        format,
         tags,
         resource_group,
         state: stored.state,
@@ -114,6 +116,13 @@ pub(crate) const fn packing(packing: rest::Packing) -> m::Packing {
     match packing {
         rest::Packing::Row => m::Packing::Row,
         rest::Packing::Transaction => m::Packing::Transaction,
+    }
+}
+
+pub(crate) const fn format(format: rest::Format) -> m::Format {
+    match format {
+        rest::Format::Json => m::Format::Json,
+        rest::Format::Protobuf => m::Format::Protobuf,
     }
 }
 

@@ -147,5 +147,6 @@ fn spec(task: &StoredTask, source: StoredSource) -> TaskSpec {
             .accepted_stop
             .map_or_else(String::new, |stop| stop.as_str().to_owned()),
         packing: convert::packing(definition.packing).into(),
+        format: convert::format(definition.format).into(),
     }
 }

@@ -105,6 +105,32 @@ async fn a_group_for_once_tells_what_comes_and_is_deleted_at_the_end() {
 }
 
 #[tokio::test]
+async fn what_is_written_as_protobuf_is_shown_alike() {
+    let shop = Box::pin(Shop::running(Default::default())).await.unwrap();
+    let shell = Shell::of(&shop.platform).unwrap();
+    for step in [
+        "task create binary --source shop --schema shop --format protobuf --pack",
+        "task precheck binary --wait",
+        "task purchase binary",
+        "task start binary --wait",
+    ] {
+        shell.prints(step).await.unwrap();
+    }
+    let shown = shell.prints("task show binary").await.unwrap();
+    assert!(shown.contains("protobuf"), "{shown}");
+    count(&shop, 1..=200).await;
+    let rows = async |task: &str| {
+        let tail = format!("task tail {task} --from-start --count 201 -o json");
+        let printed = shell.prints(&tail).await.unwrap();
+        let changes = printed
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap());
+        changes.collect::<Vec<Value>>()
+    };
+    assert_eq!(rows("binary").await, rows("shop").await);
+}
+
+#[tokio::test]
 async fn a_named_group_goes_on_where_it_stopped() {
     let shop = Box::pin(Shop::running(Default::default())).await.unwrap();
     let shell = Shell::of(&shop.platform).unwrap();

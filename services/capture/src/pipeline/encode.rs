@@ -1,31 +1,31 @@
-//! Stage 4: changes to messages, in one pass from the frame's bytes to JSON. Pure and synchronous.
+//! Stage 4: changes to messages, in one pass from the frame's bytes to those of the format. Pure and
+//! synchronous.
 
 mod document;
+mod draft;
 mod event;
 mod json;
 mod nested;
 mod pack;
 mod piece;
+mod protobuf;
 mod row;
 mod timestamp;
 mod value;
 
 use std::sync::Arc;
 
-use bytes::{BufMut as _, BytesMut};
 use foldhash::HashMap;
 use rowcast_domain::{Lsn, Position, TableName, TaskId};
 use rowcast_proto::subject::{self, Op};
 
+use self::draft::Draft;
+pub(crate) use self::draft::Format;
 use self::pack::Pack;
 pub(crate) use self::piece::Payload;
-use self::piece::{Head, Piece};
-use self::row::{Rendered, member, write_row_members};
+use self::row::{Rendered, write_row_members};
 use super::change::{Change, Images, Relation, RowChange, Transaction};
 use super::publish::tail::{Half, Last, whole_before};
-
-/// Memory taken at a time for bodies; many of them share one piece.
-const CHUNK: usize = 64 * 1024;
 
 /// A message to be stored, or a piece of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,15 +78,11 @@ pub(crate) enum EncodeError {
 #[derive(Debug)]
 pub(crate) struct Encoder {
     task: TaskId,
-    /// `,"database":…`
-    database: Vec<u8>,
     partitions: u64,
     transactions: bool,
     limit: usize,
     tables: HashMap<u32, Rendered>,
-    buffer: BytesMut,
-    /// Of the message in the buffer.
-    head: Head,
+    draft: Draft,
     /// What the stream ends with, until the first message of this session.
     half: Option<Half>,
     /// Rows that wait for others, where they are packed.
@@ -102,20 +98,22 @@ impl Encoder {
         transactions: bool,
         limit: usize,
     ) -> Self {
-        let mut text = BytesMut::new();
-        member(&mut text, "database", database);
         Self {
             task,
-            database: text.to_vec(),
             partitions: u64::from(partitions.max(1)),
             transactions,
             limit,
             tables: HashMap::default(),
-            buffer: BytesMut::new(),
-            head: Head::default(),
+            draft: Draft::new(Format::Json, database),
             half: None,
             packed: None,
         }
+    }
+
+    /// Writes in this format, of this database.
+    pub(crate) fn writing(mut self, format: Format, database: &str) -> Self {
+        self.draft = Draft::new(format, database);
+        self
     }
 
     /// Several rows of a transaction go in one message.
@@ -134,7 +132,7 @@ impl Encoder {
     /// first of them that is encoded: changes that the stream holds already need none, and no message
     /// ever lies before the one that precedes it in the stream.
     pub(crate) fn define(&mut self, relation: &Relation) {
-        let mut table = Rendered::new(relation);
+        let mut table = Rendered::new(relation, self.draft.format);
         // PostgreSQL also repeats a shape that has not changed, as after an ANALYZE.
         let known = self.tables.get(&relation.oid);
         table.announced =
@@ -155,8 +153,8 @@ impl Encoder {
             Change::Begin(_) | Change::Commit { .. } if !self.transactions => Ok(()),
             Change::Begin(transaction) => {
                 let position = Position::new(transaction.commit_lsn, 0);
-                self.open(position, Op::Begin);
-                self.transaction_members(*transaction, 0);
+                self.draft.open(position, Op::Begin);
+                self.draft.transaction(*transaction, 0);
                 let message = self.close(None, None, position, Op::Begin)?;
                 self.give(message, &mut take);
                 Ok(())
@@ -202,10 +200,9 @@ impl Encoder {
                 ..
             } => {
                 let position = Position::new(transaction.commit_lsn, changes + 1);
-                self.open(position, Op::Commit);
-                self.transaction_members(*transaction, changes + 1);
-                self.buffer.extend_from_slice(b",\"changes\":");
-                json::number(&mut self.buffer, *tracked);
+                self.draft.open(position, Op::Commit);
+                self.draft.transaction(*transaction, changes + 1);
+                self.draft.changes(*tracked);
                 let message = self.close(None, None, position, Op::Commit)?;
                 self.give(message, &mut take);
                 Ok(())
@@ -217,9 +214,9 @@ impl Encoder {
     /// 2000-01-01 UTC.
     pub(crate) fn heartbeat(&mut self, lsn: Lsn, now: i64) -> Result<Outbound, EncodeError> {
         let position = Position::new(lsn, 0);
-        self.open(position, Op::Heartbeat);
-        self.position_members(position);
-        self.time_member(now);
+        self.draft.open(position, Op::Heartbeat);
+        self.draft.position(position);
+        self.draft.time(now);
         let heartbeat = self.close(None, None, position, Op::Heartbeat)?;
         Ok(self.alone(heartbeat))
     }
@@ -273,14 +270,11 @@ impl Encoder {
         }
         table.announced = true;
         let object = table.object.clone();
-        self.open(position, Op::Schema);
+        self.draft.open(position, Op::Schema);
         self.table_members(relation)?;
-        self.transaction_members(transaction, position.ordinal);
+        self.draft.transaction(transaction, position.ordinal);
         self.table_schema_id(relation)?;
-        self.buffer.extend_from_slice(b",\"definition\":");
-        // A shape is written once a session: the general serializer will do.
-        let definition = serde_json::to_vec(&relation.schema).unwrap_or_default();
-        self.buffer.extend_from_slice(&definition);
+        self.draft.definition(&relation.schema);
         self.close(None, Some(&object), position, Op::Schema)
             .map(Some)
     }
@@ -292,14 +286,14 @@ impl Encoder {
             Images::Delete { .. } => Op::Delete,
         };
         let position = row.position();
-        self.open(position, op);
+        self.draft.open(position, op);
         self.table_members(row.relation)?;
-        self.transaction_members(row.transaction, row.ordinal);
+        self.draft.transaction(row.transaction, row.ordinal);
         self.table_schema_id(row.relation)?;
         let Some(table) = self.tables.get_mut(&row.relation.oid) else {
             return Err(EncodeError::Undefined(row.relation.schema.table.clone()));
         };
-        let out = &mut self.buffer;
+        let out = (self.draft.format, &mut self.draft.buffer);
         let hash = write_row_members(out, table, row.relation, row.images);
         let partition = u32::try_from(hash % self.partitions).unwrap_or_default();
         let subject = table.subject(&self.task, partition, op);
@@ -314,47 +308,26 @@ impl Encoder {
         (cascade, restart_identity): (bool, bool),
     ) -> Result<Closed, EncodeError> {
         let position = Position::new(transaction.commit_lsn, ordinal);
-        self.open(position, Op::Truncate);
+        self.draft.open(position, Op::Truncate);
         let object = if let Some(TableName { schema, table }) = &relation.partition {
-            member(&mut self.buffer, "schema", schema);
-            member(&mut self.buffer, "table", table);
+            self.draft.schema(schema);
+            self.draft.table(table);
             subject::object(schema, table)
         } else {
             self.table_members(relation)?;
             subject::object(&relation.schema.schema, &relation.schema.table)
         };
-        self.transaction_members(transaction, ordinal);
+        self.draft.transaction(transaction, ordinal);
         self.table_schema_id(relation)?;
-        let flag = |value| if value { "true" } else { "false" };
-        let flags = format!(
-            ",\"cascade\":{},\"restart_identity\":{}",
-            flag(cascade),
-            flag(restart_identity)
-        );
-        self.buffer.extend_from_slice(flags.as_bytes());
+        self.draft.truncate_flags(cascade, restart_identity);
         self.close(None, Some(&object), position, Op::Truncate)
-    }
-
-    fn open(&mut self, position: Position, op: Op) {
-        if self.buffer.capacity() < CHUNK / 8 {
-            self.buffer.reserve(CHUNK);
-        }
-        self.buffer.extend_from_slice(b"{\"id\":\"");
-        write_position(&mut self.buffer, position);
-        self.buffer.extend_from_slice(b"\",\"op\":\"");
-        self.head.op = self.buffer.len()..self.buffer.len() + op.as_str().len();
-        self.buffer.extend_from_slice(op.as_str().as_bytes());
-        self.buffer.put_u8(b'"');
-        self.buffer.extend_from_slice(&self.database);
-        self.head.end = self.buffer.len();
     }
 
     fn table_members(&mut self, relation: &Relation) -> Result<(), EncodeError> {
         let Some(table) = self.tables.get(&relation.oid) else {
             return Err(EncodeError::Undefined(relation.schema.table.clone()));
         };
-        self.buffer.extend_from_slice(&table.names);
-        self.head.end = self.buffer.len();
+        self.draft.rendered(&table.names);
         Ok(())
     }
 
@@ -362,30 +335,8 @@ impl Encoder {
         let Some(table) = self.tables.get(&relation.oid) else {
             return Err(EncodeError::Undefined(relation.schema.table.clone()));
         };
-        self.buffer.extend_from_slice(&table.schema_id);
-        self.head.end = self.buffer.len();
+        self.draft.rendered(&table.schema_id);
         Ok(())
-    }
-
-    fn transaction_members(&mut self, transaction: Transaction, ordinal: u64) {
-        self.position_members(Position::new(transaction.commit_lsn, ordinal));
-        self.buffer.extend_from_slice(b",\"xid\":");
-        json::number(&mut self.buffer, u64::from(transaction.xid));
-        self.time_member(transaction.committed_at);
-    }
-
-    fn position_members(&mut self, position: Position) {
-        self.buffer.extend_from_slice(b",\"lsn\":\"");
-        write_lsn(&mut self.buffer, position.commit_lsn);
-        self.buffer.extend_from_slice(b"\",\"ordinal\":");
-        json::number(&mut self.buffer, position.ordinal);
-    }
-
-    fn time_member(&mut self, micros: i64) {
-        self.buffer.extend_from_slice(b",\"committed_at\":\"");
-        timestamp::commit_time(&mut self.buffer, micros);
-        self.buffer.put_u8(b'"');
-        self.head.end = self.buffer.len();
     }
 
     fn close(
@@ -406,50 +357,13 @@ impl Encoder {
         position: Position,
         op: Op,
     ) -> Result<Closed, EncodeError> {
-        self.buffer.put_u8(b'}');
-        let body = self.buffer.split().freeze();
-        let bytes = body.len();
-        if bytes > CHUNK {
-            // What is left of its memory would keep all of it.
-            self.buffer = BytesMut::new();
-        }
-        let payload = if bytes <= self.limit {
-            Payload::Whole(body)
-        } else {
-            let all = Piece::all(body, &self.head, op, self.limit);
-            Payload::Piece(all.ok_or(EncodeError::LimitTooLow {
-                position,
-                bytes,
-                limit: self.limit,
-            })?)
-        };
+        let payload = self.draft.close(position, op, self.limit)?;
         Ok(Closed(Outbound {
             subject,
             payload,
             position,
             op,
         }))
-    }
-}
-
-fn write_position(out: &mut BytesMut, position: Position) {
-    write_lsn(out, position.commit_lsn);
-    out.put_u8(b'.');
-    json::number(out, position.ordinal);
-}
-
-fn write_lsn(out: &mut BytesMut, lsn: Lsn) {
-    hexadecimal(out, lsn.as_u64() >> 32);
-    out.put_u8(b'/');
-    hexadecimal(out, lsn.as_u64() & 0xFFFF_FFFF);
-}
-
-/// Appends upper-case hexadecimal digits without leading zeros.
-fn hexadecimal(out: &mut BytesMut, number: u64) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let digits = (64 - number.leading_zeros()).div_ceil(4).max(1);
-    for index in (0..digits).rev() {
-        out.put_u8(HEX[(number >> (4 * index) & 15) as usize]);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every type: what the stream says of a value is, read by the documented rules, the value.
 
 mod edges;
+mod from_protobuf;
 mod reading;
 mod own;
 mod settings;
@@ -9,7 +10,7 @@ mod names;
 use std::collections::BTreeMap;
 
 use rowcast_proto::change::TableSchema;
-use rowcast_proto::message::{CaptureState, DesiredState};
+use rowcast_proto::message::{CaptureState, DesiredState, Format};
 use rowcast_testkit::{Postgres, Stored, rows_in_order};
 use tokio_postgres::Client;
 
@@ -154,7 +155,7 @@ async fn assert_told_as_stored(world: &World, stored: &[Stored]) -> usize {
                 Table::of(&world.sql, definition).await,
             );
         }
-        let images: Images = serde_json::from_slice(&message.payload).unwrap();
+        let images = images(message);
         let (Some(after), Some(id)) = (images.after.as_ref(), &change.schema_id) else {
             continue;
         };
@@ -183,6 +184,15 @@ async fn assert_told_as_stored(world: &World, stored: &[Stored]) -> usize {
         wrong.join("\n")
     );
     compared
+}
+
+/// What a message says of rows.
+fn images(message: &Stored) -> Images {
+    if message.payload.first() == Some(&b'{') {
+        serde_json::from_slice(&message.payload).unwrap()
+    } else {
+        from_protobuf::images(&message.payload)
+    }
 }
 
 /// A table that was told, as the catalog describes it.
@@ -276,10 +286,11 @@ async fn told(world: &World) -> Vec<Stored> {
     world.stream(0).await
 }
 
-async fn every_type_comes_back(version: u32) {
+async fn every_type_comes_back(version: u32, format: Format) {
     let mcv = if version < 12 { "" } else { ", mcv" };
     let server = Box::pin(Postgres::start_version(version)).await.unwrap();
     let mut world = Box::pin(World::on(server, &SCHEMA.replace("{}", mcv))).await;
+    world.wish.set_format(format);
     let mut subjects = Subject::all(&world).await;
     // A server may be built without.
     if world.sql.batch_execute("SELECT '<a/>'::xml").await.is_err() {
@@ -308,15 +319,20 @@ async fn every_type_comes_back(version: u32) {
 
 #[tokio::test]
 async fn every_type_of_postgresql_10_comes_back() {
-    Box::pin(every_type_comes_back(10)).await;
+    Box::pin(every_type_comes_back(10, Format::Json)).await;
 }
 
 #[tokio::test]
 async fn every_type_of_postgresql_14_comes_back() {
-    Box::pin(every_type_comes_back(14)).await;
+    Box::pin(every_type_comes_back(14, Format::Json)).await;
 }
 
 #[tokio::test]
 async fn every_type_of_postgresql_18_comes_back() {
-    Box::pin(every_type_comes_back(18)).await;
+    Box::pin(every_type_comes_back(18, Format::Json)).await;
+}
+
+#[tokio::test]
+async fn every_type_comes_back_from_protobuf() {
+    Box::pin(every_type_comes_back(18, Format::Protobuf)).await;
 }

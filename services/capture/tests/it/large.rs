@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use rowcast_proto::change::Change;
-use rowcast_proto::message::CaptureState;
+use rowcast_proto::message::{CaptureState, Format};
 use rowcast_proto::stream::task_stream;
 use rowcast_testkit::{Stored, read_stream, rows_in_order, stream_length};
 
@@ -75,7 +75,7 @@ impl World {
             .get_raw_message(stream.cached_info().state.last_sequence)
             .await
             .ok()?;
-        serde_json::from_slice(&message.payload).ok()
+        Change::read(&message.payload).ok()
     }
 }
 
@@ -92,11 +92,23 @@ fn is_half(change: &Change) -> bool {
 
 #[tokio::test]
 async fn rows_of_any_size_survive_kills_between_their_pieces() {
-    let mut world = World::streaming(DOCUMENTS).await;
+    Box::pin(rows_survive_kills(Format::Json, 790_000)).await;
+}
+
+#[tokio::test]
+async fn rows_of_protobuf_of_any_size_survive_kills_between_their_pieces() {
+    Box::pin(rows_survive_kills(Format::Protobuf, 1_048_000)).await;
+}
+
+/// A piece holds at most so many bytes.
+async fn rows_survive_kills(format: Format, piece: usize) {
+    let mut world = World::new(DOCUMENTS).await;
+    world.wish.set_format(format);
+    world.begin().await;
     world.write(&SIZES).await;
     let mut halves = 0;
     for kill in 1..=4 {
-        let length = 15 * kill;
+        let length = 12 * kill;
         let limit = tokio::time::timeout(PATIENCE, async {
             while stream_length(&world.data, &world.task).await.unwrap_or(0) < length {
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -123,7 +135,7 @@ async fn rows_of_any_size_survive_kills_between_their_pieces() {
         stored.iter().find(of_size).unwrap().pieces
     };
     assert_eq!((pieces(1), pieces(900_000)), (1, 1));
-    assert!(pieces(20_000_000) >= 20_000_000 / 790_000);
+    assert!(pieces(20_000_000) >= 20_000_000 / piece);
     assert!(halves > 0, "no kill came between two pieces");
     // Nothing was begun anew: the pieces are all that there is.
     let pieces: usize = stored.iter().map(|stored| stored.pieces).sum();

@@ -1,6 +1,6 @@
 //! Several rows of a transaction in one message.
 
-use rowcast_proto::message::{CaptureState, DesiredState, Packing};
+use rowcast_proto::message::{CaptureState, DesiredState, Format, Packing};
 use rowcast_testkit::{eventually, rows_in_order, stream_length};
 
 use crate::world::{PATIENCE, World};
@@ -8,10 +8,11 @@ use crate::world::{PATIENCE, World};
 const SHOP: &str = "CREATE SCHEMA shop; CREATE TABLE shop.orders (id int PRIMARY KEY, note text);
     CREATE TABLE shop.lines (id int PRIMARY KEY);";
 
-async fn packing(schema: &str) -> World {
+async fn packing(schema: &str, format: Format) -> World {
     let mut world = World::new(schema).await;
     world.wish.partitions = 1;
     world.wish.set_packing(Packing::Transaction);
+    world.wish.set_format(format);
     world.start_capture();
     world.desire(DesiredState::Running).await;
     world.reaches(CaptureState::Running).await;
@@ -42,7 +43,7 @@ impl World {
 
 #[tokio::test]
 async fn packed_rows_are_the_rows_in_their_order_and_take_few_messages() {
-    let world = packing(SHOP).await;
+    let world = packing(SHOP, Format::Json).await;
     let transaction = "INSERT INTO shop.orders SELECT n, 'note' FROM generate_series(1, 1000) n;
         INSERT INTO shop.lines VALUES (1001);
         INSERT INTO shop.orders VALUES (1002, 'a'); INSERT INTO shop.lines VALUES (1003);";
@@ -65,7 +66,16 @@ async fn packed_rows_are_the_rows_in_their_order_and_take_few_messages() {
 
 #[tokio::test]
 async fn kills_between_packs_lose_nothing_and_repeat_nothing() {
-    let mut world = packing(SHOP).await;
+    Box::pin(kills_between_packs(Format::Json)).await;
+}
+
+#[tokio::test]
+async fn kills_between_packs_of_protobuf_lose_nothing_and_repeat_nothing() {
+    Box::pin(kills_between_packs(Format::Protobuf)).await;
+}
+
+async fn kills_between_packs(format: Format) {
+    let mut world = packing(SHOP, format).await;
     let mut last = 0;
     for kill in 0..4 {
         for _transaction in 0..20 {

@@ -149,6 +149,7 @@ async fn create_task(
         partitions: wanted.partitions,
         transactions: wanted.transactions,
         packing: wanted.packing,
+        format: wanted.format,
         tags: tags.clone(),
         resource_group: wanted
             .resource_group

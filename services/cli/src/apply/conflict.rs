@@ -48,6 +48,7 @@ pub(super) fn task_conflicts(
     let changes = (kinds(&there.change_types), kinds(&wanted.change_types));
     let retention = (kept(&there.retention), kept(&wanted.retention));
     let packing = (packed(there.packing), packed(wanted.packing));
+    let format = (there.format.as_str(), wanted.format.as_str());
     let transactions = (there.transactions, wanted.transactions);
     let partitions = wanted.partitions.unwrap_or(there.partitions);
     let database = match &wanted.database {
@@ -71,6 +72,7 @@ pub(super) fn task_conflicts(
         differs(&what("partitions"), &there.partitions, &partitions),
         differs(&what("transactions"), &transactions.0, &transactions.1),
         differs(&what("packing"), &packing.0, &packing.1),
+        differs(&what("format"), &format.0, &format.1),
     ]
     .into_iter()
     .flatten()

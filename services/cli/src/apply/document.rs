@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rowcast_domain::Secret;
 use rowcast_proto::rest::{
-    ChangeTypes, OWN_TAGS, Objects, Packing, Retention, SslMode, default_port,
+    ChangeTypes, Format, OWN_TAGS, Objects, Packing, Retention, SslMode, default_port,
     default_retry_minutes,
 };
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,8 @@ pub(crate) struct TaskEntry {
     pub(crate) transactions: bool,
     #[serde(default)]
     pub(crate) packing: Packing,
+    #[serde(default)]
+    pub(crate) format: Format,
     /// Where absent, those that it has are left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tags: Option<BTreeMap<String, String>>,

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use rowcast_proto::rest::{
-    AcceptableStop, ChangeTypes, DataChange, Packing, Retention, default_retry_minutes,
+    AcceptableStop, ChangeTypes, DataChange, Format, Packing, Retention, default_retry_minutes,
 };
 
 use super::{Agreement, Shown, Waiting};
@@ -156,6 +156,9 @@ pub(crate) struct Create {
     /// Put rows of one transaction into one message
     #[arg(long)]
     pub(crate) pack: bool,
+    /// How messages are written
+    #[arg(long, value_enum, default_value = "json")]
+    pub(crate) format: FormatArg,
     /// Something to sort tasks by; may be said 20 times
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
     pub(crate) tags: Vec<(String, String)>,
@@ -215,6 +218,22 @@ impl From<Kind> for DataChange {
             Kind::Update => Self::Update,
             Kind::Delete => Self::Delete,
             Kind::Truncate => Self::Truncate,
+        }
+    }
+}
+
+/// How messages are written, as the command line names it.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum FormatArg {
+    Json,
+    Protobuf,
+}
+
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Json => Self::Json,
+            FormatArg::Protobuf => Self::Protobuf,
         }
     }
 }

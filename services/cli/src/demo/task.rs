@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use rowcast_domain::{SourceId, TaskId, TaskState};
 use rowcast_proto::rest::{
-    ChangeTypes, CheckOutcome, CreateTask, Objects, Packing, Precheck, Retention, RunPrecheck,
-    SchemaObjects, StartTask, Task, default_retry_minutes,
+    ChangeTypes, CheckOutcome, CreateTask, Format, Objects, Packing, Precheck, Retention,
+    RunPrecheck, SchemaObjects, StartTask, Task, default_retry_minutes,
 };
 use tokio::time::Instant;
 
@@ -99,6 +99,7 @@ fn wanted(source: &SourceId) -> CreateTask {
         partitions: None,
         transactions: false,
         packing: Packing::Row,
+        format: Format::Json,
         tags: BTreeMap::new(),
         resource_group: None,
     }

@@ -34,6 +34,9 @@ fn members(task: &Task) -> Vec<(&'static str, String)> {
     if task.packing == Packing::Transaction {
         members.push(("packed", "rows of a transaction".to_owned()));
     }
+    if !task.format.is_json() {
+        members.push(("format", task.format.as_str().to_owned()));
+    }
     if !task.tags.is_empty() {
         members.push(("tags", tags::in_words(&task.tags)));
     }

@@ -20,6 +20,7 @@ pub(super) fn create_task(body: &CreateTask) -> Result<String, ApiError> {
         partitions,
         transactions,
         packing,
+        format,
         tags,
         resource_group,
     } = body;
@@ -43,6 +44,9 @@ pub(super) fn create_task(body: &CreateTask) -> Result<String, ApiError> {
     options.extend(bytes.map(|bytes| format!("--retention-bytes={bytes}")));
     if *packing == Packing::Transaction {
         options.push("--pack".to_owned());
+    }
+    if !format.is_json() {
+        options.push(format!("--format={}", format.as_str()));
     }
     let number = partitions.filter(|&number| number != default_partitions(*packing));
     options.extend(number.map(|number| format!("--partitions={number}")));
@@ -136,10 +140,10 @@ mod tests {
             r"'--table=public.it'\''s' '--table=public.log_*' --schema=a.b '--schema=t?' -- orders"
         );
         let rest = r#""objects": {"all": true}, "change_types": {"data": [], "schema": true},
-            "retention": {"hours": 24, "max_bytes": 1048576}, "packing": "transaction"#;
+            "retention": {"hours": 24, "max_bytes": 1048576}, "packing": "transaction", "format": "protobuf"#;
         assert_eq!(
             line(&format!("{rest}\"")),
-            "--all --no-row-changes --schema-changes --retention-bytes=1048576 --pack -- orders"
+            "--all --no-row-changes --schema-changes --retention-bytes=1048576 --pack --format=protobuf -- orders"
         );
     }
 

@@ -1,6 +1,7 @@
 //! JSON strings, escaped in one scan.
 
 use bytes::{BufMut as _, BytesMut};
+use rowcast_domain::{Lsn, Position};
 
 /// Appends `text` as a JSON string (RFC 8259, section 7).
 pub(crate) fn string(out: &mut BytesMut, text: &str) {
@@ -62,6 +63,37 @@ fn escape(out: &mut BytesMut, byte: u8) {
             out.put_u8(HEX[usize::from(control >> 4)]);
             out.put_u8(HEX[usize::from(control & 15)]);
         }
+    }
+}
+
+/// Appends `,"<name>":"<text>"`.
+pub(super) fn member(out: &mut BytesMut, name: &str, text: &str) {
+    out.put_u8(b',');
+    string(out, name);
+    out.put_u8(b':');
+    string(out, text);
+}
+
+/// Appends a position, without quotes around it.
+pub(super) fn position(out: &mut BytesMut, position: Position) {
+    lsn(out, position.commit_lsn);
+    out.put_u8(b'.');
+    number(out, position.ordinal);
+}
+
+/// Appends an LSN, without quotes around it.
+pub(super) fn lsn(out: &mut BytesMut, lsn: Lsn) {
+    hexadecimal(out, lsn.as_u64() >> 32);
+    out.put_u8(b'/');
+    hexadecimal(out, lsn.as_u64() & 0xFFFF_FFFF);
+}
+
+/// Appends upper-case hexadecimal digits without leading zeros.
+fn hexadecimal(out: &mut BytesMut, number: u64) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let digits = (64 - number.leading_zeros()).div_ceil(4).max(1);
+    for index in (0..digits).rev() {
+        out.put_u8(HEX[(number >> (4 * index) & 15) as usize]);
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use bytes::BufMut as _;
 use rowcast_domain::TaskId;
 use rowcast_proto::subject::{self, Op};
 
@@ -20,6 +19,9 @@ const ENOUGH_BYTES: usize = 100 * 1000;
 
 /// Room for what surrounds the rows, but for the database's name, in bytes.
 const ENVELOPE: usize = 256;
+
+/// Room for what surrounds a row: a comma, or a field's number and length.
+const AROUND_A_ROW: usize = 8;
 
 /// Rows of the open transaction that wait for the next ones.
 #[derive(Debug)]
@@ -51,11 +53,13 @@ impl Encoder {
         transaction: Transaction,
         take: &mut impl FnMut(Outbound),
     ) -> Result<Option<Closed>, EncodeError> {
-        let room = self.limit.saturating_sub(ENVELOPE + self.database.len());
+        let room = self
+            .limit
+            .saturating_sub(ENVELOPE + self.draft.database_len());
         let Some(pack) = &self.packed else {
             return Ok(Some(row));
         };
-        let bytes = row.0.payload.len() + 1;
+        let bytes = row.0.payload.len() + AROUND_A_ROW;
         let is_whole = matches!(row.0.payload, Payload::Whole(_));
         if !is_whole || pack.bytes + bytes > room {
             self.close_pack(take)?;
@@ -94,18 +98,13 @@ impl Encoder {
         if rows.len() == 1 {
             rows.drain(..).for_each(take);
         } else {
-            self.open(position, Op::Pack);
-            self.transaction_members(transaction, position.ordinal);
-            self.buffer.extend_from_slice(b",\"pack\":[");
-            for (index, row) in rows.drain(..).enumerate() {
-                if index > 0 {
-                    self.buffer.put_u8(b',');
-                }
-                if let Payload::Whole(body) = row.payload {
-                    self.buffer.extend_from_slice(&body);
-                }
-            }
-            self.buffer.put_u8(b']');
+            self.draft.open(position, Op::Pack);
+            self.draft.transaction(transaction, position.ordinal);
+            let bodies = rows.drain(..).filter_map(|row| match row.payload {
+                Payload::Whole(body) => Some(body),
+                Payload::Piece(_) => None,
+            });
+            self.draft.pack(bodies);
             let Closed(message) = self.close_on(subject, position, Op::Pack)?;
             take(message);
         }

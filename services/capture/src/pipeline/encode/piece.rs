@@ -1,22 +1,31 @@
 //! Messages that are larger than the broker takes, in pieces ([`rowcast_proto::change::Part`]).
 //!
-//! The whole is kept once and shared by its pieces. A piece becomes JSON only when it is sent, so a
-//! row of 1 GB does not lie in memory once more as base64.
+//! The whole is kept once and shared by its pieces. A piece is written only when it is sent, so a row of
+//! 1 GB does not lie in memory once more as base64.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use data_encoding::{BASE64, HEXLOWER};
+use prost::Message as _;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use ring::digest;
+use rowcast_proto::change::protobuf as pb;
 use rowcast_proto::subject::Op;
 
+use super::draft::Format;
 use super::json;
+use super::protobuf::{self, field};
 use crate::pipeline::publish::tail::Half;
 
 /// Fewer bytes of the whole in a piece are not worth its envelope, and a large row would be too many
 /// messages.
 const LEAST_STEP: usize = 1024;
+
+/// Most that a piece of protobuf has around its data: number and length of the part and of the data, and
+/// the offset.
+const AROUND_DATA: usize = 32;
 
 /// Ends a piece's JSON.
 const END: &[u8] = b"\"}}";
@@ -68,59 +77,79 @@ pub(crate) struct Piece {
 struct Large {
     whole: Bytes,
     sha256: [u8; 32],
-    /// A piece's JSON up to its offset.
+    format: Format,
+    /// A piece up to its offset; of protobuf, up to the length of the part.
     before_offset: Vec<u8>,
-    /// From the offset to the data.
+    /// From the offset to the data; of protobuf, what the part has before its offset.
     after_offset: Vec<u8>,
     /// Bytes of the whole in a piece.
     step: usize,
 }
 
-/// Where the members of a message that its pieces repeat stand in its JSON.
+/// Where the members of a message that its pieces repeat stand in it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Head {
-    /// The operation's name.
+    /// The operation's name, or number.
     pub(super) op: Range<usize>,
     /// End of the small members; the large ones follow.
     pub(super) end: usize,
 }
 
 impl Piece {
-    /// A message as one piece, still to be cut. `None` where `limit`, in bytes of a piece's JSON, has
-    /// no room for a piece.
-    pub(super) fn all(whole: Bytes, head: &Head, op: Op, limit: usize) -> Option<Self> {
-        let part = |range| whole.get(range).unwrap_or_default();
-        let mut before_offset = part(0..head.op.start).to_vec();
-        before_offset.extend_from_slice(b"part");
-        before_offset.extend_from_slice(part(head.op.end..head.end));
-        let opened = format!(",\"part\":{{\"op\":\"{}\",\"offset\":", op.as_str());
-        before_offset.extend_from_slice(opened.as_bytes());
-
-        let digits = itoa::Buffer::new().format(whole.len()).len();
-        // SHA-256 is of one size, so what is missing of the envelope is known before it is made.
-        let after = format!(",\"bytes\":{},\"sha256\":\"\",\"data\":\"", whole.len()).len() + 64;
-        let room = limit.checked_sub(before_offset.len() + digits + after + END.len())?;
-        // In base64 three bytes are four characters.
-        let step = room / 4 * 3;
-        if step < LEAST_STEP {
-            return None;
-        }
-
+    /// A message as one piece, still to be cut. `None` where `limit`, in bytes of a piece, has no room for
+    /// one.
+    pub(super) fn all(
+        whole: Bytes,
+        head: &Head,
+        op: Op,
+        (format, limit): (Format, usize),
+    ) -> Option<Self> {
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(digest::digest(&digest::SHA256, &whole).as_ref());
-        let after_offset = format!(
-            ",\"bytes\":{},\"sha256\":\"{}\",\"data\":\"",
-            whole.len(),
-            HEXLOWER.encode(&sha256)
-        );
+        let part = |range| whole.get(range).unwrap_or_default();
+        let before_op = part(0..head.op.start);
+        let behind_op = part(head.op.end..head.end);
+        let (before_offset, after_offset, room) = match format {
+            Format::Json => {
+                let opened = format!(",\"part\":{{\"op\":\"{}\",\"offset\":", op.as_str());
+                let before = [before_op, b"part", behind_op, opened.as_bytes()].concat();
+                let after = format!(
+                    ",\"bytes\":{},\"sha256\":\"{}\",\"data\":\"",
+                    whole.len(),
+                    HEXLOWER.encode(&sha256)
+                );
+                let digits = itoa::Buffer::new().format(whole.len()).len();
+                let room = limit.checked_sub(before.len() + digits + after.len() + END.len())?;
+                // In base64 three bytes are four characters.
+                (before, after.into_bytes(), room / 4 * 3)
+            }
+            Format::Protobuf => {
+                let mut number = BytesMut::new();
+                encode_varint(pb::Operation::Part as u64, &mut number);
+                let before = [before_op, &number, behind_op].concat();
+                let part = pb::Part {
+                    op: protobuf::number(op).into(),
+                    bytes: whole.len() as u64,
+                    sha256: Bytes::copy_from_slice(&sha256),
+                    ..pb::Part::default()
+                };
+                let part = part.encode_to_vec();
+                let room = limit.checked_sub(before.len() + part.len() + AROUND_DATA)?;
+                (before, part, room)
+            }
+        };
+        if room < LEAST_STEP {
+            return None;
+        }
         Some(Self {
             range: 0..whole.len(),
             large: Arc::new(Large {
                 whole,
                 sha256,
+                format,
                 before_offset,
-                after_offset: after_offset.into_bytes(),
-                step,
+                after_offset,
+                step: room,
             }),
         })
     }
@@ -141,26 +170,64 @@ impl Piece {
     }
 
     fn rendered_len(&self) -> usize {
-        let envelope = self.large.before_offset.len()
-            + itoa::Buffer::new().format(self.range.start).len()
-            + self.large.after_offset.len()
-            + END.len();
-        envelope + BASE64.encode_len(self.range.len())
+        let Large {
+            format,
+            before_offset,
+            after_offset,
+            ..
+        } = &*self.large;
+        let fixed = before_offset.len() + after_offset.len();
+        match format {
+            Format::Json => {
+                let digits = itoa::Buffer::new().format(self.range.start).len();
+                fixed + digits + END.len() + BASE64.encode_len(self.range.len())
+            }
+            Format::Protobuf => {
+                let part = self.part_len();
+                before_offset.len() + key_len(field::PART) + encoded_len_varint(part as u64) + part
+            }
+        }
+    }
+
+    /// Of protobuf: the length of the part.
+    fn part_len(&self) -> usize {
+        let rest = self.rest();
+        self.large.after_offset.len() + rest.encoded_len()
+    }
+
+    /// Of protobuf: what of the part is another one in each piece.
+    fn rest(&self) -> pb::Part {
+        pb::Part {
+            offset: self.range.start as u64,
+            data: self.large.whole.slice(self.range.clone()),
+            ..pb::Part::default()
+        }
     }
 
     fn render(&self) -> Bytes {
         let mut out = BytesMut::with_capacity(self.rendered_len());
         out.extend_from_slice(&self.large.before_offset);
-        json::number(&mut out, self.range.start as u64);
-        out.extend_from_slice(&self.large.after_offset);
-        let data = self.large.whole.get(self.range.clone());
-        let data = data.unwrap_or_default();
-        let written = out.len();
-        out.put_bytes(0, BASE64.encode_len(data.len()));
-        if let Some(encoded) = out.get_mut(written..) {
-            BASE64.encode_mut(data, encoded);
+        match self.large.format {
+            Format::Json => {
+                json::number(&mut out, self.range.start as u64);
+                out.extend_from_slice(&self.large.after_offset);
+                let data = self.large.whole.get(self.range.clone());
+                let data = data.unwrap_or_default();
+                let written = out.len();
+                out.put_bytes(0, BASE64.encode_len(data.len()));
+                if let Some(encoded) = out.get_mut(written..) {
+                    BASE64.encode_mut(data, encoded);
+                }
+                out.extend_from_slice(END);
+            }
+            Format::Protobuf => {
+                encode_key(field::PART, WireType::LengthDelimited, &mut out);
+                encode_varint(self.part_len() as u64, &mut out);
+                out.extend_from_slice(&self.large.after_offset);
+                // Fields may come in any order, and in parts.
+                self.rest().encode_raw(&mut out);
+            }
         }
-        out.extend_from_slice(END);
         out.freeze()
     }
 }
@@ -220,7 +287,7 @@ mod tests {
             stop in any::<prop::sample::Index>(),
         ) {
             let whole = whole(&text.repeat(times));
-            let all = |limit| Piece::all(whole.clone(), &head(), Op::Insert, limit).unwrap();
+            let all = |limit| Piece::all(whole.clone(), &head(), Op::Insert, (Format::Json, limit)).unwrap();
             let bodies: Vec<Bytes> = all(limit)
                 .cut(0)
                 .map(|piece| {
@@ -252,7 +319,7 @@ mod tests {
     #[test]
     fn the_sum_is_that_of_the_whole() {
         let whole = whole(&"x".repeat(5000));
-        let piece = Piece::all(whole.clone(), &head(), Op::Insert, 4000).unwrap();
+        let piece = Piece::all(whole.clone(), &head(), Op::Insert, (Format::Json, 4000)).unwrap();
         let expected = HEXLOWER.encode(digest::digest(&digest::SHA256, &whole).as_ref());
         for piece in piece.cut(0) {
             let part = part(&piece.render());
@@ -263,16 +330,44 @@ mod tests {
 
     #[test]
     fn another_message_at_the_same_place_is_not_the_one_that_was_begun() {
-        let first = Piece::all(whole(&"x".repeat(5000)), &head(), Op::Insert, 4000).unwrap();
+        let first = Piece::all(
+            whole(&"x".repeat(5000)),
+            &head(),
+            Op::Insert,
+            (Format::Json, 4000),
+        )
+        .unwrap();
         let stored = first.cut(0).next().unwrap().render();
         let half = Last::read(&stored).unwrap().half.unwrap();
-        let other = Piece::all(whole(&"y".repeat(5000)), &head(), Op::Insert, 4000).unwrap();
+        let other = Piece::all(
+            whole(&"y".repeat(5000)),
+            &head(),
+            Op::Insert,
+            (Format::Json, 4000),
+        )
+        .unwrap();
         assert!(!other.is_begun(&half));
     }
 
     #[test]
     fn a_limit_below_the_envelope_gives_no_pieces() {
-        assert!(Piece::all(whole(&"x".repeat(5000)), &head(), Op::Insert, 600).is_none());
-        assert!(Piece::all(whole(&"x".repeat(5000)), &head(), Op::Insert, 10).is_none());
+        assert!(
+            Piece::all(
+                whole(&"x".repeat(5000)),
+                &head(),
+                Op::Insert,
+                (Format::Json, 600)
+            )
+            .is_none()
+        );
+        assert!(
+            Piece::all(
+                whole(&"x".repeat(5000)),
+                &head(),
+                Op::Insert,
+                (Format::Json, 10)
+            )
+            .is_none()
+        );
     }
 }

@@ -1,31 +1,31 @@
 //! A value's text, to JSON and back by the rules of the README's table of types: nothing is lost,
 //! and whatever the text is, the JSON is one.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
+use data_encoding::BASE64;
 use proptest::prelude::*;
+use rowcast_proto::change::DocumentForm;
 use serde_json::value::RawValue;
 
-use super::document::{self, Form};
+use super::document;
 use super::value;
 use crate::pipeline::change::Kind;
 
 type Members = std::collections::BTreeMap<String, Box<RawValue>>;
 
 /// What a message says of a value: JSON, and the form of a document.
-struct Told {
-    json: String,
-    form: Form,
+pub(super) struct Told {
+    pub(super) json: String,
+    pub(super) form: Option<DocumentForm>,
 }
 
-fn tell(kind: &Kind, text: &str) -> Told {
+pub(super) fn tell(kind: &Kind, text: &str) -> Told {
     let mut out = BytesMut::new();
     let form = if *kind == Kind::Json {
         document::write(&mut out, text)
     } else {
         value::write(&mut out, kind, text);
-        Form::Plain
+        None
     };
     let json = String::from_utf8(out.to_vec()).unwrap();
     let read: Result<serde_json::Value, _> = serde_json::from_str(&json);
@@ -37,7 +37,7 @@ fn tell(kind: &Kind, text: &str) -> Told {
 fn text_again(kind: &Kind, told: &Told) -> String {
     let string = || serde_json::from_str::<String>(&told.json).ok();
     match kind {
-        Kind::Json if told.form == Form::Text => string().unwrap(),
+        Kind::Json if told.form == Some(DocumentForm::Text) => string().unwrap(),
         Kind::Json => told.json.clone(),
         Kind::Array(_) | Kind::Composite(_) => string().unwrap_or_else(|| nested(kind, &told.json)),
         Kind::Bool => match told.json.as_str() {
@@ -55,7 +55,7 @@ fn text_again(kind: &Kind, told: &Told) -> String {
 }
 
 fn bytea(base64: &str) -> String {
-    let bytes = STANDARD.decode(base64).unwrap();
+    let bytes = BASE64.decode(base64.as_bytes()).unwrap();
     format!("\\x{}", data_encoding::HEXLOWER.encode(&bytes))
 }
 
@@ -70,7 +70,7 @@ fn time(text: &str, zone: &str) -> String {
 fn nested(kind: &Kind, json: &str) -> String {
     let again = |kind: &Kind, value: &RawValue| {
         let json = value.get().to_owned();
-        let form = Form::Plain;
+        let form = None;
         (value.get() != "null").then(|| text_again(kind, &Told { json, form }))
     };
     match kind {
@@ -152,7 +152,7 @@ fn scalar() -> impl Strategy<Value = Kind> {
     ])
 }
 
-fn any_kind() -> impl Strategy<Value = Kind> {
+pub(super) fn any_kind() -> impl Strategy<Value = Kind> {
     scalar().prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
             // An array's element is no array: only a domain over one can be.
@@ -185,7 +185,7 @@ fn document_text() -> impl Strategy<Value = String> {
 }
 
 /// A text that the server could write for this kind.
-fn text_of(kind: &Kind) -> BoxedStrategy<String> {
+pub(super) fn text_of(kind: &Kind) -> BoxedStrategy<String> {
     match kind {
         Kind::Bool => prop_oneof![Just("t".to_owned()), Just("f".to_owned())].boxed(),
         Kind::Int => any::<i32>().prop_map(|n| n.to_string()).boxed(),

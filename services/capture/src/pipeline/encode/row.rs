@@ -1,14 +1,18 @@
-//! A row as JSON: its key, its images, and what is the same in every message of its table.
+//! A row: its key, its images, and what is the same in every message of its table.
+
+mod json_form;
+mod protobuf_form;
 
 use std::hash::Hasher as _;
 use std::sync::Arc;
 
-use bytes::{BufMut as _, BytesMut};
+use bytes::BytesMut;
 use rowcast_domain::TaskId;
 use rowcast_proto::subject::{self, Op};
 
-use super::document;
-use super::{json, value};
+use self::json_form::JsonForm;
+use self::protobuf_form::ProtobufForm;
+use super::draft::{self, Format};
 use crate::pipeline::change::{Images, Kind, Relation};
 use crate::pipeline::decode::message::{Datum, OldTuple, Tuple};
 use crate::pipeline::stable_hash::StableHasher;
@@ -18,11 +22,11 @@ use crate::pipeline::stable_hash::StableHasher;
 pub(super) struct Rendered {
     /// `<schema>.<table>`, escaped for subjects.
     pub(super) object: String,
-    /// `,"schema":…,"table":…`
+    /// The members that name the table.
     pub(super) names: Vec<u8>,
-    /// `,"schema_id":…`
+    /// The member that names its shape.
     pub(super) schema_id: Vec<u8>,
-    /// `"<column>":`, for each column.
+    /// What stands before the value of each column.
     columns: Vec<Vec<u8>>,
     /// Partition of rows without a key.
     keyless_hash: u64,
@@ -33,25 +37,18 @@ pub(super) struct Rendered {
 }
 
 impl Rendered {
-    pub(super) fn new(relation: &Relation) -> Self {
+    pub(super) fn new(relation: &Relation, format: Format) -> Self {
         let schema = &relation.schema;
-        let mut names = BytesMut::new();
-        member(&mut names, "schema", &schema.schema);
-        member(&mut names, "table", &schema.table);
-        let mut schema_id = BytesMut::new();
-        member(&mut schema_id, "schema_id", &schema.id);
-        let column = |name: &str| {
-            let mut text = BytesMut::new();
-            json::string(&mut text, name);
-            text.put_u8(b':');
-            text.to_vec()
+        let column = match format {
+            Format::Json => json_form::column_name,
+            Format::Protobuf => super::protobuf::column_name,
         };
         let object = subject::object(&schema.schema, &schema.table);
         let mut hasher = StableHasher::default();
         hasher.write(object.as_bytes());
         Self {
-            names: names.to_vec(),
-            schema_id: schema_id.to_vec(),
+            names: draft::names(format, Some(&schema.schema), Some(&schema.table)),
+            schema_id: draft::schema_id(format, &schema.id),
             columns: schema.columns.iter().map(|c| column(&c.name)).collect(),
             keyless_hash: hasher.finish(),
             object,
@@ -90,45 +87,87 @@ impl Rendered {
     }
 }
 
-/// Appends `,"<name>":"<text>"`.
-pub(super) fn member(out: &mut BytesMut, name: &str, text: &str) {
-    out.put_u8(b',');
-    json::string(out, name);
-    out.put_u8(b':');
-    json::string(out, text);
+/// Part of a message that holds columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Key,
+    Before,
+    After,
+}
+
+/// What the before image holds.
+#[derive(Debug, Clone, Copy)]
+enum BeforeImage {
+    Full,
+    Key,
+    None,
+}
+
+/// How a row is written.
+trait Form {
+    /// Begins a part.
+    fn begin(&mut self, out: &mut BytesMut, part: Part);
+    /// Appends a column of the part: its number, what stands before its value, and the value's text, where it is not
+    /// SQL's NULL.
+    fn column(
+        &mut self,
+        out: &mut BytesMut,
+        column: (usize, &[u8]),
+        kind: &Kind,
+        text: Option<&str>,
+    );
+    /// Ends the part.
+    fn end(&mut self, out: &mut BytesMut);
+    /// Says what the before image holds.
+    fn before_image(&mut self, out: &mut BytesMut, image: BeforeImage);
+    /// Names the columns that were not sent.
+    fn unchanged<'n>(&mut self, out: &mut BytesMut, names: impl Iterator<Item = &'n String>);
+    /// Ends the row.
+    fn finish(self, out: &mut BytesMut, table: &Rendered);
 }
 
 /// Appends the key, the images, and what must be said of their documents. Gives the hash that decides
 /// the row's partition: of the new row's key, with what was not sent again taken from the old one, or
 /// of that of the row that is gone.
 pub(super) fn write_row_members(
-    out: &mut BytesMut,
+    (format, out): (Format, &mut BytesMut),
     table: &Rendered,
     relation: &Relation,
     images: Images<'_>,
 ) -> u64 {
+    match format {
+        Format::Json => write(JsonForm::default(), out, (table, relation), images),
+        Format::Protobuf => write(ProtobufForm::default(), out, (table, relation), images),
+    }
+}
+
+fn write(
+    form: impl Form,
+    out: &mut BytesMut,
+    (table, relation): (&Rendered, &Relation),
+    images: Images<'_>,
+) -> u64 {
     let mut writer = RowWriter {
         out,
+        form,
         table,
         relation,
-        documents: Vec::new(),
     };
     let hash = writer.key(images);
     writer.images(images);
-    writer.documents();
+    writer.form.finish(writer.out, table);
     hash
 }
 
 /// The members of a message that hold columns.
-struct RowWriter<'a> {
+struct RowWriter<'a, F> {
     out: &'a mut BytesMut,
+    form: F,
     table: &'a Rendered,
     relation: &'a Relation,
-    /// Of documents that do not simply stand there: member, number of the column, form.
-    documents: Vec<(&'static str, usize, &'static str)>,
 }
 
-impl RowWriter<'_> {
+impl<F: Form> RowWriter<'_, F> {
     fn key(&mut self, images: Images<'_>) -> u64 {
         let relation = self.relation;
         if !relation.key.contains(&true) {
@@ -145,7 +184,7 @@ impl RowWriter<'_> {
         let key = || relation.key.iter().copied();
         let mut before = old.map(|old| old.wanted(key()));
         let mut hasher = StableHasher::default();
-        self.row("key", tuple, key(), |datum| {
+        self.row(Part::Key, tuple, key(), |datum| {
             let before = before.as_mut().and_then(Iterator::next);
             let datum = match (datum, before) {
                 (Datum::Unchanged, Some((_column, before))) => before,
@@ -167,20 +206,18 @@ impl RowWriter<'_> {
             Images::Delete { old } => (Some(old), None),
         };
         let (image, full) = match old {
-            None => ("none", None),
+            None => (BeforeImage::None, None),
             Some(OldTuple::Key(tuple)) => {
                 let key = self.relation.key.iter().copied();
-                self.row("before", tuple, key, |datum| datum);
-                ("key", None)
+                self.row(Part::Before, tuple, key, |datum| datum);
+                (BeforeImage::Key, None)
             }
             Some(OldTuple::Full(tuple)) => {
-                self.row("before", tuple, std::iter::repeat(true), |datum| datum);
-                ("full", Some(tuple))
+                self.row(Part::Before, tuple, std::iter::repeat(true), |datum| datum);
+                (BeforeImage::Full, Some(tuple))
             }
         };
-        self.out.extend_from_slice(b",\"before_image\":\"");
-        self.out.extend_from_slice(image.as_bytes());
-        self.out.put_u8(b'"');
+        self.form.before_image(self.out, image);
         if let Some(new) = new {
             self.after(full, new);
         }
@@ -191,7 +228,7 @@ impl RowWriter<'_> {
     fn after(&mut self, old: Option<Tuple<'_>>, new: Tuple<'_>) {
         let mut old = old.map(Tuple::datums);
         let mut unchanged = false;
-        self.row("after", new, std::iter::repeat(true), |datum| {
+        self.row(Part::After, new, std::iter::repeat(true), |datum| {
             let before = old.as_mut().and_then(Iterator::next);
             match (datum, before) {
                 (Datum::Unchanged, Some(before)) => before,
@@ -204,83 +241,34 @@ impl RowWriter<'_> {
         });
         if unchanged {
             let names = self.relation.schema.columns.iter().zip(new.datums());
-            let names = names
-                .filter(|(_, datum)| *datum == Datum::Unchanged)
-                .map(|(c, _)| &c.name);
-            let mut separator = &b",\"unchanged\":["[..];
-            for name in names {
-                self.out.extend_from_slice(separator);
-                json::string(self.out, name);
-                separator = b",";
-            }
-            self.out.put_u8(b']');
+            let names = names.filter(|(_, datum)| *datum == Datum::Unchanged);
+            self.form.unchanged(self.out, names.map(|(c, _)| &c.name));
         }
     }
 
-    /// Appends the wanted columns that have a value as an object. `replace` sees each wanted datum, in
+    /// Appends the wanted columns that have a value. `replace` sees each wanted datum, in
     /// order, and may give another.
     fn row<'d>(
         &mut self,
-        member: &'static str,
+        part: Part,
         tuple: Tuple<'d>,
         wanted: impl Iterator<Item = bool>,
         mut replace: impl FnMut(Datum<'d>) -> Datum<'d>,
     ) {
-        self.out.extend_from_slice(b",\"");
-        self.out.extend_from_slice(member.as_bytes());
-        self.out.extend_from_slice(b"\":{");
-        let mut first = true;
+        self.form.begin(self.out, part);
         for (column, datum) in tuple.wanted(wanted) {
-            let datum = replace(datum);
-            if datum == Datum::Unchanged {
-                continue;
-            }
-            let (Some(name), Some(kind)) = (
+            let text = match replace(datum) {
+                Datum::Unchanged => continue,
+                Datum::Null => None,
+                Datum::Text(text) => Some(text),
+            };
+            if let (Some(name), Some(kind)) = (
                 self.table.columns.get(column),
                 self.relation.kinds.get(column),
-            ) else {
-                continue;
-            };
-            if !first {
-                self.out.put_u8(b',');
-            }
-            first = false;
-            self.out.extend_from_slice(name);
-            match datum {
-                Datum::Text(text) if *kind == Kind::Json => {
-                    let form = document::write(self.out, text);
-                    let form = form.name().map(|form| (member, column, form));
-                    self.documents.extend(form);
-                }
-                Datum::Text(text) => value::write(self.out, kind, text),
-                Datum::Null | Datum::Unchanged => self.out.extend_from_slice(b"null"),
+            ) {
+                self.form.column(self.out, (column, name), kind, text);
             }
         }
-        self.out.put_u8(b'}');
-    }
-
-    /// Appends `documents`, where there is something to say: `{"after":{"<column>":"<form>"}}`.
-    fn documents(&mut self) {
-        let mut separator = &b",\"documents\":{"[..];
-        for documents in self.documents.chunk_by(|a, b| a.0 == b.0) {
-            for (index, (member, column, form)) in documents.iter().enumerate() {
-                if index == 0 {
-                    self.out.extend_from_slice(separator);
-                    json::string(self.out, member);
-                    self.out.extend_from_slice(b":{");
-                    separator = b",";
-                } else {
-                    self.out.put_u8(b',');
-                }
-                // The name as it is written in a row: quoted, and with its colon.
-                let name = self.table.columns.get(*column);
-                self.out.extend_from_slice(name.map_or(&[], Vec::as_slice));
-                json::string(self.out, form);
-            }
-            self.out.put_u8(b'}');
-        }
-        if !self.documents.is_empty() {
-            self.out.put_u8(b'}');
-        }
+        self.form.end(self.out);
     }
 }

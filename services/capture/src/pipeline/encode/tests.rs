@@ -13,6 +13,7 @@ use crate::pipeline::decode::relation::Shape;
 use crate::pipeline::decode::{Decoded, Decoder};
 
 mod allocations;
+mod formats;
 mod packed;
 
 const COMMIT: u64 = 0x16_B374;
@@ -76,7 +77,7 @@ impl Bench {
     fn read(&self) -> Vec<Read> {
         self.sent
             .iter()
-            .map(|m| serde_json::from_slice(&m.payload.clone().render()).unwrap())
+            .map(|m| Read::read(&m.payload.clone().render()).unwrap())
             .collect()
     }
 }
@@ -321,7 +322,7 @@ fn after_a_large_row_memory_is_taken_in_small_amounts_again() {
     bench.feed(&large_row('x'));
     bench.sent.clear();
     bench.feed(&row(b'I', &[(b'N', &PAID)]));
-    assert!(bench.encoder.buffer.capacity() <= CHUNK);
+    assert!(bench.encoder.draft.buffer.capacity() <= draft::CHUNK);
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! A value's text to JSON. Total: a text that is not of its type's form becomes a JSON string, so
 //! that nothing is lost and nothing invalid is written.
 
-use bytes::{BufMut as _, BytesMut};
+use std::borrow::Cow;
 
-use super::document::{self, Form};
+use bytes::{BufMut as _, BytesMut};
+use rowcast_proto::change::DocumentForm;
+
+use super::document;
 use super::json;
-use super::nested::{self, ArrayPart};
+use super::nested::{self, Array, ArrayPart};
 use super::timestamp;
 use crate::pipeline::change::Kind;
 
@@ -65,7 +68,7 @@ fn all_digits(text: &str) -> bool {
 }
 
 /// Whether the text is a number that a reader of JSON takes: greater than any double, some refuse it.
-fn is_finite_number(text: &str) -> bool {
+pub(super) fn is_finite_number(text: &str) -> bool {
     is_json_number(text)
         && (text.len() <= EXACT_DIGITS && !text.contains('e')
             || text.parse::<f64>().is_ok_and(f64::is_finite))
@@ -102,11 +105,7 @@ fn write_time(out: &mut BytesMut, text: &str, parts: Option<(&str, &str)>, zone:
 /// `\x` and hexadecimal digits (the session pins `bytea_output`) to base64 (RFC 4648, section 4).
 fn write_bytea(out: &mut BytesMut, text: &str) {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let Some(hex) = text
-        .strip_prefix("\\x")
-        .map(str::as_bytes)
-        .filter(|hex| is_hex(hex))
-    else {
+    let Some(hex) = hexadecimal(text) else {
         return json::string(out, text);
     };
     out.reserve(hex.len() / 2 * 4 / 3 + 6);
@@ -129,12 +128,14 @@ fn write_bytea(out: &mut BytesMut, text: &str) {
     out.put_u8(b'"');
 }
 
-fn is_hex(digits: &[u8]) -> bool {
-    digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit)
+/// The digits of a bytea: two a byte.
+pub(super) fn hexadecimal(text: &str) -> Option<&[u8]> {
+    let digits = text.strip_prefix("\\x")?.as_bytes();
+    (digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit)).then_some(digits)
 }
 
 /// The byte of two hexadecimal digits.
-fn byte(pair: &[u8]) -> u8 {
+pub(super) fn byte(pair: &[u8]) -> u8 {
     pair.iter().fold(0, |byte, &digit| {
         let value = match digit {
             b'0'..=b'9' => digit - b'0',
@@ -145,18 +146,21 @@ fn byte(pair: &[u8]) -> u8 {
     })
 }
 
-/// An array's JSON must say where its own dimensions end and the elements begin, and which `null` is
-/// no value; where it could not, it stays the server's text.
-fn write_array(out: &mut BytesMut, element: &Kind, text: &str) {
-    let array = nested::array(text).filter(|array| {
+/// An array, taken apart. A message must say where its own dimensions end and the elements begin, and
+/// which `null` is no value; where it could not in JSON, it stays the server's text.
+pub(super) fn array<'t>(element: &Kind, text: &'t str) -> Option<Array<'t>> {
+    nested::array(text).filter(|array| {
         let nests = matches!(element, Kind::Array(_) | Kind::Json);
         (array.dimensions == 1 || !nests)
             && array.parts.iter().all(|part| match part {
                 ArrayPart::Element(text) => stands_within(element, text),
                 ArrayPart::Open | ArrayPart::Close | ArrayPart::Null => true,
             })
-    });
-    let Some(array) = array else {
+    })
+}
+
+fn write_array(out: &mut BytesMut, element: &Kind, text: &str) {
+    let Some(array) = array(element, text) else {
         return json::string(out, text);
     };
     let mut first = true;
@@ -177,8 +181,12 @@ fn write_array(out: &mut BytesMut, element: &Kind, text: &str) {
     }
 }
 
-fn write_composite(out: &mut BytesMut, fields: &[(String, Kind)], text: &str) {
-    let values = nested::composite(text).filter(|values| {
+/// A composite's values, one a field; `None` where it can only be told as text.
+pub(super) fn composite<'t>(
+    fields: &[(String, Kind)],
+    text: &'t str,
+) -> Option<Vec<Option<Cow<'t, str>>>> {
+    nested::composite(text).filter(|values| {
         let mut values_of_fields = fields.iter().zip(values);
         values.len() == fields.len()
             && values_of_fields.all(|((_name, kind), value)| {
@@ -186,8 +194,11 @@ fn write_composite(out: &mut BytesMut, fields: &[(String, Kind)], text: &str) {
                     .as_deref()
                     .is_none_or(|text| stands_within(kind, text))
             })
-    });
-    let Some(values) = values else {
+    })
+}
+
+fn write_composite(out: &mut BytesMut, fields: &[(String, Kind)], text: &str) {
+    let Some(values) = composite(fields, text) else {
         return json::string(out, text);
     };
     out.put_u8(b'{');
@@ -208,7 +219,7 @@ fn write_composite(out: &mut BytesMut, fields: &[(String, Kind)], text: &str) {
 /// Whether the value can stand within another: a document only as it is, for nothing there could say
 /// that it has another form.
 fn stands_within(kind: &Kind, text: &str) -> bool {
-    *kind != Kind::Json || Form::of(text) == Form::Plain
+    *kind != Kind::Json || DocumentForm::of(text).is_none()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What the stream's end says after any doubt. The stream itself is the checkpoint.
 
+mod protobuf;
+
 use data_encoding::{BASE64, HEXLOWER};
 use rowcast_bus::async_nats::jetstream::stream::Stream;
 use rowcast_domain::{Lsn, Position};
@@ -52,6 +54,10 @@ impl Half {
     /// Whether retention has removed the first pieces already: `first` is the oldest message of the
     /// stream. Nobody could join the rest to anything then.
     fn lacks_its_start(&self, first: &[u8]) -> bool {
+        if first.first() != Some(&b'{') {
+            return protobuf::offset(first)
+                .is_some_and(|(position, offset)| position == self.position && offset > 0);
+        }
         serde_json::from_slice::<Body<'_>>(first).is_ok_and(|first| {
             first.id == self.position && first.part.is_some_and(|part| part.offset > 0)
         })
@@ -111,6 +117,9 @@ impl Last {
 
     /// Reads a message; `None` where it is not ours.
     pub(crate) fn read(payload: &[u8]) -> Option<Self> {
+        if payload.first() != Some(&b'{') {
+            return protobuf::last(payload);
+        }
         let body: Body<'_> = serde_json::from_slice(payload).ok()?;
         let position = body.id;
         let committed_at = body.committed_at.and_then(server_time::from_rfc3339);
@@ -134,17 +143,22 @@ impl Last {
             bytes: part.bytes,
             sha256: sha256.try_into().ok()?,
         };
+        Some(Self::behind(half, committed_at))
+    }
+
+    /// What a piece says.
+    fn behind(half: Half, committed_at: Option<i64>) -> Self {
         let is_whole = half.end >= half.bytes;
-        Some(Self {
+        Self {
             position: if is_whole {
-                position
+                half.position
             } else {
-                whole_before(position, op)
+                whole_before(half.position, half.op)
             },
-            op,
+            op: half.op,
             half: (!is_whole).then_some(half),
             committed_at,
-        })
+        }
     }
 }
 

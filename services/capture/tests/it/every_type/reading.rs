@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use rowcast_proto::change::{DocumentForm, Documents};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -90,8 +89,8 @@ impl Form {
             (_, None) if told == "null" => None,
             (Self::Document, None) => Some(told.to_owned()),
             (Self::Bytes, None) => {
-                let bytes = STANDARD
-                    .decode(serde_json::from_str::<String>(told).unwrap())
+                let bytes = BASE64
+                    .decode(serde_json::from_str::<String>(told).unwrap().as_bytes())
                     .unwrap();
                 Some(format!("\\x{}", data_encoding::HEXLOWER.encode(&bytes)))
             }
