@@ -24,43 +24,50 @@ use crate::{peers, process};
 /// A way from the source to the stream.
 struct Way {
     subject: &'static str,
-    /// How rows become messages.
-    packing: &'static str,
+    /// How rows become messages: packing and format.
+    messages: (&'static str, &'static str),
     /// The broker syncs before it acknowledges.
     synced: bool,
     /// A client reads meanwhile.
     read: bool,
 }
 
-const fn way(subject: &'static str, packing: &'static str, synced: bool, read: bool) -> Way {
+const fn way(
+    subject: &'static str,
+    messages: (&'static str, &'static str),
+    synced: bool,
+    read: bool,
+) -> Way {
     Way {
         subject,
-        packing,
+        messages,
         synced,
         read,
     }
 }
 
+const ROW: (&str, &str) = ("row", "json");
+const PACK: (&str, &str) = ("transaction", "json");
+const ROW_OF_PROTOBUF: (&str, &str) = ("row", "protobuf");
+const PACK_OF_PROTOBUF: (&str, &str) = ("transaction", "protobuf");
+
 /// Those with the same broker beside each other: it is started anew between them.
-const WAYS: [Way; 8] = [
-    way("Rowcast, a message a row, synced", "row", true, false),
-    way("Rowcast, rows packed, synced", "transaction", true, false),
-    way("the same, a row, and a client", "row", true, true),
-    way("the same, packed, and a client", "transaction", true, true),
+const WAYS: [Way; 10] = [
+    way("Rowcast, a message a row, synced", ROW, true, false),
+    way("Rowcast, rows packed, synced", PACK, true, false),
     way(
-        "Rowcast, a message a row, lazily synced",
-        "row",
-        false,
+        "Rowcast, rows packed, of protobuf",
+        PACK_OF_PROTOBUF,
+        true,
         false,
     ),
-    way(
-        "Rowcast, rows packed, lazily synced",
-        "transaction",
-        false,
-        false,
-    ),
-    way("lazily, a row, and a client", "row", false, true),
-    way("lazily, packed, and a client", "transaction", false, true),
+    way("the same, a row, and a client", ROW, true, true),
+    way("the same, packed, and a client", PACK, true, true),
+    way("Rowcast, a message a row, lazily synced", ROW, false, false),
+    way("lazily, a row, of protobuf", ROW_OF_PROTOBUF, false, false),
+    way("Rowcast, rows packed, lazily synced", PACK, false, false),
+    way("lazily, a row, and a client", ROW, false, true),
+    way("lazily, packed, and a client", PACK, false, true),
 ];
 
 /// Where nothing is stored.
@@ -171,7 +178,8 @@ async fn readers(
             .iter()
             .filter(|way| !way.read || backlog == Backlog::Inserts);
         for way in ways {
-            let definition = json!({"packing": way.packing});
+            let (packing, format) = way.messages;
+            let definition = json!({"packing": packing, "format": format});
             let task = lab.suspended(way.subject, &definition).await?;
             tasks.push_back((round, way, task));
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rowcast_domain::{Lsn, SourceId, TaskId, TaskState};
 use rowcast_e2e::{Api, Tracked};
+use rowcast_proto::change::Change;
 use rowcast_proto::rest::{Source, Task};
 use rowcast_proto::stream::{source_object, task_stream};
 use rowcast_testkit::{Platform, PlatformOptions};
@@ -140,10 +141,6 @@ impl Lab {
 
     /// Where the last message of a task's stream stands in the source's WAL.
     pub(crate) async fn stored_up_to(&self, task: &TaskId) -> anyhow::Result<Lsn> {
-        #[derive(serde::Deserialize)]
-        struct Body {
-            lsn: Lsn,
-        }
         let context = async_nats::jetstream::new(self.data.clone());
         let stream = context.get_stream(task_stream(task)).await?;
         let last = stream.cached_info().state.last_sequence;
@@ -151,7 +148,7 @@ impl Lab {
             return Ok(Lsn::INVALID);
         }
         let message = stream.get_raw_message(last).await?;
-        Ok(serde_json::from_slice::<Body>(&message.payload)?.lsn)
+        Ok(Change::read(&message.payload)?.lsn)
     }
 
     /// Waits until a task's stream has everything that was committed before `end`. However long that

@@ -40,6 +40,13 @@ pub(crate) fn forget_peak(pid: u32) -> anyhow::Result<()> {
     Ok(std::fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
 }
 
+/// Bytes that a process has written to files and pipes, `/dev/null` among them; `None` where it has ended.
+pub(crate) fn written_bytes(pid: u32) -> Option<f64> {
+    let io = std::fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    let written = io.lines().find_map(|line| line.strip_prefix("wchar: "))?;
+    written.parse().ok()
+}
+
 fn memory_mib(pid: u32, field: &str) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find(|line| line.starts_with(field));

@@ -79,6 +79,7 @@ async fn watched(lab: &Lab, slot: &str, mut command: Command) -> anyhow::Result<
     let pid = child.id().context("the reader has ended")?;
     let (mut started, mut sender) = (Instant::now(), None);
     let mut used = Sample::default();
+    let mut written = 0.0;
     let status = loop {
         tokio::select! {
             status = child.wait() => break status?,
@@ -92,9 +93,12 @@ async fn watched(lab: &Lab, slot: &str, mut command: Command) -> anyhow::Result<
         used.walsender_cpu = walsender_cpu.unwrap_or(used.walsender_cpu);
         used.reader_cpu = process::cpu_seconds(pid).unwrap_or(used.reader_cpu);
         used.peak_mib = process::peak_mib(pid).unwrap_or(used.peak_mib);
+        written = process::written_bytes(pid).unwrap_or(written);
     };
     anyhow::ensure!(status.success(), "the reader of {slot}: {status}");
     used.seconds = started.elapsed().as_secs_f64();
+    // What it was sent, as it passes it on; capture's reading, decoding and encoding alone passes nothing on.
+    used.megabytes_per_second = written / 1e6 / used.seconds;
     drop_slot(lab, slot).await?;
     Ok(used)
 }
