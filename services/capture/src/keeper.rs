@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rowcast_bus::Bus;
+use rowcast_bus::{Bus, beat};
 use rowcast_domain::{Lsn, TableName, TaskId};
 use rowcast_pg::Session;
 use rowcast_pg::publication::{self, Memberships};
@@ -219,7 +219,7 @@ impl Keeper {
         if self.tools.publishes {
             self.follow_at.max(now)
         } else {
-            now + FOLLOW_EVERY
+            beat::next(FOLLOW_EVERY)
         }
     }
 
@@ -237,7 +237,7 @@ impl Keeper {
         self.bring_on().await?;
         if self.tools.publishes && self.change.lets_follow() && now >= self.follow_at {
             self.follow_news().await?;
-            self.follow_at = Instant::now() + FOLLOW_EVERY.max(now.elapsed() * REST);
+            self.follow_at = beat::next(FOLLOW_EVERY).max(now + now.elapsed() * REST);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use chrono::{TimeDelta, Utc};
 use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_bus::lease::Lease;
 use rowcast_bus::monitor::Monitors;
-use rowcast_bus::{Bus, trace_context};
+use rowcast_bus::{Bus, beat, trace_context};
 use rowcast_domain::{Backoff, TaskId};
 use rowcast_proto::message::{CaptureState, DesiredState, TaskError, TaskSpec, Timestamp};
 use rowcast_proto::stream::task_stream;
@@ -15,7 +15,7 @@ use rowcast_service::BoxError;
 use rowcast_service::keyring::Keyring;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -358,8 +358,7 @@ async fn report_running(
     wanted: watch::Receiver<Wanted>,
 ) {
     reporter.state(CaptureState::Running).await;
-    let mut timer = tokio::time::interval(LOOK_EVERY);
-    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut timer = beat::every(LOOK_EVERY);
     loop {
         timer.tick().await;
         let wanted = wanted.borrow().clone();

@@ -10,10 +10,10 @@ use async_nats::jetstream::kv;
 use async_nats::jetstream::kv::{CreateErrorKind, UpdateErrorKind};
 use bytes::Bytes;
 use rowcast_proto::stream::LEASE_TTL;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::BoxError;
+use crate::{BoxError, beat};
 
 /// How often a lease is renewed.
 const RENEW_EVERY: Duration = Duration::from_millis(LEASE_TTL.as_secs() * 1000 / 4);
@@ -78,8 +78,7 @@ impl Lease {
     /// # Errors
     /// The loss, with its reason.
     pub async fn keep(mut self, stop: CancellationToken) -> Result<(), BoxError> {
-        let mut timer = tokio::time::interval(RENEW_EVERY);
-        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut timer = beat::every(RENEW_EVERY);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return self.give_back().await,

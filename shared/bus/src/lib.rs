@@ -1,7 +1,7 @@
 //! NATS and `JetStream` over the contracts of `rowcast-proto`.
 //!
 //! Questions ([`request`], [`serve`]), facts ([`publish`], [`consume`]), wishes and reports (buckets from
-//! [`provision`]), leases ([`lease`]) and the atomic batches of the data path ([`batch`]). Every
+//! [`provision`]), leases ([`lease`]), what is done at common moments ([`beat`]) and the atomic batches of the data path ([`batch`]). Every
 //! message carries the trace that it belongs to. With the feature `monitor`, what the servers say of
 //! themselves.
 
@@ -14,6 +14,7 @@ pub mod refuse;
 pub mod publish;
 pub mod park;
 pub mod consume;
+pub mod beat;
 pub mod lease;
 pub mod batch;
 #[cfg(feature = "monitor")]

@@ -203,13 +203,7 @@ impl Keeper {
         let Tools {
             server, wal_ends, ..
         } = &self.tools;
-        let now = Instant::now();
-        if let Some(recent) = wal_ends.recent(server, now) {
-            return Ok(recent);
-        }
-        let lsn = self.insert_lsn().await?;
-        wal_ends.tell(server, now, lsn);
-        Ok(lsn)
+        wal_ends.recent(server, self.insert_lsn()).await
     }
 
     pub(super) async fn insert_lsn(&self) -> Result<Lsn, Error> {

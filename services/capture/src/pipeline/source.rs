@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use rowcast_bus::beat;
 use rowcast_domain::Lsn;
 use rowcast_pg::replication::{FrameReader, Status, StatusWriter};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 
 use super::hold_back::HoldBack;
 use super::progress::Durable;
@@ -183,8 +184,7 @@ impl Confirmer {
     /// # Errors
     /// Where the source does not take the status.
     pub(crate) async fn run(mut self) -> Result<(), Error> {
-        let mut timer = tokio::time::interval(CONFIRM_EVERY);
-        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut timer = beat::every(CONFIRM_EVERY);
         let mut sent_at = Instant::now();
         // At once: the server measures its time-out from the last word it heard.
         self.send().await?;
