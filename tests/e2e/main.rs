@@ -15,3 +15,4 @@ mod accepted_stop;
 mod sources;
 mod precheck;
 mod command_line;
+mod described;

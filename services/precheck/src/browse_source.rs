@@ -71,5 +71,6 @@ fn unreadable(error: &rowcast_pg::Error, options: &ConnectOptions) -> RpcError {
         let refusal = refuse::not_found("database_not_found", detail);
         return refusal.field("database").repair(repair);
     }
-    refuse::unavailable(&format!("source_{name}"), detail).repair(repair)
+    // As it is registered, it cannot be read: we ourselves are well.
+    refuse::conflict(&format!("source_{name}"), detail).repair(repair)
 }

@@ -60,7 +60,7 @@ impl From<Error> for RpcError {
                 .repair(
                     "Give next_cursor of the page before, with the same level, or leave it out.",
                 ),
-            Error::Source(_) => refuse::unavailable("source_unreadable", detail),
+            Error::Source(_) => refuse::conflict("source_unreadable", detail),
         }
     }
 }
