@@ -25,7 +25,7 @@ pub(crate) struct Sample {
     pub(crate) seconds: f64,
     /// Rows in a second.
     pub(crate) rows_per_second: f64,
-    /// MB of messages in a second; 0 where none are stored.
+    /// MB of messages in a second; of `pg_recvlogical` MB that it was sent; 0 where nothing is passed on.
     pub(crate) megabytes_per_second: f64,
     /// Rows in a second, against the reference of the same round.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -146,6 +146,7 @@ impl Report {
             "CPU s: walsender",
             "reader",
             "nats",
+            "rows/CPU s",
             "peak MiB",
         ]);
         let mut shown: Vec<(&str, &str)> = Vec::new();
@@ -198,8 +199,21 @@ fn row(samples: &[&Sample]) -> Vec<String> {
         format!("{:.2}", of(|sample| sample.walsender_cpu)),
         format!("{:.2}", of(|sample| sample.reader_cpu)),
         format!("{:.2}", of(|sample| sample.nats_cpu)),
+        format!("{:.0}", of(Sample::rows_per_cpu_second)),
         format!("{:.0}", of(|sample| sample.peak_mib)),
     ]
+}
+
+impl Sample {
+    /// Rows for each processor second of walsender, reader and nats-server together.
+    fn rows_per_cpu_second(&self) -> f64 {
+        let cpu = self.walsender_cpu + self.reader_cpu + self.nats_cpu;
+        if cpu > 0.0 && self.rows > 0 {
+            self.rows_per_second * self.seconds / cpu
+        } else {
+            0.0
+        }
+    }
 }
 
 fn latency_table(latencies: &[Latency]) -> Table {
