@@ -145,6 +145,21 @@ impl NatsCluster {
         Ok(())
     }
 
+    /// Starts every server again, one after the other, with these settings instead of the usual ones.
+    ///
+    /// # Errors
+    /// Where one does not come back.
+    ///
+    /// # Panics
+    /// Where they do not find each other again.
+    pub async fn restart_with(&mut self, overrides: &str) -> anyhow::Result<()> {
+        for server in &mut self.servers {
+            server.process.restart_with(overrides).await?;
+        }
+        self.settled().await;
+        Ok(())
+    }
+
     /// Waits until the servers that run say that they are well.
     ///
     /// # Panics

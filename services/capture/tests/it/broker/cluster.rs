@@ -66,7 +66,24 @@ async fn every_stream_and_bucket_has_a_copy_on_each_server() {
 
 #[tokio::test]
 async fn a_killed_leader_is_replaced_and_nothing_is_lost() {
-    let mut world = clustered().await;
+    let world = clustered().await;
+    Box::pin(leaders_are_killed(world)).await;
+}
+
+#[tokio::test]
+async fn a_killed_leader_is_replaced_where_messages_are_stored_one_by_one() {
+    let postgres = Box::pin(Postgres::start()).await.unwrap();
+    let mut cluster = Box::pin(NatsCluster::start()).await.unwrap();
+    let lazily = "jetstream { store_dir: $ROWCAST_NATS_STORE, sync_interval: 5s }";
+    cluster.restart_with(lazily).await.unwrap();
+    let mut world = Box::pin(World::between(postgres, cluster, LOAD)).await;
+    world.begin().await;
+    let warned = world.log().contains("acknowledges before it syncs");
+    assert!(warned, "{}", world.log());
+    Box::pin(leaders_are_killed(world)).await;
+}
+
+async fn leaders_are_killed(mut world: World<NatsCluster>) {
     let writer = Writer::start(&world.postgres, seed()).await;
     let mut sequence = 0;
     for _ in 0..4 {
