@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use self::link::{Link, Replies};
@@ -316,20 +317,28 @@ impl ApiError {
     }
 }
 
-fn check(reply: &Reply, batch: &InFlight) -> Result<Acked, BatchError> {
-    if reply.status == Some(NO_RESPONDERS) {
-        return Err(BatchError::NoStream);
+impl Reply {
+    /// Reads what the stream says.
+    fn read<T: DeserializeOwned>(&self) -> Result<T, BatchError> {
+        if self.status == Some(NO_RESPONDERS) {
+            return Err(BatchError::NoStream);
+        }
+        serde_json::from_slice(&self.payload).map_err(|_malformed| self.unexpected())
     }
-    let unexpected =
-        || BatchError::Unexpected(String::from_utf8_lossy(&reply.payload).into_owned());
-    let answer: Answer =
-        serde_json::from_slice(&reply.payload).map_err(|_malformed| unexpected())?;
+
+    fn unexpected(&self) -> BatchError {
+        BatchError::Unexpected(String::from_utf8_lossy(&self.payload).into_owned())
+    }
+}
+
+fn check(reply: &Reply, batch: &InFlight) -> Result<Acked, BatchError> {
+    let answer: Answer = reply.read()?;
     if let Some(error) = answer.error {
         return Err(error.refusal(batch.expected));
     }
     let last_sequence = batch.expected + batch.messages as u64;
     if answer.seq != last_sequence || answer.count.is_some_and(|count| count != batch.messages) {
-        return Err(unexpected());
+        return Err(reply.unexpected());
     }
     Ok(Acked {
         last_sequence,

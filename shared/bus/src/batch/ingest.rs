@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::link::{Link, Replies};
 use super::wire::Reply;
-use super::{ACK_TIMEOUT, Acked, ApiError, BatchError, BatchMessage, NO_RESPONDERS};
+use super::{ACK_TIMEOUT, Acked, ApiError, BatchError, BatchMessage};
 use crate::connect::Bus;
 
 /// The server acknowledges at least when so many more are stored.
@@ -294,13 +294,7 @@ impl Batch {
 
     /// Reads a reply.
     fn stored(&self, reply: &Reply) -> Result<StoredPart, BatchError> {
-        if reply.status == Some(NO_RESPONDERS) {
-            return Err(BatchError::NoStream);
-        }
-        let unexpected =
-            || BatchError::Unexpected(String::from_utf8_lossy(&reply.payload).into_owned());
-        let told: Told =
-            serde_json::from_slice(&reply.payload).map_err(|_malformed| unexpected())?;
+        let told: Told = reply.read()?;
         if let Some(error) = told.error {
             // Without a kind it answers the first message, and counts in the stream.
             let before = told.kind.map_or(0, |_kind| told.seq.saturating_sub(1));
@@ -313,14 +307,14 @@ impl Batch {
         };
         let messages = number
             .filter(|number| (self.stored..=self.sent).contains(number))
-            .ok_or_else(unexpected)?;
+            .ok_or_else(|| reply.unexpected())?;
         let is_whole = told.kind.is_none();
         let is_right = !is_whole
             || self.is_ended && messages == self.sent && told.seq == self.base + self.sent as u64;
         if is_right {
             Ok(StoredPart { messages, is_whole })
         } else {
-            Err(unexpected())
+            Err(reply.unexpected())
         }
     }
 }
