@@ -91,6 +91,14 @@ fn begin() -> Vec<u8> {
     frame
 }
 
+fn commit() -> Vec<u8> {
+    let mut frame = vec![b'C', 0];
+    frame.extend_from_slice(&COMMIT.to_be_bytes());
+    frame.extend_from_slice(&(COMMIT + 8).to_be_bytes());
+    frame.extend_from_slice(&0_i64.to_be_bytes());
+    frame
+}
+
 fn tuple(frame: &mut Vec<u8>, mark: u8, cells: &[Cell<'_>]) {
     frame.push(mark);
     frame.extend_from_slice(&u16::try_from(cells.len()).unwrap().to_be_bytes());
@@ -231,11 +239,7 @@ fn a_delete_has_its_key_and_no_after() {
 fn markers_frame_a_transaction_where_they_are_wanted() {
     let mut bench = Bench::new(b'd', true);
     bench.feed(&row(b'I', &[(b'N', &PAID)]));
-    let mut commit = vec![b'C', 0];
-    commit.extend_from_slice(&COMMIT.to_be_bytes());
-    commit.extend_from_slice(&(COMMIT + 8).to_be_bytes());
-    commit.extend_from_slice(&0_i64.to_be_bytes());
-    bench.feed(&commit);
+    bench.feed(&commit());
     let read = bench.read();
     let operations: Vec<Operation> = read.iter().map(|change| change.op).collect();
     let expected = [

@@ -1,12 +1,12 @@
 //! Both formats say the same: what one writes and the other is read as one change.
 
 use proptest::prelude::*;
-use rowcast_domain::Position;
+use rowcast_domain::{Lsn, Position};
 use rowcast_proto::change::protobuf as pb;
 use rowcast_proto::change::{Change as Read, Ddl, DocumentForm, Gap};
 use serde_json::{Number, Value as Json};
 
-use super::{Bench, COMMIT, Cell, LIMIT, PAID, row};
+use super::{Bench, COMMIT, Cell, LIMIT, PAID, commit, row};
 use crate::pipeline::change::{Change, DdlChange, Kind, Transaction, WalMessage};
 use crate::pipeline::encode::draft::Format;
 use crate::pipeline::encode::roundtrip::{any_kind, tell, text_of};
@@ -89,7 +89,7 @@ fn feed_everything(bench: &mut Bench) {
     truncate.extend_from_slice(&16400_u32.to_be_bytes());
     bench.feed(&truncate);
     let transaction = Transaction {
-        commit_lsn: rowcast_domain::Lsn::new(COMMIT),
+        commit_lsn: Lsn::new(COMMIT),
         committed_at: 848_727_190_123_456,
         xid: 742,
     };
@@ -111,7 +111,7 @@ fn feed_everything(bench: &mut Bench) {
     };
     let message = |content, transaction| WalMessage {
         transaction,
-        lsn: transaction.map_or(rowcast_domain::Lsn::new(9), |_| transaction_lsn()),
+        lsn: transaction.map_or(Lsn::new(9), |_| Lsn::new(COMMIT)),
         prefix: "app",
         content,
     };
@@ -126,26 +126,16 @@ fn feed_everything(bench: &mut Bench) {
             .encode(&change, |message| sent.push(message))
             .unwrap();
     }
-    let mut commit = vec![b'C', 0];
-    commit.extend_from_slice(&COMMIT.to_be_bytes());
-    commit.extend_from_slice(&(COMMIT + 8).to_be_bytes());
-    commit.extend_from_slice(&0_i64.to_be_bytes());
-    bench.feed(&commit);
+    bench.feed(&commit());
     let gap = Gap {
         code: "Gap".to_owned(),
         cause: "the slot was dropped".to_owned(),
-        from: rowcast_domain::Lsn::new(COMMIT),
-        to: rowcast_domain::Lsn::new(COMMIT + 100),
+        from: Lsn::new(COMMIT),
+        to: Lsn::new(COMMIT + 100),
     };
     bench.sent.push(bench.encoder.gap(&gap, 5).unwrap());
-    let heartbeat = bench
-        .encoder
-        .heartbeat(rowcast_domain::Lsn::new(COMMIT + 200), 6);
+    let heartbeat = bench.encoder.heartbeat(Lsn::new(COMMIT + 200), 6);
     bench.sent.push(heartbeat.unwrap());
-}
-
-const fn transaction_lsn() -> rowcast_domain::Lsn {
-    rowcast_domain::Lsn::new(COMMIT)
 }
 
 #[test]
@@ -200,7 +190,7 @@ fn pieces_of_protobuf_fit_join_to_the_whole_and_are_gone_on_with() {
     for stored in 1..pieces.len() {
         let last = Last::read(&pieces[stored - 1].payload.clone().render()).unwrap();
         assert!(last.half.is_some());
-        assert_eq!(last.position, Position::new(transaction_lsn(), 0));
+        assert_eq!(last.position, Position::new(Lsn::new(COMMIT), 0));
         let mut again = bench(Format::Protobuf, NARROW, false);
         let task = "t00000000001a".parse().unwrap();
         let encoder = Encoder::new(task, "shop", 1, true, NARROW);

@@ -19,11 +19,7 @@ impl Bench {
     }
 
     fn commit(&mut self) {
-        let mut frame = vec![b'C', 0];
-        frame.extend_from_slice(&COMMIT.to_be_bytes());
-        frame.extend_from_slice(&(COMMIT + 8).to_be_bytes());
-        frame.extend_from_slice(&0_i64.to_be_bytes());
-        self.feed(&frame);
+        self.feed(&commit());
     }
 }
 
