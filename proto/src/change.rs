@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::message::ObjectSelection;
 
-pub use self::protobuf::ReadError;
+pub use self::protobuf::{ReadError, is_json};
 
 /// What the message says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -9,9 +9,9 @@ use prost::Message as _;
 use rowcast_domain::{Lsn, Position};
 use serde_json::{Number, Value as Json};
 
-use super::{DocumentForm, Documents, Operation as Op, Row as JsonRow};
-
 use self::value::Kind;
+use super::{DocumentForm, Documents, Operation as Op, Row as JsonRow};
+use crate::subject;
 
 pub use generated::*;
 
@@ -38,10 +38,16 @@ pub enum ReadError {
     Protobuf(#[from] prost::DecodeError),
 }
 
+/// Whether a message of a task's stream is JSON, and not protobuf. What is empty would be a protobuf that
+/// says nothing, and is taken for JSON, which it is not either.
+#[must_use]
+pub fn is_json(payload: &[u8]) -> bool {
+    payload.first().is_none_or(|&first| first == b'{')
+}
+
 /// Reads a message of either format.
 pub(super) fn read(payload: &[u8]) -> Result<super::Change, ReadError> {
-    // What is empty would be a protobuf that says nothing.
-    if payload.first().is_none_or(|&first| first == b'{') {
+    if is_json(payload) {
         return Ok(serde_json::from_slice(payload)?);
     }
     Ok(Change::decode(payload)?.into())
@@ -64,6 +70,25 @@ impl From<Operation> for Op {
             Operation::Part => Self::Part,
             Operation::Pack => Self::Pack,
             Operation::Unspecified => Self::Unknown,
+        }
+    }
+}
+
+impl From<subject::Op> for Operation {
+    fn from(op: subject::Op) -> Self {
+        match op {
+            subject::Op::Insert => Self::Insert,
+            subject::Op::Update => Self::Update,
+            subject::Op::Delete => Self::Delete,
+            subject::Op::Truncate => Self::Truncate,
+            subject::Op::Schema => Self::Schema,
+            subject::Op::Begin => Self::Begin,
+            subject::Op::Commit => Self::Commit,
+            subject::Op::Heartbeat => Self::Heartbeat,
+            subject::Op::Ddl => Self::Ddl,
+            subject::Op::Message => Self::Message,
+            subject::Op::Gap => Self::Gap,
+            subject::Op::Pack => Self::Pack,
         }
     }
 }
@@ -124,50 +149,56 @@ impl From<Change> for super::Change {
 /// A row, and which documents do not simply stand in it.
 fn read_row(row: Row, documents: &mut BTreeMap<String, DocumentForm>) -> JsonRow {
     let columns = row.columns.into_iter().map(|Column { name, value }| {
-        let kind = value.and_then(|value| value.kind);
-        if let Some(Kind::JsonValue(text)) = &kind
-            && let Some(form) = DocumentForm::of(text)
-        {
+        let (value, form) = read_value(value.unwrap_or_default());
+        if let Some(form) = form {
             documents.insert(name.clone(), form);
         }
-        (name, kind.map_or(Json::Null, read_value))
+        (name, value)
     });
     columns.collect()
 }
 
-/// A value, as it stands in JSON.
-fn read_value(kind: Kind) -> Json {
-    match kind {
-        Kind::BoolValue(value) => value.into(),
-        Kind::IntValue(value) if value.unsigned_abs() <= EXACT_LIMIT => value.into(),
-        Kind::IntValue(value) => value.to_string().into(),
-        Kind::DoubleValue(value) => match Number::from_f64(value) {
+/// A value as it stands in JSON, and, of a document that does not simply stand there, how.
+fn read_value(value: Value) -> (Json, Option<DocumentForm>) {
+    let json = match value.kind {
+        None => Json::Null,
+        Some(Kind::BoolValue(value)) => value.into(),
+        Some(Kind::IntValue(value)) if value.unsigned_abs() <= EXACT_LIMIT => value.into(),
+        Some(Kind::IntValue(value)) => value.to_string().into(),
+        Some(Kind::DoubleValue(value)) => match Number::from_f64(value) {
             Some(number) => number.into(),
             None if value.is_nan() => "NaN".into(),
             None if value > 0.0 => "Infinity".into(),
             None => "-Infinity".into(),
         },
-        Kind::TextValue(text) => text.into(),
-        Kind::BytesValue(bytes) => BASE64.encode(&bytes).into(),
-        Kind::JsonValue(text) => match DocumentForm::of(&text) {
-            Some(DocumentForm::Null) => Json::Null,
-            Some(DocumentForm::Text | DocumentForm::Unknown) => text.into(),
-            None => serde_json::from_str(&text).unwrap_or_else(|_refused| text.into()),
-        },
-        Kind::ListValue(list) => {
-            let values = list.values.into_iter().map(|value| value.kind);
-            values
-                .map(|kind| kind.map_or(Json::Null, read_value))
-                .collect()
+        Some(Kind::TextValue(text)) => text.into(),
+        Some(Kind::BytesValue(bytes)) => BASE64.encode(&bytes).into(),
+        Some(Kind::JsonValue(text)) => return read_document(text),
+        // Within another value every document stands as it is.
+        Some(Kind::ListValue(list)) => {
+            let values = list.values.into_iter();
+            values.map(|value| read_value(value).0).collect()
         }
-        Kind::RowValue(row) => {
-            let fields = row.columns.into_iter().map(|Column { name, value }| {
-                let kind = value.and_then(|value| value.kind);
-                (name, kind.map_or(Json::Null, read_value))
-            });
-            Json::Object(fields.collect())
+        Some(Kind::RowValue(row)) => {
+            let fields = row.columns.into_iter();
+            Json::Object(
+                fields
+                    .map(|Column { name, value }| (name, read_value(value.unwrap_or_default()).0))
+                    .collect(),
+            )
         }
-    }
+    };
+    (json, None)
+}
+
+fn read_document(text: String) -> (Json, Option<DocumentForm>) {
+    let form = DocumentForm::of(&text);
+    let json = match form {
+        Some(DocumentForm::Null) => Json::Null,
+        Some(DocumentForm::Text | DocumentForm::Unknown) => text.into(),
+        None => serde_json::from_str(&text).unwrap_or_else(|_refused| text.into()),
+    };
+    (json, form)
 }
 
 impl From<Definition> for super::TableSchema {

@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use prost::Message as _;
 use ring::digest;
 use rowcast_domain::{Position, TaskId};
-use rowcast_proto::change::{Change, Operation, Part, protobuf};
+use rowcast_proto::change::{Change, Operation, Part, is_json, protobuf};
 use rowcast_proto::stream::task_stream;
 
 /// Bytes asked for at a time: the server closes a connection that has 64 MB to come, and what was under
@@ -125,7 +125,7 @@ fn unpacked(
     struct Bodies {
         pack: Vec<Box<serde_json::value::RawValue>>,
     }
-    let bodies: Vec<Vec<u8>> = if payload.first() == Some(&b'{') {
+    let bodies: Vec<Vec<u8>> = if is_json(payload) {
         let bodies: Bodies = serde_json::from_slice(payload)?;
         let bodies = bodies.pack.iter();
         bodies.map(|body| body.get().as_bytes().to_vec()).collect()

@@ -9,7 +9,7 @@ mod names;
 
 use std::collections::BTreeMap;
 
-use rowcast_proto::change::TableSchema;
+use rowcast_proto::change::{TableSchema, is_json};
 use rowcast_proto::message::{CaptureState, DesiredState, Format};
 use rowcast_testkit::{Postgres, Stored, rows_in_order};
 use tokio_postgres::Client;
@@ -188,7 +188,7 @@ async fn assert_told_as_stored(world: &World, stored: &[Stored]) -> usize {
 
 /// What a message says of rows.
 fn images(message: &Stored) -> Images {
-    if message.payload.first() == Some(&b'{') {
+    if is_json(&message.payload) {
         serde_json::from_slice(&message.payload).unwrap()
     } else {
         from_protobuf::images(&message.payload)

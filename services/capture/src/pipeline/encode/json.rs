@@ -1,4 +1,4 @@
-//! JSON strings, escaped in one scan.
+//! What of JSON is written by hand: strings, escaped in one scan, and what stands in every message.
 
 use bytes::{BufMut as _, BytesMut};
 use rowcast_domain::{Lsn, Position};

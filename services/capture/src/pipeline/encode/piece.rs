@@ -16,7 +16,7 @@ use rowcast_proto::subject::Op;
 
 use super::draft::Format;
 use super::json;
-use super::protobuf::{self, field};
+use super::protobuf::field;
 use crate::pipeline::publish::tail::Half;
 
 /// Fewer bytes of the whole in a piece are not worth its envelope, and a large row would be too many
@@ -128,7 +128,7 @@ impl Piece {
                 encode_varint(pb::Operation::Part as u64, &mut number);
                 let before = [before_op, &number, behind_op].concat();
                 let part = pb::Part {
-                    op: protobuf::number(op).into(),
+                    op: pb::Operation::from(op).into(),
                     bytes: whole.len() as u64,
                     sha256: Bytes::copy_from_slice(&sha256),
                     ..pb::Part::default()

@@ -90,26 +90,8 @@ pub(super) fn close(out: &mut BytesMut, start: usize) {
 pub(super) fn operation(out: &mut BytesMut, op: Op) -> Range<usize> {
     encode_key(field::OP, WireType::Varint, out);
     let start = out.len();
-    encode_varint(number(op) as u64, out);
+    encode_varint(pb::Operation::from(op) as u64, out);
     start..out.len()
-}
-
-/// The number of what a message says.
-pub(super) const fn number(op: Op) -> pb::Operation {
-    match op {
-        Op::Insert => pb::Operation::Insert,
-        Op::Update => pb::Operation::Update,
-        Op::Delete => pb::Operation::Delete,
-        Op::Truncate => pb::Operation::Truncate,
-        Op::Schema => pb::Operation::Schema,
-        Op::Begin => pb::Operation::Begin,
-        Op::Commit => pb::Operation::Commit,
-        Op::Heartbeat => pb::Operation::Heartbeat,
-        Op::Ddl => pb::Operation::Ddl,
-        Op::Message => pb::Operation::Message,
-        Op::Gap => pb::Operation::Gap,
-        Op::Pack => pb::Operation::Pack,
-    }
 }
 
 /// What stands before the value of a column in every row.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use rowcast_domain::TaskId;
+use rowcast_proto::change::BeforeImage;
 use rowcast_proto::subject::{self, Op};
 
 use self::json_form::JsonForm;
@@ -93,14 +94,6 @@ enum Part {
     Key,
     Before,
     After,
-}
-
-/// What the before image holds.
-#[derive(Debug, Clone, Copy)]
-enum BeforeImage {
-    Full,
-    Key,
-    None,
 }
 
 /// How a row is written.

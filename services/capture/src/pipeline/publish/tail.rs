@@ -5,6 +5,7 @@ mod protobuf;
 use data_encoding::{BASE64, HEXLOWER};
 use rowcast_bus::async_nats::jetstream::stream::Stream;
 use rowcast_domain::{Lsn, Position};
+use rowcast_proto::change::is_json;
 use rowcast_proto::subject::Op;
 use serde::Deserialize;
 
@@ -54,7 +55,7 @@ impl Half {
     /// Whether retention has removed the first pieces already: `first` is the oldest message of the
     /// stream. Nobody could join the rest to anything then.
     fn lacks_its_start(&self, first: &[u8]) -> bool {
-        if first.first() != Some(&b'{') {
+        if !is_json(first) {
             return protobuf::offset(first)
                 .is_some_and(|(position, offset)| position == self.position && offset > 0);
         }
@@ -117,7 +118,7 @@ impl Last {
 
     /// Reads a message; `None` where it is not ours.
     pub(crate) fn read(payload: &[u8]) -> Option<Self> {
-        if payload.first() != Some(&b'{') {
+        if !is_json(payload) {
             return protobuf::last(payload);
         }
         let body: Body<'_> = serde_json::from_slice(payload).ok()?;

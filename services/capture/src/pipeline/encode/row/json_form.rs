@@ -1,8 +1,9 @@
 //! A row in JSON.
 
 use bytes::{BufMut as _, BytesMut};
+use rowcast_proto::change::BeforeImage;
 
-use super::{BeforeImage, Form, Part, Rendered};
+use super::{Form, Part, Rendered};
 use crate::pipeline::change::Kind;
 use crate::pipeline::encode::{document, json, value};
 

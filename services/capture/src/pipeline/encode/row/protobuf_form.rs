@@ -2,9 +2,9 @@
 
 use bytes::BytesMut;
 use prost::encoding::{WireType, encode_key, encode_varint};
-use rowcast_proto::change::protobuf as pb;
+use rowcast_proto::change::{BeforeImage, protobuf as pb};
 
-use super::{BeforeImage, Form, Part, Rendered};
+use super::{Form, Part, Rendered};
 use crate::pipeline::change::Kind;
 use crate::pipeline::encode::protobuf::{self, field};
 

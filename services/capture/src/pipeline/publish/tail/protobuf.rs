@@ -42,19 +42,6 @@ pub(super) fn offset(payload: &[u8]) -> Option<(Position, u64)> {
 }
 
 fn op(number: i32) -> Option<Op> {
-    Some(match Operation::try_from(number).ok()? {
-        Operation::Insert => Op::Insert,
-        Operation::Update => Op::Update,
-        Operation::Delete => Op::Delete,
-        Operation::Truncate => Op::Truncate,
-        Operation::Schema => Op::Schema,
-        Operation::Begin => Op::Begin,
-        Operation::Commit => Op::Commit,
-        Operation::Heartbeat => Op::Heartbeat,
-        Operation::Ddl => Op::Ddl,
-        Operation::Message => Op::Message,
-        Operation::Gap => Op::Gap,
-        Operation::Pack => Op::Pack,
-        Operation::Part | Operation::Unspecified => return None,
-    })
+    let mut all = Op::ALL.into_iter();
+    all.find(|&op| Operation::from(op) as i32 == number)
 }
