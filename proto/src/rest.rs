@@ -7,7 +7,9 @@ mod group;
 mod problem;
 mod precheck;
 mod billing;
+mod access;
 
+pub use access::{AuditEntry, AuditLog, CreateToken, NewToken, Role, Token, TokenList};
 pub use billing::{
     ChargeType, Incident, IncidentList, Instance, PurchaseTask, UsageLine, UsageList,
 };

@@ -113,6 +113,8 @@ fn data_path() -> Vec<Message> {
 
 fn rest_bodies() -> Vec<Message> {
     let mut bodies = messages!("rest", IgnoredAtTop:
+        rest::AuditEntry,
+        rest::AuditLog,
         rest::CheckItem,
         rest::Group,
         rest::GroupConnection,
@@ -121,6 +123,7 @@ fn rest_bodies() -> Vec<Message> {
         rest::Incident,
         rest::IncidentList,
         rest::Instance,
+        rest::NewToken,
         rest::Precheck,
         rest::Problem,
         rest::Source,
@@ -136,6 +139,8 @@ fn rest_bodies() -> Vec<Message> {
         rest::TaskPreview,
         rest::TaskTransition,
         rest::TaskTransitionList,
+        rest::Token,
+        rest::TokenList,
         rest::UsageLine,
         rest::UsageList,
     );
@@ -145,6 +150,7 @@ fn rest_bodies() -> Vec<Message> {
         rest::CreateGroup,
         rest::CreateSource,
         rest::CreateTask,
+        rest::CreateToken,
         rest::IgnoreChecks,
         rest::Objects,
         rest::PatchChangeTypes,

@@ -29,6 +29,8 @@ async fn ask(shop: &Shop, config: &str, options: &[&str]) {
         .arg(&settings)
         .args(["run", &format!("{url}/api/v1/openapi.json"), "--url", url])
         .args(["--header", &format!("Authorization: Bearer {token}")])
+        // The pace that a token may keep.
+        .args(["--rate-limit", "100/s"])
         .args(["--checks", CHECKS, "--phases", "coverage,fuzzing"])
         .args([
             "--max-examples",

@@ -90,7 +90,7 @@ pub struct Incident {
 }
 
 /// `GET /incidents`.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct IncidentList {
     /// Newest first.
     pub incidents: Vec<Incident>,

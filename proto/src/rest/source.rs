@@ -91,6 +91,9 @@ pub struct CreateSource {
     /// What the user sorts sources by; the rules are those of a task's tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+    /// The name of those who share it, 1–64 characters; tasks have one of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_group: Option<String>,
 }
 
 /// The port of a source that names none: PostgreSQL's own (PostgreSQL docs, 19.3.1).
@@ -130,6 +133,9 @@ pub struct PatchSource {
     /// All tags, in the place of those before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeMap<String, String>>,
+    /// The name of those who share it; empty for nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_group: Option<String>,
 }
 
 /// A registered source.
@@ -153,6 +159,9 @@ pub struct Source {
     /// What the user sorts sources by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+    /// The name of those who share it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_group: Option<String>,
     /// When it was registered.
     pub created_at: DateTime<Utc>,
 }

@@ -22,7 +22,7 @@ pub(crate) async fn answer(
         .map_err(|error: ParseIdError| {
             refuse::invalid("malformed_id", error.to_string()).field("task_id")
         })?;
-    let incidents = incidents::list(pool, task.as_ref(), request.open)
+    let incidents = incidents::list(pool, task.as_ref(), &request.within, request.open)
         .await
         .map_err(|error| {
             tracing::error!(%error, "incidents cannot be read");

@@ -5,13 +5,15 @@ mod refusal;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder};
-use rowcast_domain::{GroupId, Secret, SourceId, TaskId};
+use rowcast_domain::{GroupId, Secret, SourceId, TaskId, TokenId};
 use rowcast_proto::rest::{
-    ChargeType, CloneTask, CreateGroup, CreateSource, CreateTask, Group, GroupConnection,
-    GroupList, IgnoreChecks, IncidentList, Instance, Objects, PatchSource, PatchTask, Precheck,
-    Problem, PurchaseTask, RunPrecheck, Source, SourceList, SourceObjects, SourceTest, StartTask,
-    Task, TaskList, TaskPreview, TaskTransitionList, UsageList,
+    AuditLog, ChargeType, CloneTask, CreateGroup, CreateSource, CreateTask, CreateToken, Group,
+    GroupConnection, GroupList, IgnoreChecks, IncidentList, Instance, NewToken, Objects,
+    PatchSource, PatchTask, Precheck, Problem, PurchaseTask, RunPrecheck, Source, SourceList,
+    SourceObjects, SourceTest, StartTask, Task, TaskList, TaskPreview, TaskTransitionList,
+    TokenList, UsageList,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -87,12 +89,19 @@ impl Api {
         self.get(&format!("/sources/{id}")).await
     }
 
+    /// With its version.
+    pub(crate) async fn source_version(&self, id: &SourceId) -> anyhow::Result<Versioned<Source>> {
+        self.get_version(&format!("/sources/{id}")).await
+    }
+
+    /// A version that is no longer the present one is refused.
     pub(crate) async fn patch_source(
         &self,
         id: &SourceId,
         patch: &PatchSource,
+        of: Option<&Version>,
     ) -> anyhow::Result<Source> {
-        self.patch(&format!("/sources/{id}"), patch).await
+        self.patch(&format!("/sources/{id}"), patch, of).await
     }
 
     pub(crate) async fn delete_source(&self, id: &SourceId) -> anyhow::Result<()> {
@@ -143,8 +152,19 @@ impl Api {
         self.post(&format!("/tasks/{id}/clone"), body).await
     }
 
-    pub(crate) async fn patch_task(&self, id: &TaskId, patch: &PatchTask) -> anyhow::Result<Task> {
-        self.patch(&format!("/tasks/{id}"), patch).await
+    /// With its version.
+    pub(crate) async fn task_version(&self, id: &TaskId) -> anyhow::Result<Versioned<Task>> {
+        self.get_version(&format!("/tasks/{id}")).await
+    }
+
+    /// A version that is no longer the present one is refused.
+    pub(crate) async fn patch_task(
+        &self,
+        id: &TaskId,
+        patch: &PatchTask,
+        of: Option<&Version>,
+    ) -> anyhow::Result<Task> {
+        self.patch(&format!("/tasks/{id}"), patch, of).await
     }
 
     /// Runs the precheck to its end.
@@ -252,8 +272,34 @@ impl Api {
         self.delete(&format!("/tasks/{task}/groups/{group}")).await
     }
 
+    pub(crate) async fn create_token(&self, body: &CreateToken) -> anyhow::Result<NewToken> {
+        self.post("/tokens", body).await
+    }
+
+    pub(crate) async fn tokens(&self) -> anyhow::Result<TokenList> {
+        self.get("/tokens").await
+    }
+
+    pub(crate) async fn revoke_token(&self, id: &TokenId) -> anyhow::Result<()> {
+        self.delete(&format!("/tokens/{id}")).await
+    }
+
+    /// One page.
+    pub(crate) async fn audit(&self, query: &Query) -> anyhow::Result<AuditLog> {
+        self.get_where("/audit", query).await
+    }
+
     async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.send(self.request(Method::GET, path), path).await
+    }
+
+    async fn get_version<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Versioned<T>> {
+        let (headers, body) = self.whole_answer(self.request(Method::GET, path)).await?;
+        let tag = headers.get(header::ETAG).cloned();
+        Ok(Versioned {
+            thing: self.read(&body, path)?,
+            version: tag.map(Version),
+        })
     }
 
     async fn get_where<T: DeserializeOwned>(&self, path: &str, query: &Query) -> anyhow::Result<T> {
@@ -279,8 +325,12 @@ impl Api {
         &self,
         path: &str,
         body: &impl Serialize,
+        of: Option<&Version>,
     ) -> anyhow::Result<T> {
-        let request = self.request(Method::PATCH, path).json(body);
+        let mut request = self.request(Method::PATCH, path).json(body);
+        if let Some(Version(tag)) = of {
+            request = request.header(header::IF_MATCH, tag);
+        }
         self.send(request, path).await
     }
 
@@ -301,21 +351,29 @@ impl Api {
         path: &str,
     ) -> anyhow::Result<T> {
         let body = self.answer(request).await?;
-        serde_json::from_slice(&body)
+        self.read(&body, path)
+    }
+
+    fn read<T: DeserializeOwned>(&self, body: &[u8], path: &str) -> anyhow::Result<T> {
+        serde_json::from_slice(body)
             .with_context(|| format!("the answer of {}{path} cannot be read", self.base))
     }
 
     /// The body of an answer that is a success.
     async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Vec<u8>> {
+        Ok(self.whole_answer(request).await?.1)
+    }
+
+    async fn whole_answer(&self, request: RequestBuilder) -> anyhow::Result<(HeaderMap, Vec<u8>)> {
         let response = request.send().await.map_err(|error| self.silent(&error))?;
-        let status = response.status();
+        let (status, headers) = (response.status(), response.headers().clone());
         let body = response
             .bytes()
             .await
             .map_err(|error| self.silent(&error))?
             .to_vec();
         if status.is_success() {
-            return Ok(body);
+            return Ok((headers, body));
         }
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => Err(refusal::refusal(status, &problem)),
@@ -335,6 +393,17 @@ impl Api {
         );
         Failure::of(Exit::Unreachable, sentence)
     }
+}
+
+/// The version that a change was thought out on.
+#[derive(Debug)]
+pub(crate) struct Version(HeaderValue);
+
+/// Something with its version; an API that tells none takes every change.
+#[derive(Debug)]
+pub(crate) struct Versioned<T> {
+    pub(crate) thing: T,
+    pub(crate) version: Option<Version>,
 }
 
 /// Names and values behind a path.

@@ -5,6 +5,7 @@ pub(crate) mod source;
 pub(crate) mod task;
 pub(crate) mod group;
 pub(crate) mod incident;
+pub(crate) mod token;
 
 use std::path::PathBuf;
 
@@ -67,6 +68,11 @@ pub(crate) enum Command {
     /// What needs a person
     #[command(subcommand)]
     Incident(incident::Command),
+    /// Who else may use the API; for admins
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Show who asked for what, newest first; for admins
+    Audit(token::Audit),
     /// Make sources, tasks and groups as a YAML file says
     Apply(Apply),
     /// Write the YAML of what is there, without passwords

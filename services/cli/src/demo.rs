@@ -74,6 +74,7 @@ async fn source(api: &Api, shop: &Shop) -> anyhow::Result<Source> {
         output::line("demo: source shop")?;
         let wanted = CreateSource {
             tags: BTreeMap::new(),
+            resource_group: None,
             name: SHOP.to_owned(),
             host: "127.0.0.1".to_owned(),
             port: shop.port,

@@ -76,6 +76,7 @@ fn source_entry(source: Source) -> SourceEntry {
         sslmode: source.sslmode,
         sslrootcert: None,
         tags: without_own(source.tags),
+        resource_group: source.resource_group,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a user means by a name or an id.
 
 use rowcast_domain::TaskState;
-use rowcast_proto::rest::{Group, Source, Task};
+use rowcast_proto::rest::{Group, Source, Task, Token};
 
 use crate::api::Api;
 use crate::failure::{Exit, Failure};
@@ -44,6 +44,14 @@ pub(crate) async fn group(api: &Api, task: &Task, wanted: &str) -> anyhow::Resul
     let id = |group: &Group| group.id.to_string();
     let what = format!("group of task {}", task.name);
     one(&what, wanted, groups, id, |group| group.name == wanted)
+}
+
+/// The token with this id or name.
+pub(crate) async fn token(api: &Api, wanted: &str) -> anyhow::Result<Token> {
+    let tokens = api.tokens().await?.tokens;
+    let id = |token: &Token| token.id.to_string();
+    let is_named = |token: &Token| token.name == wanted || token.id.as_str() == wanted;
+    one("token", wanted, tokens, id, is_named)
 }
 
 /// An id that is nobody's may still be a name.

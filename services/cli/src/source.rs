@@ -63,6 +63,7 @@ fn body(wanted: Create) -> anyhow::Result<CreateSource> {
         sslmode: wanted.sslmode,
         sslrootcert: authorities(wanted.sslrootcert.as_deref())?,
         tags: wanted.tags.into_iter().collect(),
+        resource_group: wanted.resource_group,
     })
 }
 
@@ -96,6 +97,9 @@ fn show(source: &Source, format: Format) -> anyhow::Result<()> {
     ];
     if !source.tags.is_empty() {
         members.push(("tags", tags::in_words(&source.tags)));
+    }
+    if let Some(name) = &source.resource_group {
+        members.push(("resource group", name.clone()));
     }
     output::table(&description(members))
 }

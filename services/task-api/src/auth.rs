@@ -1,56 +1,67 @@
-//! Who may ask: whoever shows the admin token.
+//! Who asks, and what they may.
+//!
+//! ```text
+//! authenticate ─▶ pace ─▶ (audit) ─▶ permit ─▶ handler
+//! ```
+
+mod caller;
+mod admin_token;
+mod api_token;
+mod pace;
+mod permit;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use ring::hmac;
-use ring::rand::SystemRandom;
-use rowcast_domain::Secret;
-use rowcast_service::BoxError;
 
+use crate::clock;
 use crate::error::ApiError;
 use crate::state::App;
+use crate::store::token;
 
-/// Who does what the admin token asks for.
-pub(crate) const USER: &str = "user:admin";
+pub(crate) use admin_token::AdminToken;
+pub(crate) use api_token::ApiToken;
+pub(crate) use caller::{ADMIN, Caller};
+pub(crate) use pace::{Pace, keep_pace};
+pub(crate) use permit::permit;
 
-/// Knows the admin token without holding it.
-///
-/// The SHA-256 is keyed per process: `ring` compares such a digest in constant time.
-#[derive(Debug)]
-pub(crate) struct TokenDigest {
-    key: hmac::Key,
-    digest: hmac::Tag,
-}
-
-impl TokenDigest {
-    pub(crate) fn of(token: &Secret) -> Result<Self, BoxError> {
-        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
-            .map_err(|_unspecified| "the system gives no random bytes")?;
-        let digest = hmac::sign(&key, token.expose().as_bytes());
-        Ok(Self { key, digest })
-    }
-
-    fn is(&self, given: &str) -> bool {
-        hmac::verify(&self.key, given.as_bytes(), self.digest.as_ref()).is_ok()
-    }
-}
-
-/// Lets a request through that shows the token.
-pub(crate) async fn require_token(
+/// Lets a request through that shows the admin token, or a token that was made by the API and still holds.
+/// What comes behind finds the [`Caller`].
+pub(crate) async fn authenticate(
     State(app): State<App>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    if bearer(request.headers()).is_some_and(|token| app.token().is(token)) {
-        return Ok(next.run(request).await);
+    let caller = caller(&app, request.headers()).await?;
+    request.extensions_mut().insert(caller);
+    Ok(next.run(request).await)
+}
+
+async fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    let given = bearer(headers).ok_or_else(unauthorized)?;
+    if app.admin_token().is(given) {
+        return Ok(Caller::admin());
     }
+    let known = ApiToken::digest_of(given);
+    let Some(known) = known else {
+        return Err(unauthorized());
+    };
+    let now = clock::now();
+    let token = token::find(app.pool(), &known, now).await?;
+    let token = token.ok_or_else(unauthorized)?;
+    if token.expires_at.is_some_and(|end| end <= now) {
+        let detail = format!("the token {:?} has expired", token.name);
+        let refused = ApiError::refused(StatusCode::UNAUTHORIZED, "token_expired", detail);
+        return Err(refused.repair("Let an admin make a new one: POST /api/v1/tokens."));
+    }
+    Ok(Caller::of(token))
+}
+
+fn unauthorized() -> ApiError {
     let detail = "the request shows no token, or a wrong one";
-    Err(
-        ApiError::refused(StatusCode::UNAUTHORIZED, "unauthorized", detail)
-            .repair("Send the header `Authorization: Bearer <admin token>`."),
-    )
+    ApiError::refused(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+        .repair("Send the header `Authorization: Bearer <token>`.")
 }
 
 /// The token of `Authorization: Bearer <token>` (RFC 6750); the scheme's case does not matter.
@@ -65,15 +76,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_token_itself_is_the_token() {
-        let digest = TokenDigest::of(&Secret::new("letmein")).unwrap();
-        assert!(digest.is("letmein"));
-        for wrong in ["", "letmei", "letmein ", "LETMEIN"] {
-            assert!(!digest.is(wrong), "{wrong:?}");
-        }
-    }
 
     #[test]
     fn the_scheme_is_bearer_in_any_case() {

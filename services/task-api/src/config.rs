@@ -1,6 +1,7 @@
 //! Settings, read once at the start.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 
 use rowcast_bus::{BusConfig, Replicas};
 use rowcast_domain::Secret;
@@ -13,6 +14,11 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// `ROWCAST_ADMIN_TOKEN` or `ROWCAST_ADMIN_TOKEN_FILE`: the bearer token of the API. Required.
     pub admin_token: Secret,
+    /// `ROWCAST_API_RATE`: requests a second that each token may make, and five times as many at once; each
+    /// process counts for itself. Default 100.
+    pub api_rate: NonZeroU32,
+    /// `ROWCAST_AUDIT_DAYS`: how long the audit log is kept. Default 400.
+    pub audit_days: NonZeroU32,
     /// `ROWCAST_SECRET_KEY` or `ROWCAST_SECRET_KEY_FILE`: seals passwords. Lines of 64 hexadecimal
     /// digits. Required.
     pub secret_key: Secret,
@@ -31,6 +37,8 @@ impl Config {
         let http_listen =
             settings.optional("http_listen", SocketAddr::from(([127, 0, 0, 1], 8080)));
         let admin_token = settings.secret("admin_token");
+        let api_rate = settings.optional("api_rate", nonzero(100));
+        let audit_days = settings.optional("audit_days", nonzero(400));
         let secret_key = settings.secret("secret_key");
         let database_url = settings.secret("database_url");
         let url = settings.optional("nats_url", "nats://127.0.0.1:4222".to_owned());
@@ -40,6 +48,8 @@ impl Config {
         Some(Self {
             http_listen: http_listen?,
             admin_token: admin_token?,
+            api_rate: api_rate?,
+            audit_days: audit_days?,
             secret_key: secret_key?,
             database_url: database_url?,
             nats: BusConfig {
@@ -51,4 +61,8 @@ impl Config {
             },
         })
     }
+}
+
+fn nonzero(number: u32) -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(number - 1)
 }

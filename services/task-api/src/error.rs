@@ -1,5 +1,7 @@
 //! Every way a request can fail, and the problem (RFC 9457) that the user sees.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rowcast_bus::request::AskError;
@@ -60,6 +62,7 @@ pub(crate) struct Refused {
     pub(crate) detail: String,
     pub(crate) field: Option<String>,
     pub(crate) repair: Option<String>,
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl ApiError {
@@ -70,6 +73,7 @@ impl ApiError {
             detail: detail.into(),
             field: None,
             repair: None,
+            retry_after: None,
         }
     }
 
@@ -95,6 +99,12 @@ impl Refused {
         self
     }
 
+    /// How long the asker should wait.
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
     pub(crate) fn repair(mut self, repair: impl Into<String>) -> ApiError {
         self.repair = Some(repair.into());
         ApiError::Refused(Box::new(self))
@@ -114,7 +124,7 @@ impl IntoResponse for ApiError {
             | Self::Panicked => Vec::new(),
         };
         let refused = self.into_refused();
-        let status = refused.status;
+        let (status, wait) = (refused.status, refused.retry_after);
         let mut body = serde_json::to_vec(&ProblemBody {
             problem: problem(refused),
             errors,
@@ -128,6 +138,11 @@ impl IntoResponse for ApiError {
         if status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer");
             body.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        if let Some(wait) = wait {
+            // In whole seconds (RFC 9110, section 10.2.3), so that the time is over then.
+            let seconds = HeaderValue::from(wait.as_secs() + 1);
+            body.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         body
     }
@@ -191,6 +206,7 @@ fn from_issues(issues: Vec<Issue>) -> Refused {
         detail: detail.join("; "),
         field,
         repair,
+        retry_after: None,
     }
 }
 
@@ -270,6 +286,7 @@ fn from_rpc(refusal: RpcError) -> Refused {
         detail: refusal.detail,
         field: given(refusal.field),
         repair: given(refusal.repair),
+        retry_after: None,
     }
 }
 

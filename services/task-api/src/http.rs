@@ -1,7 +1,7 @@
 //! Every route on one screen.
 //!
 //! ```text
-//! span ─▶ panics ─▶ time-out ─▶ token ─▶ Idempotency-Key ─▶ handler
+//! span ─▶ panics ─▶ time-out ─▶ token ─▶ pace ─▶ audit ─▶ permission ─▶ Idempotency-Key ─▶ handler
 //! ```
 
 mod body;
@@ -10,6 +10,7 @@ mod query;
 mod tag;
 mod idempotency;
 mod trace;
+mod audit;
 mod create_source;
 mod get_source;
 mod list_sources;
@@ -42,6 +43,10 @@ mod list_groups;
 mod get_group;
 mod get_connection;
 mod delete_group;
+mod create_token;
+mod list_tokens;
+mod revoke_token;
+mod list_audit;
 
 pub(crate) use list_objects::Browse;
 pub(crate) use list_tasks::Wanted as ListedTasks;
@@ -90,7 +95,10 @@ pub(crate) fn router(app: App) -> Router {
         .split_for_parts();
     describe(&mut document);
     api.route_layer(from_fn_with_state(app.clone(), idempotency::replay))
-        .route_layer(from_fn_with_state(app.clone(), auth::require_token))
+        .route_layer(from_fn_with_state(app.clone(), auth::permit))
+        .route_layer(from_fn_with_state(app.clone(), audit::record))
+        .route_layer(from_fn_with_state(app.clone(), auth::keep_pace))
+        .route_layer(from_fn_with_state(app.clone(), auth::authenticate))
         .route("/api/v1/openapi.json", get(async || Json(document)))
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
@@ -139,6 +147,12 @@ fn routes() -> OpenApiRouter<App> {
         ))
         .routes(routes!(get_group::get_group, delete_group::delete_group))
         .routes(routes!(get_connection::get_connection))
+        .routes(routes!(
+            create_token::create_token,
+            list_tokens::list_tokens
+        ))
+        .routes(routes!(revoke_token::revoke_token))
+        .routes(routes!(list_audit::list_audit))
 }
 
 fn describe(document: &mut OpenApi) {

@@ -144,7 +144,7 @@ fn step(status: &TaskStatus, error: Option<TaskError>) -> Option<Step> {
     };
     Some(Step {
         event,
-        actor: ACTOR,
+        actor: ACTOR.to_owned(),
         reason,
         error,
         accept_stop: None,

@@ -28,6 +28,8 @@ mod wish;
 mod intake;
 mod sweep;
 
+use std::net::SocketAddr;
+
 use rowcast_bus::publish;
 use rowcast_service::{BoxError, Context, Kind, outbox};
 use tokio::net::TcpListener;
@@ -76,8 +78,9 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         "sweep",
         sweep::run(app.clone(), stop.clone()),
     );
+    let router = http::router(app).into_make_service_with_connect_info::<SocketAddr>();
     tasks.spawn(Kind::Essential, "http", async move {
-        axum::serve(listener, http::router(app))
+        axum::serve(listener, router)
             .with_graceful_shutdown(stop.cancelled_owned())
             .await?;
         Ok(())

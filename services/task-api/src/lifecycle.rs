@@ -34,7 +34,7 @@ pub(crate) use sources::change_source;
 pub(crate) struct Step {
     pub(crate) event: TaskEvent,
     /// `user:<name>` or `service:<name>`.
-    pub(crate) actor: &'static str,
+    pub(crate) actor: String,
     pub(crate) reason: String,
     /// Why the task does not run, where that is what happens.
     pub(crate) error: Option<TaskError>,
@@ -46,10 +46,10 @@ pub(crate) struct Step {
 
 impl Step {
     /// A step of the request that is being answered.
-    pub(crate) fn requested(event: TaskEvent, actor: &'static str, reason: &str) -> Self {
+    pub(crate) fn requested(event: TaskEvent, actor: &str, reason: &str) -> Self {
         Self {
             event,
-            actor,
+            actor: actor.to_owned(),
             reason: reason.to_owned(),
             error: None,
             accept_stop: None,
@@ -200,7 +200,7 @@ async fn record(
     let entry = TaskTransition {
         from: before.state,
         to: task.state,
-        actor: step.actor.to_owned(),
+        actor: step.actor,
         reason: step.reason.clone(),
         trace_id: trace_context::trace_id(&step.trace).map(str::to_owned),
         at: task.updated_at,
@@ -210,8 +210,8 @@ async fn record(
         task = %task.id,
         from = %entry.from,
         to = %entry.to,
-        actor = step.actor,
-        reason = step.reason,
+        actor = entry.actor,
+        reason = entry.reason,
         "task changed"
     );
     let event = TaskStateChanged {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use ring::hmac;
 use rowcast_bus::{Bus, provision};
 use rowcast_proto::stream::{EVENTS, PARKED, TASK_STATUS, TASKS};
@@ -10,7 +11,7 @@ use rowcast_service::{BoxError, database};
 use sqlx::postgres::PgPool;
 use tokio::sync::Notify;
 
-use crate::auth::TokenDigest;
+use crate::auth::{AdminToken, Pace};
 use crate::config::Config;
 
 /// The service's schema in the control-plane database.
@@ -25,7 +26,9 @@ struct Shared {
     pool: PgPool,
     bus: Bus,
     keyring: Keyring,
-    token: TokenDigest,
+    admin_token: AdminToken,
+    pace: Pace,
+    audit_kept: TimeDelta,
     fingerprint_key: hmac::Key,
     wish_changed: Notify,
 }
@@ -37,7 +40,7 @@ impl App {
     /// Where the key is malformed, or the database or NATS does not let us in.
     pub(crate) async fn connect(config: &Config) -> Result<Self, BoxError> {
         let keyring = Keyring::from_secret(&config.secret_key)?;
-        let token = TokenDigest::of(&config.admin_token)?;
+        let admin_token = AdminToken::new(&config.admin_token)?;
         let secret = config.secret_key.expose().as_bytes();
         let fingerprint_key = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let pool = database::connect(&config.database_url, SCHEMA).await?;
@@ -51,7 +54,9 @@ impl App {
             pool,
             bus,
             keyring,
-            token,
+            admin_token,
+            pace: Pace::new(config.api_rate),
+            audit_kept: TimeDelta::days(config.audit_days.get().into()),
             fingerprint_key,
             wish_changed: Notify::new(),
         })))
@@ -69,8 +74,17 @@ impl App {
         &self.0.keyring
     }
 
-    pub(crate) fn token(&self) -> &TokenDigest {
-        &self.0.token
+    pub(crate) fn admin_token(&self) -> &AdminToken {
+        &self.0.admin_token
+    }
+
+    /// How long the audit log is kept.
+    pub(crate) fn audit_kept(&self) -> TimeDelta {
+        self.0.audit_kept
+    }
+
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.0.pace
     }
 
     /// Makes the fingerprints of requests with an Idempotency-Key.

@@ -5,6 +5,8 @@ pub(crate) mod task;
 pub(crate) mod transition;
 pub(crate) mod precheck;
 pub(crate) mod idempotency;
+pub(crate) mod token;
+pub(crate) mod audit;
 
 use std::str::FromStr;
 

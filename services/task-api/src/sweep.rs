@@ -10,7 +10,7 @@ use crate::error::ApiError;
 use crate::http::PRECHECK_TIMEOUT;
 use crate::lifecycle::{self, Step};
 use crate::state::App;
-use crate::store::{idempotency, task};
+use crate::store::{audit, idempotency, task};
 
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
@@ -48,5 +48,7 @@ async fn sweep(app: &App) -> Result<(), ApiError> {
         }
     }
     idempotency::forget(app.pool(), now - ANSWERS_KEPT).await?;
+    audit::forget(app.pool(), now - app.audit_kept()).await?;
+    app.pace().forget();
     Ok(())
 }

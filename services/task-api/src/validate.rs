@@ -1,5 +1,7 @@
 //! What a body must hold beyond its shape. All problems are found at once.
 
+mod access;
+mod source;
 mod tags;
 
 use std::collections::HashSet;
@@ -8,14 +10,17 @@ use std::ops::RangeInclusive;
 
 use axum::http::StatusCode;
 use rowcast_proto::rest::{
-    ChangeTypes, CloneTask, CreateGroup, CreateSource, CreateTask, IgnoreChecks, Objects,
-    PatchSource, PatchTask, Retention, SchemaObjects,
+    ChangeTypes, CloneTask, CreateGroup, CreateTask, IgnoreChecks, Objects, PatchTask, Retention,
+    SchemaObjects,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::ApiError;
 use crate::http::{Browse, ListedTasks};
+
+pub(crate) use access::token;
+pub(crate) use source::{source, source_patch};
 
 /// A field at fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -40,13 +45,7 @@ const NAME_CHARACTERS: RangeInclusive<usize> = 1..=64;
 /// PostgreSQL cuts identifiers at `NAMEDATALEN` - 1 bytes.
 const IDENTIFIER_BYTES: RangeInclusive<usize> = 1..=63;
 
-/// The longest DNS name; a unix socket's folder is shorter.
-const HOST_BYTES_MAX: usize = 255;
-
-const SOURCE_PASSWORD_BYTES: RangeInclusive<usize> = 1..=1024;
-
 /// The wish holds certificates and objects, and a value of its bucket 256 KiB in all.
-const CERTIFICATES_BYTES_MAX: usize = 64 * 1024;
 const OBJECTS_BYTES_MAX: usize = 128 * 1024;
 
 const RETRY_MINUTES: RangeInclusive<u32> = 10..=1440;
@@ -170,72 +169,13 @@ impl Issues {
 }
 
 /// # Errors
-/// Every problem of the body.
-pub(crate) fn source(body: &CreateSource) -> Result<(), ApiError> {
+/// Where a page would be too large, or empty.
+pub(crate) fn page(field: &str, limit: Option<u32>) -> Result<(), ApiError> {
     let mut issues = Issues::default();
-    source_fields(&mut issues, body);
-    issues.finish()
-}
-
-/// `merged` is the source as it would be; its password stands for the old one where the body names
-/// none.
-///
-/// # Errors
-/// Every problem of the body.
-pub(crate) fn source_patch(body: &PatchSource, merged: &CreateSource) -> Result<(), ApiError> {
-    let mut issues = Issues::default();
-    let elsewhere = [
-        ("host", body.host.is_some()),
-        ("port", body.port.is_some()),
-        ("account", body.account.is_some()),
-    ];
-    for (field, changes) in elsewhere {
-        if changes && body.password.is_none() {
-            let detail = "needs the password: it was entered for another server or account";
-            issues.note(field, detail, "Give the password too.");
-        }
+    if let Some(limit) = limit {
+        issues.range(field, limit, &PAGE_LIMIT);
     }
-    source_fields(&mut issues, merged);
-    issues.finish()
-}
-
-fn source_fields(issues: &mut Issues, body: &CreateSource) {
-    issues.name("name", &body.name);
-    host(issues, &body.host);
-    if body.port == 0 {
-        let repair = "Give the port that PostgreSQL listens on; its default is 5432.";
-        issues.note("port", "must lie between 1 and 65535", repair);
-    }
-    issues.identifier("database", &body.database);
-    issues.identifier("account", &body.account);
-    if !SOURCE_PASSWORD_BYTES.contains(&body.password.len()) || body.password.contains('\0') {
-        let detail = "must have 1 to 1024 bytes, none of them NUL";
-        issues.note("password", detail, "Give the password of the account.");
-    }
-    if let Some(certificates) = &body.sslrootcert {
-        if !certificates.contains("-----BEGIN CERTIFICATE-----") {
-            let repair = "Give the text of the authority's .pem or .crt file, or leave it out.";
-            issues.note("sslrootcert", "holds no certificate in PEM", repair);
-        } else if certificates.len() > CERTIFICATES_BYTES_MAX {
-            let repair = "Give only the authority that signed the server's certificate.";
-            issues.note("sslrootcert", "is longer than 64 KiB", repair);
-        }
-    }
-    tags::tags(issues, &body.tags);
-}
-
-fn host(issues: &mut Issues, host: &str) {
-    let is_folder = host.starts_with('/');
-    let strange =
-        |c: char| c.is_control() || (!is_folder && (c.is_whitespace() || "/@,".contains(c)));
-    if host.is_empty() || host.len() > HOST_BYTES_MAX || host.contains(strange) {
-        let detail = "must be one DNS name, one address, or the folder of a unix socket";
-        issues.note(
-            "host",
-            detail,
-            "Give the host alone, without scheme, port or database.",
-        );
-    }
+    issues.finish_query()
 }
 
 /// # Errors

@@ -121,6 +121,10 @@ id!(
     /// An incident.
     IncidentId, 'c', "incident"
 );
+id!(
+    /// A token of the API.
+    TokenId, 'k', "token"
+);
 
 #[cfg(test)]
 mod tests {

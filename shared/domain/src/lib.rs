@@ -13,7 +13,7 @@ mod secret;
 
 pub use backoff::Backoff;
 pub use fact::Fact;
-pub use id::{GroupId, IncidentId, InstanceId, ParseIdError, SourceId, TaskId};
+pub use id::{GroupId, IncidentId, InstanceId, ParseIdError, SourceId, TaskId, TokenId};
 pub use lsn::{Lsn, ParseLsnError};
 pub use position::{ParsePositionError, Position};
 pub use secret::Secret;

@@ -67,6 +67,13 @@ const COMMANDS: &[(&str, &str)] = &[
     ("list_events", "task events orders"),
     ("get_usage", "usage orders"),
     ("list_incidents", "incident list"),
+    (
+        "create_token",
+        "token create ci --role operator --resource-group sales --days 30",
+    ),
+    ("list_tokens", "token list"),
+    ("revoke_token", "token revoke ci --yes"),
+    ("list_audit", "audit --actor user:admin --limit 5"),
     ("release_task", "task release orders --yes --wait"),
     ("delete_source", "source delete shop --yes"),
 ];

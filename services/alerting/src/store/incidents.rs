@@ -132,6 +132,7 @@ pub(crate) async fn resolve(
 pub(crate) async fn list(
     executor: impl PgExecutor<'_>,
     task: Option<&TaskId>,
+    within: &[String],
     only_open: bool,
 ) -> Result<Vec<Incident>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
@@ -140,12 +141,14 @@ pub(crate) async fn list(
          FROM incidents
          WHERE ($1::text IS NULL OR task_id = $1)
            AND (NOT $2 OR resolved_at IS NULL)
+           AND (cardinality($4::text[]) = 0 OR task_id = ANY ($4))
          ORDER BY opened_at DESC, id DESC
          LIMIT $3",
     )
     .bind(task.map(TaskId::as_str))
     .bind(only_open)
     .bind(LISTED)
+    .bind(within)
     .fetch_all(executor)
     .await?;
     rows.into_iter().map(Incident::try_from).collect()

@@ -99,6 +99,13 @@ async fn an_event_that_can_never_be_taken_is_parked_and_the_next_one_is_taken() 
     service.tell(&changed(Running, Abnormal)).await;
     service.settled().await;
     assert_eq!(service.incidents(TASK, true).await.len(), 1);
+    for (task, seen) in [(TASK, 1), ("t000000000009", 0)] {
+        let question = ListIncidentsRequest {
+            within: vec![task.to_owned()],
+            ..ListIncidentsRequest::default()
+        };
+        assert_eq!(service.ask(question).await.unwrap().incidents.len(), seen);
+    }
     let parked = service
         .bus
         .jetstream()
@@ -148,7 +155,7 @@ async fn an_id_that_is_none_is_refused_with_its_field() {
     let service = Service::start().await;
     let request = ListIncidentsRequest {
         task_id: "x".to_owned(),
-        open: false,
+        ..ListIncidentsRequest::default()
     };
     match service.ask(request).await {
         Err(AskError::Refused(error)) => assert_eq!(error.field, "task_id"),

@@ -94,10 +94,12 @@ impl Service {
 
     pub(crate) async fn incidents(&self, task_id: &str, open: bool) -> Vec<Incident> {
         let task_id = task_id.to_owned();
-        self.ask(ListIncidentsRequest { task_id, open })
-            .await
-            .unwrap()
-            .incidents
+        let question = ListIncidentsRequest {
+            task_id,
+            open,
+            within: Vec::new(),
+        };
+        self.ask(question).await.unwrap().incidents
     }
 
     /// Waits until every event told has been taken or parked.

@@ -27,7 +27,7 @@ pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::R
         Step::CreateTask { task, tags } => create_task(api, task, tags).await,
         Step::UpdateTask { task, patch, .. } => {
             let task = find::task(api, task).await?;
-            let changed = api.patch_task(&task.id, patch).await;
+            let changed = api.patch_task(&task.id, patch, None).await;
             changed.with_context(|| format!("the task {}", task.name))?;
             Ok(())
         }
@@ -107,16 +107,22 @@ async fn create_source(
         sslmode: wanted.sslmode,
         sslrootcert: source::authorities(wanted.sslrootcert.as_deref())?,
         tags: tags.clone(),
+        resource_group: group_of(wanted.resource_group.as_ref()),
     };
     let created = api.create_source(&body).await;
     created.with_context(|| format!("the source {}", wanted.name))?;
     Ok(())
 }
 
+/// A file says by an empty name that nobody shares something.
+fn group_of(said: Option<&String>) -> Option<String> {
+    said.filter(|name| !name.is_empty()).cloned()
+}
+
 async fn update_source(api: &Api, wanted: &SourceEntry, patch: &PatchSource) -> anyhow::Result<()> {
     let source = find::source(api, &wanted.name).await?;
     let changed = api
-        .patch_source(&source.id, &complete(wanted, patch)?)
+        .patch_source(&source.id, &complete(wanted, patch)?, None)
         .await;
     changed.with_context(|| format!("the source {}", wanted.name))?;
     Ok(())
@@ -151,10 +157,7 @@ async fn create_task(
         packing: wanted.packing,
         format: wanted.format,
         tags: tags.clone(),
-        resource_group: wanted
-            .resource_group
-            .clone()
-            .filter(|name| !name.is_empty()),
+        resource_group: group_of(wanted.resource_group.as_ref()),
     };
     let created = api.create_task(&body).await;
     created.with_context(|| format!("the task {}", wanted.name))?;

@@ -22,6 +22,7 @@ pub(super) const SET_TAG: &str = "rowcast/set";
 pub(super) fn of_source(wanted: &SourceEntry, set: Option<&str>, there: &Source) -> Option<Step> {
     let tags_wanted = all_tags(wanted.tags.as_ref(), set, &there.tags);
     let tags = (in_words(&there.tags), in_words(&tags_wanted));
+    let group = there.resource_group.clone().unwrap_or_default();
     let mut changes = Changes::default();
     let patch = PatchSource {
         name: None,
@@ -37,6 +38,10 @@ pub(super) fn of_source(wanted: &SourceEntry, set: Option<&str>, there: &Source)
         tags: changes
             .found("tags", &tags.0, &tags.1)
             .map(|_words| tags_wanted),
+        resource_group: wanted
+            .resource_group
+            .as_ref()
+            .and_then(|wanted| changes.found("resource_group", &group, wanted)),
     };
     changes.then(|changes| Step::UpdateSource {
         source: wanted.clone(),

@@ -49,6 +49,9 @@ pub(crate) struct SourceEntry {
     /// Where absent, those that it has are left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tags: Option<BTreeMap<String, String>>,
+    /// Where absent, it is left alone; empty for nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resource_group: Option<String>,
 }
 
 /// A task and its groups.

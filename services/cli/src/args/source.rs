@@ -69,6 +69,9 @@ pub(crate) struct Create {
     /// Something to sort sources by; may be said 20 times
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
     pub(crate) tags: Vec<(String, String)>,
+    /// The name of those who share it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) resource_group: Option<String>,
     /// Only test the way to it; nothing is registered
     #[arg(long)]
     pub(crate) test: bool,
@@ -146,6 +149,12 @@ pub(crate) struct Update {
     /// Takes a tag away
     #[arg(long = "untag", value_name = "KEY")]
     pub(crate) untagged: Vec<String>,
+    /// The name of those who share it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) resource_group: Option<String>,
+    /// Nobody shares it any more
+    #[arg(long, conflicts_with = "resource_group")]
+    pub(crate) no_resource_group: bool,
     #[command(flatten)]
     pub(crate) shown: Shown,
 }

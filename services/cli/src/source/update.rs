@@ -3,13 +3,17 @@
 use rowcast_proto::rest::PatchSource;
 
 use super::{authorities, needs_password, show};
-use crate::api::Api;
+use crate::api::{Api, Versioned};
 use crate::args::source::Update;
 use crate::failure::{Exit, Failure};
 use crate::{find, tags};
 
 pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
-    let source = find::source(api, &wanted.source).await?;
+    let found = find::source(api, &wanted.source).await?;
+    let Versioned {
+        thing: source,
+        version,
+    } = api.source_version(&found.id).await?;
     let certificates = if wanted.no_sslrootcert {
         Some(String::new())
     } else {
@@ -25,6 +29,11 @@ pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
         sslmode: wanted.sslmode,
         sslrootcert: certificates,
         tags: tags::changed(&source.tags, &wanted.tags, &wanted.untagged),
+        resource_group: if wanted.no_resource_group {
+            Some(String::new())
+        } else {
+            wanted.resource_group
+        },
     };
     let is_given = wanted.password || wanted.password_from.password_file.is_some();
     if is_given || needs_password(&patch) {
@@ -36,6 +45,8 @@ pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
         let sentence = "say what to change: see rowcast source update --help";
         return Err(Failure::of(Exit::Usage, sentence));
     }
-    let changed = api.patch_source(&source.id, &patch).await?;
+    let changed = api
+        .patch_source(&source.id, &patch, version.as_ref())
+        .await?;
     show(&changed, wanted.shown.output)
 }

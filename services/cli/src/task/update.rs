@@ -3,7 +3,7 @@
 use rowcast_proto::rest::{DataChange, PatchChangeTypes, PatchTask, Retention, Task};
 
 use super::show;
-use crate::api::Api;
+use crate::api::{Api, Versioned};
 use crate::args::Shown;
 use crate::args::task::{Limit, Update};
 use crate::failure::{Exit, Failure};
@@ -20,17 +20,18 @@ pub(super) async fn rename(
         name: Some(name),
         ..PatchTask::default()
     };
-    show::one(&api.patch_task(&task.id, &patch).await?, shown.output)
+    show::one(&api.patch_task(&task.id, &patch, None).await?, shown.output)
 }
 
 pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
-    let task = find::task(api, &wanted.task).await?;
-    let patch = patch(&wanted, &task);
+    let found = find::task(api, &wanted.task).await?;
+    let Versioned { thing, version } = api.task_version(&found.id).await?;
+    let patch = patch(&wanted, &thing);
     if patch == PatchTask::default() {
         let sentence = "say what to change: see rowcast task update --help";
         return Err(Failure::of(Exit::Usage, sentence));
     }
-    let changed = api.patch_task(&task.id, &patch).await?;
+    let changed = api.patch_task(&thing.id, &patch, version.as_ref()).await?;
     show::one(&changed, wanted.shown.output)
 }
 

@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bytes::Bytes;
-use rowcast_domain::{GroupId, SourceId, TaskId};
+use rowcast_domain::{GroupId, SourceId, TaskId, TokenId};
 use serde::de::DeserializeOwned;
 
 use super::json_path;
@@ -142,6 +142,20 @@ impl<S: Send + Sync> FromRequestParts<S> for SourcePath {
         let path = Path::<String>::from_request_parts(parts, state).await;
         let Path(source) = path.map_err(|error| unreadable_path(&error))?;
         Ok(Self(id("source", &source)?))
+    }
+}
+
+/// The token that the path names.
+#[derive(Debug)]
+pub(crate) struct TokenPath(pub(crate) TokenId);
+
+impl<S: Send + Sync> FromRequestParts<S> for TokenPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        let Path(token) = path.map_err(|error| unreadable_path(&error))?;
+        Ok(Self(id("token", &token)?))
     }
 }
 

@@ -8,6 +8,7 @@ use super::body::{self, TaskPath};
 use super::create_task::created;
 use super::get_task::existing;
 use super::tag::Tagged;
+use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::validate;
@@ -27,6 +28,7 @@ use crate::validate;
 )]
 pub(crate) async fn clone_task(
     State(app): State<App>,
+    caller: Caller,
     TaskPath(id): TaskPath,
     body::Json(wanted): body::Json<CloneTask>,
 ) -> Result<(StatusCode, Tagged<Task>), ApiError> {
@@ -36,5 +38,5 @@ pub(crate) async fn clone_task(
     definition
         .tags
         .retain(|key, _value| !key.starts_with(OWN_TAGS));
-    created(&app, definition, &format!("cloned from {id}")).await
+    created(&app, &caller, definition, &format!("cloned from {id}")).await
 }

@@ -13,7 +13,7 @@ use rowcast_service::keyring;
 use super::body::{self, TaskPath};
 use super::get_task::existing;
 use super::{ASK_TIMEOUT, idempotency};
-use crate::auth::USER;
+use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::{convert, validate};
@@ -32,6 +32,7 @@ use crate::{convert, validate};
 )]
 pub(crate) async fn create_group(
     State(app): State<App>,
+    caller: Caller,
     TaskPath(id): TaskPath,
     headers: HeaderMap,
     body::Json(wanted): body::Json<CreateGroup>,
@@ -61,7 +62,7 @@ pub(crate) async fn create_group(
         account,
         password: Some(convert::sealed(sealed)),
         request_key: idempotency::key(&headers)?.unwrap_or_default(),
-        actor: USER.to_owned(),
+        actor: caller.actor(),
     };
     let created = ask::<rpc::CreateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
     Ok((StatusCode::CREATED, Json(convert::group(created)?)))

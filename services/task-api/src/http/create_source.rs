@@ -8,6 +8,7 @@ use rowcast_service::keyring;
 
 use super::body;
 use super::tag::Tagged;
+use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::store::source::{self, StoredSource};
@@ -26,9 +27,11 @@ use crate::{clock, validate};
 )]
 pub(crate) async fn create_source(
     State(app): State<App>,
+    caller: Caller,
     body::Json(wanted): body::Json<CreateSource>,
 ) -> Result<(StatusCode, Tagged<Source>), ApiError> {
     validate::source(&wanted)?;
+    caller.may_give_to(wanted.resource_group.as_deref())?;
     let stored = sealed(&app, wanted)?;
     source::insert(app.pool(), &stored).await?;
     tracing::info!(source = %stored.source.id, "source registered");
@@ -47,6 +50,7 @@ pub(crate) fn sealed(app: &App, wanted: CreateSource) -> Result<StoredSource, Ap
         sslmode,
         sslrootcert,
         tags,
+        resource_group,
         kind: None | Some(SourceKind::Postgresql),
     } = wanted;
     let id = SourceId::random();
@@ -63,6 +67,7 @@ pub(crate) fn sealed(app: &App, wanted: CreateSource) -> Result<StoredSource, Ap
         account,
         sslmode,
         tags,
+        resource_group,
         created_at: clock::now(),
     };
     Ok(StoredSource {

@@ -7,7 +7,7 @@ use rowcast_proto::rest::{CreateTask, Task};
 
 use super::body;
 use super::tag::Tagged;
-use crate::auth::USER;
+use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::lifecycle::{self, Step};
 use crate::state::App;
@@ -27,21 +27,25 @@ use crate::{clock, convert, validate};
 )]
 pub(crate) async fn create_task(
     State(app): State<App>,
+    caller: Caller,
     body::Json(wanted): body::Json<CreateTask>,
 ) -> Result<(StatusCode, Tagged<Task>), ApiError> {
     validate::task(&wanted)?;
-    created(&app, wanted, "created").await
+    caller.may_give_to(wanted.resource_group.as_deref())?;
+    created(&app, &caller, wanted, "created").await
 }
 
 /// A new task of this definition; `reason` is for its history.
 pub(crate) async fn created(
     app: &App,
+    caller: &Caller,
     mut wanted: CreateTask,
     reason: &str,
 ) -> Result<(StatusCode, Tagged<Task>), ApiError> {
     let mut transaction = app.pool().begin().await?;
     let source = source::lock(&mut transaction, &wanted.source_id).await?;
-    let source = source.ok_or_else(|| {
+    let seen = source.filter(|source| caller.sees(source.source.resource_group.as_deref()));
+    let source = seen.ok_or_else(|| {
         let detail = format!("there is no source {}", wanted.source_id);
         ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "source_not_found", detail)
             .field("source_id")
@@ -57,7 +61,7 @@ pub(crate) async fn created(
         now,
     )
     .await?;
-    let step = Step::requested(TaskEvent::Configured, USER, reason);
+    let step = Step::requested(TaskEvent::Configured, &caller.actor(), reason);
     let task = lifecycle::apply(&mut transaction, created, step, now).await?;
     transaction.commit().await?;
     Ok((

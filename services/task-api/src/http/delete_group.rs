@@ -9,6 +9,7 @@ use super::ASK_TIMEOUT;
 use super::body::GroupPath;
 use super::get_group::question;
 use super::get_task::existing;
+use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 
@@ -25,9 +26,10 @@ use crate::state::App;
 )]
 pub(crate) async fn delete_group(
     State(app): State<App>,
+    caller: Caller,
     GroupPath(task, group): GroupPath,
 ) -> Result<StatusCode, ApiError> {
     existing(&app, &task).await?;
-    ask::<DeleteGroup>(app.bus(), &question(task, group), ASK_TIMEOUT).await?;
+    ask::<DeleteGroup>(app.bus(), &question(&caller, task, group), ASK_TIMEOUT).await?;
     Ok(StatusCode::NO_CONTENT)
 }

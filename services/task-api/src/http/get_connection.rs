@@ -10,6 +10,7 @@ use super::ASK_TIMEOUT;
 use super::body::GroupPath;
 use super::get_group::question;
 use super::get_task::existing;
+use crate::auth::Caller;
 use crate::convert;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
@@ -27,10 +28,11 @@ use crate::state::App;
 )]
 pub(crate) async fn get_connection(
     State(app): State<App>,
+    caller: Caller,
     GroupPath(task, group): GroupPath,
 ) -> Result<Json<GroupConnection>, ApiError> {
     existing(&app, &task).await?;
-    let question = question(task, group);
+    let question = question(&caller, task, group);
     let answer = ask::<GetGroupConnection>(app.bus(), &question, ASK_TIMEOUT).await?;
     Ok(Json(convert::group_connection(answer)?))
 }

@@ -11,7 +11,7 @@ use rowcast_proto::rpc::GetGroup;
 use super::ASK_TIMEOUT;
 use super::body::GroupPath;
 use super::get_task::existing;
-use crate::auth::USER;
+use crate::auth::Caller;
 use crate::convert;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
@@ -29,19 +29,20 @@ use crate::state::App;
 )]
 pub(crate) async fn get_group(
     State(app): State<App>,
+    caller: Caller,
     GroupPath(task, group): GroupPath,
 ) -> Result<Json<Group>, ApiError> {
     existing(&app, &task).await?;
-    let question = question(task, group);
+    let question = question(&caller, task, group);
     let answer = ask::<GetGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
     Ok(Json(convert::group(answer)?))
 }
 
 /// The question about one group.
-pub(crate) fn question(task: TaskId, group: GroupId) -> GroupRequest {
+pub(crate) fn question(caller: &Caller, task: TaskId, group: GroupId) -> GroupRequest {
     GroupRequest {
         task_id: task.into(),
         group_id: group.into(),
-        actor: USER.to_owned(),
+        actor: caller.actor(),
     }
 }

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use ring::hmac;
 
 use super::{REQUEST_TIMEOUT, body};
+use crate::auth::Caller;
 use crate::clock;
 use crate::error::ApiError;
 use crate::state::App;
@@ -47,10 +48,11 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
 /// Answers a repeated POST from what is stored.
 pub(crate) async fn replay(
     State(app): State<App>,
+    caller: Caller,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    if request.method() != Method::POST {
+    if request.method() != Method::POST || tells_a_secret(request.uri().path()) {
         return Ok(next.run(request).await);
     }
     let Some(key) = key(request.headers())? else {
@@ -67,6 +69,7 @@ pub(crate) async fn replay(
     let now = clock::now();
     let claim = idempotency::claim(
         app.pool(),
+        caller.key(),
         &key,
         fingerprint.as_ref(),
         now,
@@ -75,7 +78,7 @@ pub(crate) async fn replay(
     match claim.await? {
         Claim::Ours => {
             let request = Request::from_parts(parts, Body::from(body));
-            keep(&app, &key, next.run(request).await).await
+            keep(&app, &caller, &key, next.run(request).await).await
         }
         Claim::Answered { status, answer } => replayed(status, answer),
         Claim::OtherRequest => {
@@ -96,17 +99,34 @@ pub(crate) async fn replay(
     }
 }
 
-async fn keep(app: &App, key: &str, response: Response) -> Result<Response, ApiError> {
+/// Whether the answer must not be kept.
+fn tells_a_secret(path: &str) -> bool {
+    path == "/api/v1/tokens"
+}
+
+async fn keep(
+    app: &App,
+    caller: &Caller,
+    key: &str,
+    response: Response,
+) -> Result<Response, ApiError> {
     let (parts, body) = response.into_parts();
     if !parts.status.is_success() {
-        idempotency::give_back(app.pool(), key).await?;
+        idempotency::give_back(app.pool(), caller.key(), key).await?;
         return Ok(Response::from_parts(parts, body));
     }
     // Our own answers: whole in memory, whatever their size.
     let answer = axum::body::to_bytes(body, usize::MAX)
         .await
         .map_err(|error| ApiError::Unreadable(format!("answer: {error}")))?;
-    idempotency::store_answer(app.pool(), key, parts.status.as_u16(), &answer).await?;
+    idempotency::store_answer(
+        app.pool(),
+        caller.key(),
+        key,
+        parts.status.as_u16(),
+        &answer,
+    )
+    .await?;
     Ok(Response::from_parts(parts, Body::from(answer)))
 }
 

@@ -8,6 +8,7 @@ use rowcast_proto::rest::{CheckItem, CheckOutcome, IgnoreChecks, Ignored, Preche
 use super::body::{self, TaskPath};
 use super::get_precheck::last_report;
 use super::get_task::existing;
+use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::{clock, lifecycle, validate};
@@ -27,6 +28,7 @@ use crate::{clock, lifecycle, validate};
 )]
 pub(crate) async fn ignore_checks(
     State(app): State<App>,
+    caller: Caller,
     TaskPath(id): TaskPath,
     body::Json(wanted): body::Json<IgnoreChecks>,
 ) -> Result<Json<Precheck>, ApiError> {
@@ -43,7 +45,7 @@ pub(crate) async fn ignore_checks(
         reason: wanted.reason,
         at: clock::now(),
     };
-    lifecycle::ignore_checks(&app, &id, &alerts, &ignored).await?;
+    lifecycle::ignore_checks(&app, &caller, &id, &alerts, &ignored).await?;
     last_report(&app, &id).await.map(Json)
 }
 

@@ -6,16 +6,18 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use rowcast_bus::request::ask;
 use rowcast_domain::TaskId;
-use rowcast_proto::message::ListIncidentsRequest;
+use rowcast_proto::message::{Incident, ListIncidentsRequest};
 use rowcast_proto::rest::IncidentList;
 use rowcast_proto::rpc::ListIncidents;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::ASK_TIMEOUT;
+use crate::auth::Caller;
 use crate::convert;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
+use crate::store::task;
 
 /// Which incidents.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -43,6 +45,7 @@ pub(crate) struct Filter {
 )]
 pub(crate) async fn list_incidents(
     State(app): State<App>,
+    caller: Caller,
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<IncidentList>, ApiError> {
     let Query(filter) = filter.map_err(|error| {
@@ -53,12 +56,27 @@ pub(crate) async fn list_incidents(
         )
         .repair("Filter by task_id=<id> and open=true.")
     })?;
+    let visible = match caller.scope() {
+        Some(groups) => Some(task::ids_of_groups(app.pool(), groups).await?),
+        None => None,
+    };
+    if visible.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(Json(IncidentList::default()));
+    }
     let question = ListIncidentsRequest {
+        within: visible.clone().unwrap_or_default(),
         task_id: filter.task_id.map(String::from).unwrap_or_default(),
         open: filter.open,
     };
     let answer = ask::<ListIncidents>(app.bus(), &question, ASK_TIMEOUT).await?;
-    let incidents = answer.incidents.into_iter().map(convert::incident);
+    // An older alerting does not know `within`.
+    let is_visible = |incident: &Incident| {
+        visible
+            .as_ref()
+            .is_none_or(|ids| ids.contains(&incident.task_id))
+    };
+    let incidents = answer.incidents.into_iter().filter(is_visible);
+    let incidents = incidents.map(convert::incident);
     Ok(Json(IncidentList {
         incidents: incidents.collect::<Result<_, _>>()?,
     }))

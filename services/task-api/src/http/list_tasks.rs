@@ -10,6 +10,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::query::{Params, malformed_parameter};
+use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::store::task::{self, Filter, Mark, Sort, SortKey, StoredTask};
@@ -85,6 +86,7 @@ impl Order {
 )]
 pub(crate) async fn list_tasks(
     State(app): State<App>,
+    caller: Caller,
     Params(wanted): Params<Wanted>,
 ) -> Result<Json<TaskList>, ApiError> {
     validate::listed_tasks(&wanted)?;
@@ -96,6 +98,7 @@ pub(crate) async fn list_tasks(
         search: wanted.search,
         tags: tags(wanted.tag.as_deref()),
         resource_group: wanted.resource_group,
+        scope: caller.scope().map(<[String]>::to_vec),
         sort,
         after: after.transpose()?,
         limit: wanted.limit,

@@ -5,6 +5,7 @@ use rowcast_proto::rest::{PatchSource, Source};
 
 use super::body::{self, SourcePath};
 use super::tag::{IfMatch, Tagged};
+use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::lifecycle;
 use crate::state::App;
@@ -24,10 +25,14 @@ use crate::state::App;
 )]
 pub(crate) async fn patch_source(
     State(app): State<App>,
+    caller: Caller,
     SourcePath(id): SourcePath,
     expected: IfMatch,
     body::Json(wanted): body::Json<PatchSource>,
 ) -> Result<Tagged<Source>, ApiError> {
-    let stored = lifecycle::change_source(&app, &id, wanted, &expected).await?;
+    if let Some(group) = &wanted.resource_group {
+        caller.may_give_to(Some(group))?;
+    }
+    let stored = lifecycle::change_source(&app, &caller, &id, wanted, &expected).await?;
     Ok(Tagged(stored.version, stored.source))
 }

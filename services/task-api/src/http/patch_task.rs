@@ -5,6 +5,7 @@ use rowcast_proto::rest::{PatchTask, Task};
 
 use super::body::{self, TaskPath};
 use super::tag::{IfMatch, Tagged};
+use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::{convert, lifecycle, validate};
@@ -23,11 +24,15 @@ use crate::{convert, lifecycle, validate};
 )]
 pub(crate) async fn patch_task(
     State(app): State<App>,
+    caller: Caller,
     TaskPath(id): TaskPath,
     expected: IfMatch,
     body::Json(wanted): body::Json<PatchTask>,
 ) -> Result<Tagged<Task>, ApiError> {
     validate::task_patch(&wanted)?;
-    let task = lifecycle::change_task(&app, &id, wanted, &expected).await?;
+    if let Some(group) = &wanted.resource_group {
+        caller.may_give_to(Some(group))?;
+    }
+    let task = lifecycle::change_task(&app, &caller, &id, wanted, &expected).await?;
     Ok(Tagged(task.version, convert::task(task)))
 }

@@ -12,7 +12,7 @@ use rowcast_proto::rpc::PurchaseInstance;
 use super::body::{self, TaskPath};
 use super::get_task::existing;
 use super::{ASK_TIMEOUT, idempotency};
-use crate::auth::USER;
+use crate::auth::Caller;
 use crate::convert;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
@@ -31,6 +31,7 @@ use crate::state::App;
 )]
 pub(crate) async fn purchase_task(
     State(app): State<App>,
+    caller: Caller,
     TaskPath(id): TaskPath,
     headers: HeaderMap,
     body::Json(wanted): body::Json<PurchaseTask>,
@@ -49,7 +50,7 @@ pub(crate) async fn purchase_task(
         task_id: id.into(),
         charge_type: convert::charge_type(wanted.charge_type).into(),
         order_key,
-        actor: USER.to_owned(),
+        actor: caller.actor(),
     };
     let bought = ask::<PurchaseInstance>(app.bus(), &order, ASK_TIMEOUT).await?;
     Ok((StatusCode::CREATED, Json(convert::instance(bought)?)))

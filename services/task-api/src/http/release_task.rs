@@ -6,7 +6,7 @@ use rowcast_domain::TaskEvent;
 use rowcast_proto::rest::Task;
 
 use super::body::TaskPath;
-use crate::auth::USER;
+use crate::auth::Caller;
 use crate::convert;
 use crate::error::{ApiError, ProblemBody};
 use crate::lifecycle::{self, Step};
@@ -25,9 +25,10 @@ use crate::state::App;
 )]
 pub(crate) async fn release_task(
     State(app): State<App>,
+    caller: Caller,
     TaskPath(id): TaskPath,
 ) -> Result<Json<Task>, ApiError> {
-    let step = Step::requested(TaskEvent::Release, USER, "release asked for");
+    let step = Step::requested(TaskEvent::Release, &caller.actor(), "release asked for");
     let task = lifecycle::take(&app, &id, step).await?;
     Ok(Json(convert::task(task)))
 }

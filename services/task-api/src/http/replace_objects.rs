@@ -5,6 +5,7 @@ use rowcast_proto::rest::{Objects, Task};
 
 use super::body::{self, TaskPath};
 use super::tag::{IfMatch, Tagged};
+use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::{convert, lifecycle, validate};
@@ -23,11 +24,12 @@ use crate::{convert, lifecycle, validate};
 )]
 pub(crate) async fn replace_objects(
     State(app): State<App>,
+    caller: Caller,
     TaskPath(id): TaskPath,
     expected: IfMatch,
     body::Json(wanted): body::Json<Objects>,
 ) -> Result<Tagged<Task>, ApiError> {
     validate::replaced_objects(&wanted)?;
-    let task = lifecycle::replace_objects(&app, &id, wanted, &expected).await?;
+    let task = lifecycle::replace_objects(&app, &caller, &id, wanted, &expected).await?;
     Ok(Tagged(task.version, convert::task(task)))
 }

@@ -6,6 +6,7 @@ use rowcast_proto::rest::{StartTask, Task};
 
 use super::body::{OptionalJson, TaskPath};
 use super::start_task::begin;
+use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 
@@ -23,8 +24,11 @@ use crate::state::App;
 )]
 pub(crate) async fn resume_task(
     State(app): State<App>,
+    caller: Caller,
     TaskPath(id): TaskPath,
     OptionalJson(how): OptionalJson<StartTask>,
 ) -> Result<Json<Task>, ApiError> {
-    begin(&app, &id, "resume asked for", &how).await.map(Json)
+    begin(&app, &caller, &id, "resume asked for", &how)
+        .await
+        .map(Json)
 }

@@ -13,7 +13,7 @@ use super::PRECHECK_TIMEOUT;
 use super::body::{OptionalJson, TaskPath};
 use super::get_task::existing;
 use super::rerun;
-use crate::auth::USER;
+use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::lifecycle::{self, Step};
 use crate::state::App;
@@ -36,6 +36,7 @@ use crate::{clock, convert};
 )]
 pub(crate) async fn run_precheck(
     State(app): State<App>,
+    caller: Caller,
     TaskPath(id): TaskPath,
     OptionalJson(how): OptionalJson<RunPrecheck>,
 ) -> Result<Json<Precheck>, ApiError> {
@@ -43,7 +44,11 @@ pub(crate) async fn run_precheck(
         true => Some(unfinished(&app, &id).await?),
         false => None,
     };
-    let step = Step::requested(TaskEvent::PrecheckStarted, USER, "precheck asked for");
+    let step = Step::requested(
+        TaskEvent::PrecheckStarted,
+        &caller.actor(),
+        "precheck asked for",
+    );
     let task = lifecycle::take(&app, &id, step).await?;
     let checked = task.definition.clone();
     match report_on(&app, task, before).await {

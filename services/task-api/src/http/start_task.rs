@@ -12,7 +12,7 @@ use rowcast_proto::rpc::GetInstance;
 use super::ASK_TIMEOUT;
 use super::body::{OptionalJson, TaskPath};
 use super::get_task::existing;
-use crate::auth::USER;
+use crate::auth::Caller;
 use crate::convert;
 use crate::error::{ApiError, ProblemBody};
 use crate::lifecycle::{self, Step};
@@ -32,15 +32,19 @@ use crate::state::App;
 )]
 pub(crate) async fn start_task(
     State(app): State<App>,
+    caller: Caller,
     TaskPath(id): TaskPath,
     OptionalJson(how): OptionalJson<StartTask>,
 ) -> Result<Json<Task>, ApiError> {
-    begin(&app, &id, "start asked for", &how).await.map(Json)
+    begin(&app, &caller, &id, "start asked for", &how)
+        .await
+        .map(Json)
 }
 
 /// Makes a task run. What the task itself forbids is told before what was not bought.
 pub(crate) async fn begin(
     app: &App,
+    caller: &Caller,
     id: &TaskId,
     reason: &str,
     how: &StartTask,
@@ -61,7 +65,7 @@ pub(crate) async fn begin(
                 .repair("Buy one: POST /api/v1/tasks/{id}/purchase."),
         );
     }
-    let mut step = Step::requested(TaskEvent::Start, USER, reason);
+    let mut step = Step::requested(TaskEvent::Start, &caller.actor(), reason);
     if let Some(stop) = how.accept_stop {
         step.reason = format!("{reason}, {} accepted", stop.as_str());
         step.accept_stop = Some(stop);

@@ -7,7 +7,7 @@ use rowcast_proto::message::DesiredState;
 use rowcast_proto::rest::{ChangeTypes, PatchChangeTypes, PatchTask, Retention};
 
 use super::{Step, knows_its_wish, record, wish_anew};
-use crate::auth::USER;
+use crate::auth::Caller;
 use crate::clock;
 use crate::error::ApiError;
 use crate::http::IfMatch;
@@ -22,6 +22,7 @@ use crate::validate;
 /// its first start has fixed would change.
 pub(crate) async fn change_task(
     app: &App,
+    caller: &Caller,
     id: &TaskId,
     patch: PatchTask,
     expected: &IfMatch,
@@ -39,7 +40,7 @@ pub(crate) async fn change_task(
         return Ok(locked);
     }
     let reason = format!("changed: {}", changes.words.join(", "));
-    let step = Step::requested(TaskEvent::Configured, USER, &reason);
+    let step = Step::requested(TaskEvent::Configured, &caller.actor(), &reason);
     task.updated_at = clock::now().max(locked.updated_at);
     if changes.for_precheck {
         task.state = locked.state.transition(step.event).unwrap_or(locked.state);

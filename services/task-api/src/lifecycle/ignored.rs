@@ -4,7 +4,7 @@ use rowcast_domain::{TaskEvent, TaskId};
 use rowcast_proto::rest::{CheckItem, Ignored};
 
 use super::{Step, record};
-use crate::auth::USER;
+use crate::auth::Caller;
 use crate::clock;
 use crate::error::ApiError;
 use crate::state::App;
@@ -17,6 +17,7 @@ use crate::store::{precheck, task};
 /// Where there is no such task.
 pub(crate) async fn ignore_checks(
     app: &App,
+    caller: &Caller,
     id: &TaskId,
     alerts: &[&CheckItem],
     ignored: &Ignored,
@@ -42,7 +43,7 @@ pub(crate) async fn ignore_checks(
         codes.join(", "),
         ignored.reason
     );
-    let step = Step::requested(TaskEvent::Configured, USER, &reason);
+    let step = Step::requested(TaskEvent::Configured, &caller.actor(), &reason);
     let mut task = locked.clone();
     task.updated_at = clock::now().max(locked.updated_at);
     task::update(&mut transaction, &task).await?;

@@ -7,7 +7,7 @@ use rowcast_domain::{TaskEvent, TaskId, TaskState};
 use rowcast_proto::rest::Objects;
 
 use super::{Step, knows_its_wish, record, wish_anew};
-use crate::auth::USER;
+use crate::auth::Caller;
 use crate::clock;
 use crate::error::ApiError;
 use crate::http::IfMatch;
@@ -23,6 +23,7 @@ const NAMED_MAX: usize = 10;
 /// Where there is no such task, it is released, or another version of it was meant.
 pub(crate) async fn replace_objects(
     app: &App,
+    caller: &Caller,
     id: &TaskId,
     objects: Objects,
     expected: &IfMatch,
@@ -38,7 +39,7 @@ pub(crate) async fn replace_objects(
     let Some(reason) = reason(&locked.definition.objects, &objects) else {
         return Ok(locked);
     };
-    let step = Step::requested(TaskEvent::Configured, USER, &reason);
+    let step = Step::requested(TaskEvent::Configured, &caller.actor(), &reason);
     let task = with_objects(&locked, objects, &step);
     task::update(&mut transaction, &task).await?;
     task::replace_objects(&mut transaction, &task).await?;
@@ -190,7 +191,7 @@ mod tests {
     fn replaced(state: TaskState, desired: DesiredState) -> StoredTask {
         let mut before = task(state, desired);
         before.accepted_stop = Some(AcceptableStop::Gap);
-        let step = Step::requested(TaskEvent::Configured, USER, "replaced");
+        let step = Step::requested(TaskEvent::Configured, "user:test", "replaced");
         with_objects(
             &before,
             objects(json!({"schemas": [{"name": "a", "all": true}]})),

@@ -6,7 +6,7 @@ use rowcast_service::keyring;
 use sqlx::postgres::PgConnection;
 
 use super::{Step, knows_its_wish, record, wish_anew};
-use crate::auth::USER;
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::http::IfMatch;
 use crate::state::App;
@@ -23,6 +23,7 @@ use crate::{clock, validate};
 /// Where there is no such source, another version of it was meant, or the values cannot be taken.
 pub(crate) async fn change_source(
     app: &App,
+    caller: &Caller,
     id: &SourceId,
     patch: PatchSource,
     expected: &IfMatch,
@@ -40,7 +41,7 @@ pub(crate) async fn change_source(
     source::update(&mut transaction, &next).await?;
     if changes.iter().any(|&field| is_on_the_way(field)) {
         let reason = format!("source changed: {}", changes.join(", "));
-        tell_tasks(&mut transaction, id, &reason).await?;
+        tell_tasks(&mut transaction, caller, id, &reason).await?;
     }
     transaction.commit().await?;
     tracing::info!(source = %id, changes = changes.join(", "), "source changed");
@@ -56,6 +57,10 @@ fn changes(before: &StoredSource, patch: &PatchSource) -> Vec<&'static str> {
     };
     let certificates = before.sslrootcert.as_deref().unwrap_or_default();
     let tags_differ = patch.tags.as_ref().is_some_and(|tags| *tags != source.tags);
+    let group_differs = patch
+        .resource_group
+        .as_deref()
+        .is_some_and(|group| group != source.resource_group.as_deref().unwrap_or_default());
     let mode_differs = patch.sslmode.is_some_and(|mode| mode != source.sslmode);
     let port_differs = patch.port.is_some_and(|port| port != source.port);
     [
@@ -68,6 +73,7 @@ fn changes(before: &StoredSource, patch: &PatchSource) -> Vec<&'static str> {
         ("sslmode", mode_differs),
         ("sslrootcert", differs(&patch.sslrootcert, certificates)),
         ("tags", tags_differ),
+        ("resource_group", group_differs),
     ]
     .into_iter()
     .filter_map(|(field, differs)| differs.then_some(field))
@@ -76,7 +82,7 @@ fn changes(before: &StoredSource, patch: &PatchSource) -> Vec<&'static str> {
 
 /// Whether tasks reach the source otherwise. Each has a database of its own.
 fn is_on_the_way(field: &str) -> bool {
-    !["name", "database", "tags"].contains(&field)
+    !["name", "database", "tags", "resource_group"].contains(&field)
 }
 
 fn changed(app: &App, before: &StoredSource, patch: PatchSource) -> Result<StoredSource, ApiError> {
@@ -87,6 +93,10 @@ fn changed(app: &App, before: &StoredSource, patch: PatchSource) -> Result<Store
     let certificates = match &patch.sslrootcert {
         Some(text) => Some(text.clone()).filter(|text| !text.is_empty()),
         None => before.sslrootcert.clone(),
+    };
+    let resource_group = match &patch.resource_group {
+        Some(name) => Some(name.clone()).filter(|name| !name.is_empty()),
+        None => present.resource_group,
     };
     let merged = CreateSource {
         name: patch.name.clone().unwrap_or(present.name),
@@ -99,6 +109,7 @@ fn changed(app: &App, before: &StoredSource, patch: PatchSource) -> Result<Store
         sslmode: patch.sslmode.unwrap_or(present.sslmode),
         sslrootcert: certificates,
         tags: patch.tags.clone().unwrap_or(present.tags),
+        resource_group,
     };
     validate::source_patch(&patch, &merged)?;
     let mut next = before.clone();
@@ -113,6 +124,7 @@ fn changed(app: &App, before: &StoredSource, patch: PatchSource) -> Result<Store
     next.source.account = merged.account;
     next.source.sslmode = merged.sslmode;
     next.source.tags = merged.tags;
+    next.source.resource_group = merged.resource_group;
     next.sslrootcert = merged.sslrootcert;
     next.version += 1;
     Ok(next)
@@ -123,11 +135,12 @@ fn changed(app: &App, before: &StoredSource, patch: PatchSource) -> Result<Store
 /// prechecked again.
 async fn tell_tasks(
     connection: &mut PgConnection,
+    caller: &Caller,
     id: &SourceId,
     reason: &str,
 ) -> Result<(), ApiError> {
     for locked in task::lock_of_source(connection, id).await? {
-        let step = Step::requested(TaskEvent::Configured, USER, reason);
+        let step = Step::requested(TaskEvent::Configured, &caller.actor(), reason);
         let mut task = locked.clone();
         if works_with_source(&locked) {
             wish_anew(&mut task, &step);

@@ -23,18 +23,19 @@ struct Row {
     answer: Option<Vec<u8>>,
 }
 
-/// Takes the key for a request; a claim made before `abandoned_before` without an answer is taken over.
+/// Takes a caller's key for a request; a claim made before `abandoned_before` without an answer is taken over.
 pub(crate) async fn claim(
     pool: &PgPool,
+    caller: &str,
     key: &str,
     fingerprint: &[u8],
     now: DateTime<Utc>,
     abandoned_before: DateTime<Utc>,
 ) -> Result<Claim, sqlx::Error> {
     let claimed = sqlx::query(
-        "INSERT INTO idempotency_keys (key, fingerprint, claimed_at)
-         VALUES ($1, $2, $3)
-         ON CONFLICT (key) DO UPDATE
+        "INSERT INTO idempotency_keys (key, fingerprint, claimed_at, caller)
+         VALUES ($1, $2, $3, $5)
+         ON CONFLICT (caller, key) DO UPDATE
          SET claimed_at = $3
          WHERE idempotency_keys.fingerprint = $2
            AND idempotency_keys.status IS NULL
@@ -44,16 +45,20 @@ pub(crate) async fn claim(
     .bind(fingerprint)
     .bind(now)
     .bind(abandoned_before)
+    .bind(caller)
     .execute(pool)
     .await?;
     if claimed.rows_affected() == 1 {
         return Ok(Claim::Ours);
     }
-    let known: Option<Row> =
-        sqlx::query_as("SELECT fingerprint, status, answer FROM idempotency_keys WHERE key = $1")
-            .bind(key)
-            .fetch_optional(pool)
-            .await?;
+    let known: Option<Row> = sqlx::query_as(
+        "SELECT fingerprint, status, answer FROM idempotency_keys
+             WHERE caller = $1 AND key = $2",
+    )
+    .bind(caller)
+    .bind(key)
+    .fetch_optional(pool)
+    .await?;
     Ok(match known {
         Some(row) if row.fingerprint != fingerprint => Claim::OtherRequest,
         Some(Row {
@@ -69,22 +74,27 @@ pub(crate) async fn claim(
 /// Keeps the answer for the next request with the key.
 pub(crate) async fn store_answer(
     pool: &PgPool,
+    caller: &str,
     key: &str,
     status: u16,
     answer: &[u8],
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE idempotency_keys SET status = $2, answer = $3 WHERE key = $1")
-        .bind(key)
-        .bind(i32::from(status))
-        .bind(answer)
-        .execute(pool)
-        .await?;
+    sqlx::query(
+        "UPDATE idempotency_keys SET status = $2, answer = $3 WHERE key = $1 AND caller = $4",
+    )
+    .bind(key)
+    .bind(i32::from(status))
+    .bind(answer)
+    .bind(caller)
+    .execute(pool)
+    .await?;
     Ok(())
 }
 
 /// Gives the key back: the request was refused, and may be made again.
-pub(crate) async fn give_back(pool: &PgPool, key: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM idempotency_keys WHERE key = $1 AND status IS NULL")
+pub(crate) async fn give_back(pool: &PgPool, caller: &str, key: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM idempotency_keys WHERE caller = $1 AND key = $2 AND status IS NULL")
+        .bind(caller)
         .bind(key)
         .execute(pool)
         .await?;

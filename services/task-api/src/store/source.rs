@@ -36,6 +36,7 @@ struct Row {
     password_ciphertext: Vec<u8>,
     version: i64,
     tags: Json<BTreeMap<String, String>>,
+    resource_group: Option<String>,
     created_at: DateTime<Utc>,
 }
 
@@ -55,6 +56,7 @@ impl TryFrom<Row> for StoredSource {
                 account: row.account,
                 sslmode,
                 tags: row.tags.0,
+                resource_group: row.resource_group,
                 created_at: row.created_at,
             },
             sslrootcert: row.sslrootcert,
@@ -78,8 +80,9 @@ pub(crate) async fn insert(pool: &PgPool, stored: &StoredSource) -> Result<(), s
     sqlx::query(
         "INSERT INTO sources (
              id, name, host, port, database, account, sslmode, sslrootcert,
-             password_key_id, password_nonce, password_ciphertext, created_at, tags)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             password_key_id, password_nonce, password_ciphertext, created_at, tags,
+             resource_group)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(source.id.as_str())
     .bind(&source.name)
@@ -94,6 +97,7 @@ pub(crate) async fn insert(pool: &PgPool, stored: &StoredSource) -> Result<(), s
     .bind(&password.ciphertext)
     .bind(source.created_at)
     .bind(Json(&source.tags))
+    .bind(&source.resource_group)
     .execute(pool)
     .await?;
     Ok(())
@@ -153,7 +157,8 @@ pub(crate) async fn update(
         "UPDATE sources
          SET name = $2, host = $3, port = $4, database = $5, account = $6, sslmode = $7,
              sslrootcert = $8, password_key_id = $9, password_nonce = $10,
-             password_ciphertext = $11, version = $12, tags = $13
+             password_ciphertext = $11, version = $12, tags = $13,
+             resource_group = $14
          WHERE id = $1",
     )
     .bind(source.id.as_str())
@@ -169,6 +174,7 @@ pub(crate) async fn update(
     .bind(&password.ciphertext)
     .bind(decoded(i64::try_from(*version))?)
     .bind(Json(&source.tags))
+    .bind(&source.resource_group)
     .execute(connection)
     .await?;
     Ok(())
@@ -190,6 +196,17 @@ pub(crate) async fn delete(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// The resource group of a source; `None` where there is no such source.
+pub(crate) async fn resource_group(
+    pool: &PgPool,
+    id: &SourceId,
+) -> Result<Option<Option<String>>, sqlx::Error> {
+    sqlx::query_scalar("SELECT resource_group FROM sources WHERE id = $1 AND deleted_at IS NULL")
+        .bind(id.as_str())
+        .fetch_optional(pool)
+        .await
 }
 
 /// Oldest first.

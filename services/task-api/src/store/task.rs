@@ -142,6 +142,28 @@ pub(crate) async fn get(pool: &PgPool, id: &TaskId) -> Result<Option<StoredTask>
     row.map(StoredTask::try_from).transpose()
 }
 
+/// The resource group of a task; `None` where there is no such task.
+pub(crate) async fn resource_group(
+    pool: &PgPool,
+    id: &TaskId,
+) -> Result<Option<Option<String>>, sqlx::Error> {
+    sqlx::query_scalar("SELECT definition ->> 'resource_group' FROM tasks WHERE id = $1")
+        .bind(id.as_str())
+        .fetch_optional(pool)
+        .await
+}
+
+/// Ids of the tasks of these resource groups.
+pub(crate) async fn ids_of_groups(
+    pool: &PgPool,
+    groups: &[String],
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar("SELECT id FROM tasks WHERE definition ->> 'resource_group' = ANY ($1)")
+        .bind(groups)
+        .fetch_all(pool)
+        .await
+}
+
 /// Reads a task and keeps it from being changed until the end of the transaction.
 pub(crate) async fn lock(
     connection: &mut PgConnection,

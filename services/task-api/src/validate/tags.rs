@@ -1,4 +1,4 @@
-//! Tags of tasks and sources, and the resource group of a task.
+//! Tags and resource groups of tasks and sources.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -38,7 +38,7 @@ pub(super) fn tags(issues: &mut Issues, tags: &BTreeMap<String, String>) {
     }
 }
 
-/// An empty one takes the task out of its group, where `may_be_empty`.
+/// An empty one takes it out of its group, where `may_be_empty`.
 pub(super) fn resource_group(issues: &mut Issues, name: &str, may_be_empty: bool) {
     if !(may_be_empty && name.is_empty()) {
         issues.name("resource_group", name);

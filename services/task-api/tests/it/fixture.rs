@@ -23,6 +23,7 @@ pub(crate) struct Api {
     client: reqwest::Client,
     url: String,
     database_url: String,
+    settings: &'static [(&'static str, &'static str)],
     pub(crate) nats: Nats,
     /// The service's own tables.
     pub(crate) pool: PgPool,
@@ -46,6 +47,11 @@ pub(crate) struct Answer {
 
 impl Api {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With these settings too.
+    pub(crate) async fn start_with(settings: &'static [(&'static str, &'static str)]) -> Self {
         if let Err(_installed) = rustls::crypto::ring::default_provider().install_default() {
             // By another test of the same process.
         }
@@ -70,7 +76,8 @@ impl Api {
         let api = Self {
             client: reqwest::Client::new(),
             url: format!("http://127.0.0.1:{port}"),
-            process: spawn(&nats, &database_url, port),
+            process: spawn(&nats, &database_url, port, settings),
+            settings,
             database_url,
             nats,
             pool,
@@ -93,7 +100,7 @@ impl Api {
     pub(crate) async fn crash_and_restart(&mut self) {
         self.process.kill().await.unwrap();
         let port = self.url.rsplit(':').next().unwrap().parse().unwrap();
-        self.process = spawn(&self.nats, &self.database_url, port);
+        self.process = spawn(&self.nats, &self.database_url, port, self.settings);
         self.answers().await;
     }
 
@@ -203,7 +210,7 @@ impl Api {
     }
 }
 
-fn spawn(nats: &Nats, database_url: &str, port: u16) -> Child {
+fn spawn(nats: &Nats, database_url: &str, port: u16, settings: &[(&str, &str)]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_task-api"))
         .env("ROWCAST_ADMIN_LISTEN", "127.0.0.1:0")
         .env("ROWCAST_HTTP_LISTEN", format!("127.0.0.1:{port}"))
@@ -213,6 +220,7 @@ fn spawn(nats: &Nats, database_url: &str, port: u16) -> Child {
         .env("ROWCAST_NATS_URL", nats.url())
         .env("ROWCAST_NATS_PASSWORD", nats.password("task-api"))
         .env("ROWCAST_DATABASE_URL", database_url)
+        .envs(settings.iter().copied())
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()

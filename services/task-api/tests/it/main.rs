@@ -9,6 +9,7 @@
 mod fixture;
 mod stand_in;
 mod access;
+mod tokens;
 mod bodies;
 mod idempotency;
 mod sources;

@@ -2,9 +2,10 @@
 
 use rowcast_bus::{Bus, Server};
 use rowcast_proto::message::{
-    ChargeType, Instance, InstanceReply, InstanceRequest, PrecheckReport, PrecheckRequest, RpcError,
+    ChargeType, Incident, Instance, InstanceReply, InstanceRequest, ListIncidentsReply,
+    ListIncidentsRequest, PrecheckReport, PrecheckRequest, RpcError,
 };
-use rowcast_proto::rpc::{GetInstance, RunPrecheck};
+use rowcast_proto::rpc::{GetInstance, ListIncidents, RunPrecheck};
 use rowcast_service::CancellationToken;
 
 /// Answers until the test ends.
@@ -32,6 +33,21 @@ pub(crate) async fn billing(bus: &Bus) {
             Ok::<_, RpcError>(InstanceReply {
                 instance: Some(instance),
             })
+        })
+        .await
+        .unwrap();
+    serve(server);
+}
+
+/// An alerting that knows these incidents, and no filter.
+pub(crate) async fn alerting(bus: &Bus, incidents: Vec<Incident>) {
+    let mut server = Server::start(bus, "alerting", "0.0.0", "stands in")
+        .await
+        .unwrap();
+    server
+        .add::<ListIncidents, _, _>(move |_question: ListIncidentsRequest| {
+            let incidents = incidents.clone();
+            async move { Ok::<_, RpcError>(ListIncidentsReply { incidents }) }
         })
         .await
         .unwrap();

@@ -46,6 +46,8 @@ pub(crate) struct Filter {
     /// Has all these tags; any value where it is absent.
     pub(crate) tags: Vec<(String, Option<String>)>,
     pub(crate) resource_group: Option<String>,
+    /// Of one of these resource groups.
+    pub(crate) scope: Option<Vec<String>>,
     pub(crate) sort: Sort,
     pub(crate) after: Option<Mark>,
     /// All where absent.
@@ -81,6 +83,12 @@ pub(crate) async fn list(pool: &PgPool, filter: &Filter) -> Result<Vec<StoredTas
         query
             .push(" AND definition ->> 'resource_group' = ")
             .push_bind(group);
+    }
+    if let Some(scope) = &filter.scope {
+        query
+            .push(" AND definition ->> 'resource_group' = ANY (")
+            .push_bind(scope)
+            .push(")");
     }
     let key = match filter.sort.key {
         SortKey::CreatedAt => "created_at",

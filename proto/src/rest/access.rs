@@ -1,0 +1,140 @@
+//! Who may use the API, and what they did.
+
+use chrono::{DateTime, Utc};
+use rowcast_domain::TokenId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What the bearer of a token may do; each may what those before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Look.
+    Viewer,
+    /// Make and change sources, tasks and groups.
+    Operator,
+    /// Make and revoke tokens, and read the audit log.
+    Admin,
+}
+
+impl Role {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Viewer, Self::Operator, Self::Admin]
+            .into_iter()
+            .find(|role| role.as_str() == name)
+    }
+}
+
+/// `POST /tokens`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateToken {
+    /// Who will bear it, 1–64 characters; stands in histories and in the audit log as `user:<name>`.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Only tasks and sources of these resource groups, 1–20, are there for it; all where absent. An
+    /// admin's is not bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_groups: Option<Vec<String>>,
+    /// When it ends; never where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// A token, without its secret.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Token {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: TokenId,
+    /// Who bears it.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Resource groups whose tasks and sources are there for it; all where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_groups: Option<Vec<String>>,
+    /// Who made it: `user:<name>`.
+    pub created_by: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it ends; never where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was last shown, to the minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+/// Answer to `POST /tokens`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct NewToken {
+    /// What there is to know of it.
+    pub token: Token,
+    /// The bearer token itself, told this once.
+    pub secret: String,
+}
+
+/// `GET /tokens`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TokenList {
+    /// Oldest first.
+    pub tokens: Vec<Token>,
+}
+
+/// A request that may have changed something.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AuditEntry {
+    /// Its number; later ones are greater.
+    pub id: u64,
+    /// When it came.
+    pub at: DateTime<Utc>,
+    /// Who: `user:<name>`.
+    pub actor: String,
+    /// The token that was shown; absent for the admin token of the settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub token_id: Option<TokenId>,
+    /// From where: the address of the last hop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Method and route, as `POST /api/v1/tasks/{id}/start`.
+    pub action: String,
+    /// The path.
+    pub path: String,
+    /// Id of what was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// HTTP status of the answer; absent while there is none, and for good where the process was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Code of the problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Trace of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+}
+
+/// `GET /audit`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AuditLog {
+    /// Newest first.
+    pub entries: Vec<AuditEntry>,
+    /// `cursor` of the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}

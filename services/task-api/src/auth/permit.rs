@@ -1,0 +1,101 @@
+//! What a caller may do: by its role, and to whose tasks and sources.
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use rowcast_domain::{SourceId, TaskId};
+use rowcast_proto::rest::Role;
+
+use super::Caller;
+use crate::error::ApiError;
+use crate::state::App;
+use crate::store::{source, task};
+
+/// Routes for admins, below `/api/v1`.
+const FOR_ADMINS: [&str; 2] = ["tokens", "audit"];
+
+/// Refuses what the caller's role does not allow, and hides what its scope does not hold.
+pub(crate) async fn permit(
+    State(app): State<App>,
+    caller: Caller,
+    route: MatchedPath,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let needed = needed(request.method(), segments(route.as_str()).next());
+    if caller.role() < needed {
+        let (given, needed) = (caller.role().as_str(), needed.as_str());
+        let detail = format!("this takes the role {needed}; the token has the role {given}");
+        return Err(
+            ApiError::refused(StatusCode::FORBIDDEN, "role_forbids", detail)
+                .repair("Ask with another token, or let an admin make one with that role."),
+        );
+    }
+    if caller.scope().is_some() {
+        is_in_scope(&app, &caller, request.uri().path()).await?;
+    }
+    Ok(next.run(request).await)
+}
+
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.strip_prefix("/api/v1/").unwrap_or_default().split('/')
+}
+
+fn needed(method: &Method, first: Option<&str>) -> Role {
+    if first.is_some_and(|first| FOR_ADMINS.contains(&first)) {
+        Role::Admin
+    } else if method.is_safe() {
+        Role::Viewer
+    } else {
+        Role::Operator
+    }
+}
+
+/// What is not in the caller's scope is not there.
+async fn is_in_scope(app: &App, caller: &Caller, path: &str) -> Result<(), ApiError> {
+    let mut segments = segments(path);
+    let (Some(what), Some(id)) = (segments.next(), segments.next()) else {
+        return Ok(());
+    };
+    let (what, group) = match what {
+        "tasks" => {
+            let Ok(id) = id.parse::<TaskId>() else {
+                return Ok(());
+            };
+            ("task", task::resource_group(app.pool(), &id).await?)
+        }
+        "sources" => {
+            let Ok(id) = id.parse::<SourceId>() else {
+                return Ok(());
+            };
+            ("source", source::resource_group(app.pool(), &id).await?)
+        }
+        _ => return Ok(()),
+    };
+    // Where there is none, the handler says so in the same words.
+    match group {
+        Some(group) if !caller.sees(group.as_deref()) => Err(ApiError::not_found(what, id)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_takes_a_viewer_and_commands_an_operator() {
+        let needed = |method, route: &str| needed(&method, segments(route).next());
+        assert_eq!(needed(Method::GET, "/api/v1/tasks/{id}"), Role::Viewer);
+        assert_eq!(needed(Method::POST, "/api/v1/tasks"), Role::Operator);
+        assert_eq!(
+            needed(Method::DELETE, "/api/v1/sources/{id}"),
+            Role::Operator
+        );
+        for method in [Method::GET, Method::POST, Method::DELETE] {
+            assert_eq!(needed(method, "/api/v1/tokens/{id}"), Role::Admin);
+        }
+        assert_eq!(needed(Method::GET, "/api/v1/audit"), Role::Admin);
+    }
+}

@@ -1,0 +1,79 @@
+//! Every request that may change something is on record before it is carried out: who, what, and from
+//! where; then how it was answered. Bodies are not: they hold passwords.
+
+use std::net::SocketAddr;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use rowcast_bus::trace_context;
+use serde::Deserialize;
+
+use crate::auth::Caller;
+use crate::clock;
+use crate::error::ApiError;
+use crate::state::App;
+use crate::store::audit::{self, Begun, Ended};
+
+/// Of an answer's body, what the log keeps.
+#[derive(Default, Deserialize)]
+struct Told {
+    /// Of what was made.
+    id: Option<String>,
+    /// Of a problem.
+    code: Option<String>,
+}
+
+/// Keeps the record. A request that cannot be put on record is not carried out.
+pub(crate) async fn record(
+    State(app): State<App>,
+    caller: Caller,
+    route: MatchedPath,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let method = request.method().clone();
+    if method.is_safe() {
+        return Ok(next.run(request).await);
+    }
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let entry = Begun {
+        at: clock::now(),
+        actor: caller.actor(),
+        token: caller.token(),
+        address: address.map(|ConnectInfo(address)| address.ip().to_string()),
+        action: format!("{method} {}", route.as_str()),
+        path: request.uri().path(),
+        trace_id: trace_context::trace_id(&trace_context::current()).map(str::to_owned),
+    };
+    let id = audit::begin(app.pool(), entry).await?;
+    let (response, how) = looked_at(next.run(request).await).await?;
+    if let Err(error) = audit::end(app.pool(), id, how).await {
+        // It was carried out, and the asker must hear how.
+        tracing::error!(%error, entry = id, "audit entry stays without its end");
+    }
+    Ok(response)
+}
+
+async fn looked_at(response: Response) -> Result<(Response, Ended), ApiError> {
+    let status = response.status();
+    let mut ended = Ended {
+        status: status.as_u16(),
+        ..Ended::default()
+    };
+    if status != StatusCode::CREATED && status.is_success() {
+        return Ok((response, ended));
+    }
+    let (mut parts, body) = response.into_parts();
+    // Our own answers: whole in memory, whatever their size.
+    let text = axum::body::to_bytes(body, usize::MAX)
+        .await
+        .map_err(|error| ApiError::Unreadable(format!("answer: {error}")))?;
+    let told: Told = serde_json::from_slice(&text).unwrap_or_default();
+    ended.created = told.id.filter(|_id| status == StatusCode::CREATED);
+    ended.problem = told.code.filter(|_code| !status.is_success());
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Ok((Response::from_parts(parts, Body::from(text)), ended))
+}

@@ -1,0 +1,148 @@
+//! Table `audit`: every request that may have changed something.
+
+use chrono::{DateTime, Utc};
+use rowcast_domain::TokenId;
+use rowcast_proto::rest::AuditEntry;
+use sqlx::postgres::{PgPool, Postgres};
+use sqlx::{FromRow, QueryBuilder};
+
+use super::{decoded, parsed};
+
+#[derive(FromRow)]
+struct Row {
+    id: i64,
+    at: DateTime<Utc>,
+    actor: String,
+    token_id: Option<String>,
+    address: Option<String>,
+    action: String,
+    path: String,
+    created: Option<String>,
+    status: Option<i32>,
+    problem: Option<String>,
+    trace_id: Option<String>,
+}
+
+impl TryFrom<Row> for AuditEntry {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, Self::Error> {
+        Ok(Self {
+            id: decoded(u64::try_from(row.id))?,
+            at: row.at,
+            actor: row.actor,
+            token_id: row.token_id.as_deref().map(parsed).transpose()?,
+            address: row.address,
+            action: row.action,
+            path: row.path,
+            created: row.created,
+            status: row.status.map(u16::try_from).map(decoded).transpose()?,
+            problem: row.problem,
+            trace_id: row.trace_id,
+        })
+    }
+}
+
+/// What is known of a request before it is answered.
+#[derive(Debug)]
+pub(crate) struct Begun<'a> {
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) actor: String,
+    pub(crate) token: Option<&'a TokenId>,
+    pub(crate) address: Option<String>,
+    pub(crate) action: String,
+    pub(crate) path: &'a str,
+    pub(crate) trace_id: Option<String>,
+}
+
+/// How it was answered.
+#[derive(Debug, Default)]
+pub(crate) struct Ended {
+    pub(crate) status: u16,
+    /// Id of what was made.
+    pub(crate) created: Option<String>,
+    /// Code of the problem.
+    pub(crate) problem: Option<String>,
+}
+
+/// Writes an entry; answers its number.
+pub(crate) async fn begin(pool: &PgPool, entry: Begun<'_>) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "INSERT INTO audit (at, actor, token_id, address, action, path, trace_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         RETURNING id",
+    )
+    .bind(entry.at)
+    .bind(entry.actor)
+    .bind(entry.token.map(TokenId::as_str))
+    .bind(entry.address)
+    .bind(entry.action)
+    .bind(entry.path)
+    .bind(entry.trace_id)
+    .fetch_one(pool)
+    .await
+}
+
+/// Completes an entry.
+pub(crate) async fn end(pool: &PgPool, id: i64, how: Ended) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE audit SET status = $2, created = $3, problem = $4 WHERE id = $1")
+        .bind(id)
+        .bind(i32::from(how.status))
+        .bind(how.created)
+        .bind(how.problem)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// Which entries.
+#[derive(Debug, Default)]
+pub(crate) struct Filter {
+    pub(crate) actor: Option<String>,
+    /// Named by the path, or made.
+    pub(crate) about: Option<String>,
+    pub(crate) since: Option<DateTime<Utc>>,
+    pub(crate) until: Option<DateTime<Utc>>,
+    /// Only older ones than this.
+    pub(crate) before: Option<i64>,
+    pub(crate) limit: u32,
+}
+
+/// A page, newest first, and one entry more where there is a next page.
+pub(crate) async fn list(pool: &PgPool, filter: &Filter) -> Result<Vec<AuditEntry>, sqlx::Error> {
+    let mut query = QueryBuilder::<Postgres>::new("SELECT * FROM audit WHERE true");
+    if let Some(actor) = &filter.actor {
+        query.push(" AND actor = ").push_bind(actor);
+    }
+    if let Some(about) = &filter.about {
+        query
+            .push(" AND (created = ")
+            .push_bind(about)
+            .push(" OR string_to_array(path, '/') @> ARRAY[")
+            .push_bind(about)
+            .push("])");
+    }
+    if let Some(since) = filter.since {
+        query.push(" AND at >= ").push_bind(since);
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND at < ").push_bind(until);
+    }
+    if let Some(before) = filter.before {
+        query.push(" AND id < ").push_bind(before);
+    }
+    query
+        .push(" ORDER BY id DESC LIMIT ")
+        .push_bind(i64::from(filter.limit) + 1);
+    let rows: Vec<Row> = query.build_query_as().fetch_all(pool).await?;
+    rows.into_iter().map(AuditEntry::try_from).collect()
+}
+
+/// Forgets entries of before.
+pub(crate) async fn forget(pool: &PgPool, before: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM audit WHERE at < $1")
+        .bind(before)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
