@@ -31,6 +31,7 @@ event!(
     TaskStateChanged,
     "rowcast.event.task-api.task.state_changed"
 );
+event!(TaskRechecked, "rowcast.event.task-api.task.rechecked");
 event!(
     InstancePurchased,
     "rowcast.event.billing.instance.purchased"

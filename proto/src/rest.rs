@@ -15,7 +15,9 @@ pub use billing::{
 };
 pub use group::{CreateGroup, Group, GroupConnection, GroupList, GroupMode};
 pub use objects::{ObjectLevel, SchemaSummary, SourceObjects, TableSummary};
-pub use precheck::{CheckItem, CheckOutcome, IgnoreChecks, Ignored, Precheck, RunPrecheck};
+pub use precheck::{
+    CheckItem, CheckOutcome, IgnoreChecks, Ignored, Precheck, Recheck, RunPrecheck,
+};
 pub use problem::Problem;
 pub use source::{
     CreateSource, PatchSource, Source, SourceKind, SourceList, SourceTest, SslMode, default_port,

@@ -14,5 +14,6 @@ mod schema_changes;
 mod accepted_stop;
 mod sources;
 mod precheck;
+mod recheck;
 mod command_line;
 mod described;

@@ -66,6 +66,15 @@ pub struct RunPrecheck {
     pub only_failed: bool,
 }
 
+/// `POST /tasks/{id}/recheck`, `GET /tasks/{id}/recheck`: what a started task finds of what was prechecked.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Recheck {
+    /// What every check has found.
+    pub report: Precheck,
+    /// Codes of the checks that fail, or alert where they passed before the start and nobody ignores it.
+    pub problems: Vec<String>,
+}
+
 /// `POST /tasks/{id}/precheck/ignore`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -10,6 +10,9 @@ use crate::error::Error;
 /// The rule: the task stopped and needs a decision.
 pub(crate) const TASK_ABNORMAL: &str = "task_abnormal";
 
+/// The rule: what a started task needs of its source or the broker is no longer as it was prechecked.
+pub(crate) const SOURCE_DRIFTED: &str = "source_drifted";
+
 /// Something that needs a person.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Incident {
@@ -121,7 +124,7 @@ pub(crate) enum Action {
     Keep,
     /// A new one begins.
     Raise(Incident),
-    /// The open one ends.
+    /// The open one ends, at the time of the change.
     Resolve(Incident),
 }
 
@@ -140,14 +143,7 @@ pub(crate) fn decide(open: Option<Incident>, change: &StateChange, id: IncidentI
         }),
         // A task that fails again while it is failed is the same incident.
         (Some(_), true) | (None, false) => Action::Keep,
-        (Some(open), false) => {
-            // Clocks of two machines may differ; an incident does not end before it begins.
-            let resolved_at = Some(change.at.max(open.opened_at));
-            Action::Resolve(Incident {
-                resolved_at,
-                ..open
-            })
-        }
+        (Some(open), false) => Action::Resolve(open),
     }
 }
 
@@ -170,7 +166,6 @@ fn summary(change: &StateChange) -> String {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
     use rowcast_proto::message::EventMeta;
 
     use super::*;
@@ -222,28 +217,12 @@ mod tests {
             .filter(|to| *to != TaskState::Abnormal)
         {
             assert_eq!(decide(None, &change(to), id()), Action::Keep, "{to}");
-            let resolved = Incident {
-                resolved_at: Some(now()),
-                ..open()
-            };
             assert_eq!(
                 decide(Some(open()), &change(to), id()),
-                Action::Resolve(resolved),
+                Action::Resolve(open()),
                 "{to}"
             );
         }
-    }
-
-    #[test]
-    fn an_incident_never_ends_before_it_begins() {
-        let early = StateChange {
-            at: now() - TimeDelta::hours(1),
-            ..change(TaskState::Running)
-        };
-        let Action::Resolve(incident) = decide(Some(open()), &early, id()) else {
-            panic!()
-        };
-        assert_eq!(incident.resolved_at, Some(incident.opened_at));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Incidents when a task fails.
+//! Incidents when a task fails, or what it needs changes.
 //!
 //! ```text
 //! TaskStateChanged ─▶ state_changed ─▶ incident: raise or resolve? ─▶ store ─▶ outbox ─▶ IncidentRaised
-//!                                                                       │                IncidentResolved
+//! TaskRechecked ────▶ rechecked ───────────────────────────────────────▶│                IncidentResolved
 //!                                                  ListIncidents ◀──────┘
 //! ```
 //!
@@ -12,13 +12,14 @@
 mod config;
 mod error;
 mod state_changed;
+mod rechecked;
 mod incident;
 mod fact;
 mod store;
 mod list_incidents;
 
 use rowcast_bus::{Bus, Server, consume, publish};
-use rowcast_proto::message::TaskStateChanged;
+use rowcast_proto::message::{TaskRechecked, TaskStateChanged};
 use rowcast_proto::rpc::ListIncidents;
 use rowcast_service::{BoxError, Context, Kind, database, outbox};
 
@@ -26,6 +27,9 @@ pub use config::Config;
 
 /// The service's name on the bus, and its schema.
 const NAME: &str = "alerting";
+
+/// The consumer of rechecks.
+const RECHECKS: &str = "alerting-rechecks";
 
 /// Connects and spawns: the consumer of events, the relay of facts, the answers.
 ///
@@ -58,6 +62,13 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         async move { state_changed::take(&pool, event).await.map_err(Into::into) }
     });
     tasks.spawn(Kind::Essential, "consume", events);
+    let takes_into = pool.clone();
+    let rechecks =
+        consume::<TaskRechecked, _, _>(bus.clone(), RECHECKS, stop.clone(), move |event| {
+            let pool = takes_into.clone();
+            async move { rechecked::take(&pool, event).await.map_err(Into::into) }
+        });
+    tasks.spawn(Kind::Essential, "consume rechecks", rechecks);
 
     let relay = outbox::relay(pool, NAME, stop, async move |fact| {
         publish::send(&bus, fact).await

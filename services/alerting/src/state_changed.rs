@@ -1,15 +1,15 @@
 //! Takes `TaskStateChanged`.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use rowcast_bus::trace_context;
 use rowcast_domain::IncidentId;
-use rowcast_proto::message::{TaskStateChanged, TraceContext};
+use rowcast_proto::message::{EventMeta, TaskStateChanged, TraceContext};
 use rowcast_service::outbox;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::error::Error;
 use crate::fact;
-use crate::incident::{Action, StateChange, TASK_ABNORMAL, decide};
+use crate::incident::{Action, Incident, StateChange, TASK_ABNORMAL, decide};
 use crate::store::{incidents, seen_events};
 
 /// Raises or resolves, and tells of it, all in one transaction; nothing where the event was taken
@@ -19,7 +19,7 @@ use crate::store::{incidents, seen_events};
 /// Where the event is malformed or the database did not do it; nothing is changed then.
 pub(crate) async fn take(pool: &PgPool, event: TaskStateChanged) -> Result<(), Error> {
     let now = Utc::now();
-    let trace = trace_of(&event);
+    let trace = trace_of(event.meta.as_ref());
     let change = StateChange::read(event, now)?;
     let mut transaction = pool.begin().await?;
     if !seen_events::insert(&mut transaction, &change.event_id, now).await? {
@@ -27,35 +27,58 @@ pub(crate) async fn take(pool: &PgPool, event: TaskStateChanged) -> Result<(), E
         return Ok(());
     }
     let open = incidents::find_open(&mut transaction, &change.task_id, TASK_ABNORMAL).await?;
-    let fact = match decide(open, &change, IncidentId::random()) {
-        Action::Keep => None,
-        Action::Raise(incident) => {
-            incidents::insert(&mut transaction, &incident).await?;
-            tracing::warn!(task = %incident.task_id, incident = %incident.id, "incident raised");
-            Some(fact::raised(incident, trace)?)
-        }
-        Action::Resolve(incident) => {
-            incidents::resolve(&mut transaction, &incident).await?;
-            tracing::info!(task = %incident.task_id, incident = %incident.id, "incident resolved");
-            Some(fact::resolved(incident, trace)?)
-        }
-    };
-    if let Some(fact) = fact {
-        outbox::append(&mut transaction, &fact).await?;
+    match decide(open, &change, IncidentId::random()) {
+        Action::Keep => {}
+        Action::Raise(incident) => raise(&mut transaction, incident, &trace).await?,
+        Action::Resolve(incident) => resolve(&mut transaction, incident, change.at, &trace).await?,
     }
     transaction.commit().await?;
     Ok(())
 }
 
+/// Stores a new incident and the fact that tells of it.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn raise(
+    connection: &mut PgConnection,
+    incident: Incident,
+    trace: &TraceContext,
+) -> Result<(), Error> {
+    incidents::insert(connection, &incident).await?;
+    tracing::warn!(task = %incident.task_id, incident = %incident.id, rule = incident.rule, "incident raised");
+    let fact = fact::raised(incident, trace.clone())?;
+    outbox::append(connection, &fact).await?;
+    Ok(())
+}
+
+/// Stores that an incident has ended, and the fact that tells of it. Clocks of two machines may differ;
+/// an incident does not end before it begins.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn resolve(
+    connection: &mut PgConnection,
+    open: Incident,
+    at: DateTime<Utc>,
+    trace: &TraceContext,
+) -> Result<(), Error> {
+    let incident = Incident {
+        resolved_at: Some(at.max(open.opened_at)),
+        ..open
+    };
+    incidents::resolve(connection, &incident).await?;
+    tracing::info!(task = %incident.task_id, incident = %incident.id, "incident resolved");
+    let fact = fact::resolved(incident, trace.clone())?;
+    outbox::append(connection, &fact).await?;
+    Ok(())
+}
+
 /// Our span continues the event's; where traces are off here, the event's own goes on.
-fn trace_of(event: &TaskStateChanged) -> TraceContext {
+pub(crate) fn trace_of(meta: Option<&EventMeta>) -> TraceContext {
     let current = trace_context::current();
     if !current.traceparent.is_empty() {
         return current;
     }
-    event
-        .meta
-        .as_ref()
-        .and_then(|meta| meta.trace.clone())
-        .unwrap_or_default()
+    meta.and_then(|meta| meta.trace.clone()).unwrap_or_default()
 }

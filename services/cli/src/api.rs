@@ -11,9 +11,9 @@ use rowcast_domain::{GroupId, Secret, SourceId, TaskId, TokenId};
 use rowcast_proto::rest::{
     AuditLog, ChargeType, CloneTask, CreateGroup, CreateSource, CreateTask, CreateToken, Group,
     GroupConnection, GroupList, IgnoreChecks, IncidentList, Instance, NewToken, Objects,
-    PatchSource, PatchTask, Precheck, Problem, PurchaseTask, RunPrecheck, Source, SourceList,
-    SourceObjects, SourceTest, StartTask, Task, TaskList, TaskPreview, TaskTransitionList,
-    TokenList, UsageList,
+    PatchSource, PatchTask, Precheck, Problem, PurchaseTask, Recheck, RunPrecheck, Source,
+    SourceList, SourceObjects, SourceTest, StartTask, Task, TaskList, TaskPreview,
+    TaskTransitionList, TokenList, UsageList,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -174,6 +174,15 @@ impl Api {
         how: &RunPrecheck,
     ) -> anyhow::Result<Precheck> {
         self.post(&format!("/tasks/{id}/precheck"), how).await
+    }
+
+    /// Looks at a started task now.
+    pub(crate) async fn recheck(&self, id: &TaskId) -> anyhow::Result<Recheck> {
+        self.command(&format!("/tasks/{id}/recheck")).await
+    }
+
+    pub(crate) async fn last_recheck(&self, id: &TaskId) -> anyhow::Result<Recheck> {
+        self.get(&format!("/tasks/{id}/recheck")).await
     }
 
     /// The report of the last precheck, with who ignores these alerts of it.

@@ -8,6 +8,7 @@ mod clone;
 mod preview;
 pub(crate) mod wait;
 pub(crate) mod precheck;
+mod recheck;
 mod step;
 mod tail;
 
@@ -29,6 +30,7 @@ pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             show::one(&task, named.shown.output)
         }
         Command::Precheck(wanted) => precheck::run(api, wanted).await,
+        Command::Recheck(wanted) => recheck::run(api, wanted).await,
         Command::IgnoreAlerts(wanted) => precheck::ignore(api, wanted).await,
         Command::Purchase(named) => purchase(api, named).await,
         Command::Start(begin) => step::start(api, begin).await,

@@ -27,6 +27,7 @@ mod prepared_transactions;
 mod long_transactions;
 mod clock;
 mod existing_slot;
+mod publication;
 mod schema_changes;
 mod jetstream_servers;
 mod jetstream_space;
@@ -92,6 +93,9 @@ const CHECKS: &[(Rule, Check)] = &[
     (existing_slot::RULE, |source| {
         existing_slot::check(source).boxed()
     }),
+    (publication::RULE, |source| {
+        publication::check(source).boxed()
+    }),
     (schema_changes::RULE, |source| {
         schema_changes::check(source).boxed()
     }),
@@ -102,6 +106,7 @@ fn concerning(wish: &Wish) -> Vec<&'static (Rule, Check)> {
     let schema = wish.change_types.schema;
     CHECKS
         .iter()
+        .filter(|(rule, _)| wish.started || rule.code != publication::RULE.code)
         .filter(|(rule, _)| schema || rule.code != schema_changes::RULE.code)
         .filter(|(rule, _)| wish.wants(rule.code))
         .collect()

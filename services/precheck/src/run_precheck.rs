@@ -52,6 +52,7 @@ fn read(keyring: &Keyring, request: PrecheckRequest) -> Result<(ConnectOptions, 
             objects,
             change_types,
             only: request.only,
+            started: request.started,
         },
     ))
 }

@@ -16,6 +16,8 @@ pub(crate) struct Wish {
     pub(crate) change_types: ChangeTypes,
     /// Codes of the checks to run beside connectivity; empty for all.
     pub(crate) only: Vec<String>,
+    /// The task was started: slot and publication of its name are its own.
+    pub(crate) started: bool,
 }
 
 impl Wish {

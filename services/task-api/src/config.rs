@@ -19,6 +19,9 @@ pub struct Config {
     pub api_rate: NonZeroU32,
     /// `ROWCAST_AUDIT_DAYS`: how long the audit log is kept. Default 400.
     pub audit_days: NonZeroU32,
+    /// `ROWCAST_RECHECK_SECONDS`: how long after a look at what was prechecked a started task is looked at
+    /// again; with a problem, a twelfth of it. Default 3600.
+    pub recheck_seconds: NonZeroU32,
     /// `ROWCAST_SECRET_KEY` or `ROWCAST_SECRET_KEY_FILE`: seals passwords. Lines of 64 hexadecimal
     /// digits. Required.
     pub secret_key: Secret,
@@ -39,6 +42,7 @@ impl Config {
         let admin_token = settings.secret("admin_token");
         let api_rate = settings.optional("api_rate", nonzero(100));
         let audit_days = settings.optional("audit_days", nonzero(400));
+        let recheck_seconds = settings.optional("recheck_seconds", nonzero(3600));
         let secret_key = settings.secret("secret_key");
         let database_url = settings.secret("database_url");
         let url = settings.optional("nats_url", "nats://127.0.0.1:4222".to_owned());
@@ -50,6 +54,7 @@ impl Config {
             admin_token: admin_token?,
             api_rate: api_rate?,
             audit_days: audit_days?,
+            recheck_seconds: recheck_seconds?,
             secret_key: secret_key?,
             database_url: database_url?,
             nats: BusConfig {

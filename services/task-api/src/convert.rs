@@ -1,6 +1,7 @@
 //! From the bodies of the API to the messages of the bus, and back.
 
 use chrono::{DateTime, Utc};
+use rowcast_domain::TaskId;
 use rowcast_proto::message as m;
 use rowcast_proto::message::Timestamp;
 use rowcast_proto::rest;
@@ -163,6 +164,21 @@ fn id<T: std::str::FromStr<Err: std::fmt::Display>>(what: &str, text: &str) -> R
     text.parse().map_err(|error| unreadable(what, error))
 }
 
+/// About everything that a task needs of its source.
+pub(crate) fn precheck_question(
+    id: &TaskId,
+    definition: rest::CreateTask,
+    source: StoredSource,
+) -> m::PrecheckRequest {
+    m::PrecheckRequest {
+        task_id: id.to_string(),
+        source: Some(connection(source, definition.database)),
+        objects: Some(objects(definition.objects)),
+        change_types: Some(change_types(&definition.change_types)),
+        ..m::PrecheckRequest::default()
+    }
+}
+
 pub(crate) fn precheck(report: m::PrecheckReport) -> Result<rest::Precheck, ApiError> {
     Ok(rest::Precheck {
         id: report.id,
@@ -240,6 +256,25 @@ fn check_item(item: m::CheckResult) -> rest::CheckItem {
         duration_ms: item.duration_ms,
         checked_at: None,
         ignored: None,
+    }
+}
+
+pub(crate) fn check_result(item: rest::CheckItem) -> m::CheckResult {
+    let outcome = match item.outcome {
+        rest::CheckOutcome::Pass => m::CheckOutcome::Pass,
+        rest::CheckOutcome::Alert => m::CheckOutcome::Alert,
+        rest::CheckOutcome::Fail => m::CheckOutcome::Fail,
+        rest::CheckOutcome::Skipped => m::CheckOutcome::Skipped,
+    };
+    m::CheckResult {
+        code: item.code,
+        title: item.title,
+        outcome: outcome.into(),
+        ran: item.ran,
+        saw: item.saw,
+        cause: item.cause,
+        repair: item.repair,
+        duration_ms: item.duration_ms,
     }
 }
 

@@ -27,7 +27,8 @@ mod list_tasks;
 mod patch_task;
 mod run_precheck;
 mod get_precheck;
-mod rerun;
+pub(crate) mod rerun;
+mod recheck_task;
 mod ignore_checks;
 mod purchase_task;
 mod start_task;
@@ -132,6 +133,10 @@ fn routes() -> OpenApiRouter<App> {
             get_precheck::get_precheck
         ))
         .routes(routes!(ignore_checks::ignore_checks))
+        .routes(routes!(
+            recheck_task::recheck_task,
+            recheck_task::get_recheck
+        ))
         .routes(routes!(purchase_task::purchase_task))
         .routes(routes!(start_task::start_task))
         .routes(routes!(suspend_task::suspend_task))

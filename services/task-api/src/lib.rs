@@ -27,6 +27,7 @@ mod clock;
 mod wish;
 mod intake;
 mod sweep;
+mod recheck;
 
 use std::net::SocketAddr;
 
@@ -77,6 +78,11 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         Kind::Essential,
         "sweep",
         sweep::run(app.clone(), stop.clone()),
+    );
+    tasks.spawn(
+        Kind::Essential,
+        "recheck",
+        recheck::run(app.clone(), stop.clone()),
     );
     let router = http::router(app).into_make_service_with_connect_info::<SocketAddr>();
     tasks.spawn(Kind::Essential, "http", async move {

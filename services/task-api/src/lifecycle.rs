@@ -22,7 +22,7 @@ use crate::error::ApiError;
 use crate::state::App;
 use crate::store::task::{self, StoredTask};
 use crate::store::transition;
-use crate::{clock, convert};
+use crate::{clock, convert, recheck};
 
 pub(crate) use changes::change_task;
 pub(crate) use ignored::ignore_checks;
@@ -89,6 +89,9 @@ pub(crate) async fn apply(
     }
     if moved {
         record(connection, &locked, &task, step).await?;
+        if task.state == TaskState::Released {
+            recheck::forget(connection, &task).await?;
+        }
     }
     Ok(task)
 }

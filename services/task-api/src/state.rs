@@ -29,6 +29,7 @@ struct Shared {
     admin_token: AdminToken,
     pace: Pace,
     audit_kept: TimeDelta,
+    recheck_every: TimeDelta,
     fingerprint_key: hmac::Key,
     wish_changed: Notify,
 }
@@ -57,6 +58,7 @@ impl App {
             admin_token,
             pace: Pace::new(config.api_rate),
             audit_kept: TimeDelta::days(config.audit_days.get().into()),
+            recheck_every: TimeDelta::seconds(config.recheck_seconds.get().into()),
             fingerprint_key,
             wish_changed: Notify::new(),
         })))
@@ -81,6 +83,11 @@ impl App {
     /// How long the audit log is kept.
     pub(crate) fn audit_kept(&self) -> TimeDelta {
         self.0.audit_kept
+    }
+
+    /// How long after a look a started task is looked at again.
+    pub(crate) fn recheck_every(&self) -> TimeDelta {
+        self.0.recheck_every
     }
 
     pub(crate) fn pace(&self) -> &Pace {

@@ -5,6 +5,7 @@ pub(crate) mod task;
 pub(crate) mod transition;
 pub(crate) mod precheck;
 pub(crate) mod idempotency;
+pub(crate) mod recheck;
 pub(crate) mod token;
 pub(crate) mod audit;
 

@@ -54,6 +54,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     ("purchase_task", "task purchase orders"),
     ("start_task", "task start orders --wait"),
+    ("recheck_task", "task recheck orders"),
+    ("get_recheck", "task recheck orders --last"),
     (
         "create_group",
         "group create orders warehouse --account reader --password-file group.pw",

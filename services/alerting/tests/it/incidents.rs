@@ -1,11 +1,13 @@
 //! The life of an incident.
 
 use futures::StreamExt as _;
+use rowcast_bus::event_meta;
 use rowcast_bus::request::AskError;
 use rowcast_domain::TaskState::{Abnormal, Running, Starting};
 use rowcast_proto::event::Event;
 use rowcast_proto::message::{
-    IncidentRaised, IncidentResolved, ListIncidentsRequest, TaskStateChanged,
+    CheckResult, IncidentRaised, IncidentResolved, ListIncidentsRequest, TaskRechecked,
+    TaskStateChanged,
 };
 use rowcast_testkit::eventually;
 
@@ -161,4 +163,58 @@ async fn an_id_that_is_none_is_refused_with_its_field() {
         Err(AskError::Refused(error)) => assert_eq!(error.field, "task_id"),
         other => panic!("{other:?}"),
     }
+}
+
+fn rechecked(codes: &[&str]) -> TaskRechecked {
+    let problems = codes.iter().map(|code| CheckResult {
+        code: (*code).to_owned(),
+        cause: format!("{code} is no longer good"),
+        repair: "SELECT 1;".to_owned(),
+        ..CheckResult::default()
+    });
+    TaskRechecked {
+        meta: Some(event_meta()),
+        task_id: TASK.to_owned(),
+        task_name: "orders".to_owned(),
+        problems: problems.collect(),
+    }
+}
+
+#[tokio::test]
+async fn what_has_drifted_is_an_incident_until_it_is_good_again() {
+    let service = Service::start().await;
+    let first = rechecked(&["keys"]);
+    service.tell(&first).await;
+    service.tell_late(&first).await;
+    service.settled().await;
+    let open = service.incidents(TASK, true).await;
+    let [incident] = open.as_slice() else {
+        panic!("{open:?}")
+    };
+    assert_eq!(incident.rule, "source_drifted");
+    assert_eq!(incident.error.as_ref().unwrap().advice, "SELECT 1;");
+
+    // Other problems are another incident; one of another rule stands beside it.
+    service.tell(&rechecked(&["keys", "clock"])).await;
+    service.tell(&changed(Running, Abnormal)).await;
+    service.settled().await;
+    let open = service.incidents(TASK, true).await;
+    assert_eq!(open.len(), 2, "{open:?}");
+    assert!(open.iter().all(|now| now.id != incident.id));
+    service.tell(&changed(Abnormal, Running)).await;
+    service.tell(&rechecked(&[])).await;
+    service.settled().await;
+    assert!(service.incidents(TASK, true).await.is_empty());
+
+    // By a clock that is behind; an incident does not end before it begins.
+    service.tell(&rechecked(&["keys"])).await;
+    let mut good = rechecked(&[]);
+    let early = (chrono::Utc::now() - chrono::TimeDelta::hours(1)).into();
+    good.meta.as_mut().unwrap().occurred_at = Some(early);
+    service.tell(&good).await;
+    service.settled().await;
+    assert!(service.incidents(TASK, true).await.is_empty());
+    let all = service.incidents(TASK, false).await;
+    let last = all.first().unwrap();
+    assert_eq!(last.resolved_at, last.opened_at, "{all:?}");
 }

@@ -64,21 +64,21 @@ impl Service {
     }
 
     /// Tells that the task has changed its state; the same event if told twice.
-    pub(crate) async fn tell(&self, event: &TaskStateChanged) {
-        let meta = event.meta.clone().unwrap_or_default();
+    pub(crate) async fn tell(&self, event: &impl Event) {
+        let meta = event.meta().cloned().unwrap_or_default();
         self.publish(event, &meta.id, &meta.trace.unwrap_or_default())
             .await;
     }
 
     /// As [`Self::tell`], past the stream's own memory of ids.
-    pub(crate) async fn tell_late(&self, event: &TaskStateChanged) {
+    pub(crate) async fn tell_late(&self, event: &impl Event) {
         let message_id = event_meta().id;
         self.publish(event, &message_id, &TraceContext::default())
             .await;
     }
 
-    async fn publish(&self, event: &TaskStateChanged, message_id: &str, trace: &TraceContext) {
-        let subject = TaskStateChanged::SUBJECT.to_owned();
+    async fn publish<E: Event>(&self, event: &E, message_id: &str, trace: &TraceContext) {
+        let subject = E::SUBJECT.to_owned();
         let payload = serde_json::to_vec(event).unwrap().into();
         publish::event(&self.bus, subject, message_id, payload, trace)
             .await
@@ -113,8 +113,13 @@ impl Service {
     pub(crate) async fn is_settled(&self) -> bool {
         let name = rowcast_proto::stream::EVENTS.name;
         let stream = self.bus.jetstream().get_stream(name).await.unwrap();
-        let info = stream.consumer_info("alerting").await;
-        info.is_ok_and(|info| info.num_pending == 0 && info.num_ack_pending == 0)
+        for consumer in ["alerting", "alerting-rechecks"] {
+            let info = stream.consumer_info(consumer).await;
+            if !info.is_ok_and(|info| info.num_pending == 0 && info.num_ack_pending == 0) {
+                return false;
+            }
+        }
+        true
     }
 }
 

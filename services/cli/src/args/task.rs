@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Show(Named),
     /// See whether the source is fit for the task; names every problem and its repair
     Precheck(Precheck),
+    /// Look again at what was prechecked, while the task runs
+    Recheck(Recheck),
     /// Say who answers for alerts of the last precheck, and why
     IgnoreAlerts(Ignore),
     /// Buy an instance, paid by the hour; twice buys once
@@ -260,6 +262,17 @@ pub(crate) struct Precheck {
     pub(crate) only_failed: bool,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Recheck {
+    /// Name or id of the task
+    pub(crate) task: String,
+    /// Show what was found the last time
+    #[arg(long)]
+    pub(crate) last: bool,
     #[command(flatten)]
     pub(crate) shown: Shown,
 }

@@ -2,6 +2,7 @@
 
 use rowcast_pg::slot::{self, SlotState};
 use rowcast_pg::{Error, settings};
+use rowcast_proto::message::CheckOutcome;
 
 use super::Rule;
 use super::server_version::PUBLICATIONS_SINCE;
@@ -35,6 +36,9 @@ pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
     } else {
         PLUGIN
     };
+    if source.wish.started {
+        return Ok(judge_started(&name, found.as_ref(), &database, wanted));
+    }
     Ok(judge(&name, found.as_ref(), &database, wanted))
 }
 
@@ -94,10 +98,40 @@ fn judge(name: &str, found: Option<&SlotState>, database: &str, wanted: &str) ->
     ))
 }
 
+/// The slot of a task that was started must be there, whoever streams from it at this moment.
+fn judge_started(name: &str, found: Option<&SlotState>, database: &str, wanted: &str) -> Finding {
+    let Some(slot) = found else {
+        return Finding::fail(
+            format!("there is no slot {name}"),
+            "The task's slot was dropped: what was changed since then and not read is lost to it.",
+            "Start the task with the stop Gap accepted, or release it.",
+        );
+    };
+    if slot.active && !slot.is_lost() {
+        return endangered(name, slot)
+            .unwrap_or_else(|| Finding::pass(format!("slot {name} is in use, as it should be")));
+    }
+    let finding = judge(name, found, database, wanted);
+    if finding.outcome != CheckOutcome::Pass {
+        return finding;
+    }
+    endangered(name, slot).unwrap_or(finding)
+}
+
+/// Whether the server may soon remove WAL that the task has not read.
+fn endangered(name: &str, slot: &SlotState) -> Option<Finding> {
+    if slot.wal_status.as_deref() != Some("unreserved") {
+        return None;
+    }
+    Some(Finding::fail(
+        format!("slot {name} is behind all WAL that the server keeps (wal_status unreserved)"),
+        "The next checkpoint may remove WAL that the task has not read, and the task would stop at the gap.",
+        "ALTER SYSTEM SET max_slot_wal_keep_size = -1; SELECT pg_reload_conf(); until the task has caught up.",
+    ))
+}
+
 #[cfg(test)]
 mod tests {
-    use rowcast_proto::message::CheckOutcome;
-
     use super::*;
 
     fn slot() -> SlotState {
@@ -143,6 +177,27 @@ mod tests {
             ..slot()
         };
         assert_eq!(outcome(&lost), CheckOutcome::Alert);
+    }
+
+    #[test]
+    fn that_of_a_started_task_is_there_and_may_be_in_use() {
+        let judge = |slot: Option<&SlotState>| judge_started("rowcast_t1", slot, "shop", PLUGIN);
+        assert_eq!(judge(None).outcome, CheckOutcome::Fail);
+        let active = SlotState {
+            active: true,
+            ..slot()
+        };
+        for good in [&active, &slot()] {
+            assert_eq!(judge(Some(good)).outcome, CheckOutcome::Pass);
+        }
+        for active in [true, false] {
+            let behind = SlotState {
+                active,
+                wal_status: Some("unreserved".to_owned()),
+                ..slot()
+            };
+            assert_eq!(judge(Some(&behind)).outcome, CheckOutcome::Fail);
+        }
     }
 
     #[test]

@@ -77,7 +77,10 @@ fn judge(without: &[TableName], operations: &str, version: u32) -> Finding {
 /// Tables, and partitions and children of them, that PostgreSQL would refuse to update.
 ///
 /// A partition has an identity of its own; a deferrable index is none.
-async fn without_identity(client: &Client, oids: &[u32]) -> Result<Vec<TableName>, Error> {
+pub(super) async fn without_identity(
+    client: &Client,
+    oids: &[u32],
+) -> Result<Vec<TableName>, Error> {
     let rows = client
         .query(
             "WITH RECURSIVE published (oid) AS (

@@ -15,6 +15,7 @@ mod tables;
 mod patterns;
 mod old_server;
 mod schema_changes;
+mod started;
 mod steps;
 mod open_transactions;
 mod browse;

@@ -105,14 +105,12 @@ async fn report_on(
     // What has changed since that report was looked up is looked at as a whole.
     let before = before.filter(|(of, _)| *of == versions);
     let before = before.map(|(_, report)| report);
+    let retention = convert::retention(&definition.retention);
     let question = PrecheckRequest {
-        task_id: task.id.into(),
-        source: Some(convert::connection(source, definition.database)),
-        objects: Some(convert::objects(definition.objects)),
-        change_types: Some(convert::change_types(&definition.change_types)),
         // A task that was started has its stream.
-        retention: never_started.then(|| convert::retention(&definition.retention)),
+        retention: never_started.then_some(retention),
         only: before.as_ref().map(rerun::codes).unwrap_or_default(),
+        ..convert::precheck_question(&task.id, definition, source)
     };
     let answer = ask::<RunChecks>(app.bus(), &question, PRECHECK_TIMEOUT).await?;
     let report = convert::precheck(answer)?;

@@ -15,6 +15,7 @@ mod idempotency;
 mod sources;
 mod changes;
 mod prechecks;
+mod rechecks;
 mod listing;
 mod sorting;
 mod lifecycle;

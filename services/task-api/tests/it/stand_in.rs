@@ -2,11 +2,12 @@
 
 use rowcast_bus::{Bus, Server};
 use rowcast_proto::message::{
-    ChargeType, Incident, Instance, InstanceReply, InstanceRequest, ListIncidentsReply,
-    ListIncidentsRequest, PrecheckReport, PrecheckRequest, RpcError,
+    ChargeType, CheckOutcome, CheckResult, Incident, Instance, InstanceReply, InstanceRequest,
+    ListIncidentsReply, ListIncidentsRequest, PrecheckReport, PrecheckRequest, RpcError,
 };
 use rowcast_proto::rpc::{GetInstance, ListIncidents, RunPrecheck};
 use rowcast_service::CancellationToken;
+use tokio::sync::watch;
 
 /// Answers until the test ends.
 #[expect(
@@ -74,6 +75,39 @@ where
                     task_id: request.task_id,
                     items: Vec::new(),
                     passed: true,
+                    success_percent: 100,
+                    started_at: now,
+                    finished_at: now,
+                })
+            }
+        })
+        .await
+        .unwrap();
+    serve(server);
+}
+
+/// A precheck whose one check ends as `outcome` says at the time.
+pub(crate) async fn precheck_of(bus: &Bus, outcome: watch::Receiver<CheckOutcome>) {
+    let mut server = Server::start(bus, "precheck", "0.0.0", "stands in")
+        .await
+        .unwrap();
+    server
+        .add::<RunPrecheck, _, _>(move |request: PrecheckRequest| {
+            let outcome = *outcome.borrow();
+            async move {
+                let now = Some(chrono::Utc::now().into());
+                let item = CheckResult {
+                    code: "keys".to_owned(),
+                    outcome: outcome.into(),
+                    repair: "SELECT 1;".to_owned(),
+                    ..CheckResult::default()
+                };
+                assert!(request.started);
+                Ok::<_, RpcError>(PrecheckReport {
+                    id: uuid::Uuid::now_v7().to_string(),
+                    task_id: request.task_id,
+                    items: vec![item],
+                    passed: outcome == CheckOutcome::Pass,
                     success_percent: 100,
                     started_at: now,
                     finished_at: now,
