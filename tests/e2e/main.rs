@@ -15,5 +15,6 @@ mod accepted_stop;
 mod sources;
 mod precheck;
 mod recheck;
+mod reset;
 mod command_line;
 mod described;

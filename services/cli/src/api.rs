@@ -220,6 +220,10 @@ impl Api {
         self.command(&format!("/tasks/{id}/suspend")).await
     }
 
+    pub(crate) async fn reset(&self, id: &TaskId) -> anyhow::Result<Task> {
+        self.command(&format!("/tasks/{id}/reset")).await
+    }
+
     pub(crate) async fn release(&self, id: &TaskId) -> anyhow::Result<Task> {
         self.command(&format!("/tasks/{id}/release")).await
     }

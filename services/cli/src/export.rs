@@ -127,6 +127,7 @@ const fn wanted_state(state: TaskState) -> Option<WantedState> {
         // Whether these go on is a decision that no file can take.
         | TaskState::Abnormal
         | TaskState::Locked
+        | TaskState::Resetting
         | TaskState::Released => None,
     }
 }

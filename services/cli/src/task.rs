@@ -36,6 +36,7 @@ pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         Command::Start(begin) => step::start(api, begin).await,
         Command::Suspend(step) => step::suspend(api, step).await,
         Command::Resume(begin) => step::resume(api, begin).await,
+        Command::Reset(reset) => step::reset(api, reset).await,
         Command::Release(release) => step::release(api, release).await,
         Command::Clone { task, name, shown } => clone::run(api, &task, name, &shown).await,
         Command::Preview { task, output } => preview::run(api, &task, output).await,

@@ -234,6 +234,7 @@ const fn command(event: TaskEvent) -> Option<&'static str> {
         TaskEvent::PrecheckStarted => Some("precheck"),
         TaskEvent::Start => Some("start"),
         TaskEvent::Suspend => Some("suspend"),
+        TaskEvent::Reset => Some("reset"),
         TaskEvent::Release => Some("release"),
         TaskEvent::Configured
         | TaskEvent::PrecheckSucceeded
@@ -241,6 +242,7 @@ const fn command(event: TaskEvent) -> Option<&'static str> {
         | TaskEvent::CaptureRunning
         | TaskEvent::CaptureRetrying
         | TaskEvent::CaptureStopped
+        | TaskEvent::CaptureRemoved
         | TaskEvent::Lock => None,
     }
 }
@@ -327,7 +329,7 @@ mod tests {
         assert_eq!(refused.status, StatusCode::CONFLICT);
         assert_eq!(
             refused.repair.as_deref(),
-            Some("A task that is suspended allows: start, suspend, release.")
+            Some("A task that is suspended allows: start, suspend, reset, release.")
         );
     }
 

@@ -34,6 +34,7 @@ mod purchase_task;
 mod start_task;
 mod suspend_task;
 mod resume_task;
+mod reset_task;
 mod release_task;
 mod replace_objects;
 mod list_events;
@@ -141,6 +142,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(start_task::start_task))
         .routes(routes!(suspend_task::suspend_task))
         .routes(routes!(resume_task::resume_task))
+        .routes(routes!(reset_task::reset_task))
         .routes(routes!(release_task::release_task))
         .routes(routes!(replace_objects::replace_objects))
         .routes(routes!(list_events::list_events))

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_nats::jetstream::kv;
 use futures::StreamExt as _;
 use rowcast_bus::{async_nats, provision, trace_context};
-use rowcast_domain::{Backoff, Lsn, TaskEvent, TaskId};
+use rowcast_domain::{Backoff, Lsn, TaskEvent, TaskId, TaskState};
 use rowcast_proto::message::{CaptureState, TaskStatus};
 use rowcast_proto::rest::{TaskError, TaskPosition};
 use rowcast_proto::stream::TASK_STATUS;
@@ -108,6 +108,10 @@ async fn apply(app: &App, id: &TaskId, status: TaskStatus) -> Result<(), BoxErro
         // It speaks of an older wish; the one about the current wish is still to come.
         return Ok(());
     }
+    if status.state() == CaptureState::Released && !is_removed(locked.state) {
+        // It was reset, and is as if it had never run.
+        return Ok(());
+    }
     let observed = Observed {
         error: error(&status),
         position: position(&status),
@@ -117,6 +121,9 @@ async fn apply(app: &App, id: &TaskId, status: TaskStatus) -> Result<(), BoxErro
     task::observe(&mut transaction, id, &observed).await?;
     if let Some(step) = step(&status, observed.error) {
         if locked.state.transition(step.event).is_ok() {
+            if step.event == TaskEvent::CaptureRemoved {
+                task::forget_observed(&mut transaction, id).await?;
+            }
             lifecycle::apply(&mut transaction, locked, step, clock::now()).await?;
         } else {
             tracing::debug!(state = %locked.state, event = ?step.event, "report changes nothing");
@@ -126,17 +133,22 @@ async fn apply(app: &App, id: &TaskId, status: TaskStatus) -> Result<(), BoxErro
     Ok(())
 }
 
+/// Whether what the task made is to be removed.
+fn is_removed(state: TaskState) -> bool {
+    matches!(state, TaskState::Released | TaskState::Resetting)
+}
+
 /// What a report means for the task's state; `None` where it is only about the way there.
 fn step(status: &TaskStatus, error: Option<TaskError>) -> Option<Step> {
     let (event, reason) = match status.state() {
         CaptureState::Running => (TaskEvent::CaptureRunning, "changes flow"),
         CaptureState::Retrying => (TaskEvent::CaptureRetrying, "interrupted, tries again"),
         CaptureState::Stopped => (TaskEvent::CaptureStopped, "stopped, needs a decision"),
+        CaptureState::Released => (TaskEvent::CaptureRemoved, "what it made is removed"),
         // What the user asked for is the task's state already.
-        CaptureState::Unspecified
-        | CaptureState::Starting
-        | CaptureState::Suspended
-        | CaptureState::Released => return None,
+        CaptureState::Unspecified | CaptureState::Starting | CaptureState::Suspended => {
+            return None;
+        }
     };
     let reason = match &error {
         Some(error) => format!("{reason}: {}", error.message),
@@ -213,11 +225,7 @@ mod tests {
 
     #[test]
     fn what_the_user_asked_for_is_no_news() {
-        for state in [
-            CaptureState::Starting,
-            CaptureState::Suspended,
-            CaptureState::Released,
-        ] {
+        for state in [CaptureState::Starting, CaptureState::Suspended] {
             assert!(step(&status(state), None).is_none(), "{state:?}");
         }
     }

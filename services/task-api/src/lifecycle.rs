@@ -89,7 +89,7 @@ pub(crate) async fn apply(
     }
     if moved {
         record(connection, &locked, &task, step).await?;
-        if task.state == TaskState::Released {
+        if matches!(task.state, TaskState::Released | TaskState::Resetting) {
             recheck::forget(connection, &task).await?;
         }
     }
@@ -128,13 +128,15 @@ const fn desired_by(event: TaskEvent) -> Option<DesiredState> {
     match event {
         TaskEvent::Start => Some(DesiredState::Running),
         TaskEvent::Suspend | TaskEvent::Lock => Some(DesiredState::Suspended),
-        TaskEvent::Release => Some(DesiredState::Released),
+        // A reset removes the same as a release.
+        TaskEvent::Release | TaskEvent::Reset => Some(DesiredState::Released),
         TaskEvent::Configured
         | TaskEvent::PrecheckStarted
         | TaskEvent::PrecheckSucceeded
         | TaskEvent::PrecheckFailed
         | TaskEvent::CaptureRunning
         | TaskEvent::CaptureRetrying
+        | TaskEvent::CaptureRemoved
         | TaskEvent::CaptureStopped => None,
     }
 }
@@ -183,6 +185,7 @@ const fn knows_its_wish(state: TaskState) -> bool {
         | TaskState::PrecheckFailed
         | TaskState::PrecheckPassed
         | TaskState::Abnormal
+        | TaskState::Resetting
         | TaskState::Released => false,
     }
 }

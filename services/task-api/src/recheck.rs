@@ -12,10 +12,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use rowcast_bus::request::ask;
 use rowcast_bus::{event_meta, publish, trace_context};
-use rowcast_domain::{TaskId, TaskState};
-use rowcast_proto::message::{
-    CheckResult, DesiredState, EventMeta, PrecheckRequest, TaskRechecked,
-};
+use rowcast_domain::TaskId;
+use rowcast_proto::message::{CheckResult, EventMeta, PrecheckRequest, TaskRechecked};
 use rowcast_proto::rest::{Precheck, Recheck};
 use rowcast_proto::rpc::RunPrecheck;
 use rowcast_service::{BoxError, CancellationToken, outbox};
@@ -73,7 +71,7 @@ async fn next(app: &App) -> Result<bool, ApiError> {
 pub(crate) async fn now(app: &App, id: &TaskId) -> Result<Recheck, ApiError> {
     let found = task::get(app.pool(), id).await?;
     let task = found.ok_or_else(|| ApiError::not_found("task", id.as_str()))?;
-    if task.desired == DesiredState::Unspecified || task.state == TaskState::Released {
+    if !task.was_started() {
         return Err(ApiError::state_forbids(task.state, "a recheck"));
     }
     let before = precheck::last(app.pool(), id).await?;
@@ -122,8 +120,8 @@ async fn keep(app: &App, task: &StoredTask, found: &Recheck) -> Result<(), ApiEr
     };
     let due_at = clock::now() + every.max(TimeDelta::seconds(1));
     recheck::replace(&mut transaction, &task.id, found, due_at).await?;
-    // Its release has told the others that nothing of it matters any more.
-    if locked.state != TaskState::Released && drift::is_news(found, before.as_ref()) {
+    // Its reset or release has told the others that nothing of it matters any more.
+    if locked.was_started() && drift::is_news(found, before.as_ref()) {
         tracing::info!(task = %task.id, problems = ?found.problems, "source or broker has changed");
         let problems = drift::items(found).map(convert::check_result).collect();
         tell(&mut transaction, &locked, problems).await?;
@@ -132,7 +130,7 @@ async fn keep(app: &App, task: &StoredTask, found: &Recheck) -> Result<(), ApiEr
     Ok(())
 }
 
-/// Tells that what a task needed matters no more, where others were told of problems: it is released.
+/// Tells that what a task needed matters no more, where others were told of problems: it is reset or released.
 ///
 /// # Errors
 /// Those of the database.

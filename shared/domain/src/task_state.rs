@@ -4,6 +4,8 @@
 //! NotConfigured ─▶ NotStarted ─▶ Prechecking ─▶ PrecheckFailed | PrecheckPassed ─▶ Starting ─▶ Running ⇄ Retrying ─▶ Abnormal
 //!                                                                                     ▲           │
 //!                                                                                     └─ Suspended ◀┘     any ─▶ Released
+//!
+//! started ─▶ Resetting ─▶ NotStarted
 //! ```
 
 use std::fmt;
@@ -37,6 +39,8 @@ pub enum TaskState {
     Suspended,
     /// Stopped because it is expired or unpaid.
     Locked,
+    /// What it made is being removed, so that it can begin anew. Entered by the user's request.
+    Resetting,
     /// Ended for good; everything it made is removed.
     Released,
 }
@@ -63,6 +67,10 @@ pub enum TaskEvent {
     CaptureStopped,
     /// The user asked to suspend.
     Suspend,
+    /// The user asked to begin anew.
+    Reset,
+    /// Capture reports that everything the task made is removed.
+    CaptureRemoved,
     /// The instance is expired or unpaid.
     Lock,
     /// The user asked to release.
@@ -71,7 +79,7 @@ pub enum TaskEvent {
 
 impl TaskEvent {
     /// Every event.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Configured,
         Self::PrecheckStarted,
         Self::PrecheckSucceeded,
@@ -81,8 +89,20 @@ impl TaskEvent {
         Self::CaptureRetrying,
         Self::CaptureStopped,
         Self::Suspend,
+        Self::Reset,
+        Self::CaptureRemoved,
         Self::Lock,
         Self::Release,
+    ];
+
+    /// The states of a task that was started, and whose end was not asked for.
+    const STARTED: &[TaskState] = &[
+        TaskState::Starting,
+        TaskState::Running,
+        TaskState::Retrying,
+        TaskState::Abnormal,
+        TaskState::Suspended,
+        TaskState::Locked,
     ];
 
     /// The states in which the event may come, and the state it leads to.
@@ -130,7 +150,8 @@ impl TaskEvent {
                 ];
                 (from, S::Suspended)
             }
-            Self::Lock => {
+            Self::Lock => (Self::STARTED, S::Locked),
+            Self::Reset => {
                 let from = &[
                     S::Starting,
                     S::Running,
@@ -138,9 +159,11 @@ impl TaskEvent {
                     S::Abnormal,
                     S::Suspended,
                     S::Locked,
+                    S::Resetting,
                 ];
-                (from, S::Locked)
+                (from, S::Resetting)
             }
+            Self::CaptureRemoved => (&[S::Resetting], S::NotStarted),
             Self::Release => (&TaskState::ALL, S::Released),
         }
     }
@@ -158,7 +181,7 @@ pub struct IllegalTransition {
 
 impl TaskState {
     /// Every state, in the order of the lifecycle.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NotConfigured,
         Self::NotStarted,
         Self::Prechecking,
@@ -170,6 +193,7 @@ impl TaskState {
         Self::Abnormal,
         Self::Suspended,
         Self::Locked,
+        Self::Resetting,
         Self::Released,
     ];
 
@@ -223,6 +247,7 @@ impl TaskState {
             Self::Abnormal => "abnormal",
             Self::Suspended => "suspended",
             Self::Locked => "locked",
+            Self::Resetting => "resetting",
             Self::Released => "released",
         }
     }

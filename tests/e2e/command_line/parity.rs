@@ -66,6 +66,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("delete_group", "group delete orders warehouse --yes"),
     ("suspend_task", "task suspend orders"),
     ("resume_task", "task resume orders --wait"),
+    ("reset_task", "task reset orders --yes --wait"),
     ("list_events", "task events orders"),
     ("get_usage", "usage orders"),
     ("list_incidents", "incident list"),

@@ -118,6 +118,7 @@ pub(super) const fn is_fresh(state: TaskState) -> bool {
         | TaskState::Abnormal
         | TaskState::Suspended
         | TaskState::Locked
+        | TaskState::Resetting
         | TaskState::Released => false,
     }
 }

@@ -320,6 +320,7 @@ fn bring(wanted: &TaskEntry, state: Option<TaskState>) -> Result<Option<Step>, S
         (_, Some(TaskState::Abnormal | TaskState::Locked)) => {
             refused("that needs your decision, see `rowcast task show`")
         }
+        (_, Some(TaskState::Resetting)) => refused("apply the file again once that is over"),
         (_, Some(TaskState::Released)) => refused("that is its end"),
         (
             to,

@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Suspend(Step),
     /// Go on after a suspension
     Resume(Begin),
+    /// Begin anew: removes the task's stream and what it made on the source; instance and groups stay
+    Reset(Release),
     /// End a task for good: removes its stream, its groups and what it made on the source
     Release(Release),
     /// Call a task something else

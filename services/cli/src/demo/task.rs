@@ -62,7 +62,10 @@ pub(super) async fn running(api: &Api, source: &SourceId) -> anyhow::Result<Task
             TaskState::Abnormal | TaskState::Locked | TaskState::Released => {
                 return Err(stopped(&task));
             }
-            TaskState::Prechecking | TaskState::Starting | TaskState::Retrying => {
+            TaskState::Prechecking
+            | TaskState::Starting
+            | TaskState::Retrying
+            | TaskState::Resetting => {
                 tokio::time::sleep(LOOK).await;
             }
         }

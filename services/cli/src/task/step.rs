@@ -33,6 +33,18 @@ pub(super) async fn suspend(api: &Api, step: Step) -> anyhow::Result<()> {
     arrive(api, suspended, &step.waiting, &step.shown, wait::rests).await
 }
 
+pub(super) async fn reset(api: &Api, wanted: Release) -> anyhow::Result<()> {
+    let Release { step, agreement } = wanted;
+    let task = find::task(api, &step.task).await?;
+    let deed = format!(
+        "reset the task {} ({}): its stream goes with all changes, and what it made on the source",
+        task.name, task.id
+    );
+    confirm::agreed(&deed, agreement.yes)?;
+    let reset = api.reset(&task.id).await?;
+    arrive(api, reset, &step.waiting, &step.shown, wait::is_reset).await
+}
+
 pub(super) async fn release(api: &Api, wanted: Release) -> anyhow::Result<()> {
     let Release { step, agreement } = wanted;
     let task = find::task(api, &step.task).await?;

@@ -114,6 +114,7 @@ pub(crate) fn runs(task: &Task) -> Seen {
         | TaskState::Abnormal
         | TaskState::Suspended
         | TaskState::Locked
+        | TaskState::Resetting
         | TaskState::Released => Seen::Stuck(stuck(task)),
     }
 }
@@ -122,6 +123,17 @@ pub(crate) fn runs(task: &Task) -> Seen {
 pub(crate) fn rests(task: &Task) -> Seen {
     if task.state == TaskState::Suspended {
         Seen::There
+    } else {
+        Seen::Stuck(stuck(task))
+    }
+}
+
+/// What the task made is removed, and it can begin anew.
+pub(crate) fn is_reset(task: &Task) -> Seen {
+    if task.state == TaskState::NotStarted {
+        Seen::There
+    } else if task.state == TaskState::Resetting {
+        Seen::OnItsWay(task.error.as_ref().map(in_words))
     } else {
         Seen::Stuck(stuck(task))
     }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use rowcast_bus::request::ask;
 use rowcast_domain::{TaskEvent, TaskId};
-use rowcast_proto::message::{DesiredState, PrecheckRequest};
+use rowcast_proto::message::PrecheckRequest;
 use rowcast_proto::rest::{CreateTask, Precheck, RunPrecheck};
 use rowcast_proto::rpc::RunPrecheck as RunChecks;
 
@@ -90,7 +90,7 @@ async fn report_on(
     task: StoredTask,
     before: Option<(Versions, Precheck)>,
 ) -> Result<(Precheck, Versions), ApiError> {
-    let never_started = task.desired == DesiredState::Unspecified;
+    let was_started = task.was_started();
     let definition = task.definition;
     let mut connection = app.pool().acquire().await?;
     let source = source::get(&mut connection, &definition.source_id)
@@ -108,7 +108,7 @@ async fn report_on(
     let retention = convert::retention(&definition.retention);
     let question = PrecheckRequest {
         // A task that was started has its stream.
-        retention: never_started.then_some(retention),
+        retention: (!was_started).then_some(retention),
         only: before.as_ref().map(rerun::codes).unwrap_or_default(),
         ..convert::precheck_question(&task.id, definition, source)
     };

@@ -3,7 +3,6 @@
 
 use axum::http::StatusCode;
 use rowcast_domain::{TaskEvent, TaskId, TaskState};
-use rowcast_proto::message::DesiredState;
 use rowcast_proto::rest::{ChangeTypes, PatchChangeTypes, PatchTask, Retention};
 
 use super::{Step, knows_its_wish, record, wish_anew};
@@ -99,7 +98,7 @@ fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Changes),
     if let Some(retention) = retention
         && retention != definition.retention
     {
-        if task.desired != DesiredState::Unspecified {
+        if task.was_started() {
             return Err(retention_is_fixed(&definition.retention));
         }
         changes.words.push("retention".to_owned());
@@ -111,7 +110,7 @@ fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Changes),
     if let Some(types) = change_types.and_then(|patch| other_types(&definition.change_types, patch))
     {
         validate::changed_types(&types)?;
-        if task.desired != DesiredState::Unspecified {
+        if task.was_started() {
             return Err(change_types_are_fixed());
         }
         changes.words.push("change_types".to_owned());
@@ -171,6 +170,7 @@ fn retention_is_fixed(present: &Retention) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use rowcast_proto::message::DesiredState;
     use rowcast_proto::rest::DataChange;
 
     use super::super::tests::task;

@@ -159,5 +159,8 @@ async fn tell_tasks(
 
 /// A release that fails is tried again until it succeeds.
 fn works_with_source(task: &StoredTask) -> bool {
-    knows_its_wish(task.state) || (task.state == TaskState::Released && task.error.is_some())
+    let failed = task.error.is_some();
+    let is_removed =
+        task.state == TaskState::Resetting || (task.state == TaskState::Released && failed);
+    knows_its_wish(task.state) || is_removed
 }

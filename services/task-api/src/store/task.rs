@@ -36,6 +36,17 @@ pub(crate) struct StoredTask {
     pub(crate) updated_at: DateTime<Utc>,
 }
 
+impl StoredTask {
+    /// Whether it was started and has, or may have, a slot, a publication and a stream.
+    pub(crate) fn was_started(&self) -> bool {
+        match self.desired {
+            DesiredState::Running | DesiredState::Suspended => true,
+            // Removed: a task that was reset is as if it had never been started.
+            DesiredState::Unspecified | DesiredState::Released => false,
+        }
+    }
+}
+
 #[derive(sqlx::FromRow)]
 pub(super) struct Row {
     id: String,
@@ -349,6 +360,22 @@ pub(crate) async fn observe(
     .bind(observed.position.as_ref().map(Json))
     .bind(observed.objects_since.map(|lsn| lsn.to_string()))
     .bind(Json(&observed.warnings))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Forgets what capture has seen of a task that begins anew.
+pub(crate) async fn forget_observed(
+    connection: &mut PgConnection,
+    id: &TaskId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE tasks
+         SET error = NULL, position = NULL, objects_since = NULL, warnings = '[]'
+         WHERE id = $1",
+    )
+    .bind(id.as_str())
     .execute(connection)
     .await?;
     Ok(())

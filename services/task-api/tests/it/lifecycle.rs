@@ -151,3 +151,39 @@ async fn reports_are_taken_again_after_their_bucket_was_lost() {
     api.report(status(&task, 1, CaptureState::Retrying)).await;
     api.reaches(&task, "retrying").await;
 }
+
+#[tokio::test]
+async fn a_reset_task_is_as_if_it_had_never_been_started() {
+    let api = Api::start().await;
+    let task = api.starting_task().await;
+    let path = |verb: &str| format!("/tasks/{task}/{verb}");
+    let mut running = status(&task, 1, CaptureState::Running);
+    running.position = "0/16B3748.2".to_owned();
+    running.confirmed_lsn = "0/16B3748".to_owned();
+    api.report(running.clone()).await;
+    api.reaches(&task, "running").await;
+    let fixed = serde_json::json!({"change_types": {"data": ["insert"]}});
+    let refused = api.patch(&format!("/tasks/{task}"), &fixed).await;
+    refused.is_problem(StatusCode::CONFLICT, "change_types_fixed");
+
+    let reset = api.command(&path("reset")).await;
+    assert_eq!(reset.body["state"], "resetting", "{reset:?}");
+    assert_eq!(api.wish(&task, 2).await.desired(), DesiredState::Released);
+    // Nothing else goes on before everything is removed, and a reset is asked for once.
+    for verb in ["start", "precheck"] {
+        let early = api.command(&path(verb)).await;
+        early.is_problem(StatusCode::CONFLICT, "state_forbids");
+    }
+    assert_eq!(api.command(&path("reset")).await.status, StatusCode::OK);
+    let mut removed = running;
+    removed.generation = 2;
+    removed.set_state(CaptureState::Released);
+    api.report(removed).await;
+    api.reaches(&task, "not_started").await;
+    // The report is read again and again, and is about what was before.
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    let shown = api.get(&format!("/tasks/{task}")).await;
+    assert_eq!(shown.body["position"], serde_json::Value::Null, "{shown:?}");
+    let changed = api.patch(&format!("/tasks/{task}"), &fixed).await;
+    assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
+}

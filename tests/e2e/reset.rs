@@ -1,0 +1,47 @@
+//! A task that begins anew.
+
+use rowcast_client::Operation;
+use rowcast_domain::TaskState;
+use rowcast_e2e::{PATIENCE, Shop, data, is_count, read_until};
+use rowcast_proto::rest::Task;
+use rowcast_proto::stream::task_stream;
+use rowcast_testkit::eventually;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_reset_removes_everything_and_the_next_start_tells_what_comes_then() {
+    let shop = Box::pin(Shop::running(Default::default())).await.unwrap();
+    let group = shop.group("reader").await.unwrap();
+    let sql = async |statements: &str| shop.sql.batch_execute(statements).await.unwrap();
+    sql("INSERT INTO shop.counter VALUES (1)").await;
+    let mut member = group.subscribe().await.unwrap();
+    let before = read_until(&mut member, |change| is_count(change, 1)).await;
+    assert_eq!(before.unwrap().len(), 1);
+    drop(member);
+
+    let resetting: Task = shop.command("reset").await.unwrap();
+    assert_eq!(resetting.state, TaskState::Resetting);
+    shop.reaches(TaskState::NotStarted).await;
+    assert_eq!(shop.left_on_source().await.unwrap(), [""; 0]);
+    let nats = async_nats::jetstream::new(data(&shop.platform).await.unwrap());
+    assert!(nats.get_stream(task_stream(&shop.task)).await.is_err());
+
+    // What is written now is told by nobody. All of the task may be changed; its group is there still.
+    sql("INSERT INTO shop.counter VALUES (2)").await;
+    let only_inserts = json!({"change_types": {"data": ["insert"]}});
+    let path = format!("/tasks/{}", shop.task);
+    let _changed: Task = shop.api.patch(&path, &only_inserts).await.unwrap();
+    shop.run().await.unwrap();
+    sql("DELETE FROM shop.counter").await;
+    sql("INSERT INTO shop.counter VALUES (3)").await;
+    eventually("the group reads again", PATIENCE, async || {
+        group.subscribe().await.is_ok()
+    })
+    .await;
+    let mut member = group.subscribe().await.unwrap();
+    let after = read_until(&mut member, |change| is_count(change, 3))
+        .await
+        .unwrap();
+    let told: Vec<Operation> = after.iter().map(|change| change.op).collect();
+    assert_eq!(told, [Operation::Insert], "{after:#?}");
+}
