@@ -24,7 +24,7 @@ pub(crate) use admin_token::AdminToken;
 pub(crate) use api_token::ApiToken;
 pub(crate) use caller::{ADMIN, Caller};
 pub(crate) use pace::{Pace, keep_pace};
-pub(crate) use permit::permit;
+pub(crate) use permit::{demand, permit};
 
 /// Lets a request through that shows the admin token, or a token that was made by the API and still holds.
 /// What comes behind finds the [`Caller`].

@@ -49,6 +49,7 @@ mod create_token;
 mod list_tokens;
 mod revoke_token;
 mod list_audit;
+mod dts;
 
 pub(crate) use list_objects::Browse;
 pub(crate) use list_tasks::Wanted as ListedTasks;
@@ -160,6 +161,7 @@ fn routes() -> OpenApiRouter<App> {
         ))
         .routes(routes!(revoke_token::revoke_token))
         .routes(routes!(list_audit::list_audit))
+        .routes(routes!(dts::dts))
 }
 
 fn describe(document: &mut OpenApi) {

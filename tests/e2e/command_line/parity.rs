@@ -81,6 +81,9 @@ const COMMANDS: &[(&str, &str)] = &[
     ("delete_source", "source delete shop --yes"),
 ];
 
+/// Aliases for scripts of another product: what they do has commands of its own above.
+const WITHOUT_COMMAND: &str = "dts";
+
 /// An operation as the API describes it.
 struct Operation {
     method: Method,
@@ -138,7 +141,10 @@ async fn every_operation_of_the_api_has_a_command() {
     let _sql = untracked_shop(&platform).await.unwrap();
     let api = Api::new(&platform.api_url, platform.admin_token.expose()).unwrap();
     let operations = operations(&api).await;
-    let described: BTreeSet<&str> = operations.keys().map(String::as_str).collect();
+    let described = operations.keys().map(String::as_str);
+    let described: BTreeSet<&str> = described
+        .filter(|operation| *operation != WITHOUT_COMMAND)
+        .collect();
     let commanded: BTreeSet<&str> = COMMANDS.iter().map(|(operation, _)| *operation).collect();
     assert_eq!(described, commanded, "give each operation a command");
 

@@ -49,6 +49,11 @@ impl Caller {
         format!("user:{}", self.name)
     }
 
+    /// As the token is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn token(&self) -> Option<&TokenId> {
         self.token.as_ref()
     }

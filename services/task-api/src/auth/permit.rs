@@ -15,6 +15,10 @@ use crate::store::{source, task};
 /// Routes for admins, below `/api/v1`.
 const FOR_ADMINS: [&str; 2] = ["tokens", "audit"];
 
+/// The route whose parameters say whether it reads or changes something, and what: its handler asks
+/// [`demand`], and whether the caller sees what is named.
+const BY_PARAMETERS: &str = "dts";
+
 /// Refuses what the caller's role does not allow, and hides what its scope does not hold.
 pub(crate) async fn permit(
     State(app): State<App>,
@@ -23,19 +27,28 @@ pub(crate) async fn permit(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let needed = needed(request.method(), segments(route.as_str()).next());
-    if caller.role() < needed {
-        let (given, needed) = (caller.role().as_str(), needed.as_str());
-        let detail = format!("this takes the role {needed}; the token has the role {given}");
-        return Err(
-            ApiError::refused(StatusCode::FORBIDDEN, "role_forbids", detail)
-                .repair("Ask with another token, or let an admin make one with that role."),
-        );
-    }
+    demand(
+        &caller,
+        needed(request.method(), segments(route.as_str()).next()),
+    )?;
     if caller.scope().is_some() {
         is_in_scope(&app, &caller, request.uri().path()).await?;
     }
     Ok(next.run(request).await)
+}
+
+/// # Errors
+/// Where the caller's role is less than this.
+pub(crate) fn demand(caller: &Caller, needed: Role) -> Result<(), ApiError> {
+    if caller.role() >= needed {
+        return Ok(());
+    }
+    let (given, needed) = (caller.role().as_str(), needed.as_str());
+    let detail = format!("this takes the role {needed}; the token has the role {given}");
+    Err(
+        ApiError::refused(StatusCode::FORBIDDEN, "role_forbids", detail)
+            .repair("Ask with another token, or let an admin make one with that role."),
+    )
 }
 
 fn segments(path: &str) -> impl Iterator<Item = &str> {
@@ -45,7 +58,7 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
 fn needed(method: &Method, first: Option<&str>) -> Role {
     if first.is_some_and(|first| FOR_ADMINS.contains(&first)) {
         Role::Admin
-    } else if method.is_safe() {
+    } else if method.is_safe() || first == Some(BY_PARAMETERS) {
         Role::Viewer
     } else {
         Role::Operator
@@ -97,5 +110,6 @@ mod tests {
             assert_eq!(needed(method, "/api/v1/tokens/{id}"), Role::Admin);
         }
         assert_eq!(needed(Method::GET, "/api/v1/audit"), Role::Admin);
+        assert_eq!(needed(Method::POST, "/api/v1/dts"), Role::Viewer);
     }
 }

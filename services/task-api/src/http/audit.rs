@@ -17,6 +17,10 @@ use crate::error::ApiError;
 use crate::state::App;
 use crate::store::audit::{self, Begun, Ended};
 
+/// What an answer is about, as a path, where the path of its route does not tell.
+#[derive(Debug, Clone)]
+pub(crate) struct About(pub(crate) String);
+
 /// Of an answer's body, what the log keeps.
 #[derive(Default, Deserialize)]
 struct Told {
@@ -61,6 +65,10 @@ async fn looked_at(response: Response) -> Result<(Response, Ended), ApiError> {
     let status = response.status();
     let mut ended = Ended {
         status: status.as_u16(),
+        path: response
+            .extensions()
+            .get::<About>()
+            .map(|about| about.0.clone()),
         ..Ended::default()
     };
     if status != StatusCode::CREATED && status.is_success() {

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use rowcast_bus::request::ask;
-use rowcast_domain::{Secret, TaskState};
+use rowcast_domain::{Secret, TaskId, TaskState};
 use rowcast_proto::message::CreateGroupRequest;
 use rowcast_proto::rest::{CreateGroup, Group, GroupMode};
 use rowcast_proto::rpc;
@@ -37,8 +37,21 @@ pub(crate) async fn create_group(
     headers: HeaderMap,
     body::Json(wanted): body::Json<CreateGroup>,
 ) -> Result<(StatusCode, Json<Group>), ApiError> {
+    let key = idempotency::key(&headers)?;
+    let group = created(&app, &caller, id, wanted, key).await?;
+    Ok((StatusCode::CREATED, Json(group)))
+}
+
+/// A new group of a task; `key` is the request's Idempotency-Key.
+pub(crate) async fn created(
+    app: &App,
+    caller: &Caller,
+    id: TaskId,
+    wanted: CreateGroup,
+    key: Option<String>,
+) -> Result<Group, ApiError> {
     validate::group(&wanted)?;
-    let task = existing(&app, &id).await?;
+    let task = existing(app, &id).await?;
     if task.state == TaskState::Released {
         let detail = "a task that is released has no changes to read";
         return Err(
@@ -61,9 +74,9 @@ pub(crate) async fn create_group(
         name,
         account,
         password: Some(convert::sealed(sealed)),
-        request_key: idempotency::key(&headers)?.unwrap_or_default(),
+        request_key: key.unwrap_or_default(),
         actor: caller.actor(),
     };
     let created = ask::<rpc::CreateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
-    Ok((StatusCode::CREATED, Json(convert::group(created)?)))
+    convert::group(created)
 }

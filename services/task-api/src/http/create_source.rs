@@ -30,12 +30,30 @@ pub(crate) async fn create_source(
     caller: Caller,
     body::Json(wanted): body::Json<CreateSource>,
 ) -> Result<(StatusCode, Tagged<Source>), ApiError> {
+    let stored = accepted(&app, &caller, wanted)?;
+    register(&app, &stored).await?;
+    Ok((StatusCode::CREATED, Tagged(stored.version, stored.source)))
+}
+
+/// A new source, which is not registered yet.
+///
+/// # Errors
+/// Where it cannot be taken, or not from this caller.
+pub(crate) fn accepted(
+    app: &App,
+    caller: &Caller,
+    wanted: CreateSource,
+) -> Result<StoredSource, ApiError> {
     validate::source(&wanted)?;
     caller.may_give_to(wanted.resource_group.as_deref())?;
-    let stored = sealed(&app, wanted)?;
-    source::insert(app.pool(), &stored).await?;
+    sealed(app, wanted)
+}
+
+/// Registers a source that was accepted.
+pub(crate) async fn register(app: &App, stored: &StoredSource) -> Result<(), ApiError> {
+    source::insert(app.pool(), stored).await?;
     tracing::info!(source = %stored.source.id, "source registered");
-    Ok((StatusCode::CREATED, Tagged(stored.version, stored.source)))
+    Ok(())
 }
 
 /// The source with an id of its own and its password sealed for it.

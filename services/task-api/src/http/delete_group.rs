@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use rowcast_bus::request::ask;
+use rowcast_domain::{GroupId, TaskId};
 use rowcast_proto::rpc::DeleteGroup;
 
 use super::ASK_TIMEOUT;
@@ -29,7 +30,18 @@ pub(crate) async fn delete_group(
     caller: Caller,
     GroupPath(task, group): GroupPath,
 ) -> Result<StatusCode, ApiError> {
-    existing(&app, &task).await?;
-    ask::<DeleteGroup>(app.bus(), &question(&caller, task, group), ASK_TIMEOUT).await?;
+    deleted(&app, &caller, task, group).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Deletes a group of a task.
+pub(crate) async fn deleted(
+    app: &App,
+    caller: &Caller,
+    task: TaskId,
+    group: GroupId,
+) -> Result<(), ApiError> {
+    existing(app, &task).await?;
+    ask::<DeleteGroup>(app.bus(), &question(caller, task, group), ASK_TIMEOUT).await?;
+    Ok(())
 }

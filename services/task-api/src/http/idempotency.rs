@@ -62,6 +62,10 @@ pub(crate) async fn replay(
     let body = body::read(body).await?;
     let mut context = hmac::Context::with_key(app.fingerprint_key());
     context.update(parts.uri.path().as_bytes());
+    if let Some(query) = parts.uri.query() {
+        context.update(b"?");
+        context.update(query.as_bytes());
+    }
     context.update(b"\0");
     context.update(&body);
     let fingerprint = context.sign();

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use rowcast_domain::TaskId;
 use rowcast_proto::rest::{CheckItem, CheckOutcome, IgnoreChecks, Ignored, Precheck};
 
 use super::body::{self, TaskPath};
@@ -32,9 +33,19 @@ pub(crate) async fn ignore_checks(
     TaskPath(id): TaskPath,
     body::Json(wanted): body::Json<IgnoreChecks>,
 ) -> Result<Json<Precheck>, ApiError> {
+    ignored(&app, &caller, &id, wanted).await.map(Json)
+}
+
+/// The last report, once these alerts of it are ignored.
+pub(crate) async fn ignored(
+    app: &App,
+    caller: &Caller,
+    id: &TaskId,
+    wanted: IgnoreChecks,
+) -> Result<Precheck, ApiError> {
     validate::ignored_checks(&wanted)?;
-    existing(&app, &id).await?;
-    let report = last_report(&app, &id).await?;
+    existing(app, id).await?;
+    let report = last_report(app, id).await?;
     let alerts = wanted
         .codes
         .iter()
@@ -45,8 +56,8 @@ pub(crate) async fn ignore_checks(
         reason: wanted.reason,
         at: clock::now(),
     };
-    lifecycle::ignore_checks(&app, &caller, &id, &alerts, &ignored).await?;
-    last_report(&app, &id).await.map(Json)
+    lifecycle::ignore_checks(app, caller, id, &alerts, &ignored).await?;
+    last_report(app, id).await
 }
 
 fn alert<'a>(report: &'a Precheck, code: &str) -> Result<&'a CheckItem, ApiError> {

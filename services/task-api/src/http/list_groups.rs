@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use rowcast_bus::request::ask;
+use rowcast_domain::TaskId;
 use rowcast_proto::message::ListGroupsRequest;
 use rowcast_proto::rest::GroupList;
 use rowcast_proto::rpc::ListGroups;
@@ -29,11 +30,16 @@ pub(crate) async fn list_groups(
     State(app): State<App>,
     TaskPath(id): TaskPath,
 ) -> Result<Json<GroupList>, ApiError> {
-    existing(&app, &id).await?;
+    groups_of(&app, id).await.map(Json)
+}
+
+/// The groups of a task.
+pub(crate) async fn groups_of(app: &App, id: TaskId) -> Result<GroupList, ApiError> {
+    existing(app, &id).await?;
     let question = ListGroupsRequest { task_id: id.into() };
     let answer = ask::<ListGroups>(app.bus(), &question, ASK_TIMEOUT).await?;
     let groups = answer.groups.into_iter().map(convert::group);
-    Ok(Json(GroupList {
+    Ok(GroupList {
         groups: groups.collect::<Result<_, _>>()?,
-    }))
+    })
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use rowcast_bus::request::ask;
-use rowcast_domain::TaskState;
+use rowcast_domain::{TaskId, TaskState};
 use rowcast_proto::message::PurchaseRequest;
 use rowcast_proto::rest::{Instance, PurchaseTask};
 use rowcast_proto::rpc::PurchaseInstance;
@@ -36,9 +36,22 @@ pub(crate) async fn purchase_task(
     headers: HeaderMap,
     body::Json(wanted): body::Json<PurchaseTask>,
 ) -> Result<(StatusCode, Json<Instance>), ApiError> {
+    let key = idempotency::key(&headers)?;
+    let instance = bought(&app, &caller, id, &wanted, key).await?;
+    Ok((StatusCode::CREATED, Json(instance)))
+}
+
+/// The instance that is bought for a task; `key` is the request's Idempotency-Key.
+pub(crate) async fn bought(
+    app: &App,
+    caller: &Caller,
+    id: TaskId,
+    wanted: &PurchaseTask,
+    key: Option<String>,
+) -> Result<Instance, ApiError> {
     // A task has one instance: without a key of the buyer's, the task itself is the order.
-    let order_key = idempotency::key(&headers)?.unwrap_or_else(|| id.to_string());
-    let task = existing(&app, &id).await?;
+    let order_key = key.unwrap_or_else(|| id.to_string());
+    let task = existing(app, &id).await?;
     if task.state == TaskState::Released {
         let detail = "nothing can be bought for a task that is released";
         return Err(
@@ -53,5 +66,5 @@ pub(crate) async fn purchase_task(
         actor: caller.actor(),
     };
     let bought = ask::<PurchaseInstance>(app.bus(), &order, ASK_TIMEOUT).await?;
-    Ok((StatusCode::CREATED, Json(convert::instance(bought)?)))
+    convert::instance(bought)
 }

@@ -40,8 +40,18 @@ pub(crate) async fn run_precheck(
     TaskPath(id): TaskPath,
     OptionalJson(how): OptionalJson<RunPrecheck>,
 ) -> Result<Json<Precheck>, ApiError> {
+    prechecked(&app, &caller, &id, &how).await.map(Json)
+}
+
+/// The report of a precheck that is run now; it is stored, and the task has the state that it means.
+pub(crate) async fn prechecked(
+    app: &App,
+    caller: &Caller,
+    id: &TaskId,
+    how: &RunPrecheck,
+) -> Result<Precheck, ApiError> {
     let before = match how.only_failed {
-        true => Some(unfinished(&app, &id).await?),
+        true => Some(unfinished(app, id).await?),
         false => None,
     };
     let step = Step::requested(
@@ -49,19 +59,19 @@ pub(crate) async fn run_precheck(
         &caller.actor(),
         "precheck asked for",
     );
-    let task = lifecycle::take(&app, &id, step).await?;
+    let task = lifecycle::take(app, id, step).await?;
     let checked = task.definition.clone();
-    match report_on(&app, task, before).await {
+    match report_on(app, task, before).await {
         Ok((mut report, versions)) => {
-            settle(&app, &id, &report, versions, &checked).await?;
-            precheck::mark_ignored(app.pool(), &id, &mut report).await?;
-            Ok(Json(report))
+            settle(app, id, &report, versions, &checked).await?;
+            precheck::mark_ignored(app.pool(), id, &mut report).await?;
+            Ok(report)
         }
         Err(error) => {
             // The task must not wait for a report that never comes.
             let reason = format!("no report: {error}");
             let step = Step::requested(TaskEvent::PrecheckFailed, "service:task-api", &reason);
-            lifecycle::take(&app, &id, step).await?;
+            lifecycle::take(app, id, step).await?;
             Err(error)
         }
     }

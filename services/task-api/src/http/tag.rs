@@ -55,6 +55,9 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 }
 
 impl IfMatch {
+    /// No header: any version.
+    pub(crate) const ANY: Self = Self(None);
+
     /// # Errors
     /// Where the change was thought out on another version than this one.
     pub(crate) fn holds(&self, version: u64) -> Result<(), ApiError> {

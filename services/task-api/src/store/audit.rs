@@ -59,6 +59,8 @@ pub(crate) struct Begun<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Ended {
     pub(crate) status: u16,
+    /// In the place of the path, where that did not tell what it was about.
+    pub(crate) path: Option<String>,
     /// Id of what was made.
     pub(crate) created: Option<String>,
     /// Code of the problem.
@@ -85,13 +87,18 @@ pub(crate) async fn begin(pool: &PgPool, entry: Begun<'_>) -> Result<i64, sqlx::
 
 /// Completes an entry.
 pub(crate) async fn end(pool: &PgPool, id: i64, how: Ended) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE audit SET status = $2, created = $3, problem = $4 WHERE id = $1")
-        .bind(id)
-        .bind(i32::from(how.status))
-        .bind(how.created)
-        .bind(how.problem)
-        .execute(pool)
-        .await?;
+    sqlx::query(
+        "UPDATE audit
+         SET status = $2, created = $3, problem = $4, path = coalesce($5, path)
+         WHERE id = $1",
+    )
+    .bind(id)
+    .bind(i32::from(how.status))
+    .bind(how.created)
+    .bind(how.problem)
+    .bind(how.path)
+    .execute(pool)
+    .await?;
     Ok(())
 }
 

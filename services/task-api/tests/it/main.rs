@@ -9,6 +9,7 @@
 mod fixture;
 mod stand_in;
 mod access;
+mod dts;
 mod tokens;
 mod bodies;
 mod idempotency;

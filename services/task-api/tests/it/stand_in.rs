@@ -14,7 +14,7 @@ use tokio::sync::watch;
     clippy::disallowed_methods,
     reason = "the test's runtime ends it with the test"
 )]
-fn serve(server: Server) {
+pub(crate) fn serve(server: Server) {
     tokio::spawn(server.run(CancellationToken::new()));
 }
 

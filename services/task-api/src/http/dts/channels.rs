@@ -1,0 +1,91 @@
+//! `CreateConsumerChannel`, `DescribeConsumerChannel` and `DeleteConsumerChannel`: consumer groups.
+
+use rowcast_domain::GroupId;
+use rowcast_proto::rest::{CreateGroup, Group};
+use serde::Serialize;
+
+use super::Call;
+use super::answer::Answer;
+use super::page::{Counts, Page};
+use super::wording::of_parameters;
+use crate::error::ApiError;
+use crate::http::body;
+use crate::http::create_group::created;
+use crate::http::delete_group::deleted;
+use crate::http::list_groups::groups_of;
+
+const OF_GROUP: [(&str, &str); 3] = [
+    ("name", "ConsumerGroupName"),
+    ("account", "ConsumerGroupUserName"),
+    ("password", "ConsumerGroupPassword"),
+];
+
+#[derive(Serialize)]
+struct Created<'a> {
+    #[serde(rename = "ConsumerGroupID")]
+    consumer_group_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Channels {
+    consumer_channels: Vec<Channel>,
+    #[serde(flatten)]
+    counts: Counts,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Channel {
+    consumer_group_id: String,
+    consumer_group_name: String,
+    consumer_group_user_name: String,
+    /// Not sent, or sent and not acknowledged.
+    unconsumed_data: u64,
+}
+
+/// Creates a group.
+pub(super) async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let task = call.task().await?;
+    let given = |name| call.parameters.required(name).map(str::to_owned);
+    let wanted = CreateGroup {
+        name: given("ConsumerGroupName")?,
+        account: given("ConsumerGroupUserName")?,
+        password: given("ConsumerGroupPassword")?,
+        mode: None,
+    };
+    let group = created(call.app, call.caller, task.id, wanted, call.key.clone()).await;
+    let group = group.map_err(|error| of_parameters(error, &OF_GROUP))?;
+    Answer::with(&Created {
+        consumer_group_id: group.id.as_str(),
+    })
+}
+
+/// A page of the groups, oldest first.
+pub(super) async fn describe(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let page = Page::read(call.parameters, "PageNumber")?;
+    let task = call.task().await?;
+    let list = groups_of(call.app, task.id).await?;
+    let (groups, counts) = page.of(list.groups);
+    Answer::with(&Channels {
+        consumer_channels: groups.into_iter().map(channel).collect(),
+        counts,
+    })
+}
+
+fn channel(group: Group) -> Channel {
+    Channel {
+        consumer_group_id: group.id.into(),
+        consumer_group_name: group.name,
+        consumer_group_user_name: group.account,
+        unconsumed_data: group.pending + group.in_flight,
+    }
+}
+
+/// Deletes a group.
+pub(super) async fn delete(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let task = call.task().await?;
+    let group: GroupId = body::id("group", call.parameters.required("ConsumerGroupId")?)?;
+    deleted(call.app, call.caller, task.id, group).await?;
+    Ok(Answer::default())
+}

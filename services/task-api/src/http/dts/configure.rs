@@ -1,0 +1,237 @@
+//! `ConfigureSubscription` and `ModifySubscription`.
+
+use std::collections::BTreeMap;
+
+use rowcast_domain::SourceId;
+use rowcast_proto::rest::{
+    ChangeTypes, CreateSource, CreateTask, DataChange, Format, Packing, PatchChangeTypes,
+    PatchTask, Retention, SslMode, default_port, default_retry_minutes,
+};
+use serde::Serialize;
+
+use super::action::unsupported;
+use super::answer::Answer;
+use super::job::ENGINE;
+use super::wording::of_parameters;
+use super::{Call, db_list};
+use crate::error::ApiError;
+use crate::http::create_source::{accepted, register};
+use crate::http::create_task::created;
+use crate::http::query::malformed_parameter;
+use crate::http::tag::Tagged;
+use crate::http::{IfMatch, body, get_source};
+use crate::store::source::StoredSource;
+use crate::{lifecycle, validate};
+
+const DATABASE: &str = "SourceEndpointDatabaseName";
+const SOURCE: &str = "SourceEndpointInstanceID";
+const DML: &str = "SubscriptionDataTypeDML";
+const DDL: &str = "SubscriptionDataTypeDDL";
+
+/// DTS has no parameter for what TLS must prove, so this one is ours; its words are libpq's.
+const TLS: &str = "SourceEndpointSslMode";
+
+const OF_SOURCE: [(&str, &str); 7] = [
+    ("name", "DtsJobName"),
+    ("host", "SourceEndpointIP"),
+    ("port", "SourceEndpointPort"),
+    ("database", DATABASE),
+    ("account", "SourceEndpointUserName"),
+    ("password", "SourceEndpointPassword"),
+    ("resource_group", "ResourceGroupId"),
+];
+
+const OF_TASK: [(&str, &str); 7] = [
+    ("name", "DtsJobName"),
+    ("source_id", SOURCE),
+    ("database", DATABASE),
+    ("objects", db_list::NAME),
+    ("change_types.data", DML),
+    ("change_types.schema", DDL),
+    ("resource_group", "ResourceGroupId"),
+];
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Configured<'a> {
+    dts_job_id: &'a str,
+    dts_instance_id: &'a str,
+}
+
+/// Creates a task, and its source where `SourceEndpointInstanceID` names none that is registered.
+///
+/// All is looked at before anything is made. Should the database fail between the two, the source stays.
+pub(super) async fn configure(call: &Call<'_>) -> Result<Answer, ApiError> {
+    refuse_what_tasks_have_not(call).await?;
+    let parameters = call.parameters;
+    let (database, objects) = db_list::read(parameters.required(db_list::NAME)?)?;
+    is_of(&database, parameters.optional(DATABASE))?;
+    let source = source(call, &database).await?;
+    let wanted = CreateTask {
+        name: parameters.required("DtsJobName")?.to_owned(),
+        source_id: source.id().clone(),
+        database: Some(database),
+        objects,
+        change_types: change_types(call)?,
+        retry_minutes: default_retry_minutes(),
+        retention: Retention::default(),
+        partitions: None,
+        transactions: false,
+        packing: Packing::default(),
+        format: Format::default(),
+        tags: BTreeMap::new(),
+        resource_group: group(call),
+    };
+    let in_words = |error| of_parameters(error, &OF_TASK);
+    validate::task(&wanted).map_err(in_words)?;
+    let given_to = wanted.resource_group.as_deref();
+    call.caller.may_give_to(given_to).map_err(in_words)?;
+    if let Tracked::New(stored) = &source {
+        register(call.app, stored).await?;
+    }
+    let reason = "ConfigureSubscription asked for";
+    let created = created(call.app, call.caller, wanted, reason).await;
+    let (_status, Tagged(_version, task)) = created.map_err(in_words)?;
+    let mut answer = Answer::with(&Configured {
+        dts_job_id: task.id.as_str(),
+        dts_instance_id: task.id.as_str(),
+    })?;
+    answer.task = Some(task.id);
+    Ok(answer)
+}
+
+/// What DTS takes and would be promised here in vain.
+async fn refuse_what_tasks_have_not(call: &Call<'_>) -> Result<(), ApiError> {
+    let given = |name| call.parameters.optional(name);
+    if given("DtsJobId").is_some() || given("DtsInstanceId").is_some() {
+        let task = call.task().await?;
+        let detail = format!("{} is configured already", task.id);
+        let instead = "Leave DtsJobId and DtsInstanceId out for a new task; change this one with \
+                       ModifySubscription and ModifyDtsJobName.";
+        return Err(unsupported(&detail, "DtsJobId", instead));
+    }
+    if given("Checkpoint").is_some() {
+        let detail = "a task begins where its first start makes the slot, not at a time";
+        return Err(unsupported(detail, "Checkpoint", "Leave it out."));
+    }
+    if given("SourceEndpointEngineName").is_some_and(|name| !name.eq_ignore_ascii_case(ENGINE)) {
+        let detail = "only PostgreSQL is tracked";
+        return Err(unsupported(
+            detail,
+            "SourceEndpointEngineName",
+            "Give PostgreSQL.",
+        ));
+    }
+    Ok(())
+}
+
+/// The source of a task to be.
+enum Tracked {
+    Registered(SourceId),
+    New(Box<StoredSource>),
+}
+
+impl Tracked {
+    fn id(&self) -> &SourceId {
+        match self {
+            Self::Registered(id) => id,
+            Self::New(stored) => &stored.source.id,
+        }
+    }
+}
+
+async fn source(call: &Call<'_>, database: &str) -> Result<Tracked, ApiError> {
+    let parameters = call.parameters;
+    if let Some(id) = parameters.optional(SOURCE) {
+        let id: SourceId = body::id("source", id)?;
+        let source = get_source::existing(call.app, &id).await?.source;
+        return match call.caller.sees(source.resource_group.as_deref()) {
+            true => Ok(Tracked::Registered(id)),
+            false => Err(ApiError::not_found("source", id.as_str())),
+        };
+    }
+    let wanted = CreateSource {
+        name: parameters.required("DtsJobName")?.to_owned(),
+        kind: None,
+        host: parameters.required("SourceEndpointIP")?.to_owned(),
+        port: parameters
+            .number("SourceEndpointPort")?
+            .unwrap_or_else(default_port),
+        database: database.to_owned(),
+        account: parameters.required("SourceEndpointUserName")?.to_owned(),
+        password: parameters.required("SourceEndpointPassword")?.to_owned(),
+        sslmode: sslmode(call)?,
+        sslrootcert: None,
+        tags: BTreeMap::new(),
+        resource_group: group(call),
+    };
+    let stored = accepted(call.app, call.caller, wanted);
+    let stored = stored.map_err(|error| of_parameters(error, &OF_SOURCE))?;
+    Ok(Tracked::New(Box::new(stored)))
+}
+
+fn sslmode(call: &Call<'_>) -> Result<SslMode, ApiError> {
+    let Some(word) = call.parameters.optional(TLS) else {
+        return Ok(SslMode::default());
+    };
+    SslMode::from_name(word).ok_or_else(|| {
+        let repair = "Give disable, prefer, require, verify-ca or verify-full.";
+        malformed_parameter(TLS, "is no sslmode of libpq", repair)
+    })
+}
+
+fn group(call: &Call<'_>) -> Option<String> {
+    let name = call.parameters.optional("ResourceGroupId");
+    name.map(str::to_owned)
+}
+
+/// Both kinds where the call does not say, as in DTS.
+fn change_types(call: &Call<'_>) -> Result<ChangeTypes, ApiError> {
+    Ok(ChangeTypes {
+        data: data(call.parameters.flag(DML)?.unwrap_or(true)),
+        schema: call.parameters.flag(DDL)?.unwrap_or(true),
+    })
+}
+
+fn data(tracked: bool) -> Vec<DataChange> {
+    match tracked {
+        true => DataChange::ALL.to_vec(),
+        false => Vec::new(),
+    }
+}
+
+fn is_of(listed: &str, database: Option<&str>) -> Result<(), ApiError> {
+    if database.is_none_or(|database| database == listed) {
+        return Ok(());
+    }
+    let detail = format!("names the database {listed:?}, which is not the task's");
+    let repair = "Give the same database in both places.";
+    Err(malformed_parameter(db_list::NAME, &detail, repair))
+}
+
+/// Replaces what a task tracks, and before its first start also which changes.
+pub(super) async fn modify(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let parameters = call.parameters;
+    let task = call.task().await?;
+    let in_words = |error| of_parameters(error, &OF_TASK);
+    let (database, objects) = db_list::read(parameters.required(db_list::NAME)?)?;
+    is_of(&database, task.definition.database.as_deref())?;
+    validate::task(&CreateTask {
+        objects: objects.clone(),
+        ..task.definition
+    })
+    .map_err(in_words)?;
+    let (app, caller) = (call.app, call.caller);
+    // This may be refused, so it comes first.
+    let patch = PatchTask {
+        change_types: Some(PatchChangeTypes {
+            data: parameters.flag(DML)?.map(data),
+            schema: parameters.flag(DDL)?,
+        }),
+        ..PatchTask::default()
+    };
+    let changed = lifecycle::change_task(app, caller, &task.id, patch, &IfMatch::ANY).await;
+    changed.map_err(in_words)?;
+    lifecycle::replace_objects(app, caller, &task.id, objects, &IfMatch::ANY).await?;
+    Ok(Answer::default())
+}

@@ -1,0 +1,126 @@
+//! A task as DTS shows its jobs. What DTS has and a task has not is absent: nothing is made up.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use rowcast_domain::{TaskId, TaskState};
+use rowcast_proto::rest::{Source, TaskError};
+use serde::Serialize;
+
+use super::{db_list, status};
+use crate::error::ApiError;
+use crate::store::task::StoredTask;
+
+/// The only kind of job that there is.
+pub(super) const JOB_TYPE: &str = "SUBSCRIBE";
+
+/// The only kind of database that there is.
+pub(super) const ENGINE: &str = "PostgreSQL";
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Job {
+    dts_job_id: TaskId,
+    #[serde(rename = "DtsInstanceID")]
+    dts_instance_id: TaskId,
+    dts_job_name: String,
+    job_type: &'static str,
+    status: &'static str,
+    create_time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    db_object: Option<String>,
+    source_endpoint: SourceEndpoint,
+    /// Commit time of the last change in the stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_timestamp: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_group_id: Option<String>,
+    tag_list: Vec<Tag>,
+    retry_state: RetryState,
+}
+
+/// Address and account are absent where the caller does not see the source.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SourceEndpoint {
+    engine_name: &'static str,
+    #[serde(rename = "InstanceID")]
+    instance_id: String,
+    database_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_name: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tag {
+    tag_key: String,
+    tag_value: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct RetryState {
+    retrying: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    err_message: Option<String>,
+}
+
+/// The job that a task is; `source` is its source where the caller sees that.
+pub(super) fn job(
+    task: StoredTask,
+    source: Option<&Source>,
+    with_objects: bool,
+) -> Result<Job, ApiError> {
+    let definition = task.definition;
+    let database = definition.database.unwrap_or_default();
+    let db_object = match with_objects {
+        true => Some(db_list::write(&database, &definition.objects)?),
+        false => None,
+    };
+    let committed_at = task.position.and_then(|position| position.committed_at);
+    let error = task.error.as_ref().map(told);
+    let retrying = task.state == TaskState::Retrying;
+    let tags = definition.tags.into_iter();
+    Ok(Job {
+        dts_job_id: task.id.clone(),
+        dts_instance_id: task.id,
+        dts_job_name: definition.name,
+        job_type: JOB_TYPE,
+        status: status::word(task.state),
+        create_time: time(task.created_at),
+        db_object,
+        source_endpoint: SourceEndpoint {
+            engine_name: ENGINE,
+            instance_id: definition.source_id.into(),
+            database_name: database,
+            ip: source.map(|source| source.host.clone()),
+            port: source.map(|source| source.port.to_string()),
+            user_name: source.map(|source| source.account.clone()),
+        },
+        end_timestamp: committed_at.map(time),
+        retry_state: RetryState {
+            retrying,
+            err_message: error.clone().filter(|_told| retrying),
+        },
+        error_message: error,
+        resource_group_id: definition.resource_group,
+        tag_list: tags
+            .map(|(tag_key, tag_value)| Tag { tag_key, tag_value })
+            .collect(),
+    })
+}
+
+/// DTS has one text where we have three.
+fn told(error: &TaskError) -> String {
+    format!("{}: {} {}", error.code, error.message, error.advice)
+}
+
+/// As DTS writes times: in UTC, to the second.
+pub(super) fn time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}

@@ -1,0 +1,137 @@
+//! `CreateDtsInstance`, `StartDtsJob`, `SuspendDtsJob`, `ResetDtsJob`, `DeleteDtsJob` and `ModifyDtsJobName`.
+
+use axum::http::StatusCode;
+use rowcast_domain::{TaskEvent, TaskState};
+use rowcast_proto::rest::{
+    ChargeType, CheckOutcome, PatchTask, PurchaseTask, RunPrecheck, StartTask,
+};
+use serde::Serialize;
+
+use super::Call;
+use super::action::unsupported;
+use super::answer::Answer;
+use super::job::JOB_TYPE;
+use super::wording::of_parameters;
+use crate::error::ApiError;
+use crate::http::IfMatch;
+use crate::http::body;
+use crate::http::purchase_task::bought;
+use crate::http::run_precheck::prechecked;
+use crate::http::start_task::begin;
+use crate::lifecycle::{self, Step};
+use crate::store::task::StoredTask;
+use crate::validate;
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Bought<'a> {
+    instance_id: &'a str,
+    job_id: &'a str,
+}
+
+/// Buys an instance for the task `JobId`, and with `AutoStart` starts it.
+///
+/// DTS also sells instances before there is a task. Here nothing could be said of such a one.
+pub(super) async fn buy(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let parameters = call.parameters;
+    let Some(id) = parameters.optional("JobId") else {
+        let detail = "an instance is bought for a task";
+        let instead = "Call ConfigureSubscription first and give its DtsJobId as JobId, or call \
+                       POST /api/v1/tasks/{id}/purchase.";
+        return Err(unsupported(detail, "JobId", instead));
+    };
+    let task = call.visible(&body::id("task", id)?).await?;
+    for (name, only) in [
+        ("PayType", "PostPaid"),
+        ("Type", JOB_TYPE),
+        ("Quantity", "1"),
+    ] {
+        let given = parameters.optional(name);
+        if given.is_some_and(|given| !given.eq_ignore_ascii_case(only)) {
+            let detail = format!("{name} can only be {only}");
+            return Err(unsupported(&detail, name, "Give that, or leave it out."));
+        }
+    }
+    let starts = parameters.flag("AutoStart")? == Some(true);
+    let order = PurchaseTask {
+        charge_type: ChargeType::PayAsYouGo,
+    };
+    let id = task.id.clone();
+    bought(call.app, call.caller, id.clone(), &order, call.key.clone()).await?;
+    if starts {
+        run(call, task).await?;
+    }
+    let mut answer = Answer::with(&Bought {
+        instance_id: id.as_str(),
+        job_id: id.as_str(),
+    })?;
+    answer.task = Some(id);
+    Ok(answer)
+}
+
+/// Starts a task; one that has not passed its precheck is prechecked first, as in DTS.
+pub(super) async fn start(call: &Call<'_>) -> Result<Answer, ApiError> {
+    run(call, call.task().await?).await?;
+    Ok(Answer::default())
+}
+
+async fn run(call: &Call<'_>, task: StoredTask) -> Result<(), ApiError> {
+    if matches!(
+        task.state,
+        TaskState::NotStarted | TaskState::PrecheckFailed
+    ) {
+        let all = RunPrecheck::default();
+        let report = prechecked(call.app, call.caller, &task.id, &all).await?;
+        if !report.passed {
+            let failed = report.items.iter();
+            let failed = failed.filter(|item| item.outcome == CheckOutcome::Fail);
+            let codes: Vec<&str> = failed.map(|item| item.code.as_str()).collect();
+            let detail = format!("the precheck has failed: {}", codes.join(", "));
+            let refused = ApiError::refused(StatusCode::CONFLICT, "precheck_failed", detail);
+            return Err(refused.repair("DescribePreCheckStatus tells the repair of each."));
+        }
+    }
+    let how = StartTask::default();
+    let started = begin(
+        call.app,
+        call.caller,
+        &task.id,
+        "StartDtsJob asked for",
+        &how,
+    );
+    started.await.map(|_task| ())
+}
+
+/// Suspends a task.
+pub(super) async fn suspend(call: &Call<'_>) -> Result<Answer, ApiError> {
+    take(call, TaskEvent::Suspend, "SuspendDtsJob asked for").await
+}
+
+/// Lets a started task begin anew.
+pub(super) async fn reset(call: &Call<'_>) -> Result<Answer, ApiError> {
+    take(call, TaskEvent::Reset, "ResetDtsJob asked for").await
+}
+
+/// Releases a task.
+pub(super) async fn delete(call: &Call<'_>) -> Result<Answer, ApiError> {
+    take(call, TaskEvent::Release, "DeleteDtsJob asked for").await
+}
+
+async fn take(call: &Call<'_>, event: TaskEvent, reason: &str) -> Result<Answer, ApiError> {
+    let task = call.task().await?;
+    let step = Step::requested(event, &call.caller.actor(), reason);
+    lifecycle::take(call.app, &task.id, step).await?;
+    Ok(Answer::default())
+}
+
+/// Gives a task another name.
+pub(super) async fn rename(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let task = call.task().await?;
+    let patch = PatchTask {
+        name: Some(call.parameters.required("DtsJobName")?.to_owned()),
+        ..PatchTask::default()
+    };
+    validate::task_patch(&patch).map_err(|e| of_parameters(e, &[("name", "DtsJobName")]))?;
+    lifecycle::change_task(call.app, call.caller, &task.id, patch, &IfMatch::ANY).await?;
+    Ok(Answer::default())
+}

@@ -1,0 +1,111 @@
+//! Other services, as far as the aliases need more of them than the routes' own tests do.
+
+use std::sync::{Arc, Mutex};
+
+use rowcast_bus::{Bus, Server};
+use rowcast_proto::message::{
+    ChargeType, CheckOutcome, CheckResult, CreateGroupRequest, DeleteGroupReply, Group,
+    GroupRequest, Instance, InstanceReply, InstanceRequest, ListGroupsReply, ListGroupsRequest,
+    PrecheckReport, PrecheckRequest, PurchaseRequest, RpcError,
+};
+use rowcast_proto::rpc::{
+    CreateGroup, DeleteGroup, GetInstance, ListGroups, PurchaseInstance, RunPrecheck,
+};
+
+use crate::stand_in::serve;
+
+async fn server(bus: &Bus, service: &'static str) -> Server {
+    Server::start(bus, service, "0.0.0", "stands in")
+        .await
+        .unwrap()
+}
+
+/// A precheck that finds this.
+pub(super) async fn precheck(bus: &Bus, items: Vec<CheckResult>) {
+    let mut server = server(bus, "precheck").await;
+    let answer = move |request: PrecheckRequest| {
+        let items = items.clone();
+        async move {
+            let now = Some(chrono::Utc::now().into());
+            let passed = items
+                .iter()
+                .all(|item| item.outcome() != CheckOutcome::Fail);
+            Ok::<_, RpcError>(PrecheckReport {
+                id: uuid::Uuid::now_v7().to_string(),
+                task_id: request.task_id,
+                items,
+                passed,
+                success_percent: 50,
+                started_at: now,
+                finished_at: now,
+            })
+        }
+    };
+    server.add::<RunPrecheck, _, _>(answer).await.unwrap();
+    serve(server);
+}
+
+/// A billing where one instance is sold.
+pub(super) async fn billing(bus: &Bus) {
+    let sold = Arc::new(Mutex::new(None));
+    let mut server = server(bus, "billing").await;
+    let shelf = Arc::clone(&sold);
+    let purchase = move |request: PurchaseRequest| {
+        assert_eq!(request.charge_type(), ChargeType::PayAsYouGo);
+        let instance = Instance {
+            id: "n000000000000".to_owned(),
+            task_id: request.task_id,
+            charge_type: request.charge_type,
+            purchased_at: Some(chrono::Utc::now().into()),
+            ..Instance::default()
+        };
+        *shelf.lock().unwrap() = Some(instance.clone());
+        async move { Ok::<_, RpcError>(instance) }
+    };
+    server
+        .add::<PurchaseInstance, _, _>(purchase)
+        .await
+        .unwrap();
+    let get = move |_question: InstanceRequest| {
+        let instance = sold.lock().unwrap().clone();
+        async move { Ok::<_, RpcError>(InstanceReply { instance }) }
+    };
+    server.add::<GetInstance, _, _>(get).await.unwrap();
+    serve(server);
+}
+
+/// A consumer-group that keeps what it is told in memory.
+pub(super) async fn groups(bus: &Bus) {
+    let kept = Arc::new(Mutex::new(Vec::<Group>::new()));
+    let mut server = server(bus, "consumer-group").await;
+    let groups = Arc::clone(&kept);
+    let create = move |request: CreateGroupRequest| {
+        let group = Group {
+            id: "g000000000000".to_owned(),
+            task_id: request.task_id,
+            name: request.name,
+            account: request.account,
+            created_at: Some(chrono::Utc::now().into()),
+            acknowledged_sequence: 0,
+            pending: 3,
+            in_flight: 2,
+        };
+        groups.lock().unwrap().push(group.clone());
+        async move { Ok::<_, RpcError>(group) }
+    };
+    server.add::<CreateGroup, _, _>(create).await.unwrap();
+    let groups = Arc::clone(&kept);
+    let list = move |_question: ListGroupsRequest| {
+        let groups = groups.lock().unwrap().clone();
+        async move { Ok::<_, RpcError>(ListGroupsReply { groups }) }
+    };
+    server.add::<ListGroups, _, _>(list).await.unwrap();
+    let delete = move |question: GroupRequest| {
+        kept.lock()
+            .unwrap()
+            .retain(|group| group.id != question.group_id);
+        async move { Ok::<_, RpcError>(DeleteGroupReply {}) }
+    };
+    server.add::<DeleteGroup, _, _>(delete).await.unwrap();
+    serve(server);
+}
