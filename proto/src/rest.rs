@@ -8,6 +8,7 @@ mod problem;
 mod precheck;
 mod billing;
 mod access;
+mod plan;
 
 pub use access::{AuditEntry, AuditLog, CreateToken, NewToken, Role, Token, TokenList};
 pub use billing::{
@@ -15,6 +16,7 @@ pub use billing::{
 };
 pub use group::{CreateGroup, Group, GroupConnection, GroupList, GroupMode};
 pub use objects::{ObjectLevel, SchemaSummary, SourceObjects, TableSummary};
+pub use plan::{ChangeObjects, ObjectsPlan, ReleasePlan, ReleasedItem, ReleasedKind};
 pub use precheck::{
     CheckItem, CheckOutcome, IgnoreChecks, Ignored, Precheck, Recheck, RunPrecheck,
 };

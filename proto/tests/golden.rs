@@ -126,8 +126,11 @@ fn rest_bodies() -> Vec<Message> {
         rest::Instance,
         rest::NewToken,
         rest::Precheck,
+        rest::ObjectsPlan,
         rest::Problem,
         rest::Recheck,
+        rest::ReleasePlan,
+        rest::ReleasedItem,
         rest::Source,
         rest::SchemaSummary,
         rest::SourceList,
@@ -147,6 +150,7 @@ fn rest_bodies() -> Vec<Message> {
         rest::UsageList,
     );
     bodies.extend(messages!("rest", Refused:
+        rest::ChangeObjects,
         rest::ChangeTypes,
         rest::CloneTask,
         rest::CreateGroup,

@@ -3,7 +3,7 @@
 use rowcast_client::Operation;
 use rowcast_domain::TaskState;
 use rowcast_e2e::{PATIENCE, Shop, data, is_count, read_until};
-use rowcast_proto::rest::Task;
+use rowcast_proto::rest::{ReleasePlan, ReleasedKind, Task};
 use rowcast_proto::stream::task_stream;
 use rowcast_testkit::eventually;
 use serde_json::json;
@@ -19,6 +19,22 @@ async fn a_reset_removes_everything_and_the_next_start_tells_what_comes_then() {
     assert_eq!(before.unwrap().len(), 1);
     drop(member);
 
+    // What the plan of a release names is what is there.
+    let plan: ReleasePlan = shop.api.get(&shop.path("release")).await.unwrap();
+    let named = |kinds: &[ReleasedKind]| -> Vec<String> {
+        let items = plan.items.iter().filter(|item| kinds.contains(&item.kind));
+        items.map(|item| item.name.clone()).collect()
+    };
+    let on_source = named(&[
+        ReleasedKind::Slot,
+        ReleasedKind::Publication,
+        ReleasedKind::Trigger,
+    ]);
+    assert_eq!(shop.left_on_source().await.unwrap(), on_source);
+    assert_eq!(named(&[ReleasedKind::Stream]), [task_stream(&shop.task)]);
+    assert_eq!(named(&[ReleasedKind::Group]), ["reader"]);
+    assert_eq!(named(&[ReleasedKind::Instance]).len(), 1);
+
     let resetting: Task = shop.command("reset").await.unwrap();
     assert_eq!(resetting.state, TaskState::Resetting);
     shop.reaches(TaskState::NotStarted).await;
@@ -28,6 +44,9 @@ async fn a_reset_removes_everything_and_the_next_start_tells_what_comes_then() {
 
     // What is written now is told by nobody. All of the task may be changed; its group is there still.
     sql("INSERT INTO shop.counter VALUES (2)").await;
+    let plan: ReleasePlan = shop.api.get(&shop.path("release")).await.unwrap();
+    let kinds: Vec<ReleasedKind> = plan.items.iter().map(|item| item.kind).collect();
+    assert_eq!(kinds, [ReleasedKind::Group, ReleasedKind::Instance]);
     let only_inserts = json!({"change_types": {"data": ["insert"]}});
     let path = format!("/tasks/{}", shop.task);
     let _changed: Task = shop.api.patch(&path, &only_inserts).await.unwrap();

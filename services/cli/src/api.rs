@@ -9,11 +9,11 @@ use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder};
 use rowcast_domain::{GroupId, Secret, SourceId, TaskId, TokenId};
 use rowcast_proto::rest::{
-    AuditLog, ChargeType, CloneTask, CreateGroup, CreateSource, CreateTask, CreateToken, Group,
-    GroupConnection, GroupList, IgnoreChecks, IncidentList, Instance, NewToken, Objects,
-    PatchSource, PatchTask, Precheck, Problem, PurchaseTask, Recheck, RunPrecheck, Source,
-    SourceList, SourceObjects, SourceTest, StartTask, Task, TaskList, TaskPreview,
-    TaskTransitionList, TokenList, UsageList,
+    AuditLog, ChangeObjects, ChargeType, CloneTask, CreateGroup, CreateSource, CreateTask,
+    CreateToken, Group, GroupConnection, GroupList, IgnoreChecks, IncidentList, Instance, NewToken,
+    Objects, ObjectsPlan, PatchSource, PatchTask, Precheck, Problem, PurchaseTask, Recheck,
+    ReleasePlan, RunPrecheck, Source, SourceList, SourceObjects, SourceTest, StartTask, Task,
+    TaskList, TaskPreview, TaskTransitionList, TokenList, UsageList,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -226,6 +226,28 @@ impl Api {
 
     pub(crate) async fn release(&self, id: &TaskId) -> anyhow::Result<Task> {
         self.command(&format!("/tasks/{id}/release")).await
+    }
+
+    pub(crate) async fn change_objects(
+        &self,
+        id: &TaskId,
+        change: &ChangeObjects,
+    ) -> anyhow::Result<Task> {
+        self.patch(&format!("/tasks/{id}/objects"), change, None)
+            .await
+    }
+
+    pub(crate) async fn preview_objects(
+        &self,
+        id: &TaskId,
+        change: &ChangeObjects,
+    ) -> anyhow::Result<ObjectsPlan> {
+        self.post(&format!("/tasks/{id}/objects/preview"), change)
+            .await
+    }
+
+    pub(crate) async fn release_plan(&self, id: &TaskId) -> anyhow::Result<ReleasePlan> {
+        self.get(&format!("/tasks/{id}/release")).await
     }
 
     pub(crate) async fn replace_objects(

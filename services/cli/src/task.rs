@@ -1,6 +1,7 @@
 //! `rowcast task`.
 
 pub(crate) mod selection;
+mod objects;
 mod show;
 mod list;
 mod update;
@@ -16,9 +17,9 @@ use rowcast_proto::rest::{CreateTask, Retention};
 
 use crate::api::Api;
 use crate::args::Format;
-use crate::args::task::{Command, Create, Named, Objects};
+use crate::args::task::{Command, Create, Named};
 use crate::failure::{Exit, Failure};
-use crate::table::{description, or_dash, plain_table, time};
+use crate::table::{description, plain_table, time};
 use crate::{find, output};
 
 pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
@@ -42,7 +43,7 @@ pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         Command::Preview { task, output } => preview::run(api, &task, output).await,
         Command::Rename { task, name, shown } => update::rename(api, &task, name, &shown).await,
         Command::Update(wanted) => update::run(api, wanted).await,
-        Command::Objects(wanted) => objects(api, wanted).await,
+        Command::Objects(wanted) => objects::run(api, wanted).await,
         Command::Events(named) => events(api, named).await,
         Command::Tail(wanted) => Box::pin(tail::run(api, wanted)).await,
     }
@@ -90,24 +91,6 @@ async fn purchase(api: &Api, named: Named) -> anyhow::Result<()> {
             ("bought", time(&instance.purchased_at)),
         ])),
     }
-}
-
-/// Shows them, or replaces them where options say by what.
-async fn objects(api: &Api, wanted: Objects) -> anyhow::Result<()> {
-    let replacement = wanted.objects.objects()?;
-    let mut task = find::task(api, &wanted.task).await?;
-    if let Some(replacement) = &replacement {
-        task = api.replace_objects(&task.id, replacement).await?;
-    }
-    if wanted.shown.output == Format::Json {
-        return output::json(&task.objects);
-    }
-    let since = task.objects_since.map(|lsn| lsn.to_string());
-    output::table(&description(vec![
-        ("task", task.name),
-        ("tracked", selection::in_words(&task.objects)),
-        ("since LSN", or_dash(since)),
-    ]))
 }
 
 async fn events(api: &Api, named: Named) -> anyhow::Result<()> {

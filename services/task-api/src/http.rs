@@ -36,7 +36,9 @@ mod suspend_task;
 mod resume_task;
 mod reset_task;
 mod release_task;
+mod plan_release;
 mod replace_objects;
+mod change_objects;
 mod list_events;
 mod get_usage;
 mod list_incidents;
@@ -144,8 +146,15 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(suspend_task::suspend_task))
         .routes(routes!(resume_task::resume_task))
         .routes(routes!(reset_task::reset_task))
-        .routes(routes!(release_task::release_task))
-        .routes(routes!(replace_objects::replace_objects))
+        .routes(routes!(
+            release_task::release_task,
+            plan_release::plan_release
+        ))
+        .routes(routes!(
+            replace_objects::replace_objects,
+            change_objects::change_objects
+        ))
+        .routes(routes!(change_objects::preview_objects))
         .routes(routes!(list_events::list_events))
         .routes(routes!(get_usage::get_usage))
         .routes(routes!(list_incidents::list_incidents))

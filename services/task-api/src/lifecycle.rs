@@ -26,7 +26,7 @@ use crate::{clock, convert, recheck};
 
 pub(crate) use changes::change_task;
 pub(crate) use ignored::ignore_checks;
-pub(crate) use objects::replace_objects;
+pub(crate) use objects::{change_objects, plan_objects};
 pub(crate) use sources::change_source;
 
 /// Something that happens to a task, and who and what is behind it.

@@ -45,7 +45,15 @@ const COMMANDS: &[(&str, &str)] = &[
     ("preview_task", "task preview orders"),
     ("get_task", "task show TASK"),
     ("patch_task", "task rename orders orders"),
+    (
+        "preview_objects",
+        "task objects orders --table shop.orders --add --dry-run",
+    ),
     ("replace_objects", "task objects orders --table shop.orders"),
+    (
+        "change_objects",
+        "task objects orders --table shop.counter --add",
+    ),
     ("run_precheck", "task precheck orders"),
     ("get_precheck", "task precheck orders --last"),
     (
@@ -64,6 +72,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("get_group", "group show orders GROUP"),
     ("get_connection", "group connection orders warehouse"),
     ("delete_group", "group delete orders warehouse --yes"),
+    ("plan_release", "task release orders --dry-run"),
     ("suspend_task", "task suspend orders"),
     ("resume_task", "task resume orders --wait"),
     ("reset_task", "task reset orders --yes --wait"),

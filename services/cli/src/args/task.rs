@@ -50,7 +50,7 @@ pub(crate) enum Command {
     /// Go on after a suspension
     Resume(Begin),
     /// Begin anew: removes the task's stream and what it made on the source; instance and groups stay
-    Reset(Release),
+    Reset(Reset),
     /// End a task for good: removes its stream, its groups and what it made on the source
     Release(Release),
     /// Call a task something else
@@ -375,9 +375,20 @@ pub(crate) struct Step {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct Reset {
+    #[command(flatten)]
+    pub(crate) step: Step,
+    #[command(flatten)]
+    pub(crate) agreement: Agreement,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Release {
     #[command(flatten)]
     pub(crate) step: Step,
+    /// Only show what would be removed
+    #[arg(long, conflicts_with_all = ["yes", "wait"])]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) agreement: Agreement,
 }
@@ -388,6 +399,15 @@ pub(crate) struct Objects {
     pub(crate) task: String,
     #[command(flatten)]
     pub(crate) objects: ObjectArgs,
+    /// Tracks these beside what is tracked [default: in its place]
+    #[arg(long, conflicts_with = "remove")]
+    pub(crate) add: bool,
+    /// Tracks these no longer
+    #[arg(long)]
+    pub(crate) remove: bool,
+    /// Only show what would come and go
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) shown: Shown,
 }

@@ -1,12 +1,13 @@
 //! Steps of a task's life that the user asks for.
 
 use rowcast_domain::TaskState;
-use rowcast_proto::rest::{StartTask, Task};
+use rowcast_proto::rest::{ReleasePlan, ReleasedKind, StartTask, Task};
 
 use super::wait::{self, Seen, Watch};
 use crate::api::Api;
-use crate::args::task::{Begin, Release, Step};
+use crate::args::task::{Begin, Release, Reset, Step};
 use crate::args::{Format, Shown, Waiting};
+use crate::table::plain_table;
 use crate::{confirm, find, output};
 
 pub(super) async fn start(api: &Api, begin: Begin) -> anyhow::Result<()> {
@@ -33,8 +34,8 @@ pub(super) async fn suspend(api: &Api, step: Step) -> anyhow::Result<()> {
     arrive(api, suspended, &step.waiting, &step.shown, wait::rests).await
 }
 
-pub(super) async fn reset(api: &Api, wanted: Release) -> anyhow::Result<()> {
-    let Release { step, agreement } = wanted;
+pub(super) async fn reset(api: &Api, wanted: Reset) -> anyhow::Result<()> {
+    let Reset { step, agreement } = wanted;
     let task = find::task(api, &step.task).await?;
     let deed = format!(
         "reset the task {} ({}): its stream goes with all changes, and what it made on the source",
@@ -46,8 +47,15 @@ pub(super) async fn reset(api: &Api, wanted: Release) -> anyhow::Result<()> {
 }
 
 pub(super) async fn release(api: &Api, wanted: Release) -> anyhow::Result<()> {
-    let Release { step, agreement } = wanted;
+    let Release {
+        step,
+        agreement,
+        dry_run,
+    } = wanted;
     let task = find::task(api, &step.task).await?;
+    if dry_run {
+        return show_plan(&api.release_plan(&task.id).await?, step.shown.output);
+    }
     if task.state != TaskState::Released {
         let deed = format!(
             "release the task {} ({}) with its stream and all its groups",
@@ -57,6 +65,28 @@ pub(super) async fn release(api: &Api, wanted: Release) -> anyhow::Result<()> {
     }
     let released = api.release(&task.id).await?;
     arrive(api, released, &step.waiting, &step.shown, wait::is_gone).await
+}
+
+fn show_plan(plan: &ReleasePlan, format: Format) -> anyhow::Result<()> {
+    if format == Format::Json {
+        return output::json(plan);
+    }
+    let mut table = plain_table(["REMOVED", "NAME", "DETAIL"]);
+    for item in &plan.items {
+        table.add_row([word(item.kind), &item.name, &item.detail]);
+    }
+    output::table(&table)
+}
+
+const fn word(kind: ReleasedKind) -> &'static str {
+    match kind {
+        ReleasedKind::Slot => "slot",
+        ReleasedKind::Publication => "publication",
+        ReleasedKind::Trigger => "triggers",
+        ReleasedKind::Stream => "stream",
+        ReleasedKind::Group => "group",
+        ReleasedKind::Instance => "instance",
+    }
 }
 
 /// Waits where the user wants to, and says where the task is.

@@ -1,14 +1,14 @@
 //! `PUT /tasks/{id}/objects`.
 
 use axum::extract::State;
-use rowcast_proto::rest::{Objects, Task};
+use rowcast_proto::rest::{ChangeObjects, Objects, Task};
 
 use super::body::{self, TaskPath};
 use super::tag::{IfMatch, Tagged};
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
-use crate::{convert, lifecycle, validate};
+use crate::{convert, lifecycle};
 
 /// Replaces what a task tracks, also while it runs; `objects_since` tells from where on.
 #[utoipa::path(
@@ -29,7 +29,10 @@ pub(crate) async fn replace_objects(
     expected: IfMatch,
     body::Json(wanted): body::Json<Objects>,
 ) -> Result<Tagged<Task>, ApiError> {
-    validate::replaced_objects(&wanted)?;
-    let task = lifecycle::replace_objects(&app, &caller, &id, wanted, &expected).await?;
+    let wanted = ChangeObjects {
+        replace: Some(wanted),
+        ..ChangeObjects::default()
+    };
+    let task = lifecycle::change_objects(&app, &caller, &id, &wanted, &expected).await?;
     Ok(Tagged(task.version, convert::task(task)))
 }

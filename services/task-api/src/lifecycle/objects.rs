@@ -1,10 +1,12 @@
 //! Other objects for a task: in its row, in a new version of its wish, and in its history.
 
+mod merge;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
 use rowcast_domain::{TaskEvent, TaskId, TaskState};
-use rowcast_proto::rest::Objects;
+use rowcast_proto::rest::{ChangeObjects, Objects, ObjectsPlan};
 
 use super::{Step, knows_its_wish, record, wish_anew};
 use crate::auth::Caller;
@@ -20,12 +22,13 @@ const NAMED_MAX: usize = 10;
 /// Gives a task other objects, in a transaction of its own. The same ones again change nothing.
 ///
 /// # Errors
-/// Where there is no such task, it is released, or another version of it was meant.
-pub(crate) async fn replace_objects(
+/// Where there is no such task, it is released, another version of it was meant, or the change cannot be
+/// made of what it tracks.
+pub(crate) async fn change_objects(
     app: &App,
     caller: &Caller,
     id: &TaskId,
-    objects: Objects,
+    wanted: &ChangeObjects,
     expected: &IfMatch,
 ) -> Result<StoredTask, ApiError> {
     let mut transaction = app.pool().begin().await?;
@@ -36,6 +39,7 @@ pub(crate) async fn replace_objects(
     if locked.state == TaskState::Released {
         return Err(ApiError::state_forbids(locked.state, "other objects"));
     }
+    let objects = merge::changed(&locked.definition.objects, wanted)?;
     let Some(reason) = reason(&locked.definition.objects, &objects) else {
         return Ok(locked);
     };
@@ -47,6 +51,30 @@ pub(crate) async fn replace_objects(
     transaction.commit().await?;
     app.wish_changed().notify_one();
     Ok(task)
+}
+
+/// What the change would do.
+///
+/// # Errors
+/// Where the task is released, or the change cannot be made of what it tracks.
+pub(crate) fn plan_objects(
+    task: &StoredTask,
+    wanted: &ChangeObjects,
+) -> Result<ObjectsPlan, ApiError> {
+    if task.state == TaskState::Released {
+        return Err(ApiError::state_forbids(task.state, "other objects"));
+    }
+    let objects = merge::changed(&task.definition.objects, wanted)?;
+    let (before, after) = (pieces(&task.definition.objects), pieces(&objects));
+    let names =
+        |pieces: &mut dyn Iterator<Item = &Piece<'_>>| pieces.map(Piece::to_string).collect();
+    let changes = before != after;
+    Ok(ObjectsPlan {
+        added: names(&mut after.difference(&before)),
+        removed: names(&mut before.difference(&after)),
+        needs_precheck: changes && task.state.transition(TaskEvent::Configured).is_ok(),
+        objects: objects.clone(),
+    })
 }
 
 /// The task once it has these objects.

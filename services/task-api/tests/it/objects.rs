@@ -190,3 +190,48 @@ async fn schema_changes_without_rows_are_a_wish_too() {
     let types = api.wish(&task, 1).await.change_types.unwrap();
     assert!(types.schema && types.data.is_empty(), "{types:?}");
 }
+
+#[tokio::test]
+async fn objects_come_and_go_as_the_preview_says() {
+    let api = Api::start().await;
+    let task = api.created_task().await;
+    let path = format!("/tasks/{task}/objects");
+    let tables = |names: &[&str]| json!({"schemas": [{"name": "shop", "tables": names}]});
+    let first = json!({"replace": tables(&["orders", "items"])});
+    let replaced = api.patch(&path, &first).await;
+    assert_eq!(replaced.status, StatusCode::OK, "{replaced:?}");
+
+    let change =
+        json!({"remove": tables(&["items"]), "add": {"schemas": [{"name": "crm", "all": true}]}});
+    let preview = api.post(&format!("{path}/preview"), &change).await;
+    assert_eq!(preview.status, StatusCode::OK, "{preview:?}");
+    assert_eq!(preview.body["added"], json!(["crm.*"]));
+    assert_eq!(preview.body["removed"], json!(["shop.items"]));
+    assert_eq!(preview.body["needs_precheck"], true);
+    let shown = api.get(&format!("/tasks/{task}")).await;
+    assert_eq!(
+        shown.body["objects"], replaced.body["objects"],
+        "nothing is changed"
+    );
+
+    let stale = api
+        .request(Method::PATCH, &path)
+        .header("If-Match", "\"1\"");
+    let stale = send(stale.json(&change)).await;
+    stale.is_problem(StatusCode::PRECONDITION_FAILED, "version_changed");
+    let changed = api.patch(&path, &change).await;
+    assert_eq!(
+        changed.body["objects"], preview.body["objects"],
+        "{changed:?}"
+    );
+    let events = api.get(&format!("/tasks/{task}/events")).await;
+    assert!(
+        events.text.contains("objects replaced: +crm.* −shop.items"),
+        "{events:?}"
+    );
+
+    // The same again removes what is no longer there, and says so.
+    let again = api.patch(&path, &change).await;
+    again.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
+    assert_eq!(again.body["field"], "remove.schemas[0].tables");
+}

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rowcast_domain::SourceId;
 use rowcast_proto::rest::{
-    ChangeTypes, CreateSource, CreateTask, DataChange, Format, Packing, PatchChangeTypes,
-    PatchTask, Retention, SslMode, default_port, default_retry_minutes,
+    ChangeObjects, ChangeTypes, CreateSource, CreateTask, DataChange, Format, Packing,
+    PatchChangeTypes, PatchTask, Retention, SslMode, default_port, default_retry_minutes,
 };
 use serde::Serialize;
 
@@ -232,6 +232,10 @@ pub(super) async fn modify(call: &Call<'_>) -> Result<Answer, ApiError> {
     };
     let changed = lifecycle::change_task(app, caller, &task.id, patch, &IfMatch::ANY).await;
     changed.map_err(in_words)?;
-    lifecycle::replace_objects(app, caller, &task.id, objects, &IfMatch::ANY).await?;
+    let wanted = ChangeObjects {
+        replace: Some(objects),
+        ..ChangeObjects::default()
+    };
+    lifecycle::change_objects(app, caller, &task.id, &wanted, &IfMatch::ANY).await?;
     Ok(Answer::default())
 }
