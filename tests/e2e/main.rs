@@ -18,3 +18,4 @@ mod recheck;
 mod reset;
 mod command_line;
 mod described;
+mod versions;

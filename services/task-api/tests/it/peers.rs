@@ -1,7 +1,9 @@
 //! What needs another service, while none of them runs.
 
+use futures::StreamExt as _;
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use rowcast_proto::rpc::{ListIncidents, Rpc as _};
+use serde_json::{Value, json};
 
 use crate::fixture::{Api, send, source};
 
@@ -106,4 +108,34 @@ async fn the_state_is_looked_at_before_the_instance() {
         repair,
         "A task that is not_started allows: precheck, release."
     );
+}
+
+#[tokio::test]
+async fn an_answer_of_the_next_version_is_read() {
+    let api = Api::start().await;
+    let mut asked = api
+        .bus
+        .client()
+        .subscribe(ListIncidents::SUBJECT)
+        .await
+        .unwrap();
+    let sample: Value = serde_json::from_str(include_str!(
+        "../../../../proto/golden/message/ListIncidentsReply.v1.json"
+    ))
+    .unwrap();
+    let mut next = sample;
+    next["incidents"][0]["fieldOfTheNextVersion"] = json!({"a": [1, null]});
+    next["another"] = json!("x");
+    let answer = async {
+        let question = asked.next().await.unwrap();
+        let reply = question.reply.unwrap();
+        let client = api.bus.client();
+        client
+            .publish(reply, next.to_string().into())
+            .await
+            .unwrap();
+    };
+    let (listed, ()) = tokio::join!(api.get("/incidents"), answer);
+    assert_eq!(listed.status, StatusCode::OK, "{listed:?}");
+    assert_eq!(listed.body["incidents"].as_array().unwrap().len(), 1);
 }
