@@ -39,6 +39,9 @@ const FOLLOW_EVERY: Duration = Duration::from_secs(2);
 /// A look that takes long leaves the source this many times as long in peace.
 const REST: u32 = 20;
 
+/// The longest such rest: a source that was slow for once must not miss its new tables for minutes.
+const LONGEST_REST: Duration = Duration::from_secs(20);
+
 /// How often the stream, the slot and the trigger are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -237,7 +240,8 @@ impl Keeper {
         self.bring_on().await?;
         if self.tools.publishes && self.change.lets_follow() && now >= self.follow_at {
             self.follow_news().await?;
-            self.follow_at = beat::next(FOLLOW_EVERY).max(now + now.elapsed() * REST);
+            let rest = (now.elapsed() * REST).min(LONGEST_REST);
+            self.follow_at = beat::next(FOLLOW_EVERY).max(now + rest);
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use crate::connect::PlaceArgs;
 /// What a script can go by.
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 refused or failed; 2 wrong command line; 3 not reachable, or nothing runs;
-4 not found; 5 token missing or wrong; 6 not over within --timeout.";
+4 not found; 5 token missing, wrong, or not for this; 6 not over within --timeout.";
 
 /// Change tracking for PostgreSQL, delivered over NATS: a platform on this machine, and the sources,
 /// tasks and groups of any.

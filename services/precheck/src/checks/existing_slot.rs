@@ -17,7 +17,7 @@ const PLUGIN_BEFORE_10: &str = "test_decoding";
 
 pub(super) const RULE: Rule = Rule {
     code: "existing_slot",
-    title: "The task's replication slot is free",
+    title: "Nobody else has the task's replication slot",
     ran: "SELECT plugin, database, active, wal_status FROM pg_replication_slots \
           WHERE slot_name = 'rowcast_<task>'",
 };

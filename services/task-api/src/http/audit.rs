@@ -26,8 +26,15 @@ pub(crate) struct About(pub(crate) String);
 struct Told {
     /// Of what was made.
     id: Option<String>,
+    /// What was made beside its secret.
+    token: Option<Made>,
     /// Of a problem.
     code: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Made {
+    id: String,
 }
 
 /// Keeps the record. A request that cannot be put on record is not carried out.
@@ -80,7 +87,8 @@ async fn looked_at(response: Response) -> Result<(Response, Ended), ApiError> {
         .await
         .map_err(|error| ApiError::Unreadable(format!("answer: {error}")))?;
     let told: Told = serde_json::from_slice(&text).unwrap_or_default();
-    ended.created = told.id.filter(|_id| status == StatusCode::CREATED);
+    let made = told.id.or(told.token.map(|token| token.id));
+    ended.created = made.filter(|_id| status == StatusCode::CREATED);
     ended.problem = told.code.filter(|_code| !status.is_success());
     parts.headers.remove(header::CONTENT_LENGTH);
     Ok((Response::from_parts(parts, Body::from(text)), ended))

@@ -286,6 +286,7 @@ async fn every_command_is_on_record() {
     );
     assert_eq!(entries[1]["token_id"], bot.id);
     assert_eq!(entries[2]["created"], source_id);
+    assert_eq!(entries[3]["created"], bot.id);
     assert_eq!(entries[2]["address"], "127.0.0.1");
     assert!(!log.text.contains("correct horse") && !log.text.contains(&bot.secret));
 
