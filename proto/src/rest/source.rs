@@ -54,12 +54,72 @@ impl SslMode {
     }
 }
 
-/// A kind of database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+/// Who runs a source's PostgreSQL. The repairs of the precheck say what to do there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum SourceKind {
-    /// PostgreSQL.
+    /// Its users.
+    #[default]
     Postgresql,
+    /// Amazon RDS for PostgreSQL.
+    Rds,
+    /// Amazon Aurora PostgreSQL.
+    Aurora,
+    /// Google Cloud SQL for PostgreSQL.
+    CloudSql,
+    /// Azure Database for PostgreSQL, flexible server.
+    Azure,
+    /// Supabase.
+    Supabase,
+    /// Neon.
+    Neon,
+    /// The Kubernetes operator `CloudNativePG`.
+    CloudNativePg,
+    /// Patroni.
+    Patroni,
+}
+
+impl SourceKind {
+    /// Every one.
+    pub const ALL: [Self; 9] = [
+        Self::Postgresql,
+        Self::Rds,
+        Self::Aurora,
+        Self::CloudSql,
+        Self::Azure,
+        Self::Supabase,
+        Self::Neon,
+        Self::CloudNativePg,
+        Self::Patroni,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Postgresql => "postgresql",
+            Self::Rds => "rds",
+            Self::Aurora => "aurora",
+            Self::CloudSql => "cloud_sql",
+            Self::Azure => "azure",
+            Self::Supabase => "supabase",
+            Self::Neon => "neon",
+            Self::CloudNativePg => "cloud_native_pg",
+            Self::Patroni => "patroni",
+        }
+    }
+
+    /// The kind with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// Whether its users run it.
+    #[must_use]
+    pub fn is_postgresql(&self) -> bool {
+        *self == Self::Postgresql
+    }
 }
 
 /// `POST /sources`.
@@ -68,9 +128,15 @@ pub enum SourceKind {
 pub struct CreateSource {
     /// The user's name for it, 1–64 characters.
     pub name: String,
-    /// What it is; PostgreSQL where absent.
+    /// Who runs it; its users where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<SourceKind>,
+    /// Where it runs, for people: 1–64 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// What its provider calls it, for people: 1–64 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<String>,
     /// DNS name, address, or the folder of a unix socket.
     pub host: String,
     /// TCP port.
@@ -109,6 +175,15 @@ pub struct PatchSource {
     /// The user's name for it, 1–64 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Who runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<SourceKind>,
+    /// Where it runs; empty for no word of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// What its provider calls it; empty for no word of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<String>,
     /// DNS name, address, or the folder of a unix socket. Needs the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
@@ -146,6 +221,15 @@ pub struct Source {
     pub id: SourceId,
     /// The user's name for it.
     pub name: String,
+    /// Who runs it; its users where absent.
+    #[serde(default, skip_serializing_if = "SourceKind::is_postgresql")]
+    pub kind: SourceKind,
+    /// Where it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// What its provider calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<String>,
     /// DNS name, address, or the folder of a unix socket.
     pub host: String,
     /// TCP port.

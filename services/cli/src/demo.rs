@@ -85,6 +85,8 @@ async fn source(api: &Api, shop: &Shop) -> anyhow::Result<Source> {
             sslmode: SslMode::Disable,
             sslrootcert: None,
             kind: None,
+            region: None,
+            instance_id: None,
         };
         return api.create_source(&wanted).await;
     };

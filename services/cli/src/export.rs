@@ -69,6 +69,9 @@ fn source_entry(source: Source) -> SourceEntry {
     SourceEntry {
         password: Some(SecretFrom::variable_of(&[&source.name])),
         name: source.name,
+        kind: source.kind,
+        region: source.region,
+        instance_id: source.instance_id,
         host: source.host,
         port: source.port,
         database: source.database,

@@ -54,7 +54,9 @@ fn body(wanted: Create) -> anyhow::Result<CreateSource> {
         .read(&format!("the role {}", wanted.account))?;
     Ok(CreateSource {
         name: wanted.name,
-        kind: None,
+        kind: Some(wanted.kind).filter(|kind| !kind.is_postgresql()),
+        region: wanted.region,
+        instance_id: wanted.instance_id,
         host: wanted.host,
         port: wanted.port,
         database: wanted.database,
@@ -97,6 +99,15 @@ fn show(source: &Source, format: Format) -> anyhow::Result<()> {
     ];
     if !source.tags.is_empty() {
         members.push(("tags", tags::in_words(&source.tags)));
+    }
+    if !source.kind.is_postgresql() {
+        members.push(("kind", source.kind.as_str().to_owned()));
+    }
+    for (label, text) in [
+        ("region", &source.region),
+        ("instance id", &source.instance_id),
+    ] {
+        members.extend(text.clone().map(|text| (label, text)));
     }
     if let Some(name) = &source.resource_group {
         members.push(("resource group", name.clone()));

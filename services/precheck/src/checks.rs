@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::broker::Broker;
 use crate::finding::Finding;
+use crate::provider::Provider;
 use crate::source::{Source, Wish};
 
 mod connectivity;
@@ -28,6 +29,7 @@ mod long_transactions;
 mod clock;
 mod existing_slot;
 mod publication;
+mod provider;
 mod schema_changes;
 mod jetstream_servers;
 mod jetstream_space;
@@ -93,6 +95,7 @@ const CHECKS: &[(Rule, Check)] = &[
     (existing_slot::RULE, |source| {
         existing_slot::check(source).boxed()
     }),
+    (provider::RULE, |source| provider::check(source).boxed()),
     (publication::RULE, |source| {
         publication::check(source).boxed()
     }),
@@ -106,6 +109,7 @@ fn concerning(wish: &Wish) -> Vec<&'static (Rule, Check)> {
     let schema = wish.change_types.schema;
     CHECKS
         .iter()
+        .filter(|(rule, _)| wish.provider != Provider::Unknown || rule.code != provider::RULE.code)
         .filter(|(rule, _)| wish.started || rule.code != publication::RULE.code)
         .filter(|(rule, _)| schema || rule.code != schema_changes::RULE.code)
         .filter(|(rule, _)| wish.wants(rule.code))

@@ -22,6 +22,7 @@ mod steps;
 mod browse_source;
 mod browse;
 mod diagnosis;
+mod provider;
 mod finding;
 mod report;
 mod source;

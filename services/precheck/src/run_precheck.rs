@@ -8,6 +8,7 @@ use rowcast_service::keyring::Keyring;
 
 use crate::broker::Broker;
 use crate::error::Error;
+use crate::provider::Provider;
 use crate::source::Wish;
 use crate::{Platform, checks, report, target};
 
@@ -22,12 +23,16 @@ pub(crate) async fn answer(
     let started_at = Utc::now();
     let retention = request.retention.take();
     let (options, wish) = read(&platform.keyring, request)?;
+    let provider = wish.provider;
     let task_id = wish.task.clone();
     let broker = Broker::ask(&platform.monitors, platform.replicas, retention);
     let same = wish.clone();
     let broker = checks::run_on_broker(&same, broker);
     let source = Box::pin(checks::run_on_source(&options, wish));
     let (mut items, of_broker) = tokio::join!(source, broker);
+    for item in &mut items {
+        provider.advise(item);
+    }
     items.extend(of_broker);
     let report = report::assemble(&task_id, items, started_at, Utc::now());
     tracing::info!(
@@ -53,6 +58,7 @@ fn read(keyring: &Keyring, request: PrecheckRequest) -> Result<(ConnectOptions, 
             change_types,
             only: request.only,
             started: request.started,
+            provider: Provider::of(&request.kind),
         },
     ))
 }

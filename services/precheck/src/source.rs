@@ -6,6 +6,7 @@ use rowcast_proto::message::{ChangeTypes, ObjectSelection};
 use rowcast_proto::stream;
 use tokio::sync::OnceCell;
 
+use crate::provider::Provider;
 use crate::selected::Selected;
 
 /// What the task wants of the source.
@@ -18,6 +19,8 @@ pub(crate) struct Wish {
     pub(crate) only: Vec<String>,
     /// The task was started: slot and publication of its name are its own.
     pub(crate) started: bool,
+    /// Who runs the source.
+    pub(crate) provider: Provider,
 }
 
 impl Wish {

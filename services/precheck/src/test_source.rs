@@ -6,6 +6,7 @@ use rowcast_proto::message::{RpcError, SourceTest, TestSourceRequest};
 use rowcast_service::keyring::Keyring;
 
 use crate::error::Error;
+use crate::provider::Provider;
 use crate::steps::{self, STEP_TIMEOUT};
 use crate::target;
 
@@ -24,7 +25,11 @@ pub(crate) async fn answer(
         connect_timeout: STEP_TIMEOUT,
         ..target::connect_options(keyring, source)?
     };
-    let walk = Box::pin(steps::walk(&options)).await;
+    let mut walk = Box::pin(steps::walk(&options)).await;
+    let provider = Provider::of(&request.kind);
+    for step in &mut walk.steps {
+        provider.advise(step);
+    }
     let passed = walk.passed();
     tracing::info!(source = source_id, passed, "source tested");
     Ok(SourceTest {

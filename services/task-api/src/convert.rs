@@ -164,6 +164,15 @@ fn id<T: std::str::FromStr<Err: std::fmt::Display>>(what: &str, text: &str) -> R
     text.parse().map_err(|error| unreadable(what, error))
 }
 
+/// As precheck is told it: nothing where its users run it.
+pub(crate) fn kind(kind: rest::SourceKind) -> String {
+    if kind.is_postgresql() {
+        String::new()
+    } else {
+        kind.as_str().to_owned()
+    }
+}
+
 /// About everything that a task needs of its source.
 pub(crate) fn precheck_question(
     id: &TaskId,
@@ -171,6 +180,7 @@ pub(crate) fn precheck_question(
     source: StoredSource,
 ) -> m::PrecheckRequest {
     m::PrecheckRequest {
+        kind: kind(source.source.kind),
         task_id: id.to_string(),
         source: Some(connection(source, definition.database)),
         objects: Some(objects(definition.objects)),

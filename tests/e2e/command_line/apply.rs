@@ -10,6 +10,8 @@ fn file(port: u16) -> String {
     format!(
         "sources:
   - name: shop
+    kind: patroni
+    region: here
     host: 127.0.0.1
     port: {port}
     database: shop

@@ -98,7 +98,9 @@ async fn create_source(
     let password = source_password(wanted)?;
     let body = CreateSource {
         name: wanted.name.clone(),
-        kind: None,
+        kind: Some(wanted.kind).filter(|kind| !kind.is_postgresql()),
+        region: said(wanted.region.as_ref()),
+        instance_id: said(wanted.instance_id.as_ref()),
         host: wanted.host.clone(),
         port: wanted.port,
         database: wanted.database.clone(),
@@ -107,15 +109,15 @@ async fn create_source(
         sslmode: wanted.sslmode,
         sslrootcert: source::authorities(wanted.sslrootcert.as_deref())?,
         tags: tags.clone(),
-        resource_group: group_of(wanted.resource_group.as_ref()),
+        resource_group: said(wanted.resource_group.as_ref()),
     };
     let created = api.create_source(&body).await;
     created.with_context(|| format!("the source {}", wanted.name))?;
     Ok(())
 }
 
-/// A file says by an empty name that nobody shares something.
-fn group_of(said: Option<&String>) -> Option<String> {
+/// A file says by an empty text that there is none.
+fn said(said: Option<&String>) -> Option<String> {
     said.filter(|name| !name.is_empty()).cloned()
 }
 
@@ -157,7 +159,7 @@ async fn create_task(
         packing: wanted.packing,
         format: wanted.format,
         tags: tags.clone(),
-        resource_group: group_of(wanted.resource_group.as_ref()),
+        resource_group: said(wanted.resource_group.as_ref()),
     };
     let created = api.create_task(&body).await;
     created.with_context(|| format!("the task {}", wanted.name))?;

@@ -23,9 +23,22 @@ pub(super) fn of_source(wanted: &SourceEntry, set: Option<&str>, there: &Source)
     let tags_wanted = all_tags(wanted.tags.as_ref(), set, &there.tags);
     let tags = (in_words(&there.tags), in_words(&tags_wanted));
     let group = there.resource_group.clone().unwrap_or_default();
+    let region = there.region.clone().unwrap_or_default();
+    let instance_id = there.instance_id.clone().unwrap_or_default();
     let mut changes = Changes::default();
     let patch = PatchSource {
         name: None,
+        kind: changes
+            .found("kind", &there.kind.as_str(), &wanted.kind.as_str())
+            .map(|_word| wanted.kind),
+        region: wanted
+            .region
+            .as_ref()
+            .and_then(|wanted| changes.found("region", &region, wanted)),
+        instance_id: wanted
+            .instance_id
+            .as_ref()
+            .and_then(|wanted| changes.found("instance_id", &instance_id, wanted)),
         host: changes.found("host", &there.host, &wanted.host),
         port: changes.found("port", &there.port, &wanted.port),
         database: changes.found("database", &there.database, &wanted.database),

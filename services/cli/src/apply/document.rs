@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rowcast_domain::Secret;
 use rowcast_proto::rest::{
-    ChangeTypes, Format, OWN_TAGS, Objects, Packing, Retention, SslMode, default_port,
+    ChangeTypes, Format, OWN_TAGS, Objects, Packing, Retention, SourceKind, SslMode, default_port,
     default_retry_minutes,
 };
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,14 @@ pub(crate) struct Document {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SourceEntry {
     pub(crate) name: String,
+    #[serde(default, skip_serializing_if = "SourceKind::is_postgresql")]
+    pub(crate) kind: SourceKind,
+    /// Where absent, it is left alone; empty for no word of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) region: Option<String>,
+    /// As `region`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) instance_id: Option<String>,
     pub(crate) host: String,
     #[serde(default = "default_port")]
     pub(crate) port: u16,

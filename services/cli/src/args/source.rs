@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use rowcast_proto::rest::{SslMode, default_port};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use rowcast_proto::rest::{SourceKind, SslMode, default_port};
 
 use super::{Agreement, Shown};
 use crate::secret::PasswordArgs;
@@ -46,6 +47,15 @@ pub(crate) enum Command {
 pub(crate) struct Create {
     /// What to call it, 1 to 64 characters
     pub(crate) name: String,
+    /// Who runs it; repairs then say what to do there
+    #[arg(long, value_parser = kinds(), default_value = "postgresql")]
+    pub(crate) kind: SourceKind,
+    /// Where it runs
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// What its provider calls it
+    #[arg(long, value_name = "ID")]
+    pub(crate) instance_id: Option<String>,
     /// DNS name, address, or the folder of a unix socket
     #[arg(long)]
     pub(crate) host: String,
@@ -117,6 +127,15 @@ pub(crate) struct Update {
     /// What to call it
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// Who runs it
+    #[arg(long, value_parser = kinds())]
+    pub(crate) kind: Option<SourceKind>,
+    /// Where it runs; empty for no word of it
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// What its provider calls it; empty for no word of it
+    #[arg(long, value_name = "ID")]
+    pub(crate) instance_id: Option<String>,
     /// DNS name, address, or the folder of a unix socket; needs the password
     #[arg(long)]
     pub(crate) host: Option<String>,
@@ -157,6 +176,11 @@ pub(crate) struct Update {
     pub(crate) no_resource_group: bool,
     #[command(flatten)]
     pub(crate) shown: Shown,
+}
+
+fn kinds() -> impl TypedValueParser<Value = SourceKind> {
+    let names = SourceKind::ALL.map(SourceKind::as_str);
+    PossibleValuesParser::new(names).try_map(|name| SourceKind::from_name(&name).ok_or("no kind"))
 }
 
 fn sslmode(word: &str) -> Result<SslMode, String> {

@@ -21,6 +21,9 @@ pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
     };
     let mut patch = PatchSource {
         name: wanted.name,
+        kind: wanted.kind,
+        region: wanted.region,
+        instance_id: wanted.instance_id,
         host: wanted.host,
         port: wanted.port,
         database: wanted.database,

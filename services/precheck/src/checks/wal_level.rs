@@ -26,8 +26,7 @@ fn judge(wal_level: &str) -> Finding {
             saw,
             "Changes can only be decoded from the WAL where wal_level is logical.",
             "ALTER SYSTEM SET wal_level = 'logical'; then restart PostgreSQL. On a managed service \
-             set its parameter instead, as rds.logical_replication = 1 or \
-             cloudsql.logical_decoding = on.",
+             set its parameter instead: tell who runs the source by its kind, and this says which.",
         )
     }
 }

@@ -8,6 +8,7 @@
 mod service;
 mod reachable;
 mod pooler;
+mod provider;
 mod jetstream;
 mod silent;
 mod rights;

@@ -124,6 +124,7 @@ impl Service {
     pub(crate) async fn test(&self, source: SourceConnection) -> SourceTest {
         let request = TestSourceRequest {
             source: Some(source),
+            ..TestSourceRequest::default()
         };
         request::ask::<TestSource>(&self.bus, &request, TIMEOUT)
             .await

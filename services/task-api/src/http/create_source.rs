@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use rowcast_domain::{Secret, SourceId};
-use rowcast_proto::rest::{CreateSource, Source, SourceKind};
+use rowcast_proto::rest::{CreateSource, Source};
 use rowcast_service::keyring;
 
 use super::body;
@@ -69,7 +69,9 @@ pub(crate) fn sealed(app: &App, wanted: CreateSource) -> Result<StoredSource, Ap
         sslrootcert,
         tags,
         resource_group,
-        kind: None | Some(SourceKind::Postgresql),
+        kind,
+        region,
+        instance_id,
     } = wanted;
     let id = SourceId::random();
     let password = app.keyring().seal(
@@ -86,6 +88,9 @@ pub(crate) fn sealed(app: &App, wanted: CreateSource) -> Result<StoredSource, Ap
         sslmode,
         tags,
         resource_group,
+        kind: kind.unwrap_or_default(),
+        region,
+        instance_id,
         created_at: clock::now(),
     };
     Ok(StoredSource {

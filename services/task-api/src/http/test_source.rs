@@ -37,6 +37,7 @@ pub(crate) async fn test_source(
 /// How far the way to this source leads.
 pub(crate) async fn tested(app: &App, stored: StoredSource) -> Result<SourceTest, ApiError> {
     let question = TestSourceRequest {
+        kind: convert::kind(stored.source.kind),
         source: Some(convert::connection(stored, None)),
     };
     convert::source_test(ask::<TestSource>(app.bus(), &question, TEST_TIMEOUT).await?)

@@ -57,10 +57,12 @@ fn changes(before: &StoredSource, patch: &PatchSource) -> Vec<&'static str> {
     };
     let certificates = before.sslrootcert.as_deref().unwrap_or_default();
     let tags_differ = patch.tags.as_ref().is_some_and(|tags| *tags != source.tags);
-    let group_differs = patch
-        .resource_group
-        .as_deref()
-        .is_some_and(|group| group != source.resource_group.as_deref().unwrap_or_default());
+    // Empty is none.
+    let label_differs = |given: &Option<String>, present: &Option<String>| {
+        differs(given, present.as_deref().unwrap_or_default())
+    };
+    let group_differs = label_differs(&patch.resource_group, &source.resource_group);
+    let kind_differs = patch.kind.is_some_and(|kind| kind != source.kind);
     let mode_differs = patch.sslmode.is_some_and(|mode| mode != source.sslmode);
     let port_differs = patch.port.is_some_and(|port| port != source.port);
     [
@@ -74,6 +76,12 @@ fn changes(before: &StoredSource, patch: &PatchSource) -> Vec<&'static str> {
         ("sslrootcert", differs(&patch.sslrootcert, certificates)),
         ("tags", tags_differ),
         ("resource_group", group_differs),
+        ("kind", kind_differs),
+        ("region", label_differs(&patch.region, &source.region)),
+        (
+            "instance_id",
+            label_differs(&patch.instance_id, &source.instance_id),
+        ),
     ]
     .into_iter()
     .filter_map(|(field, differs)| differs.then_some(field))
@@ -82,7 +90,16 @@ fn changes(before: &StoredSource, patch: &PatchSource) -> Vec<&'static str> {
 
 /// Whether tasks reach the source otherwise. Each has a database of its own.
 fn is_on_the_way(field: &str) -> bool {
-    !["name", "database", "tags", "resource_group"].contains(&field)
+    const NOT: [&str; 7] = [
+        "name",
+        "database",
+        "tags",
+        "resource_group",
+        "kind",
+        "region",
+        "instance_id",
+    ];
+    !NOT.contains(&field)
 }
 
 fn changed(app: &App, before: &StoredSource, patch: PatchSource) -> Result<StoredSource, ApiError> {
@@ -94,13 +111,16 @@ fn changed(app: &App, before: &StoredSource, patch: PatchSource) -> Result<Store
         Some(text) => Some(text.clone()).filter(|text| !text.is_empty()),
         None => before.sslrootcert.clone(),
     };
-    let resource_group = match &patch.resource_group {
-        Some(name) => Some(name.clone()).filter(|name| !name.is_empty()),
-        None => present.resource_group,
+    let label = |given: &Option<String>, present: Option<String>| match given {
+        Some(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+        None => present,
     };
+    let resource_group = label(&patch.resource_group, present.resource_group);
     let merged = CreateSource {
         name: patch.name.clone().unwrap_or(present.name),
-        kind: None,
+        kind: Some(patch.kind.unwrap_or(present.kind)),
+        region: label(&patch.region, present.region),
+        instance_id: label(&patch.instance_id, present.instance_id),
         host: patch.host.clone().unwrap_or(present.host),
         port: patch.port.unwrap_or(present.port),
         database: patch.database.clone().unwrap_or(present.database),
@@ -125,6 +145,9 @@ fn changed(app: &App, before: &StoredSource, patch: PatchSource) -> Result<Store
     next.source.sslmode = merged.sslmode;
     next.source.tags = merged.tags;
     next.source.resource_group = merged.resource_group;
+    next.source.kind = merged.kind.unwrap_or_default();
+    next.source.region = merged.region;
+    next.source.instance_id = merged.instance_id;
     next.sslrootcert = merged.sslrootcert;
     next.version += 1;
     Ok(next)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::SourceId;
-use rowcast_proto::rest::{Source, SslMode};
+use rowcast_proto::rest::{Source, SourceKind, SslMode};
 use rowcast_service::keyring::Sealed;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::types::Json;
@@ -37,6 +37,9 @@ struct Row {
     version: i64,
     tags: Json<BTreeMap<String, String>>,
     resource_group: Option<String>,
+    kind: String,
+    region: Option<String>,
+    instance_id: Option<String>,
     created_at: DateTime<Utc>,
 }
 
@@ -46,6 +49,8 @@ impl TryFrom<Row> for StoredSource {
     fn try_from(row: Row) -> Result<Self, Self::Error> {
         let sslmode = SslMode::from_name(&row.sslmode)
             .ok_or_else(|| sqlx::Error::Decode(format!("sslmode {:?}", row.sslmode).into()))?;
+        let kind = SourceKind::from_name(&row.kind)
+            .ok_or_else(|| sqlx::Error::Decode(format!("kind {:?}", row.kind).into()))?;
         Ok(Self {
             source: Source {
                 id: parsed(&row.id)?,
@@ -57,6 +62,9 @@ impl TryFrom<Row> for StoredSource {
                 sslmode,
                 tags: row.tags.0,
                 resource_group: row.resource_group,
+                kind,
+                region: row.region,
+                instance_id: row.instance_id,
                 created_at: row.created_at,
             },
             sslrootcert: row.sslrootcert,
@@ -81,8 +89,8 @@ pub(crate) async fn insert(pool: &PgPool, stored: &StoredSource) -> Result<(), s
         "INSERT INTO sources (
              id, name, host, port, database, account, sslmode, sslrootcert,
              password_key_id, password_nonce, password_ciphertext, created_at, tags,
-             resource_group)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+             resource_group, kind, region, instance_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(source.id.as_str())
     .bind(&source.name)
@@ -98,6 +106,9 @@ pub(crate) async fn insert(pool: &PgPool, stored: &StoredSource) -> Result<(), s
     .bind(source.created_at)
     .bind(Json(&source.tags))
     .bind(&source.resource_group)
+    .bind(source.kind.as_str())
+    .bind(&source.region)
+    .bind(&source.instance_id)
     .execute(pool)
     .await?;
     Ok(())
@@ -158,7 +169,7 @@ pub(crate) async fn update(
          SET name = $2, host = $3, port = $4, database = $5, account = $6, sslmode = $7,
              sslrootcert = $8, password_key_id = $9, password_nonce = $10,
              password_ciphertext = $11, version = $12, tags = $13,
-             resource_group = $14
+             resource_group = $14, kind = $15, region = $16, instance_id = $17
          WHERE id = $1",
     )
     .bind(source.id.as_str())
@@ -175,6 +186,9 @@ pub(crate) async fn update(
     .bind(decoded(i64::try_from(*version))?)
     .bind(Json(&source.tags))
     .bind(&source.resource_group)
+    .bind(source.kind.as_str())
+    .bind(&source.region)
+    .bind(&source.instance_id)
     .execute(connection)
     .await?;
     Ok(())

@@ -67,6 +67,11 @@ fn source_fields(issues: &mut Issues, body: &CreateSource) {
             issues.note("sslrootcert", "is longer than 64 KiB", repair);
         }
     }
+    for (field, text) in [("region", &body.region), ("instance_id", &body.instance_id)] {
+        if let Some(text) = text {
+            issues.name(field, text);
+        }
+    }
     tags::tags(issues, &body.tags);
     if let Some(name) = &body.resource_group {
         tags::resource_group(issues, name, false);

@@ -153,6 +153,10 @@ async fn source(call: &Call<'_>, database: &str) -> Result<Tracked, ApiError> {
     let wanted = CreateSource {
         name: parameters.required("DtsJobName")?.to_owned(),
         kind: None,
+        region: parameters
+            .optional("SourceEndpointRegion")
+            .map(str::to_owned),
+        instance_id: None,
         host: parameters.required("SourceEndpointIP")?.to_owned(),
         port: parameters
             .number("SourceEndpointPort")?
