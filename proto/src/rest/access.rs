@@ -118,7 +118,8 @@ pub struct AuditEntry {
     /// Id of what was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// HTTP status of the answer; absent while there is none, and for good where the process was lost.
+    /// HTTP status of the answer; absent while there is none, and for good where it was cut off: by a
+    /// time-out, a fault, or the end of the process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// Code of the problem.

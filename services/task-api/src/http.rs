@@ -4,7 +4,7 @@
 //! span ─▶ panics ─▶ time-out ─▶ token ─▶ pace ─▶ audit ─▶ permission ─▶ Idempotency-Key ─▶ handler
 //! ```
 
-mod body;
+pub(crate) mod body;
 mod json_path;
 mod query;
 mod tag;

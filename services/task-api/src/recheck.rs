@@ -9,6 +9,7 @@ mod drift;
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use chrono::TimeDelta;
 use rowcast_bus::request::ask;
 use rowcast_bus::{event_meta, publish, trace_context};
@@ -33,6 +34,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A problem that is gone after this time was none: a table that was just created joins within two
 /// seconds, a transaction ends.
 const CONFIRMED_AFTER: Duration = Duration::from_secs(4);
+
+/// How long the second look may take: whoever has asked for it waits.
+const AGAIN_WITHIN: Duration = Duration::from_secs(20);
+
+/// A check that every precheck makes which knows what it is to look at a started task.
+const OF_STARTED_TASKS: &str = "publication";
 
 /// A task with a problem is looked at so many times as often: whoever repairs it wants to know.
 const SOONER: i32 = 12;
@@ -76,18 +83,35 @@ pub(crate) async fn now(app: &App, id: &TaskId) -> Result<Recheck, ApiError> {
     }
     let before = precheck::last(app.pool(), id).await?;
     let mut report = asked(app, &task, Vec::new()).await?;
+    knows_started_tasks(&report)?;
     precheck::mark_ignored(app.pool(), id, &mut report).await?;
     let mut problems = drift::problems(&report, before.as_ref());
     if !problems.is_empty() {
         tokio::time::sleep(CONFIRMED_AFTER).await;
-        let again = asked(app, &task, problems).await?;
-        report = rerun::join(report, again);
-        precheck::mark_ignored(app.pool(), id, &mut report).await?;
+        let again = tokio::time::timeout(AGAIN_WITHIN, asked(app, &task, problems)).await;
+        // Where it takes too long, the first look counts.
+        if let Ok(again) = again {
+            report = rerun::join(report, again?);
+            precheck::mark_ignored(app.pool(), id, &mut report).await?;
+        }
         problems = drift::problems(&report, before.as_ref());
     }
     let found = Recheck { report, problems };
     keep(app, &task, &found).await?;
     Ok(found)
+}
+
+/// An older precheck looks at the task as if it were to be started: its slot would seem to be somebody
+/// else's.
+fn knows_started_tasks(report: &Precheck) -> Result<(), ApiError> {
+    let mut items = report.items.iter();
+    if items.any(|item| item.code == OF_STARTED_TASKS) {
+        return Ok(());
+    }
+    let detail = "the service precheck is of an older version, which cannot look at a started task";
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let refused = ApiError::refused(status, "precheck_outdated", detail);
+    Err(refused.repair("Bring precheck to the version of task-api."))
 }
 
 async fn asked(app: &App, task: &StoredTask, only: Vec<String>) -> Result<Precheck, ApiError> {
@@ -112,6 +136,10 @@ async fn keep(app: &App, task: &StoredTask, found: &Recheck) -> Result<(), ApiEr
     let locked = task::lock(&mut transaction, &task.id)
         .await?
         .ok_or_else(|| ApiError::not_found("task", task.id.as_str()))?;
+    if !locked.was_started() || locked.generation != task.generation {
+        // It was about what the task is no longer.
+        return Ok(());
+    }
     let before = recheck::last(&mut transaction, &task.id).await?;
     let every = if found.problems.is_empty() {
         app.recheck_every()
@@ -120,8 +148,7 @@ async fn keep(app: &App, task: &StoredTask, found: &Recheck) -> Result<(), ApiEr
     };
     let due_at = clock::now() + every.max(TimeDelta::seconds(1));
     recheck::replace(&mut transaction, &task.id, found, due_at).await?;
-    // Its reset or release has told the others that nothing of it matters any more.
-    if locked.was_started() && drift::is_news(found, before.as_ref()) {
+    if drift::is_news(found, before.as_ref()) {
         tracing::info!(task = %task.id, problems = ?found.problems, "source or broker has changed");
         let problems = drift::items(found).map(convert::check_result).collect();
         tell(&mut transaction, &locked, problems).await?;
@@ -130,7 +157,7 @@ async fn keep(app: &App, task: &StoredTask, found: &Recheck) -> Result<(), ApiEr
     Ok(())
 }
 
-/// Tells that what a task needed matters no more, where others were told of problems: it is reset or released.
+/// Forgets what was found, and tells that what a task needed matters no more, where others were told of problems: it is reset or released.
 ///
 /// # Errors
 /// Those of the database.
@@ -138,8 +165,8 @@ pub(crate) async fn forget(
     connection: &mut PgConnection,
     task: &StoredTask,
 ) -> Result<(), ApiError> {
-    let last = recheck::last(connection, &task.id).await?;
-    if last.is_some_and(|last| !last.problems.is_empty()) {
+    let problems = recheck::remove(connection, &task.id).await?;
+    if !problems.is_empty() {
         tell(connection, task, Vec::new()).await?;
     }
     Ok(())

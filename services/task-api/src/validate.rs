@@ -302,12 +302,23 @@ pub(crate) fn listed_tasks(query: &ListedTasks) -> Result<(), ApiError> {
 /// # Errors
 /// Every problem of the body.
 pub(crate) fn replaced_objects(body: &Objects) -> Result<(), ApiError> {
+    objects_at(None, body)
+}
+
+/// Objects that stand in a body under this name, or are the whole body: then what is wrong with it as such
+/// is told of its switch.
+///
+/// # Errors
+/// Every problem of them.
+pub(crate) fn objects_at(name: Option<&str>, body: &Objects) -> Result<(), ApiError> {
     let mut issues = Issues::default();
     objects(&mut issues, body);
-    // Here they are the whole body; what is wrong with it as such is told of its switch.
     for Issue { field, .. } in &mut issues.0 {
-        let inside = field.strip_prefix("objects.").unwrap_or("all");
-        *field = inside.to_owned();
+        *field = match (name, field.strip_prefix("objects.")) {
+            (None, inside) => inside.unwrap_or("all").to_owned(),
+            (Some(name), None) => name.to_owned(),
+            (Some(name), Some(inside)) => format!("{name}.{inside}"),
+        };
     }
     issues.finish()
 }

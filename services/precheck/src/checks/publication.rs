@@ -14,6 +14,9 @@ use super::server_version::PUBLICATIONS_SINCE;
 use crate::finding::{Finding, name_some};
 use crate::source::Source;
 
+/// First version that can publish TRUNCATE.
+const TRUNCATE_SINCE: u32 = 110_000;
+
 pub(super) const RULE: Rule = Rule {
     code: "publication",
     title: "The task's publication publishes what is tracked",
@@ -40,6 +43,7 @@ pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
         found.as_ref(),
         &wanted,
         &source.wish.operations(),
+        version,
     ))
 }
 
@@ -48,6 +52,7 @@ fn judge(
     found: Option<&PublicationState>,
     wanted: &[TableName],
     operations: &[&str],
+    version: u32,
 ) -> Finding {
     let repair = || {
         format!(
@@ -74,8 +79,7 @@ fn judge(
     }
     let unpublished = operations
         .iter()
-        // Before 11 no publication can publish it.
-        .filter(|operation| **operation != "truncate")
+        .filter(|operation| **operation != "truncate" || version >= TRUNCATE_SINCE)
         .filter(|operation| {
             !found
                 .publish
@@ -116,7 +120,7 @@ mod tests {
         };
         let outcome =
             |found: Option<&PublicationState>, wanted: &[TableName], operations: &[&str]| {
-                judge("rowcast_t1", found, wanted, operations).outcome
+                judge("rowcast_t1", found, wanted, operations, 100_000).outcome
             };
         let orders = [table("orders")];
         assert_eq!(
@@ -131,6 +135,8 @@ mod tests {
             outcome(Some(&state), &orders, &["delete"]),
             CheckOutcome::Fail
         );
+        let truncate = judge("rowcast_t1", Some(&state), &orders, &["truncate"], 110_000);
+        assert_eq!(truncate.outcome, CheckOutcome::Fail);
         assert_eq!(outcome(None, &orders, &["insert"]), CheckOutcome::Fail);
     }
 }

@@ -62,10 +62,7 @@ mod tests {
         let text = token.secret().expose();
         let digest = ApiToken::digest_of(text).unwrap();
         assert_eq!((digest.len(), &digest), (32, &token.digest()));
-        assert_ne!(
-            digest,
-            ApiToken::digest_of(&text.replace('a', "b")).unwrap_or_default()
-        );
+        assert_ne!(digest, ApiToken::random().unwrap().digest());
         for wrong in [
             "",
             "rct_",

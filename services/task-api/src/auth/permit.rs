@@ -1,6 +1,7 @@
 //! What a caller may do: by its role, and to whose tasks and sources.
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{MatchedPath, RawPathParams, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -9,6 +10,7 @@ use rowcast_proto::rest::Role;
 
 use super::Caller;
 use crate::error::ApiError;
+use crate::http::body;
 use crate::state::App;
 use crate::store::{source, task};
 
@@ -24,6 +26,7 @@ pub(crate) async fn permit(
     State(app): State<App>,
     caller: Caller,
     route: MatchedPath,
+    parameters: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
@@ -31,8 +34,10 @@ pub(crate) async fn permit(
         &caller,
         needed(request.method(), segments(route.as_str()).next()),
     )?;
-    if caller.scope().is_some() {
-        is_in_scope(&app, &caller, request.uri().path()).await?;
+    let parameters = parameters.map_err(|error| body::unreadable_path(error.body_text()))?;
+    let id = parameters.iter().find(|(name, _)| *name == "id");
+    if let (Some(_bound), Some((_, id))) = (caller.scope(), id) {
+        is_in_scope(&app, &caller, segments(route.as_str()).next(), id).await?;
     }
     Ok(next.run(request).await)
 }
@@ -65,24 +70,22 @@ fn needed(method: &Method, first: Option<&str>) -> Role {
     }
 }
 
-/// What is not in the caller's scope is not there.
-async fn is_in_scope(app: &App, caller: &Caller, path: &str) -> Result<(), ApiError> {
-    let mut segments = segments(path);
-    let (Some(what), Some(id)) = (segments.next(), segments.next()) else {
-        return Ok(());
-    };
+/// What is not in the caller's scope is not there. `id` is the one that the handler will read: what it is,
+/// not how the path has written it.
+async fn is_in_scope(
+    app: &App,
+    caller: &Caller,
+    what: Option<&str>,
+    id: &str,
+) -> Result<(), ApiError> {
     let (what, group) = match what {
-        "tasks" => {
-            let Ok(id) = id.parse::<TaskId>() else {
-                return Ok(());
-            };
-            ("task", task::resource_group(app.pool(), &id).await?)
+        Some("tasks") => {
+            let task = body::id::<TaskId>("task", id)?;
+            ("task", task::resource_group(app.pool(), &task).await?)
         }
-        "sources" => {
-            let Ok(id) = id.parse::<SourceId>() else {
-                return Ok(());
-            };
-            ("source", source::resource_group(app.pool(), &id).await?)
+        Some("sources") => {
+            let source = body::id::<SourceId>("source", id)?;
+            ("source", source::resource_group(app.pool(), &source).await?)
         }
         _ => return Ok(()),
     };

@@ -4,7 +4,8 @@
 use std::net::SocketAddr;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{ConnectInfo, MatchedPath, RawPathParams, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -42,6 +43,7 @@ pub(crate) async fn record(
     State(app): State<App>,
     caller: Caller,
     route: MatchedPath,
+    parameters: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
@@ -56,7 +58,7 @@ pub(crate) async fn record(
         token: caller.token(),
         address: address.map(|ConnectInfo(address)| address.ip().to_string()),
         action: format!("{method} {}", route.as_str()),
-        path: request.uri().path(),
+        path: path(&route, parameters.ok().as_ref(), request.uri().path()),
         trace_id: trace_context::trace_id(&trace_context::current()).map(str::to_owned),
     };
     let id = audit::begin(app.pool(), entry).await?;
@@ -66,6 +68,18 @@ pub(crate) async fn record(
         tracing::error!(%error, entry = id, "audit entry stays without its end");
     }
     Ok(response)
+}
+
+/// The path with the ids that the handler reads, however they were written; as it is where they are no text.
+fn path(route: &MatchedPath, parameters: Option<&RawPathParams>, written: &str) -> String {
+    let Some(parameters) = parameters else {
+        return written.to_owned();
+    };
+    let mut path = route.as_str().to_owned();
+    for (name, value) in parameters {
+        path = path.replace(&format!("{{{name}}}"), value);
+    }
+    path
 }
 
 async fn looked_at(response: Response) -> Result<(Response, Ended), ApiError> {

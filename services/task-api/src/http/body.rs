@@ -3,7 +3,6 @@
 use std::str::FromStr;
 
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -126,7 +125,7 @@ impl<S: Send + Sync> FromRequestParts<S> for TaskPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let path = Path::<String>::from_request_parts(parts, state).await;
-        let Path(task) = path.map_err(|error| unreadable_path(&error))?;
+        let Path(task) = path.map_err(|error| unreadable_path(error.body_text()))?;
         Ok(Self(id("task", &task)?))
     }
 }
@@ -140,7 +139,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SourcePath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let path = Path::<String>::from_request_parts(parts, state).await;
-        let Path(source) = path.map_err(|error| unreadable_path(&error))?;
+        let Path(source) = path.map_err(|error| unreadable_path(error.body_text()))?;
         Ok(Self(id("source", &source)?))
     }
 }
@@ -154,7 +153,7 @@ impl<S: Send + Sync> FromRequestParts<S> for TokenPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let path = Path::<String>::from_request_parts(parts, state).await;
-        let Path(token) = path.map_err(|error| unreadable_path(&error))?;
+        let Path(token) = path.map_err(|error| unreadable_path(error.body_text()))?;
         Ok(Self(id("token", &token)?))
     }
 }
@@ -168,7 +167,7 @@ impl<S: Send + Sync> FromRequestParts<S> for GroupPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let path = Path::<(String, String)>::from_request_parts(parts, state).await;
-        let Path((task, group)) = path.map_err(|error| unreadable_path(&error))?;
+        let Path((task, group)) = path.map_err(|error| unreadable_path(error.body_text()))?;
         Ok(Self(id("task", &task)?, id("group", &group)?))
     }
 }
@@ -179,8 +178,8 @@ pub(crate) fn id<T: FromStr>(what: &str, text: &str) -> Result<T, ApiError> {
         .map_err(|_no_id| ApiError::not_found(what, text))
 }
 
-fn unreadable_path(error: &PathRejection) -> ApiError {
-    let detail = error.body_text();
+/// The path holds what is no text.
+pub(crate) fn unreadable_path(detail: String) -> ApiError {
     ApiError::refused(StatusCode::BAD_REQUEST, "malformed_path", detail)
         .repair("Write ids as they were given.")
 }

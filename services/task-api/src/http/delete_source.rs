@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::body::SourcePath;
 use super::tag::IfMatch;
+use crate::auth::Caller;
 use crate::clock;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
@@ -38,6 +39,7 @@ const NAMED_MAX: usize = 10;
 )]
 pub(crate) async fn delete_source(
     State(app): State<App>,
+    caller: Caller,
     SourcePath(id): SourcePath,
     expected: IfMatch,
 ) -> Result<StatusCode, ApiError> {
@@ -49,7 +51,7 @@ pub(crate) async fn delete_source(
             return Ok(StatusCode::NO_CONTENT);
         }
         if Instant::now() > until || !needing.iter().all(|task| task.is_settling) {
-            return Err(in_use(&id, &needing));
+            return Err(in_use(&caller, &id, &needing));
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -70,13 +72,19 @@ async fn delete(app: &App, id: &SourceId, expected: &IfMatch) -> Result<Vec<Need
     Ok(needing)
 }
 
-fn in_use(id: &SourceId, tasks: &[Needing]) -> ApiError {
+/// Names the tasks that the caller sees, and counts the others.
+fn in_use(caller: &Caller, id: &SourceId, tasks: &[Needing]) -> ApiError {
     let mut named: Vec<String> = tasks
         .iter()
+        .filter(|task| caller.sees(task.resource_group.as_deref()))
         .take(NAMED_MAX)
         .map(|Needing { name, id, .. }| format!("{name} ({id})"))
         .collect();
-    if let Some(more) = tasks.len().checked_sub(NAMED_MAX).filter(|&more| more > 0) {
+    if let Some(more) = tasks
+        .len()
+        .checked_sub(named.len())
+        .filter(|&more| more > 0)
+    {
         named.push(format!("{more} more"));
     }
     let detail = format!("the source {id} is used by: {}", named.join(", "));

@@ -93,7 +93,9 @@ pub(crate) async fn dts(
         Err(refused) => Err(refused),
     };
     let told = done.as_ref().ok().and_then(|answer| answer.task.clone());
-    let task = told.or_else(|| parameters.task().ok());
+    // An instance is bought for a `JobId`.
+    let bought_for = || parameters.optional("JobId")?.parse().ok();
+    let task = told.or_else(|| parameters.task().ok()).or_else(bought_for);
     let mut response = done.into_response();
     // Every operation has the same path: the audit log must tell which it was, and of what.
     let about = match task {

@@ -12,6 +12,7 @@ use super::get_task::existing;
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
+use crate::store::recheck;
 use crate::{clock, lifecycle, validate};
 
 /// Ignores alerts of the last precheck: who answers for it and why is kept, and told with every report
@@ -46,10 +47,18 @@ pub(crate) async fn ignored(
     validate::ignored_checks(&wanted)?;
     existing(app, id).await?;
     let report = last_report(app, id).await?;
+    let mut connection = app.pool().acquire().await?;
+    let recheck = recheck::last(&mut connection, id).await?;
+    drop(connection);
+    // What a started task was told since.
+    let told_since = |code: &str| {
+        let mut items = recheck.iter().flat_map(|found| &found.report.items);
+        items.find(|item| item.code == code && item.outcome == CheckOutcome::Alert)
+    };
     let alerts = wanted
         .codes
         .iter()
-        .map(|code| alert(&report, code))
+        .map(|code| told_since(code).map_or_else(|| alert(&report, code), Ok))
         .collect::<Result<Vec<_>, _>>()?;
     let ignored = Ignored {
         by: wanted.by,

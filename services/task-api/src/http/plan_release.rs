@@ -13,6 +13,7 @@ use super::ASK_TIMEOUT;
 use super::body::TaskPath;
 use super::get_task::existing;
 use super::list_groups::groups_of;
+use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::store::source;
@@ -31,10 +32,11 @@ use crate::store::task::StoredTask;
 )]
 pub(crate) async fn plan_release(
     State(app): State<App>,
+    caller: Caller,
     TaskPath(id): TaskPath,
 ) -> Result<Json<ReleasePlan>, ApiError> {
     let task = existing(&app, &id).await?;
-    let mut items = made_by_capture(&app, &task).await?;
+    let mut items = made_by_capture(&app, &caller, &task).await?;
     if task.state != TaskState::Released {
         items.extend(groups(&app, &id).await?);
         items.extend(instance(&app, &id).await?);
@@ -43,7 +45,11 @@ pub(crate) async fn plan_release(
 }
 
 /// What stands on the source and on NATS; a removal that has failed is still to be done.
-async fn made_by_capture(app: &App, task: &StoredTask) -> Result<Vec<ReleasedItem>, ApiError> {
+async fn made_by_capture(
+    app: &App,
+    caller: &Caller,
+    task: &StoredTask,
+) -> Result<Vec<ReleasedItem>, ApiError> {
     let is_left = task.state == TaskState::Resetting
         || (task.state == TaskState::Released && task.error.is_some());
     if !task.was_started() && !is_left {
@@ -51,7 +57,11 @@ async fn made_by_capture(app: &App, task: &StoredTask) -> Result<Vec<ReleasedIte
     }
     let mut connection = app.pool().acquire().await?;
     let source = source::get(&mut connection, &task.definition.source_id).await?;
-    let source = source.map_or_else(String::new, |stored| stored.source.name);
+    let seen = source.filter(|stored| caller.sees(stored.source.resource_group.as_deref()));
+    let source = seen.map_or_else(
+        || task.definition.source_id.to_string(),
+        |stored| stored.source.name,
+    );
     let database = task.definition.database.as_deref().unwrap_or_default();
     let there = format!("on the source {source}, database {database}");
     let name = source_object(&task.id);

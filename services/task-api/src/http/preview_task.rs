@@ -6,6 +6,7 @@ use rowcast_proto::rest::TaskPreview;
 
 use super::body::TaskPath;
 use super::get_task::existing;
+use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::preview::preview;
 use crate::state::App;
@@ -25,12 +26,14 @@ use crate::store::source;
 )]
 pub(crate) async fn preview_task(
     State(app): State<App>,
+    caller: Caller,
     TaskPath(id): TaskPath,
 ) -> Result<Json<TaskPreview>, ApiError> {
     let task = existing(&app, &id).await?;
     let mut connection = app.pool().acquire().await?;
     let source = source::get(&mut connection, &task.definition.source_id).await?;
-    let name = source.map_or_else(
+    let seen = source.filter(|stored| caller.sees(stored.source.resource_group.as_deref()));
+    let name = seen.map_or_else(
         || task.definition.source_id.to_string(),
         |stored| stored.source.name,
     );

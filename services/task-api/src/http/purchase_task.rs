@@ -49,8 +49,9 @@ pub(crate) async fn bought(
     wanted: &PurchaseTask,
     key: Option<String>,
 ) -> Result<Instance, ApiError> {
-    // A task has one instance: without a key of the buyer's, the task itself is the order.
-    let order_key = key.unwrap_or_else(|| id.to_string());
+    // A task has one instance: without a key of the buyer's, the task itself is the order. Another buyer's key
+    // for another task is another order.
+    let order_key = key.map_or_else(|| id.to_string(), |key| format!("{id}/{key}"));
     let task = existing(app, &id).await?;
     if task.state == TaskState::Released {
         let detail = "nothing can be bought for a task that is released";

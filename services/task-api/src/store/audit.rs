@@ -51,7 +51,7 @@ pub(crate) struct Begun<'a> {
     pub(crate) token: Option<&'a TokenId>,
     pub(crate) address: Option<String>,
     pub(crate) action: String,
-    pub(crate) path: &'a str,
+    pub(crate) path: String,
     pub(crate) trace_id: Option<String>,
 }
 

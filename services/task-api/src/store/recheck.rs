@@ -49,6 +49,23 @@ pub(crate) async fn last(
     }))
 }
 
+/// Forgets the last one of a task, and when it is due; answers the problems that it had.
+pub(crate) async fn remove(
+    connection: &mut PgConnection,
+    task: &TaskId,
+) -> Result<Vec<String>, sqlx::Error> {
+    let problems: Option<Json<Vec<String>>> =
+        sqlx::query_scalar("DELETE FROM rechecks WHERE task_id = $1 RETURNING problems")
+            .bind(task.as_str())
+            .fetch_optional(&mut *connection)
+            .await?;
+    sqlx::query("UPDATE tasks SET recheck_at = NULL WHERE id = $1")
+        .bind(task.as_str())
+        .execute(connection)
+        .await?;
+    Ok(problems.map(|problems| problems.0).unwrap_or_default())
+}
+
 /// Puts it in the place of the last one, and says when the task is due again.
 pub(crate) async fn replace(
     connection: &mut PgConnection,

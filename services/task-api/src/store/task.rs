@@ -216,7 +216,7 @@ pub(crate) async fn written(pool: &PgPool) -> Result<Vec<(TaskId, u64)>, sqlx::E
          FROM tasks
          WHERE written_generation = generation
            AND generation > 0
-           AND desired <> 'released'",
+           AND (desired <> 'released' OR state = 'resetting')",
     )
     .fetch_all(pool)
     .await?;
@@ -311,6 +311,7 @@ pub(crate) struct Needing {
     pub(crate) id: String,
     /// Whether it is released, and all that is missing is that the bucket knows.
     pub(crate) is_settling: bool,
+    pub(crate) resource_group: Option<String>,
 }
 
 /// The tasks that need a source: all but those whose release is known to the bucket and has met no
@@ -321,7 +322,8 @@ pub(crate) async fn needing_source(
 ) -> Result<Vec<Needing>, sqlx::Error> {
     sqlx::query_as(
         "SELECT definition ->> 'name' AS name, id,
-                state = 'released' AND error IS NULL AS is_settling
+                state = 'released' AND error IS NULL AS is_settling,
+                definition ->> 'resource_group' AS resource_group
          FROM tasks
          WHERE source_id = $1
            AND (state <> 'released' OR error IS NOT NULL OR written_generation < generation)

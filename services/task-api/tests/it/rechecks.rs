@@ -84,3 +84,48 @@ async fn only_a_started_task_is_looked_at() {
     none.is_problem(StatusCode::NOT_FOUND, "recheck_not_found");
     assert_ne!(none.body["repair"], Value::Null);
 }
+
+#[tokio::test]
+async fn a_task_that_begins_anew_has_no_problems_of_before() {
+    let api = Api::start().await;
+    let (_found, outcome) = watch::channel(CheckOutcome::Fail);
+    stand_in::precheck_of(&api.bus, outcome).await;
+    let task = api.starting_task().await;
+    api.report(status(&task, 1, CaptureState::Running)).await;
+    api.reaches(&task, "running").await;
+    let path = format!("/tasks/{task}/recheck");
+    assert_eq!(api.command(&path).await.body["problems"], json!(["keys"]));
+
+    api.command(&format!("/tasks/{task}/reset")).await;
+    api.report(status(&task, 2, CaptureState::Released)).await;
+    api.reaches(&task, "not_started").await;
+    let forgotten = api.get(&path).await;
+    forgotten.is_problem(StatusCode::NOT_FOUND, "recheck_not_found");
+    sqlx::query(
+        "UPDATE task_api.tasks SET state = 'starting', desired = 'running', generation = 3
+         WHERE id = $1",
+    )
+    .bind(task.as_str())
+    .execute(&api.pool)
+    .await
+    .unwrap();
+    api.report(status(&task, 3, CaptureState::Running)).await;
+    api.reaches(&task, "running").await;
+    assert_eq!(api.command(&path).await.body["problems"], json!(["keys"]));
+    let expected: [&[&str]; 3] = [&["keys"], &[], &["keys"]];
+    eventually("the same problem is told again", LIMIT, async || {
+        told(&api).await == expected
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_older_precheck_is_not_believed() {
+    let api = Api::start().await;
+    stand_in::precheck(&api.bus, || async {}).await;
+    let task = api.starting_task().await;
+    api.report(status(&task, 1, CaptureState::Running)).await;
+    api.reaches(&task, "running").await;
+    let refused = api.command(&format!("/tasks/{task}/recheck")).await;
+    refused.is_problem(StatusCode::SERVICE_UNAVAILABLE, "precheck_outdated");
+}

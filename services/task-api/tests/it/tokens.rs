@@ -196,6 +196,32 @@ async fn what_is_out_of_scope_is_not_there() {
 }
 
 #[tokio::test]
+async fn an_id_is_out_of_scope_however_it_is_written() {
+    let api = Api::start().await;
+    let task = api.created_task().await;
+    let shown = api.get(&format!("/tasks/{task}")).await;
+    let source = shown.body["source_id"].as_str().unwrap();
+    let bot = json!({"name": "bot", "role": "operator", "resource_groups": ["sales"]});
+    let bot = Bearer::new(&api, &bot).await;
+    // The handler reads %74 as t, and %73 as s.
+    let hidden = format!("/tasks/%74{}", task.as_str().strip_prefix('t').unwrap());
+    assert_eq!(api.get(&hidden).await.status, StatusCode::OK);
+    for (method, path) in [
+        (Method::GET, hidden.clone()),
+        (Method::POST, format!("{hidden}/release")),
+    ] {
+        let answer = bot.asks(method, &path, None).await;
+        answer.is_problem(StatusCode::NOT_FOUND, "task_not_found");
+    }
+    let hidden = format!("/sources/%73{}", source.strip_prefix('s').unwrap());
+    let answer = bot.asks(Method::DELETE, &hidden, None).await;
+    answer.is_problem(StatusCode::NOT_FOUND, "source_not_found");
+    // That it was made, and the try.
+    let log = api.get(&format!("/audit?about={source}")).await;
+    assert_eq!(log.body["entries"].as_array().unwrap().len(), 2, "{log:?}");
+}
+
+#[tokio::test]
 async fn incidents_out_of_scope_are_not_there() {
     let api = Api::start().await;
     let other = api.created_task().await;

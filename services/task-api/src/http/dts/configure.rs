@@ -103,7 +103,7 @@ pub(super) async fn configure(call: &Call<'_>) -> Result<Answer, ApiError> {
 /// What DTS takes and would be promised here in vain.
 async fn refuse_what_tasks_have_not(call: &Call<'_>) -> Result<(), ApiError> {
     let given = |name| call.parameters.optional(name);
-    if given("DtsJobId").is_some() || given("DtsInstanceId").is_some() {
+    if call.parameters.names_task().is_some() {
         let task = call.task().await?;
         let detail = format!("{} is configured already", task.id);
         let instead = "Leave DtsJobId and DtsInstanceId out for a new task; change this one with \

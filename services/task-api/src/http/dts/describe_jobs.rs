@@ -126,9 +126,7 @@ impl<'a> Wanted<'a> {
         let mut wanted = Self {
             states: states(parameters.optional("Status"))?,
             is_ours: kind.is_none_or(|kind| kind.eq_ignore_ascii_case(JOB_TYPE)),
-            id: parameters
-                .optional("DtsJobId")
-                .or_else(|| parameters.optional("DtsInstanceId")),
+            id: parameters.names_task(),
             name: None,
             source: None,
             resource_group: parameters.optional("ResourceGroupId"),

@@ -104,6 +104,11 @@ impl Parameters {
         self.optional(name).map(parse).transpose()
     }
 
+    /// What names a task, by whichever name it is given.
+    pub(super) fn names_task(&self) -> Option<&str> {
+        TASK_NAMES.into_iter().find_map(|name| self.optional(name))
+    }
+
     /// The id of the task, by whichever name it is given.
     pub(super) fn task(&self) -> Result<TaskId, ApiError> {
         let mut given = TASK_NAMES

@@ -11,6 +11,11 @@ use crate::validate::{self, Issue};
 /// Where the change contradicts itself or the present objects, or would leave nothing.
 pub(super) fn changed(present: &Objects, wanted: &ChangeObjects) -> Result<Objects, ApiError> {
     let is_step = wanted.add.is_some() || wanted.remove.is_some();
+    for (name, part) in [("remove", &wanted.remove), ("add", &wanted.add)] {
+        if let Some(part) = part {
+            validate::objects_at(Some(name), part)?;
+        }
+    }
     let next = match (&wanted.replace, is_step) {
         (Some(replacement), false) => replacement.clone(),
         (None, true) => stepped(present, wanted)?,
@@ -238,6 +243,12 @@ mod tests {
                 tables(&["a"]),
                 json!({"remove": {"schema_patterns": ["t_*"]}}),
                 "remove.schema_patterns",
+            ),
+            (tables(&["a"]), json!({"add": {}}), "add"),
+            (
+                tables(&["a"]),
+                json!({"add": {"schemas": [{"name": "crm"}]}}),
+                "add.schemas[0]",
             ),
         ] {
             assert_eq!(
