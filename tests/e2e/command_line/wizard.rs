@@ -1,12 +1,12 @@
 //! From a database to its changes and back, by commands alone.
 
 use rowcast_domain::TaskState;
-use rowcast_e2e::{PASSWORD, Shell, untracked_shop};
+use rowcast_e2e::{PASSWORD, PATIENCE, Shell, untracked_shop};
 use rowcast_proto::rest::{
     CheckOutcome, Group, GroupConnection, IncidentList, Instance, Objects, Precheck, Task,
     TaskList, TaskTransitionList, UsageList,
 };
-use rowcast_testkit::Platform;
+use rowcast_testkit::{Platform, eventually};
 
 /// A platform, a shop and a user who knows both.
 struct Beginning {
@@ -124,8 +124,12 @@ async fn is_observed(shell: &Shell) {
             .iter()
             .any(|event| event.to == TaskState::Suspended)
     );
-    let usage: UsageList = shell.json("usage orders").await.unwrap();
-    assert!(!usage.lines.is_empty());
+    // Billing hears of the task's states a moment later.
+    eventually("the hour is metered", PATIENCE, async || {
+        let usage: anyhow::Result<UsageList> = shell.json("usage orders").await;
+        usage.is_ok_and(|usage| !usage.lines.is_empty())
+    })
+    .await;
     let incidents: IncidentList = shell.json("incident list --task orders").await.unwrap();
     assert!(incidents.incidents.is_empty(), "{incidents:?}");
     for table in [
