@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rowcast_domain::{IncidentId, TaskId, TaskState};
 use rowcast_proto::message;
-use rowcast_proto::message::{TaskError, TaskStateChanged};
+use rowcast_proto::message::{EventMeta, TaskError, TaskStateChanged};
 
 use crate::error::Error;
 
@@ -82,6 +82,43 @@ impl StateChange {
             error,
             ..
         } = event;
+        let about = About::read(meta, task_id, now)?;
+        let Some(to) = TaskState::from_name(&to) else {
+            return Err(Error::Malformed {
+                field: "to",
+                value: to,
+            });
+        };
+        Ok(Self {
+            event_id: about.event_id,
+            task_id: about.task_id,
+            task_name,
+            to,
+            reason,
+            error,
+            at: about.at,
+        })
+    }
+}
+
+/// What every event about a task says.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) event_id: String,
+    pub(crate) task_id: TaskId,
+    pub(crate) at: DateTime<Utc>,
+}
+
+impl About {
+    /// One without a readable time happened `now`.
+    ///
+    /// # Errors
+    /// Where it names no event or no task.
+    pub(crate) fn read(
+        meta: Option<EventMeta>,
+        task_id: String,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Error> {
         let meta = meta.unwrap_or_default();
         if meta.id.is_empty() {
             return Err(Error::Malformed {
@@ -89,16 +126,10 @@ impl StateChange {
                 value: meta.id,
             });
         }
-        let Ok(id) = TaskId::try_from(task_id.clone()) else {
+        let Ok(task) = TaskId::try_from(task_id.clone()) else {
             return Err(Error::Malformed {
                 field: "task_id",
                 value: task_id,
-            });
-        };
-        let Some(to) = TaskState::from_name(&to) else {
-            return Err(Error::Malformed {
-                field: "to",
-                value: to,
             });
         };
         let at = meta
@@ -107,11 +138,7 @@ impl StateChange {
             .unwrap_or(now);
         Ok(Self {
             event_id: meta.id,
-            task_id: id,
-            task_name,
-            to,
-            reason,
-            error,
+            task_id: task,
             at,
         })
     }
@@ -166,8 +193,6 @@ fn summary(change: &StateChange) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rowcast_proto::message::EventMeta;
-
     use super::*;
 
     fn now() -> DateTime<Utc> {

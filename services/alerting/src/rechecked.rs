@@ -1,12 +1,12 @@
 //! Takes `TaskRechecked`.
 
 use chrono::Utc;
-use rowcast_domain::{IncidentId, TaskId};
+use rowcast_domain::IncidentId;
 use rowcast_proto::message::{CheckResult, TaskError, TaskRechecked};
 use sqlx::PgPool;
 
 use crate::error::Error;
-use crate::incident::{Incident, SOURCE_DRIFTED};
+use crate::incident::{About, Incident, SOURCE_DRIFTED};
 use crate::state_changed::{raise, resolve, trace_of};
 use crate::store::{incidents, seen_events};
 
@@ -18,22 +18,14 @@ use crate::store::{incidents, seen_events};
 pub(crate) async fn take(pool: &PgPool, event: TaskRechecked) -> Result<(), Error> {
     let now = Utc::now();
     let trace = trace_of(event.meta.as_ref());
-    let meta = event.meta.clone().unwrap_or_default();
-    if meta.id.is_empty() {
-        let (field, value) = ("meta.id", meta.id);
-        return Err(Error::Malformed { field, value });
-    }
-    let task_id = TaskId::try_from(event.task_id.clone()).map_err(|_no_id| Error::Malformed {
-        field: "task_id",
-        value: event.task_id.clone(),
-    })?;
-    let at = meta
-        .occurred_at
-        .and_then(|at| at.try_into().ok())
-        .unwrap_or(now);
+    let About {
+        event_id,
+        task_id,
+        at,
+    } = About::read(event.meta, event.task_id, now)?;
     let mut transaction = pool.begin().await?;
-    if !seen_events::insert(&mut transaction, &meta.id, now).await? {
-        tracing::debug!(event = meta.id, "event was taken before");
+    if !seen_events::insert(&mut transaction, &event_id, now).await? {
+        tracing::debug!(event = event_id, "event was taken before");
         return Ok(());
     }
     if let Some(open) = incidents::find_open(&mut transaction, &task_id, SOURCE_DRIFTED).await? {

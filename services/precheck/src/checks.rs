@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use crate::broker::Broker;
 use crate::finding::Finding;
-use crate::provider::Provider;
 use crate::source::{Source, Wish};
 
 mod connectivity;
@@ -109,7 +108,7 @@ fn concerning(wish: &Wish) -> Vec<&'static (Rule, Check)> {
     let schema = wish.change_types.schema;
     CHECKS
         .iter()
-        .filter(|(rule, _)| wish.provider != Provider::Unknown || rule.code != provider::RULE.code)
+        .filter(|(rule, _)| wish.provider.is_known() || rule.code != provider::RULE.code)
         .filter(|(rule, _)| wish.started || rule.code != publication::RULE.code)
         .filter(|(rule, _)| schema || rule.code != schema_changes::RULE.code)
         .filter(|(rule, _)| wish.wants(rule.code))

@@ -7,50 +7,35 @@
 //! "PostgreSQL configuration" and "Declarative role management".
 
 use rowcast_proto::message::{CheckOutcome, CheckResult};
+use rowcast_proto::rest::SourceKind;
 
 /// Who runs a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Provider {
-    /// Its users, or somebody that this version does not know.
-    Unknown,
-    Rds,
-    Aurora,
-    CloudSql,
-    Azure,
-    Supabase,
-    Neon,
-    CloudNativePg,
-    Patroni,
-}
+pub(crate) struct Provider(pub(crate) SourceKind);
 
 impl Provider {
-    /// The provider with this name in the question.
+    /// The provider with this name in the question; one that this version does not know is none.
     pub(crate) fn of(kind: &str) -> Self {
-        match kind {
-            "rds" => Self::Rds,
-            "aurora" => Self::Aurora,
-            "cloud_sql" => Self::CloudSql,
-            "azure" => Self::Azure,
-            "supabase" => Self::Supabase,
-            "neon" => Self::Neon,
-            "cloud_native_pg" => Self::CloudNativePg,
-            "patroni" => Self::Patroni,
-            _ => Self::Unknown,
-        }
+        Self(SourceKind::from_name(kind).unwrap_or_default())
+    }
+
+    /// Whether it is anybody else than its users.
+    pub(crate) fn is_known(self) -> bool {
+        !self.0.is_postgresql()
     }
 
     /// For people.
     pub(crate) const fn title(self) -> &'static str {
-        match self {
-            Self::Unknown => "PostgreSQL",
-            Self::Rds => "Amazon RDS",
-            Self::Aurora => "Amazon Aurora",
-            Self::CloudSql => "Cloud SQL",
-            Self::Azure => "Azure Database for PostgreSQL",
-            Self::Supabase => "Supabase",
-            Self::Neon => "Neon",
-            Self::CloudNativePg => "CloudNativePG",
-            Self::Patroni => "Patroni",
+        match self.0 {
+            SourceKind::Postgresql => "PostgreSQL",
+            SourceKind::Rds => "Amazon RDS",
+            SourceKind::Aurora => "Amazon Aurora",
+            SourceKind::CloudSql => "Cloud SQL",
+            SourceKind::Azure => "Azure Database for PostgreSQL",
+            SourceKind::Supabase => "Supabase",
+            SourceKind::Neon => "Neon",
+            SourceKind::CloudNativePg => "CloudNativePG",
+            SourceKind::Patroni => "Patroni",
         }
     }
 
@@ -82,91 +67,101 @@ impl Provider {
     }
 
     const fn wal_level(self) -> Option<&'static str> {
-        Some(match self {
-            Self::Unknown => return None,
-            Self::Rds => {
+        Some(match self.0 {
+            SourceKind::Postgresql => return None,
+            SourceKind::Rds => {
                 "set rds.logical_replication = 1 in the instance's parameter group, then reboot the instance."
             }
-            Self::Aurora => {
+            SourceKind::Aurora => {
                 "set rds.logical_replication = 1 in the DB cluster parameter group, then reboot the writer."
             }
-            Self::CloudSql => "set the flag cloudsql.logical_decoding = on; the instance restarts.",
-            Self::Azure => {
+            SourceKind::CloudSql => {
+                "set the flag cloudsql.logical_decoding = on; the instance restarts."
+            }
+            SourceKind::Azure => {
                 "set the server parameter wal_level = LOGICAL, save, and restart the server."
             }
-            Self::Supabase => "wal_level is logical; ask the support where it is not.",
-            Self::Neon => {
+            SourceKind::Supabase => "wal_level is logical; ask the support where it is not.",
+            SourceKind::Neon => {
                 "enable logical replication in the settings of the project; it cannot be disabled again."
             }
-            Self::CloudNativePg => {
+            SourceKind::CloudNativePg => {
                 "wal_level is logical unless spec.postgresql.parameters says otherwise: remove it there."
             }
-            Self::Patroni => {
+            SourceKind::Patroni => {
                 "patronictl edit-config, set postgresql.parameters.wal_level: logical, then patronictl restart."
             }
         })
     }
 
     const fn setting(self) -> Option<&'static str> {
-        Some(match self {
-            Self::Unknown | Self::Neon => return None,
-            Self::Rds => {
+        Some(match self.0 {
+            SourceKind::Postgresql | SourceKind::Neon => return None,
+            SourceKind::Rds => {
                 "set the parameter in the instance's parameter group; static ones need a reboot."
             }
-            Self::Aurora => {
+            SourceKind::Aurora => {
                 "set the parameter in the DB cluster parameter group; static ones need a reboot."
             }
-            Self::CloudSql => "set it as a database flag of the instance.",
-            Self::Azure => "set it among the server parameters; static ones need a restart.",
-            Self::Supabase => "set it with `supabase postgres-config update`, or ask the support.",
-            Self::CloudNativePg => "set it in spec.postgresql.parameters of the Cluster.",
-            Self::Patroni => {
+            SourceKind::CloudSql => "set it as a database flag of the instance.",
+            SourceKind::Azure => "set it among the server parameters; static ones need a restart.",
+            SourceKind::Supabase => {
+                "set it with `supabase postgres-config update`, or ask the support."
+            }
+            SourceKind::CloudNativePg => "set it in spec.postgresql.parameters of the Cluster.",
+            SourceKind::Patroni => {
                 "set it by patronictl edit-config in postgresql.parameters; those that need a restart, by patronictl restart."
             }
         })
     }
 
     const fn replication(self) -> Option<&'static str> {
-        Some(match self {
-            Self::Unknown => return None,
-            Self::Rds | Self::Aurora => {
+        Some(match self.0 {
+            SourceKind::Postgresql => return None,
+            SourceKind::Rds | SourceKind::Aurora => {
                 "no role can have REPLICATION; GRANT rds_replication TO the account instead."
             }
-            Self::CloudSql => "ALTER USER … WITH REPLICATION, as a user with cloudsqlsuperuser.",
-            Self::Azure => "ALTER ROLE … WITH REPLICATION, as the server's admin.",
-            Self::Supabase => {
+            SourceKind::CloudSql => {
+                "ALTER USER … WITH REPLICATION, as a user with cloudsqlsuperuser."
+            }
+            SourceKind::Azure => "ALTER ROLE … WITH REPLICATION, as the server's admin.",
+            SourceKind::Supabase => {
                 "as postgres: ALTER ROLE … WITH REPLICATION; and connect directly to the database, not by the pooler."
             }
-            Self::Neon => {
+            SourceKind::Neon => {
                 "roles made in its console have REPLICATION; and use the host without -pooler in its name."
             }
-            Self::CloudNativePg => "declare the role in spec.managed.roles with replication: true.",
-            Self::Patroni => {
+            SourceKind::CloudNativePg => {
+                "declare the role in spec.managed.roles with replication: true."
+            }
+            SourceKind::Patroni => {
                 "ALTER ROLE … WITH REPLICATION; and the line of pg_hba.conf belongs into postgresql.pg_hba of patronictl edit-config."
             }
         })
     }
 
     const fn network(self) -> Option<&'static str> {
-        Some(match self {
-            Self::Unknown => return None,
-            Self::Rds | Self::Aurora => {
+        Some(match self.0 {
+            SourceKind::Postgresql => return None,
+            SourceKind::Rds | SourceKind::Aurora => {
                 "let Rowcast's address into the security group, on the database's port; use the writer's endpoint."
             }
-            Self::CloudSql => {
+            SourceKind::CloudSql => {
                 "add Rowcast's address to the authorized networks, or use a private address."
             }
-            Self::Azure => "add a firewall rule for Rowcast's address, or use a private endpoint.",
-            Self::Supabase => {
+            SourceKind::Azure => {
+                "add a firewall rule for Rowcast's address, or use a private endpoint."
+            }
+            SourceKind::Supabase => {
                 "the direct host is reached by IPv6 only, unless the IPv4 add-on is bought; look at the network restrictions too."
             }
-            Self::Neon => {
+            SourceKind::Neon => {
                 "use the host without -pooler in its name, and look at the IP allow list."
             }
-            Self::CloudNativePg => {
+            SourceKind::CloudNativePg => {
                 "use the service <cluster>-rw, from outside of Kubernetes by a load balancer."
             }
-            Self::Patroni => {
+            SourceKind::Patroni => {
                 "use an address that leads to the leader, as HAProxy's or a virtual one."
             }
         })

@@ -43,12 +43,9 @@ async fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
     if app.admin_token().is(given) {
         return Ok(Caller::admin());
     }
-    let known = ApiToken::digest_of(given);
-    let Some(known) = known else {
-        return Err(unauthorized());
-    };
+    let digest = ApiToken::digest_of(given).ok_or_else(unauthorized)?;
     let now = clock::now();
-    let token = token::find(app.pool(), &known, now).await?;
+    let token = token::find(app.pool(), &digest, now).await?;
     let token = token.ok_or_else(unauthorized)?;
     if token.expires_at.is_some_and(|end| end <= now) {
         let detail = format!("the token {:?} has expired", token.name);

@@ -22,7 +22,7 @@ mod delete_source;
 mod create_task;
 mod clone_task;
 mod preview_task;
-mod get_task;
+pub(crate) mod get_task;
 mod list_tasks;
 mod patch_task;
 mod run_precheck;

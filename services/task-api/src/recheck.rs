@@ -22,6 +22,7 @@ use sqlx::postgres::PgConnection;
 use tracing::Instrument as _;
 
 use crate::error::ApiError;
+use crate::http::get_task::existing;
 use crate::http::{PRECHECK_TIMEOUT, rerun};
 use crate::state::App;
 use crate::store::task::StoredTask;
@@ -76,8 +77,7 @@ async fn next(app: &App) -> Result<bool, ApiError> {
 /// # Errors
 /// Where there is no such task, it was not started, or precheck does not answer.
 pub(crate) async fn now(app: &App, id: &TaskId) -> Result<Recheck, ApiError> {
-    let found = task::get(app.pool(), id).await?;
-    let task = found.ok_or_else(|| ApiError::not_found("task", id.as_str()))?;
+    let task = existing(app, id).await?;
     if !task.was_started() {
         return Err(ApiError::state_forbids(task.state, "a recheck"));
     }

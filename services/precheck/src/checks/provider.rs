@@ -1,6 +1,7 @@
 //! Are the provider's own parameters as they must be?
 
 use rowcast_pg::Error;
+use rowcast_proto::rest::SourceKind;
 
 use super::Rule;
 use crate::finding::Finding;
@@ -34,15 +35,15 @@ pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
 
 /// The parameter that lets logical replication in.
 const fn parameter(provider: Provider) -> Option<&'static str> {
-    match provider {
-        Provider::Rds | Provider::Aurora => Some("rds.logical_replication"),
-        Provider::CloudSql => Some("cloudsql.logical_decoding"),
-        Provider::Unknown
-        | Provider::Azure
-        | Provider::Supabase
-        | Provider::Neon
-        | Provider::CloudNativePg
-        | Provider::Patroni => None,
+    match provider.0 {
+        SourceKind::Rds | SourceKind::Aurora => Some("rds.logical_replication"),
+        SourceKind::CloudSql => Some("cloudsql.logical_decoding"),
+        SourceKind::Postgresql
+        | SourceKind::Azure
+        | SourceKind::Supabase
+        | SourceKind::Neon
+        | SourceKind::CloudNativePg
+        | SourceKind::Patroni => None,
     }
 }
 
@@ -64,13 +65,13 @@ fn judge_parameter(provider: Provider, name: &str, value: Option<&str>) -> Findi
 }
 
 fn judge(provider: Provider, slot: &str) -> Finding {
-    match provider {
-        Provider::Neon => Finding::alert(
+    match provider.0 {
+        SourceKind::Neon => Finding::alert(
             "slots are removed when nobody reads them",
             NEON,
             "Resume a suspended task within a day.",
         ),
-        Provider::Patroni => Finding::alert(
+        SourceKind::Patroni => Finding::alert(
             "slots are dropped that are not in the configuration",
             PATRONI,
             format!(
@@ -78,13 +79,13 @@ fn judge(provider: Provider, slot: &str) -> Finding {
                  under slots: {slot}: {{type: logical, database: <database>, plugin: pgoutput}}."
             ),
         ),
-        Provider::Unknown
-        | Provider::Rds
-        | Provider::Aurora
-        | Provider::CloudSql
-        | Provider::Azure
-        | Provider::Supabase
-        | Provider::CloudNativePg => {
+        SourceKind::Postgresql
+        | SourceKind::Rds
+        | SourceKind::Aurora
+        | SourceKind::CloudSql
+        | SourceKind::Azure
+        | SourceKind::Supabase
+        | SourceKind::CloudNativePg => {
             Finding::pass(format!("{} has no parameter of its own", provider.title()))
         }
     }
@@ -98,8 +99,9 @@ mod tests {
 
     #[test]
     fn a_parameter_must_be_on() {
-        let outcome =
-            |value| judge_parameter(Provider::Rds, "rds.logical_replication", value).outcome;
+        let outcome = |value| {
+            judge_parameter(Provider(SourceKind::Rds), "rds.logical_replication", value).outcome
+        };
         assert_eq!(outcome(Some("on")), CheckOutcome::Pass);
         assert_eq!(outcome(Some("off")), CheckOutcome::Fail);
         assert_eq!(outcome(None), CheckOutcome::Alert);
@@ -107,14 +109,14 @@ mod tests {
 
     #[test]
     fn who_drops_slots_is_told_which_to_keep() {
-        let found = judge(Provider::Patroni, "rowcast_t1");
+        let found = judge(Provider(SourceKind::Patroni), "rowcast_t1");
         assert!(
             found.repair.contains("name: rowcast_t1"),
             "{}",
             found.repair
         );
         assert_eq!(
-            judge(Provider::Azure, "rowcast_t1").outcome,
+            judge(Provider(SourceKind::Azure), "rowcast_t1").outcome,
             CheckOutcome::Pass
         );
     }

@@ -124,9 +124,7 @@ impl<S: Send + Sync> FromRequestParts<S> for TaskPath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        let Path(task) = path.map_err(|error| unreadable_path(error.body_text()))?;
-        Ok(Self(id("task", &task)?))
+        Ok(Self(only_id("task", parts, state).await?))
     }
 }
 
@@ -138,9 +136,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SourcePath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        let Path(source) = path.map_err(|error| unreadable_path(error.body_text()))?;
-        Ok(Self(id("source", &source)?))
+        Ok(Self(only_id("source", parts, state).await?))
     }
 }
 
@@ -152,9 +148,7 @@ impl<S: Send + Sync> FromRequestParts<S> for TokenPath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        let Path(token) = path.map_err(|error| unreadable_path(error.body_text()))?;
-        Ok(Self(id("token", &token)?))
+        Ok(Self(only_id("token", parts, state).await?))
     }
 }
 
@@ -170,6 +164,17 @@ impl<S: Send + Sync> FromRequestParts<S> for GroupPath {
         let Path((task, group)) = path.map_err(|error| unreadable_path(error.body_text()))?;
         Ok(Self(id("task", &task)?, id("group", &group)?))
     }
+}
+
+/// The id of a path that has one.
+async fn only_id<T: FromStr>(
+    what: &str,
+    parts: &mut Parts,
+    state: &(impl Send + Sync),
+) -> Result<T, ApiError> {
+    let path = Path::<String>::from_request_parts(parts, state).await;
+    let Path(text) = path.map_err(|error| unreadable_path(error.body_text()))?;
+    id(what, &text)
 }
 
 /// What is no id names nothing.

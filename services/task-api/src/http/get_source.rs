@@ -6,6 +6,7 @@ use rowcast_proto::rest::Source;
 
 use super::body::SourcePath;
 use super::tag::Tagged;
+use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::store::source::{self, StoredSource};
@@ -35,4 +36,16 @@ pub(crate) async fn existing(app: &App, id: &SourceId) -> Result<StoredSource, A
     source::present(&mut connection, id)
         .await?
         .ok_or_else(|| ApiError::not_found("source", id.as_str()))
+}
+
+/// The name of a task's source, even if it was deleted; its id where it is not there for the caller.
+pub(crate) async fn source_name(
+    app: &App,
+    caller: &Caller,
+    id: &SourceId,
+) -> Result<String, ApiError> {
+    let mut connection = app.pool().acquire().await?;
+    let source = source::get(&mut connection, id).await?;
+    let seen = source.filter(|stored| caller.sees(stored.source.resource_group.as_deref()));
+    Ok(seen.map_or_else(|| id.to_string(), |stored| stored.source.name))
 }

@@ -11,12 +11,12 @@ use rowcast_proto::stream::{source_object, task_stream};
 
 use super::ASK_TIMEOUT;
 use super::body::TaskPath;
+use super::get_source::source_name;
 use super::get_task::existing;
 use super::list_groups::groups_of;
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
-use crate::store::source;
 use crate::store::task::StoredTask;
 
 /// Shows what a release of a task would remove. Nothing is removed.
@@ -55,13 +55,7 @@ async fn made_by_capture(
     if !task.was_started() && !is_left {
         return Ok(Vec::new());
     }
-    let mut connection = app.pool().acquire().await?;
-    let source = source::get(&mut connection, &task.definition.source_id).await?;
-    let seen = source.filter(|stored| caller.sees(stored.source.resource_group.as_deref()));
-    let source = seen.map_or_else(
-        || task.definition.source_id.to_string(),
-        |stored| stored.source.name,
-    );
+    let source = source_name(app, caller, &task.definition.source_id).await?;
     let database = task.definition.database.as_deref().unwrap_or_default();
     let there = format!("on the source {source}, database {database}");
     let name = source_object(&task.id);

@@ -5,12 +5,12 @@ use axum::extract::State;
 use rowcast_proto::rest::TaskPreview;
 
 use super::body::TaskPath;
+use super::get_source::source_name;
 use super::get_task::existing;
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::preview::preview;
 use crate::state::App;
-use crate::store::source;
 
 /// Shows what makes a task of the same configuration: by curl, by the `rowcast` command, and as a file
 /// for `rowcast apply`.
@@ -30,12 +30,6 @@ pub(crate) async fn preview_task(
     TaskPath(id): TaskPath,
 ) -> Result<Json<TaskPreview>, ApiError> {
     let task = existing(&app, &id).await?;
-    let mut connection = app.pool().acquire().await?;
-    let source = source::get(&mut connection, &task.definition.source_id).await?;
-    let seen = source.filter(|stored| caller.sees(stored.source.resource_group.as_deref()));
-    let name = seen.map_or_else(
-        || task.definition.source_id.to_string(),
-        |stored| stored.source.name,
-    );
+    let name = source_name(&app, &caller, &task.definition.source_id).await?;
     preview(&task.definition, &name).map(Json)
 }

@@ -61,61 +61,63 @@ where
     F: Fn() -> W + Clone + Send + Sync + 'static,
     W: Future<Output = ()> + Send + 'static,
 {
+    prechecking(bus, move |request| {
+        let before = before.clone();
+        async move {
+            before().await;
+            report(request, Vec::new(), true)
+        }
+    })
+    .await;
+}
+
+/// A precheck whose check `keys` ends as `outcome` says at the time.
+pub(crate) async fn precheck_of(bus: &Bus, outcome: watch::Receiver<CheckOutcome>) {
+    prechecking(bus, move |request| {
+        let outcome = *outcome.borrow();
+        async move {
+            let item = |code: &str, outcome: CheckOutcome| CheckResult {
+                code: code.to_owned(),
+                outcome: outcome.into(),
+                repair: "SELECT 1;".to_owned(),
+                ..CheckResult::default()
+            };
+            let good = item("publication", CheckOutcome::Pass);
+            assert!(request.started);
+            let items = vec![item("keys", outcome), good];
+            report(request, items, outcome == CheckOutcome::Pass)
+        }
+    })
+    .await;
+}
+
+async fn prechecking<F, W>(bus: &Bus, look: F)
+where
+    F: Fn(PrecheckRequest) -> W + Clone + Send + Sync + 'static,
+    W: Future<Output = PrecheckReport> + Send + 'static,
+{
     let mut server = Server::start(bus, "precheck", "0.0.0", "stands in")
         .await
         .unwrap();
     server
         .add::<RunPrecheck, _, _>(move |request: PrecheckRequest| {
-            let before = before.clone();
-            async move {
-                before().await;
-                let now = Some(chrono::Utc::now().into());
-                Ok::<_, RpcError>(PrecheckReport {
-                    id: uuid::Uuid::now_v7().to_string(),
-                    task_id: request.task_id,
-                    items: Vec::new(),
-                    passed: true,
-                    success_percent: 100,
-                    started_at: now,
-                    finished_at: now,
-                })
-            }
+            let looking = look(request);
+            async move { Ok::<_, RpcError>(looking.await) }
         })
         .await
         .unwrap();
     serve(server);
 }
 
-/// A precheck whose check `keys` ends as `outcome` says at the time.
-pub(crate) async fn precheck_of(bus: &Bus, outcome: watch::Receiver<CheckOutcome>) {
-    let mut server = Server::start(bus, "precheck", "0.0.0", "stands in")
-        .await
-        .unwrap();
-    server
-        .add::<RunPrecheck, _, _>(move |request: PrecheckRequest| {
-            let outcome = *outcome.borrow();
-            async move {
-                let now = Some(chrono::Utc::now().into());
-                let item = |code: &str, outcome: CheckOutcome| CheckResult {
-                    code: code.to_owned(),
-                    outcome: outcome.into(),
-                    repair: "SELECT 1;".to_owned(),
-                    ..CheckResult::default()
-                };
-                let good = item("publication", CheckOutcome::Pass);
-                assert!(request.started);
-                Ok::<_, RpcError>(PrecheckReport {
-                    id: uuid::Uuid::now_v7().to_string(),
-                    task_id: request.task_id,
-                    items: vec![item("keys", outcome), good],
-                    passed: outcome == CheckOutcome::Pass,
-                    success_percent: 100,
-                    started_at: now,
-                    finished_at: now,
-                })
-            }
-        })
-        .await
-        .unwrap();
-    serve(server);
+fn report(request: PrecheckRequest, items: Vec<CheckResult>, passed: bool) -> PrecheckReport {
+    let now = Some(chrono::Utc::now().into());
+    PrecheckReport {
+        id: uuid::Uuid::now_v7().to_string(),
+        task_id: request.task_id,
+        items,
+        passed,
+        success_percent: 100,
+        started_at: now,
+        finished_at: now,
+    }
 }
