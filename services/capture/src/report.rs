@@ -1,17 +1,20 @@
 //! What the platform is told of a task: on every change, and while it runs at least every 5 s. That the
 //! source's WAL moves on with nothing for the task is no change: hundreds of tasks may be told so.
 
+mod entry;
+
 use std::time::Duration;
 
 use chrono::Utc;
-use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_domain::TaskId;
 use rowcast_proto::message::{CaptureState, TaskError, TaskSpec, TaskStatus, Timestamp};
 
+use self::entry::StatusEntry;
 use crate::keeper::Wanted;
 use crate::metrics;
 use crate::pipeline::source::Watched;
 use crate::server_time;
+use crate::worker::Platform;
 
 /// How often a running task is looked at.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -21,7 +24,7 @@ const LOOKS_BETWEEN: u32 = 5;
 
 /// Reports one task.
 pub(crate) struct Reporter {
-    store: kv::Store,
+    entry: StatusEntry,
     task: TaskId,
     status: TaskStatus,
     first_sequence: Option<u64>,
@@ -29,14 +32,21 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    pub(crate) fn new(store: kv::Store, task: TaskId, capture_id: &str) -> Self {
+    /// Of a task whose lease this process holds.
+    pub(crate) fn new(platform: &Platform, task: TaskId) -> Self {
         let status = TaskStatus {
             task_id: task.to_string(),
-            capture_id: capture_id.to_owned(),
+            capture_id: platform.capture_id.clone(),
             ..TaskStatus::default()
         };
+        let entry = StatusEntry::new(
+            platform.statuses.clone(),
+            platform.leases.clone(),
+            task.clone(),
+            platform.capture_id.clone(),
+        );
         Self {
-            store,
+            entry,
             task,
             status,
             first_sequence: None,
@@ -128,8 +138,9 @@ impl Reporter {
             Ok(value) => value,
             Err(error) => return tracing::error!(%error, "status not reported"),
         };
-        if let Err(error) = self.store.put(self.task.as_str(), value.into()).await {
-            tracing::warn!(%error, "status not reported");
+        if let Err(error) = self.entry.write(value.into()).await {
+            self.silent_looks = LOOKS_BETWEEN;
+            tracing::warn!(task = %self.task, %error, "status not reported");
         }
     }
 }

@@ -75,11 +75,7 @@ pub(crate) async fn work(
     // it dies with this future.
     let mut keeping = JoinSet::new();
     keeping.spawn(lease.keep(done.clone()).in_current_span());
-    let reporter = Reporter::new(
-        platform.statuses.clone(),
-        task.clone(),
-        &platform.capture_id,
-    );
+    let reporter = Reporter::new(platform, task.clone());
     let worker = Worker {
         platform,
         task,
