@@ -6,6 +6,10 @@
 //! lose the older ones with the next acknowledgement. So after a loss, changes are held until all
 //! that the server counts as sent and unacknowledged is here, and are then handed out in order.
 //!
+//! What the caller has and has not acknowledged comes again too, and not always in order: a server that
+//! was killed may send first what it no longer knows to have sent. So a repeat is held until everything
+//! from there on has come again: to hand out an older change behind a newer one would be to undo it.
+//!
 //! Holds at most what the consumer may have in flight (its `max_ack_pending`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,8 +56,11 @@ impl<T> Gate<T> {
         self.deliveries = delivery;
     }
 
-    /// Takes an item.
+    /// Takes an item; a repeat of what is out closes the gate.
     pub(crate) fn hold(&mut self, sequence: u64, item: T) {
+        if self.out.contains(&sequence) {
+            self.open = false;
+        }
         self.held.insert(sequence, item);
     }
 
@@ -88,15 +95,18 @@ impl<T> Gate<T> {
         let in_flight = seen.ack_floor + 1..=seen.delivered;
         let here = if in_flight.is_empty() {
             0
+        } else if self.has_repeats() {
+            self.held.range(in_flight).count()
         } else {
-            let held = self.held.range(in_flight.clone());
-            let out = self.out.range(in_flight);
-            held.count()
-                + out
-                    .filter(|sequence| !self.held.contains_key(sequence))
-                    .count()
+            self.held.range(in_flight.clone()).count() + self.out.range(in_flight).count()
         };
         self.open = here >= seen.unacknowledged;
+    }
+
+    /// Whether something is held that the caller has already: the rest of that is to come again.
+    fn has_repeats(&self) -> bool {
+        let first = self.held.first_key_value().map(|(sequence, _)| sequence);
+        first.is_some_and(|first| self.out.last() >= Some(first))
     }
 }
 
@@ -169,6 +179,39 @@ mod tests {
         deliver(&mut gate, 4, 1);
         gate.check(seen(0, 3, 3));
         assert!(!gate.is_open());
+    }
+
+    #[test]
+    fn what_is_out_comes_again_in_order_or_not_at_all() {
+        let mut gate = Gate::new(seen(0, 0, 0));
+        for sequence in 1..=3 {
+            deliver(&mut gate, sequence, sequence);
+        }
+        assert_eq!(drain(&mut gate), [1, 2, 3]);
+        // The server was killed: it knows of 1 only.
+        gate.close();
+        deliver(&mut gate, 2, 2);
+        gate.check(seen(0, 2, 2));
+        assert!(drain(&mut gate).is_empty());
+        deliver(&mut gate, 3, 3);
+        deliver(&mut gate, 4, 1);
+        gate.check(seen(0, 3, 3));
+        assert_eq!(drain(&mut gate), [1, 2, 3]);
+    }
+
+    #[test]
+    fn nothing_new_passes_between_repeats() {
+        let mut gate = Gate::new(seen(0, 0, 0));
+        deliver(&mut gate, 1, 1);
+        deliver(&mut gate, 2, 2);
+        assert_eq!(drain(&mut gate), [1, 2]);
+        deliver(&mut gate, 3, 1);
+        deliver(&mut gate, 4, 3);
+        gate.check(seen(0, 3, 3));
+        assert!(drain(&mut gate).is_empty());
+        deliver(&mut gate, 5, 2);
+        gate.check(seen(0, 3, 3));
+        assert_eq!(drain(&mut gate), [1, 2, 3]);
     }
 
     #[test]
