@@ -18,7 +18,8 @@ pub use group::{CreateGroup, Group, GroupConnection, GroupList, GroupMode};
 pub use objects::{ObjectLevel, SchemaSummary, SourceObjects, TableSummary};
 pub use plan::{ChangeObjects, ObjectsPlan, ReleasePlan, ReleasedItem, ReleasedKind};
 pub use precheck::{
-    CheckItem, CheckOutcome, IgnoreChecks, Ignored, Precheck, Recheck, RunPrecheck,
+    CheckItem, CheckName, CheckOutcome, IgnoreChecks, Ignored, Precheck, PrecheckBegun,
+    PrecheckEnded, Recheck, RunPrecheck,
 };
 pub use problem::Problem;
 pub use source::{

@@ -40,6 +40,14 @@ pub const TASK_STATUS: BucketDefinition = BucketDefinition {
     max_value_bytes: 64 * KIB,
 };
 
+/// Progress of prechecks: key = task id, value = [`crate::message::PrecheckProgress`].
+pub const PRECHECKS: BucketDefinition = BucketDefinition {
+    name: "rowcast_prechecks",
+    history: 1,
+    ttl: Some(Duration::from_secs(3600)),
+    max_value_bytes: 512 * KIB,
+};
+
 /// Leases: key = task id, value = the holder. An entry that is not renewed vanishes.
 pub const LEASES: BucketDefinition = BucketDefinition {
     name: "rowcast_leases",

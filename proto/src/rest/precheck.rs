@@ -1,6 +1,7 @@
 //! Prechecks: what was found, and who ignores it.
 
 use chrono::{DateTime, Utc};
+use rowcast_domain::TaskState;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -64,6 +65,34 @@ pub struct RunPrecheck {
     /// reached; the rest is kept from there.
     #[serde(default)]
     pub only_failed: bool,
+}
+
+/// A check that is to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CheckName {
+    /// Stable name, as `wal_level`.
+    pub code: String,
+    /// For people.
+    pub title: String,
+}
+
+/// Event `begin` of `GET /tasks/{id}/precheck/progress`: what a run will look at. Each check that has ended
+/// is an event `item` with a [`CheckItem`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PrecheckBegun {
+    /// Of the run; also that of its report.
+    pub run: String,
+    /// In about the order run.
+    pub checks: Vec<CheckName>,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+}
+
+/// Event `end` of `GET /tasks/{id}/precheck/progress`: there is nothing more to come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PrecheckEnded {
+    /// What the run means for the task.
+    pub state: TaskState,
 }
 
 /// `POST /tasks/{id}/recheck`, `GET /tasks/{id}/recheck`: what a started task finds of what was prechecked.

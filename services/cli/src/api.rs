@@ -1,5 +1,6 @@
 //! The REST API.
 
+mod follow;
 mod refusal;
 
 use std::time::Duration;
@@ -17,6 +18,8 @@ use rowcast_proto::rest::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub(crate) use follow::PrecheckEvent;
 
 use crate::failure::{Exit, Failure};
 

@@ -38,7 +38,7 @@ fn problem(item: &CheckItem) -> String {
     )
 }
 
-const fn word(outcome: CheckOutcome) -> &'static str {
+pub(crate) const fn word(outcome: CheckOutcome) -> &'static str {
     match outcome {
         CheckOutcome::Pass => "pass",
         CheckOutcome::Alert => "alert",

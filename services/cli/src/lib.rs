@@ -10,6 +10,7 @@
 mod args;
 mod failure;
 mod output;
+mod bar;
 mod table;
 mod confirm;
 mod secret;

@@ -1,7 +1,7 @@
 //! What the terminal shows: answers on standard output, troubles on standard error.
 
 use std::fmt::Display;
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use comfy_table::Table;
@@ -50,6 +50,11 @@ pub(crate) fn text(text: impl Display) -> std::io::Result<()> {
 pub(crate) fn progress(text: impl Display) {
     // Where standard error is closed there is nobody to tell.
     writeln!(anstream::stderr().lock(), "{text}").unwrap_or_default();
+}
+
+/// Whether somebody sees progress: standard error is a terminal.
+pub(crate) fn is_seen() -> bool {
+    std::io::stderr().is_terminal()
 }
 
 /// Tells of a trouble that does not end the command.

@@ -115,38 +115,55 @@ fn concerning(wish: &Wish) -> Vec<&'static (Rule, Check)> {
         .collect()
 }
 
-/// Runs the checks of the broker.
-pub(crate) async fn run_on_broker(
-    wish: &Wish,
-    ask: impl Future<Output = Broker>,
-) -> Vec<CheckResult> {
-    let wanted = |(rule, _): &&(Rule, fn(&Broker) -> Finding)| wish.wants(rule.code);
-    if !BROKER_CHECKS.iter().any(|check| wanted(&check)) {
-        return Vec::new();
-    }
-    let begun = Instant::now();
-    let broker = ask.await;
-    BROKER_CHECKS
-        .iter()
-        .filter(wanted)
-        .map(|(rule, check)| result(rule, check(&broker), begun))
+/// Those that judge the broker for it.
+fn of_broker(wish: &Wish) -> Vec<&'static (Rule, BrokerCheck)> {
+    let checks = BROKER_CHECKS.iter();
+    checks.filter(|(rule, _)| wish.wants(rule.code)).collect()
+}
+
+/// What runs for this wish.
+pub(crate) fn planned(wish: &Wish) -> Vec<&'static Rule> {
+    let of_source = concerning(wish).into_iter().map(|(rule, _)| rule);
+    let of_broker = of_broker(wish).into_iter().map(|(rule, _)| rule);
+    std::iter::once(&connectivity::RULE)
+        .chain(of_source)
+        .chain(of_broker)
         .collect()
 }
 
-/// Runs the checks of the source, each within its time; all but the first are skipped where it cannot be
-/// reached, and the rest where it no longer answers.
-pub(crate) async fn run_on_source(options: &ConnectOptions, wish: Wish) -> Vec<CheckResult> {
-    let mut results = Vec::with_capacity(CHECKS.len() + 1);
+/// Runs the checks of the broker, and tells `found` of each.
+pub(crate) async fn run_on_broker(
+    wish: &Wish,
+    ask: impl Future<Output = Broker>,
+    mut found: impl FnMut(CheckResult),
+) {
+    let checks = of_broker(wish);
+    if checks.is_empty() {
+        return;
+    }
+    let begun = Instant::now();
+    let broker = ask.await;
+    for (rule, check) in checks {
+        found(result(rule, check(&broker), begun));
+    }
+}
+
+/// Runs the checks of the source, each within its time, and tells `found` of each; all but the first are
+/// skipped where it cannot be reached, and the rest where it no longer answers.
+pub(crate) async fn run_on_source(
+    options: &ConnectOptions,
+    wish: Wish,
+    mut found: impl FnMut(CheckResult),
+) {
     let begun = Instant::now();
     let (finding, session) = connectivity::check(options).await;
-    results.push(result(&connectivity::RULE, finding, begun));
+    found(result(&connectivity::RULE, finding, begun));
     let Some(session) = session else {
-        let skipped = || Finding::skipped("The source cannot be reached.");
-        let rest = concerning(&wish)
-            .into_iter()
-            .map(|(rule, _)| result(rule, skipped(), Instant::now()));
-        results.extend(rest);
-        return results;
+        for (rule, _) in concerning(&wish) {
+            let skipped = Finding::skipped("The source cannot be reached.");
+            found(result(rule, skipped, Instant::now()));
+        }
+        return;
     };
     let checks = concerning(&wish);
     let source = Source::new(session, options.clone(), wish);
@@ -159,7 +176,7 @@ pub(crate) async fn run_on_source(options: &ConnectOptions, wish: Wish) -> Vec<C
             Finding::skipped("The source no longer answers.")
         } else {
             match tokio::time::timeout_at(limit, check(&source)).await {
-                Ok(found) => found.unwrap_or_else(|error| Finding::unreadable(&error)),
+                Ok(judged) => judged.unwrap_or_else(|error| Finding::unreadable(&error)),
                 Err(_elapsed) => {
                     // What comes next would wait behind it, on the same connection.
                     silent = true;
@@ -167,9 +184,8 @@ pub(crate) async fn run_on_source(options: &ConnectOptions, wish: Wish) -> Vec<C
                 }
             }
         };
-        results.push(result(rule, finding, begun));
+        found(result(rule, finding, begun));
     }
-    results
 }
 
 /// What a check that began then has found.

@@ -7,7 +7,8 @@
 //! BrowseSource ▶ target: open the password ─▶ a page of databases, schemas or tables
 //! ```
 //!
-//! Nothing is written to the source and nothing is stored: a report goes to whoever asked.
+//! Nothing is written to the source. A report goes to whoever asked; how far a run has come is told in KV
+//! meanwhile, for whoever looks on.
 //!
 //! A check reads facts and judges them. Judging is pure, so that every verdict is tested without a
 //! server.
@@ -16,6 +17,7 @@ mod config;
 mod error;
 mod target;
 mod run_precheck;
+mod progress;
 mod checks;
 mod test_source;
 mod steps;
@@ -31,9 +33,11 @@ mod selected;
 
 use std::sync::Arc;
 
+use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_bus::monitor::Monitors;
-use rowcast_bus::{Bus, Replicas, Server};
+use rowcast_bus::{Bus, Replicas, Server, provision};
 use rowcast_proto::rpc::{BrowseSource, RunPrecheck, TestSource};
+use rowcast_proto::stream::PRECHECKS;
 use rowcast_service::keyring::Keyring;
 use rowcast_service::{BoxError, Context, Kind};
 
@@ -44,6 +48,8 @@ struct Platform {
     keyring: Keyring,
     monitors: Monitors,
     replicas: Replicas,
+    /// Where the progress of a run is told.
+    prechecks: kv::Store,
 }
 
 /// Connects and answers until told to stop.
@@ -51,12 +57,14 @@ struct Platform {
 /// # Errors
 /// Where the key is malformed or NATS does not let us in.
 pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
+    let keyring = Keyring::from_secret(&config.secret_key)?;
+    let bus = Bus::connect(&config.nats).await?;
     let platform = Arc::new(Platform {
-        keyring: Keyring::from_secret(&config.secret_key)?,
+        keyring,
         monitors: config.nats_monitors,
         replicas: config.nats.replicas,
+        prechecks: provision::bucket(&bus, &PRECHECKS).await?,
     });
-    let bus = Bus::connect(&config.nats).await?;
     let description = "Answers whether a source is fit for a task";
     let mut server = Server::start(&bus, "precheck", context.version, description).await?;
     let of = Arc::clone(&platform);

@@ -5,15 +5,20 @@ use rowcast_domain::TaskId;
 use rowcast_proto::message::{CheckOutcome, CheckResult, PrecheckReport};
 use uuid::Uuid;
 
-/// Puts the report together.
+/// Puts the report of a run together.
 pub(crate) fn assemble(
+    run: String,
     task: &TaskId,
     items: Vec<CheckResult>,
     started_at: DateTime<Utc>,
     finished_at: DateTime<Utc>,
 ) -> PrecheckReport {
     PrecheckReport {
-        id: Uuid::now_v7().to_string(),
+        id: if run.is_empty() {
+            Uuid::now_v7().to_string()
+        } else {
+            run
+        },
         task_id: task.to_string(),
         passed: passed(&items),
         success_percent: success_percent(&items),

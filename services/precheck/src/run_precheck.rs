@@ -3,14 +3,14 @@
 use chrono::Utc;
 use rowcast_domain::TaskId;
 use rowcast_pg::ConnectOptions;
-use rowcast_proto::message::{PrecheckReport, PrecheckRequest, RpcError};
+use rowcast_proto::message::{CheckResult, PrecheckReport, PrecheckRequest, RpcError};
 use rowcast_service::keyring::Keyring;
 
 use crate::broker::Broker;
 use crate::error::Error;
 use crate::provider::Provider;
 use crate::source::Wish;
-use crate::{Platform, checks, report, target};
+use crate::{Platform, checks, progress, report, target};
 
 /// Runs every check and reports.
 ///
@@ -22,19 +22,33 @@ pub(crate) async fn answer(
 ) -> Result<PrecheckReport, RpcError> {
     let started_at = Utc::now();
     let retention = request.retention.take();
+    let run = std::mem::take(&mut request.run);
     let (options, wish) = read(&platform.keyring, request)?;
     let provider = wish.provider;
     let task_id = wish.task.clone();
-    let broker = Broker::ask(&platform.monitors, platform.replicas, retention);
-    let same = wish.clone();
-    let broker = checks::run_on_broker(&same, broker);
-    let source = Box::pin(checks::run_on_source(&options, wish));
-    let (mut items, of_broker) = tokio::join!(source, broker);
-    for item in &mut items {
-        provider.advise(item);
-    }
-    items.extend(of_broker);
-    let report = report::assemble(&task_id, items, started_at, Utc::now());
+    let planned = checks::planned(&wish);
+    let (progress, writer) = progress::begin(&platform.prechecks, &task_id, run.clone(), &planned);
+    let found = async {
+        let broker = Broker::ask(&platform.monitors, platform.replicas, retention);
+        let same = wish.clone();
+        let mut of_broker = Vec::new();
+        let broker = checks::run_on_broker(&same, broker, |item| {
+            progress.tell(&item);
+            of_broker.push(item);
+        });
+        let mut items: Vec<CheckResult> = Vec::new();
+        let source = checks::run_on_source(&options, wish, |mut item| {
+            provider.advise(&mut item);
+            progress.tell(&item);
+            items.push(item);
+        });
+        tokio::join!(Box::pin(source), broker);
+        progress.end();
+        items.append(&mut of_broker);
+        items
+    };
+    let (items, ()) = tokio::join!(found, writer.run());
+    let report = report::assemble(run, &task_id, items, started_at, Utc::now());
     tracing::info!(
         task = %task_id,
         passed = report.passed,

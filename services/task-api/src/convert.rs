@@ -189,6 +189,21 @@ pub(crate) fn precheck_question(
     }
 }
 
+/// What a run will look at.
+pub(crate) fn precheck_begun(
+    progress: &m::PrecheckProgress,
+) -> Result<rest::PrecheckBegun, ApiError> {
+    let checks = progress.checks.iter().map(|check| rest::CheckName {
+        code: check.code.clone(),
+        title: check.title.clone(),
+    });
+    Ok(rest::PrecheckBegun {
+        run: progress.run.clone(),
+        checks: checks.collect(),
+        started_at: time("started_at", progress.started_at)?,
+    })
+}
+
 pub(crate) fn precheck(report: m::PrecheckReport) -> Result<rest::Precheck, ApiError> {
     Ok(rest::Precheck {
         id: report.id,
@@ -248,7 +263,7 @@ pub(crate) fn objects_page(page: m::ObjectPage, database: String) -> rest::Sourc
     }
 }
 
-fn check_item(item: m::CheckResult) -> rest::CheckItem {
+pub(crate) fn check_item(item: m::CheckResult) -> rest::CheckItem {
     let outcome = match item.outcome() {
         m::CheckOutcome::Pass => rest::CheckOutcome::Pass,
         m::CheckOutcome::Alert => rest::CheckOutcome::Alert,

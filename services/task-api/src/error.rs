@@ -9,6 +9,7 @@ use rowcast_bus::trace_context;
 use rowcast_domain::{IllegalTransition, TaskEvent, TaskState};
 use rowcast_proto::message::{ErrorKind, RpcError};
 use rowcast_proto::rest::Problem;
+use rowcast_service::BoxError;
 use rowcast_service::keyring::KeyringError;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -34,6 +35,9 @@ pub(crate) enum ApiError {
     /// The body has values that cannot be taken.
     #[error("the body has {} problem(s)", .0.len())]
     Invalid(Vec<Issue>),
+    /// NATS does not answer.
+    #[error("NATS: {0}")]
+    Nats(BoxError),
     /// The task's state forbids it.
     #[error(transparent)]
     Transition(#[from] IllegalTransition),
@@ -78,6 +82,11 @@ impl ApiError {
     }
 
     /// There is no such thing.
+    /// NATS does not answer, or ended what it was answering.
+    pub(crate) fn nats(error: impl Into<BoxError>) -> Self {
+        Self::Nats(error.into())
+    }
+
     pub(crate) fn not_found(what: &str, id: &str) -> Self {
         Self::refused(
             StatusCode::NOT_FOUND,
@@ -116,6 +125,7 @@ impl IntoResponse for ApiError {
         let errors = match &self {
             Self::Invalid(issues) => issues.clone(),
             Self::Refused(_)
+            | Self::Nats(_)
             | Self::Transition(_)
             | Self::Ask(_)
             | Self::Database(_)
@@ -170,6 +180,10 @@ impl ApiError {
             Self::Invalid(issues) => from_issues(issues),
             Self::Transition(error) => from_transition(error),
             Self::Ask(error) => from_ask(error),
+            Self::Nats(error) => {
+                tracing::error!(%error, "NATS failed");
+                unavailable("nats_unavailable", "NATS does not answer")
+            }
             Self::Database(error) => {
                 tracing::error!(error = %error, "database failed");
                 if is_down(&error) {

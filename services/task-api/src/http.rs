@@ -27,6 +27,7 @@ mod list_tasks;
 mod patch_task;
 mod run_precheck;
 mod get_precheck;
+mod follow_precheck;
 pub(crate) mod rerun;
 mod recheck_task;
 mod ignore_checks;
@@ -66,11 +67,13 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use rowcast_proto::rest::{PrecheckBegun, PrecheckEnded};
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
-use utoipa::openapi::OpenApi;
+use utoipa::ToSchema;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{OpenApi, RefOr, Schema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -136,6 +139,7 @@ fn routes() -> OpenApiRouter<App> {
             run_precheck::run_precheck,
             get_precheck::get_precheck
         ))
+        .routes(routes!(follow_precheck::follow_precheck))
         .routes(routes!(ignore_checks::ignore_checks))
         .routes(routes!(
             recheck_task::recheck_task,
@@ -181,7 +185,17 @@ fn describe(document: &mut OpenApi) {
     let token = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("token", token);
+    // Inside the events of a stream, where no route names them.
+    let mut told = Vec::new();
+    add_schema::<PrecheckBegun>(&mut told);
+    add_schema::<PrecheckEnded>(&mut told);
+    components.schemas.extend(told);
     document.security = Some(vec![SecurityRequirement::new("token", [""; 0])]);
+}
+
+fn add_schema<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    T::schemas(schemas);
+    schemas.push((T::name().into_owned(), T::schema()));
 }
 
 async fn no_such_route(uri: Uri) -> ApiError {

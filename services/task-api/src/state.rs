@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use ring::hmac;
+use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_bus::{Bus, provision};
-use rowcast_proto::stream::{EVENTS, PARKED, TASK_STATUS, TASKS};
+use rowcast_proto::stream::{EVENTS, PARKED, PRECHECKS, TASK_STATUS, TASKS};
 use rowcast_service::keyring::Keyring;
 use rowcast_service::{BoxError, database};
 use sqlx::postgres::PgPool;
@@ -25,6 +26,7 @@ pub(crate) struct App(Arc<Shared>);
 struct Shared {
     pool: PgPool,
     bus: Bus,
+    prechecks: kv::Store,
     keyring: Keyring,
     admin_token: AdminToken,
     pace: Pace,
@@ -51,9 +53,11 @@ impl App {
         provision::stream(&bus, &PARKED).await?;
         provision::bucket(&bus, &TASKS).await?;
         provision::bucket(&bus, &TASK_STATUS).await?;
+        let prechecks = provision::bucket(&bus, &PRECHECKS).await?;
         Ok(Self(Arc::new(Shared {
             pool,
             bus,
+            prechecks,
             keyring,
             admin_token,
             pace: Pace::new(config.api_rate),
@@ -70,6 +74,11 @@ impl App {
 
     pub(crate) fn bus(&self) -> &Bus {
         &self.0.bus
+    }
+
+    /// Where prechecks tell how far they have come.
+    pub(crate) fn prechecks(&self) -> &kv::Store {
+        &self.0.prechecks
     }
 
     pub(crate) fn keyring(&self) -> &Keyring {

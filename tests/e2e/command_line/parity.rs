@@ -55,6 +55,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "task objects orders --table shop.counter --add",
     ),
     ("run_precheck", "task precheck orders"),
+    ("follow_precheck", "task precheck orders --wait"),
     ("get_precheck", "task precheck orders --last"),
     (
         "ignore_checks",

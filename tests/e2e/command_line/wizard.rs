@@ -58,8 +58,7 @@ async fn a_task_lives_by_commands() {
         sql,
         shell,
     } = Box::pin(Beginning::with_a_task()).await;
-    let states = told(&shell, "task precheck orders --wait").await;
-    assert_eq!(states.last().map(String::as_str), Some("precheck_passed"));
+    is_prechecked_check_by_check(&shell).await;
     let report: Precheck = shell.json("task precheck orders --last").await.unwrap();
     assert!(report.passed && !report.items.is_empty());
 
@@ -113,6 +112,21 @@ async fn a_task_lives_by_commands() {
     assert!(tasks.tasks.is_empty());
     // It is still found by its name, and once more released.
     told(&shell, "task release orders --yes").await;
+}
+
+/// Where no terminal shows a bar, each check is a line.
+async fn is_prechecked_check_by_check(shell: &Shell) {
+    let output = shell.run("task precheck orders --wait").await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let progress = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<&str> = progress.lines().collect();
+    assert!(lines[0].ends_with("orders is prechecking"), "{progress}");
+    assert!(lines[1].contains(" 1/18 pass "), "{progress}");
+    assert!(progress.contains("/18 pass connectivity"), "{progress}");
+    assert!(progress.contains("18/18 "), "{progress}");
+    assert!(progress.contains(" alert wal_keep"), "{progress}");
+    let last = lines.last().unwrap();
+    assert!(last.ends_with("orders is precheck_passed"), "{progress}");
 }
 
 /// By tables and by JSON.

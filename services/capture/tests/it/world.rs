@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_nats::jetstream::{self, kv};
 use rowcast_domain::{Secret, TaskId};
 use rowcast_local::{Child, Launch, Signal, port};
+use rowcast_proto::change::Operation;
 use rowcast_proto::message::{
     CaptureState, ChangeTypes, DesiredState, ObjectSelection, Retention, SchemaSelection,
     SealedSecret, SourceConnection, TaskSpec, TaskStatus,
 };
-use rowcast_proto::change::Operation;
 use rowcast_proto::stream::{TASK_STATUS, TASKS, source_object};
 use rowcast_service::keyring::{self, Keyring};
 use rowcast_testkit::{

@@ -197,7 +197,7 @@ async fn run(api: &Api, mut task: Task, waiting: &Waiting) -> anyhow::Result<()>
         api.purchase(&task.id).await?;
     }
     let started = api.start(&task.id, &StartTask::default()).await?;
-    let mut watch = wait::Watch::of(&started, waiting);
+    let watch = wait::Watch::of(&started, waiting);
     watch.tell(started.state, None);
     watch.until(api, &task.id, wait::runs).await?;
     Ok(())

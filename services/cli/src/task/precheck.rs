@@ -1,5 +1,11 @@
 //! `rowcast task precheck`.
 
+mod progress;
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::FusedFuture as _;
 use rowcast_domain::TaskState;
 use rowcast_proto::rest::{CheckOutcome, IgnoreChecks, Precheck, RunPrecheck, Task};
 
@@ -8,6 +14,9 @@ use crate::api::Api;
 use crate::args::{Format, Waiting, task};
 use crate::failure::{Exit, Failure};
 use crate::{checks, find, output};
+
+/// How long what is told of a run may come behind its report.
+const LAST_WITHIN: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(api: &Api, wanted: task::Precheck) -> anyhow::Result<()> {
     let task = find::task(api, &wanted.task).await?;
@@ -49,46 +58,59 @@ pub(crate) async fn report(
     how: &RunPrecheck,
     waiting: &Waiting,
 ) -> anyhow::Result<Precheck> {
-    if waiting.wait {
-        watched(api, task, how, Watch::of(task, waiting)).await
+    let runs_already = task.state == TaskState::Prechecking;
+    if waiting.wait || (output::is_seen() && !runs_already) {
+        watched(api, task, how, &Watch::of(task, waiting)).await
     } else {
         api.precheck(&task.id, how).await
     }
 }
 
-/// Runs a precheck, or waits for the one that runs, and tells the states on the way.
+/// Runs a precheck, or waits for the one that runs, and tells on the way how far it has come.
 async fn watched(
     api: &Api,
     task: &Task,
     how: &RunPrecheck,
-    mut watch: Watch,
+    watch: &Watch,
 ) -> anyhow::Result<Precheck> {
-    if task.state == TaskState::Prechecking {
-        watch.tell(task.state, None);
-        loop {
-            watch.look_again(TaskState::Prechecking).await?;
-            let now = api.task(&task.id).await?;
-            if now.state != TaskState::Prechecking {
-                watch.tell(now.state, None);
-                return api.last_precheck(&task.id).await;
-            }
-        }
-    }
-    let mut running = Box::pin(api.precheck(&task.id, how));
-    let report = loop {
-        tokio::select! {
-            report = &mut running => break report?,
-            state = prechecking(api, task, &watch) => watch.tell(state?, None),
+    // An older API tells nothing on the way.
+    let events = api.follow_precheck(&task.id).await.ok();
+    let report = async {
+        if task.state == TaskState::Prechecking {
+            ended(api, task, watch).await?;
+            api.last_precheck(&task.id).await
+        } else {
+            api.precheck(&task.id, how).await
         }
     };
+    let shown = async {
+        if let Some(events) = events {
+            progress::show(events, watch).await;
+        }
+    };
+    let mut shown = std::pin::pin!(shown.fuse());
+    let mut report = std::pin::pin!(report);
+    let report = loop {
+        tokio::select! {
+            report = &mut report => break report?,
+            () = &mut shown, if !shown.is_terminated() => {}
+            late = watch.is_late() => return Err(late),
+        }
+    };
+    if !shown.is_terminated() {
+        // Its last checks may be on their way; where they are not, the report has them.
+        drop(tokio::time::timeout(LAST_WITHIN, shown).await);
+    }
     watch.tell(api.task(&task.id).await?.state, None);
     Ok(report)
 }
 
-/// The state at the next look.
-async fn prechecking(api: &Api, task: &Task, watch: &Watch) -> anyhow::Result<TaskState> {
-    watch.look_again(task.state).await?;
-    Ok(api.task(&task.id).await?.state)
+/// Waits until somebody else's precheck has ended.
+async fn ended(api: &Api, task: &Task, watch: &Watch) -> anyhow::Result<()> {
+    while api.task(&task.id).await?.state == TaskState::Prechecking {
+        watch.look_again(TaskState::Prechecking).await?;
+    }
+    Ok(())
 }
 
 /// A report with a failed check is a failure of the command.

@@ -98,7 +98,7 @@ async fn arrive(
     judge: impl Fn(&Task) -> Seen,
 ) -> anyhow::Result<()> {
     if waiting.wait {
-        let mut watch = Watch::of(&task, waiting);
+        let watch = Watch::of(&task, waiting);
         // The look that follows may find it further already.
         watch.tell(task.state, None);
         task = watch.until(api, &task.id, judge).await?;

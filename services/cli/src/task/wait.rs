@@ -1,5 +1,7 @@
 //! Waiting for a task, state by state.
 
+use std::cell::RefCell;
+use std::fmt::Display;
 use std::time::Duration;
 
 use rowcast_domain::{TaskId, TaskState};
@@ -8,8 +10,8 @@ use tokio::time::Instant;
 
 use crate::api::Api;
 use crate::args::Waiting;
+use crate::bar::Bar;
 use crate::failure::{Exit, Failure};
-use crate::output;
 
 /// Time between two looks at the task.
 const LOOK: Duration = Duration::from_millis(250);
@@ -32,7 +34,9 @@ pub(crate) struct Watch {
     began: Instant,
     until: Instant,
     limit_s: u64,
-    told: Option<(TaskState, Option<String>)>,
+    began_as: TaskState,
+    told: RefCell<Option<(TaskState, Option<String>)>>,
+    bar: Bar,
 }
 
 impl Watch {
@@ -44,29 +48,39 @@ impl Watch {
             began,
             until: began + Duration::from_secs(waiting.timeout),
             limit_s: waiting.timeout,
-            told: None,
+            began_as: task.state,
+            told: RefCell::new(None),
+            bar: Bar::waiting(format!("{} is {}", task.name, task.state)),
         }
     }
 
     /// Tells of a state that is news.
-    pub(crate) fn tell(&mut self, state: TaskState, why: Option<String>) {
+    pub(crate) fn tell(&self, state: TaskState, why: Option<String>) {
         let news = Some((state, why));
-        if self.told == news {
+        if *self.told.borrow() == news {
             return;
         }
         let why = news.as_ref().and_then(|(_state, why)| why.as_deref());
         let why = why.map_or_else(String::new, |why| format!(": {why}"));
-        output::progress(format_args!(
-            "{:>6.1} s  {} is {state}{why}",
-            self.began.elapsed().as_secs_f64(),
-            self.name,
-        ));
-        self.told = news;
+        self.bar.say(format!("{} is {state}", self.name));
+        self.line(format_args!("{} is {state}{why}", self.name));
+        self.told.replace(news);
+    }
+
+    /// Tells something of what goes on, with the time since the beginning.
+    pub(crate) fn line(&self, text: impl Display) {
+        let elapsed = self.began.elapsed().as_secs_f64();
+        self.bar.line(format_args!("{elapsed:>6.1} s  {text}"));
+    }
+
+    /// What turns meanwhile.
+    pub(crate) const fn bar(&self) -> &Bar {
+        &self.bar
     }
 
     /// Waits until a look says that the task is there.
     pub(crate) async fn until(
-        mut self,
+        self,
         api: &Api,
         id: &TaskId,
         judge: impl Fn(&Task) -> Seen,
@@ -85,14 +99,25 @@ impl Watch {
         }
     }
 
+    /// Ends with the failure of a wait that takes too long.
+    pub(crate) async fn is_late(&self) -> anyhow::Error {
+        tokio::time::sleep_until(self.until).await;
+        let told = self.told.borrow();
+        self.late(told.as_ref().map_or(self.began_as, |(state, _why)| *state))
+    }
+
+    fn late(&self, state: TaskState) -> anyhow::Error {
+        let sentence = format!(
+            "{} is {state} after {} s: wait longer with --timeout, or see `rowcast task show`",
+            self.name, self.limit_s
+        );
+        Failure::of(Exit::TimedOut, sentence)
+    }
+
     /// Pauses, unless the time is over.
     pub(crate) async fn look_again(&self, state: TaskState) -> anyhow::Result<()> {
         if Instant::now() > self.until {
-            let sentence = format!(
-                "{} is {state} after {} s: wait longer with --timeout, or see `rowcast task show`",
-                self.name, self.limit_s
-            );
-            return Err(Failure::of(Exit::TimedOut, sentence));
+            return Err(self.late(state));
         }
         tokio::time::sleep(LOOK).await;
         Ok(())

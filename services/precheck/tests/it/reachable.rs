@@ -1,7 +1,7 @@
 //! Sources that are reached, and sources that are not.
 
 use rowcast_bus::request::AskError;
-use rowcast_proto::message::{CheckOutcome, PrecheckRequest, SourceConnection};
+use rowcast_proto::message::{CheckOutcome, CheckResult, PrecheckRequest, SourceConnection};
 
 use crate::service::{Service, codes, item, named, question};
 
@@ -18,6 +18,38 @@ async fn a_good_source_passes_and_unlimited_wal_is_worth_knowing() {
     assert_eq!(report.items.len(), 18);
     assert!(!report.id.is_empty());
     assert!(report.started_at.is_some() && report.finished_at.is_some());
+}
+
+#[tokio::test]
+async fn who_looks_on_is_told_of_each_check() {
+    let service = Service::start().await;
+    service
+        .sql("CREATE TABLE orders (id int PRIMARY KEY)")
+        .await;
+    let request = PrecheckRequest {
+        run: "r1".to_owned(),
+        ..question(service.superuser(), named(&["orders"]))
+    };
+    let (report, progress) = service.watched(request).await;
+    assert_eq!(report.id, "r1");
+    let whole = progress.last().unwrap();
+    assert!(whole.finished_at.is_some());
+    let sorted = |mut items: Vec<CheckResult>| {
+        items.sort_by(|a, b| a.code.cmp(&b.code));
+        items
+    };
+    assert_eq!(sorted(whole.items.clone()), sorted(report.items));
+    let planned: Vec<&str> = whole
+        .checks
+        .iter()
+        .map(|check| check.code.as_str())
+        .collect();
+    assert_eq!(planned.len(), whole.items.len());
+    assert_eq!(planned[0], "connectivity");
+    let first = &progress[0];
+    assert!(first.finished_at.is_none(), "it was told only at its end");
+    assert!(first.items.len() < whole.items.len());
+    assert_eq!(first.checks, whole.checks);
 }
 
 #[tokio::test]

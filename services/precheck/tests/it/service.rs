@@ -3,15 +3,17 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use rowcast_bus::request::{self, AskError};
-use rowcast_bus::{Bus, BusConfig, Replicas};
+use rowcast_bus::{Bus, BusConfig, Replicas, provision};
 use rowcast_domain::Secret;
 use rowcast_proto::message::{
     BrowseRequest, ChangeTypes, CheckOutcome, CheckResult, ObjectPage, ObjectSelection,
-    PrecheckReport, PrecheckRequest, SchemaSelection, SealedSecret, SourceConnection, SourceTest,
-    TestSourceRequest,
+    PrecheckProgress, PrecheckReport, PrecheckRequest, SchemaSelection, SealedSecret,
+    SourceConnection, SourceTest, TestSourceRequest,
 };
 use rowcast_proto::rpc::{BrowseSource, RunPrecheck, TestSource};
+use rowcast_proto::stream::PRECHECKS;
 use rowcast_service::keyring::Keyring;
 use rowcast_testkit::{Nats, Postgres, eventually};
 use tokio::process::{Child, Command};
@@ -118,6 +120,25 @@ impl Service {
 
     pub(crate) async fn ask(&self, request: PrecheckRequest) -> Result<PrecheckReport, AskError> {
         request::ask::<RunPrecheck>(&self.bus, &request, TIMEOUT).await
+    }
+
+    /// The report, and what was told on the way.
+    pub(crate) async fn watched(
+        &self,
+        request: PrecheckRequest,
+    ) -> (PrecheckReport, Vec<PrecheckProgress>) {
+        let store = provision::bucket(&self.bus, &PRECHECKS).await.unwrap();
+        let mut watch = store.watch(TASK).await.unwrap();
+        let told = async {
+            let mut told: Vec<PrecheckProgress> = Vec::new();
+            while told.last().is_none_or(|last| last.finished_at.is_none()) {
+                let entry = watch.next().await.unwrap().unwrap();
+                told.push(serde_json::from_slice(&entry.value).unwrap());
+            }
+            told
+        };
+        let (report, told) = tokio::join!(self.ask(request), told);
+        (report.unwrap(), told)
     }
 
     /// How far the way to a source leads.

@@ -8,6 +8,7 @@ use rowcast_domain::{TaskEvent, TaskId};
 use rowcast_proto::message::PrecheckRequest;
 use rowcast_proto::rest::{CreateTask, Precheck, RunPrecheck};
 use rowcast_proto::rpc::RunPrecheck as RunChecks;
+use uuid::Uuid;
 
 use super::PRECHECK_TIMEOUT;
 use super::body::{OptionalJson, TaskPath};
@@ -119,6 +120,7 @@ async fn report_on(
     let question = PrecheckRequest {
         // A task that was started has its stream.
         retention: (!was_started).then_some(retention),
+        run: Uuid::now_v7().to_string(),
         only: before.as_ref().map(rerun::codes).unwrap_or_default(),
         ..convert::precheck_question(&task.id, definition, source)
     };

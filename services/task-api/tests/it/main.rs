@@ -16,6 +16,7 @@ mod idempotency;
 mod sources;
 mod changes;
 mod prechecks;
+mod following;
 mod rechecks;
 mod listing;
 mod sorting;

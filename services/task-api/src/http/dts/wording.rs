@@ -27,7 +27,8 @@ pub(super) fn of_parameters(error: ApiError, names: &[(&str, &str)]) -> ApiError
             }
             ApiError::Invalid(issues)
         }
-        ApiError::Transition(_)
+        ApiError::Nats(_)
+        | ApiError::Transition(_)
         | ApiError::Ask(_)
         | ApiError::Database(_)
         | ApiError::Keyring(_)
