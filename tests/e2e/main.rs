@@ -13,6 +13,7 @@ mod objects;
 mod schema_changes;
 mod accepted_stop;
 mod sources;
+mod client_certificate;
 mod precheck;
 mod recheck;
 mod reset;

@@ -146,7 +146,8 @@ pub struct CreateSource {
     pub database: String,
     /// The role to log in with; needs LOGIN and REPLICATION.
     pub account: String,
-    /// Its password. Never returned.
+    /// Its password; may be empty or absent beside `sslcert`. Never returned.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub password: String,
     /// What TLS must prove.
     #[serde(default)]
@@ -154,6 +155,12 @@ pub struct CreateSource {
     /// Certificate authorities in PEM; the system's where absent.
     #[serde(default)]
     pub sslrootcert: Option<String>,
+    /// The client certificate to log in with, in PEM, then those between it and its authority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sslcert: Option<String>,
+    /// Its private key, in PEM without a passphrase. Never returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sslkey: Option<String>,
     /// What the user sorts sources by; the rules are those of a task's tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
@@ -184,16 +191,16 @@ pub struct PatchSource {
     /// What its provider calls it; empty for no word of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<String>,
-    /// DNS name, address, or the folder of a unix socket. Needs the password.
+    /// DNS name, address, or the folder of a unix socket. Needs the password, or the client certificate, again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// TCP port. Needs the password.
+    /// TCP port. Needs the password, or the client certificate, again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// The database of tasks that are created later and name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
-    /// The role to log in with. Needs the password.
+    /// The role to log in with. Needs the password, or the client certificate, again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     /// Its password. Never returned.
@@ -205,6 +212,12 @@ pub struct PatchSource {
     /// Certificate authorities in PEM; empty for the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sslrootcert: Option<String>,
+    /// The client certificate to log in with, in PEM, together with its key; both empty for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sslcert: Option<String>,
+    /// The private key of the client certificate, in PEM without a passphrase. Never returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sslkey: Option<String>,
     /// All tags, in the place of those before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeMap<String, String>>,
@@ -240,6 +253,9 @@ pub struct Source {
     pub account: String,
     /// What TLS must prove.
     pub sslmode: SslMode,
+    /// Whether the role logs in with a client certificate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub client_certificate: bool,
     /// What the user sorts sources by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,

@@ -84,6 +84,8 @@ async fn source(api: &Api, shop: &Shop) -> anyhow::Result<Source> {
             // Nothing leaves this machine.
             sslmode: SslMode::Disable,
             sslrootcert: None,
+            sslcert: None,
+            sslkey: None,
             kind: None,
             region: None,
             instance_id: None,

@@ -78,6 +78,8 @@ fn source_entry(source: Source) -> SourceEntry {
         account: source.account,
         sslmode: source.sslmode,
         sslrootcert: None,
+        sslcert: None,
+        sslkey: None,
         tags: without_own(source.tags),
         resource_group: source.resource_group,
     }

@@ -21,6 +21,11 @@ pub(crate) struct PasswordArgs {
 }
 
 impl PasswordArgs {
+    /// Whether it is said without asking.
+    pub(crate) fn is_given(&self) -> bool {
+        self.password_file.is_some() || from_environment(PASSWORD).is_some()
+    }
+
     /// The password of `whom`, as "the role tracker".
     pub(crate) fn read(&self, whom: &str) -> anyhow::Result<Secret> {
         let given = match &self.password_file {

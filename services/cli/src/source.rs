@@ -7,6 +7,7 @@ mod update;
 use std::path::Path;
 
 use anyhow::Context as _;
+use rowcast_domain::Secret;
 use rowcast_proto::rest::{CreateSource, PatchSource, Source};
 
 use crate::api::Api;
@@ -49,9 +50,13 @@ async fn remove(api: &Api, source: &str, yes: bool) -> anyhow::Result<()> {
 }
 
 fn body(wanted: Create) -> anyhow::Result<CreateSource> {
-    let password = wanted
-        .password
-        .read(&format!("the role {}", wanted.account))?;
+    // A server that takes the certificate asks for no password.
+    let password = if wanted.client.sslcert.is_some() && !wanted.password.is_given() {
+        Secret::new("")
+    } else {
+        let whom = format!("the role {}", wanted.account);
+        wanted.password.read(&whom)?
+    };
     Ok(CreateSource {
         name: wanted.name,
         kind: Some(wanted.kind).filter(|kind| !kind.is_postgresql()),
@@ -63,20 +68,23 @@ fn body(wanted: Create) -> anyhow::Result<CreateSource> {
         account: wanted.account,
         password: password.expose().to_owned(),
         sslmode: wanted.sslmode,
-        sslrootcert: authorities(wanted.sslrootcert.as_deref())?,
+        sslrootcert: pem(wanted.sslrootcert.as_deref())?,
+        sslcert: pem(wanted.client.sslcert.as_deref())?,
+        sslkey: pem(wanted.client.sslkey.as_deref())?,
         tags: wanted.tags.into_iter().collect(),
         resource_group: wanted.resource_group,
     })
 }
 
 /// Whether the API asks for the password with a change: it would go to another server, or be that of
-/// another role.
+/// another role. A client certificate that comes with it will do instead.
 pub(crate) const fn needs_password(patch: &PatchSource) -> bool {
-    patch.host.is_some() || patch.port.is_some() || patch.account.is_some()
+    let is_elsewhere = patch.host.is_some() || patch.port.is_some() || patch.account.is_some();
+    is_elsewhere && patch.sslcert.is_none()
 }
 
-/// What the file of certificate authorities holds, where there is one.
-pub(crate) fn authorities(file: Option<&Path>) -> anyhow::Result<Option<String>> {
+/// What a file of certificates or of a key holds, where there is one.
+pub(crate) fn pem(file: Option<&Path>) -> anyhow::Result<Option<String>> {
     file.map(|file| {
         std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
     })
@@ -97,6 +105,9 @@ fn show(source: &Source, format: Format) -> anyhow::Result<()> {
         ("sslmode", source.sslmode.as_str().to_owned()),
         ("created", time(&source.created_at)),
     ];
+    if source.client_certificate {
+        members.push(("logs in by", "client certificate".to_owned()));
+    }
     if !source.tags.is_empty() {
         members.push(("tags", tags::in_words(&source.tags)));
     }

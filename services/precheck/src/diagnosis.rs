@@ -121,6 +121,22 @@ fn timed_out(options: &ConnectOptions) -> Diagnosis {
 }
 
 fn of_tls(options: &ConnectOptions) -> Diagnosis {
+    if options.client_certificate.is_some() {
+        return Diagnosis::new(
+            "tls",
+            format!(
+                "The connection does not reach what sslmode {} asks for, or the server does not take the \
+                 client certificate.",
+                options.ssl_mode
+            ),
+            format!(
+                "Let the server trust the authority of the client certificate: ALTER SYSTEM SET ssl_ca_file = \
+                 '…'; SELECT pg_reload_conf(); and issue it to {} as its common name (CN). Give the root \
+                 certificate that signed the server's.",
+                options.user
+            ),
+        );
+    }
     Diagnosis::new(
         "tls",
         format!(
@@ -275,6 +291,7 @@ mod tests {
             password: Secret::new("hunter2"),
             ssl_mode: SslMode::VerifyFull,
             ssl_root_cert: None,
+            client_certificate: None,
             application_name: String::new(),
             connect_timeout: std::time::Duration::from_secs(1),
         }

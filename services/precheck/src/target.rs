@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rowcast_domain::Secret;
-use rowcast_pg::ConnectOptions;
-use rowcast_proto::message::SourceConnection;
+use rowcast_pg::{ClientCertificate, ConnectOptions};
+use rowcast_proto::message::{SealedSecret, SourceConnection};
 use rowcast_service::keyring::{self, Keyring, Sealed};
 
 use crate::error::Error;
@@ -12,7 +12,7 @@ use crate::error::Error;
 /// Longer than any healthy login takes, and short enough to be told apart from a slow check.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where to connect; the password is opened here.
+/// Where to connect; the secrets are opened here.
 pub(crate) fn connect_options(
     keyring: &Keyring,
     source: SourceConnection,
@@ -27,17 +27,25 @@ pub(crate) fn connect_options(
         }
     }
     let port = u16::try_from(source.port).ok().filter(|port| *port > 0);
+    let open = |sealed: SealedSecret, aad: &str| {
+        let sealed = Sealed {
+            key_id: sealed.key_id,
+            nonce: sealed.nonce,
+            ciphertext: sealed.ciphertext,
+        };
+        keyring.open(&sealed, aad)
+    };
     let password = match source.password {
-        Some(sealed) => {
-            let sealed = Sealed {
-                key_id: sealed.key_id,
-                nonce: sealed.nonce,
-                ciphertext: sealed.ciphertext,
-            };
-            keyring.open(&sealed, &keyring::source_password(&source.source_id))?
-        }
+        Some(sealed) => open(sealed, &keyring::source_password(&source.source_id))?,
         // The server may ask for none.
         None => Secret::new(""),
+    };
+    let client_certificate = match source.sslkey {
+        Some(sealed) => Some(ClientCertificate {
+            chain: source.sslcert,
+            key: open(sealed, &keyring::source_key(&source.source_id))?,
+        }),
+        None => None,
     };
     Ok(ConnectOptions {
         host: source.host,
@@ -47,6 +55,7 @@ pub(crate) fn connect_options(
         password,
         ssl_mode: source.sslmode.parse()?,
         ssl_root_cert: Some(source.sslrootcert).filter(|pem| !pem.is_empty()),
+        client_certificate,
         application_name: "rowcast-precheck".to_owned(),
         connect_timeout: CONNECT_TIMEOUT,
     })
@@ -54,8 +63,6 @@ pub(crate) fn connect_options(
 
 #[cfg(test)]
 mod tests {
-    use rowcast_proto::message::SealedSecret;
-
     use super::*;
 
     fn keyring() -> Keyring {
@@ -78,7 +85,7 @@ mod tests {
                 ciphertext: sealed.ciphertext,
             }),
             sslmode: "prefer".to_owned(),
-            sslrootcert: String::new(),
+            ..SourceConnection::default()
         }
     }
 

@@ -63,8 +63,12 @@ pub(crate) fn connection(stored: StoredSource, database: Option<String>) -> m::S
         source,
         sslrootcert,
         password,
+        client,
         version: _,
     } = stored;
+    let (sslcert, sslkey) = client
+        .map(|client| (client.chain, sealed(client.key)))
+        .unzip();
     m::SourceConnection {
         source_id: source.id.into(),
         host: source.host,
@@ -74,6 +78,8 @@ pub(crate) fn connection(stored: StoredSource, database: Option<String>) -> m::S
         password: Some(sealed(password)),
         sslmode: source.sslmode.as_str().to_owned(),
         sslrootcert: sslrootcert.unwrap_or_default(),
+        sslcert: sslcert.unwrap_or_default(),
+        sslkey,
     }
 }
 

@@ -54,6 +54,7 @@ mod revoke_token;
 mod list_audit;
 mod dts;
 
+pub(crate) use create_source::client_certificate;
 pub(crate) use list_objects::Browse;
 pub(crate) use list_tasks::Wanted as ListedTasks;
 pub(crate) use tag::IfMatch;

@@ -20,7 +20,7 @@ use crate::error::ApiError;
 use crate::http::{Browse, ListedTasks};
 
 pub(crate) use access::token;
-pub(crate) use source::{source, source_patch};
+pub(crate) use source::{KEPT_KEY, source, source_patch};
 
 /// A field at fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -608,6 +608,23 @@ mod tests {
             found,
             ["host", "port", "database", "password", "sslrootcert"]
         );
+    }
+
+    #[test]
+    fn a_client_certificate_comes_with_its_key_and_takes_the_place_of_the_password() {
+        let certificate = ("sslcert", json!("-----BEGIN CERTIFICATE-----\n"));
+        let key = ("sslkey", json!("-----BEGIN EC PRIVATE KEY-----\n"));
+        let no_password = ("password", json!(""));
+        let (whole, alone) = ([certificate.clone(), key.clone()], [certificate.clone()]);
+        assert!(source_fields(&whole).is_empty());
+        assert!(source_fields(&[certificate.clone(), key.clone(), no_password]).is_empty());
+        assert_eq!(source_fields(&alone), ["sslkey"]);
+        assert_eq!(source_fields(std::slice::from_ref(&key)), ["sslcert"]);
+        let without_tls = ("sslmode", json!("disable"));
+        let found = source_fields(&[certificate.clone(), key, without_tls]);
+        assert_eq!(found, ["sslmode"]);
+        let locked = ("sslkey", json!("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"));
+        assert_eq!(source_fields(&[certificate, locked]), ["sslkey"]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tokio_postgres::config::SslNegotiation;
 
 use crate::Error;
 use crate::password_guard::{Established, PasswordRefused};
+use crate::tls;
 use crate::transport::{self, Transport};
 
 /// Settings of every SQL session.
@@ -51,10 +52,22 @@ pub struct ConnectOptions {
     pub ssl_mode: SslMode,
     /// Certificates to trust, PEM; without them the system's.
     pub ssl_root_cert: Option<String>,
+    /// What proves to the server who logs in, where it asks (PostgreSQL docs, "Certificate
+    /// Authentication").
+    pub client_certificate: Option<ClientCertificate>,
     /// Shown in `pg_stat_activity` and `pg_stat_replication`.
     pub application_name: String,
     /// Bound for the whole of name resolution, dialling, TLS and login.
     pub connect_timeout: Duration,
+}
+
+/// A certificate that a server may ask for, and its key.
+#[derive(Debug, Clone)]
+pub struct ClientCertificate {
+    /// PEM: the certificate, then those between it and its authority.
+    pub chain: String,
+    /// PEM of the private key, without a passphrase.
+    pub key: Secret,
 }
 
 /// What TLS has to achieve, in libpq's words and meanings (PostgreSQL docs, "SSL Support").
@@ -206,12 +219,16 @@ pub async fn log_in(options: &ConnectOptions, transport: Transport) -> Result<Se
 /// An error while logging in: what is neither the server's word nor the network's is a login that
 /// one side cannot agree to.
 fn login_error(error: tokio_postgres::Error) -> Error {
-    let refused = std::error::Error::source(&error)
-        .and_then(|source| source.downcast_ref::<std::io::Error>())
+    let broken = std::error::Error::source(&error)
+        .and_then(|source| source.downcast_ref::<std::io::Error>());
+    let refused = broken
         .and_then(std::io::Error::get_ref)
         .and_then(|inner| inner.downcast_ref::<PasswordRefused>());
     if let Some(refused) = refused {
         return Error::Authentication(refused.to_string());
+    }
+    if let Some(refusal) = broken.and_then(tls::refusal) {
+        return refusal;
     }
     match Error::from(error) {
         Error::Protocol(text) => Error::Authentication(text),

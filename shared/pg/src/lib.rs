@@ -24,7 +24,9 @@ pub mod ddl_trigger;
 pub mod catalog;
 mod error;
 
-pub use connect::{ConnectOptions, ParseSslModeError, Session, SslMode, connect, log_in};
+pub use connect::{
+    ClientCertificate, ConnectOptions, ParseSslModeError, Session, SslMode, connect, log_in,
+};
 pub use error::{Error, ErrorClass, ServerError};
 pub use replication::ReplicationConnection;
 /// The SQL client of a [`Session`], for crates that run statements of their own.

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{
-    WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, InconsistentKeys, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use crate::Error;
-use crate::connect::{ConnectOptions, SslMode};
+use crate::connect::{ClientCertificate, ConnectOptions, SslMode};
 
 /// What a certificate is held against.
 #[derive(Debug)]
@@ -66,13 +69,72 @@ pub(crate) async fn client_config(options: &ConnectOptions) -> Result<ClientConf
         trust,
         algorithms: provider.signature_verification_algorithms,
     };
-    let config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::Tls(error.to_string()))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Ok(config)
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    match &options.client_certificate {
+        None => Ok(config.with_no_client_auth()),
+        Some(certificate) => {
+            let shown = Arc::new(SingleCertAndKey::from(certified(certificate, &provider)?));
+            Ok(config.with_client_cert_resolver(shown))
+        }
+    }
+}
+
+/// The certificate to show, with the key that proves that it is ours.
+fn certified(
+    certificate: &ClientCertificate,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, Error> {
+    let unusable = |what: &str, error: &dyn std::fmt::Display| {
+        Error::Tls(format!(
+            "the client certificate cannot be used: {what}: {error}"
+        ))
+    };
+    let chain = CertificateDer::pem_slice_iter(certificate.chain.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| unusable("it is not PEM", &error))?;
+    let key = PrivateKeyDer::from_pem_slice(certificate.key.expose().as_bytes())
+        .map_err(|error| unusable("its key is not PEM without a passphrase", &error))?;
+    let key = provider.key_provider.load_private_key(key);
+    let key = key.map_err(|error| unusable("its key", &error))?;
+    let certified = CertifiedKey::new(chain, key);
+    // Other errors say that rustls cannot read the certificate, as one of X.509 version 1: the server
+    // may.
+    if let Err(error @ rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) =
+        certified.keys_match()
+    {
+        return Err(unusable("the key is another's", &error));
+    }
+    Ok(certified)
+}
+
+/// The server's refusal of our certificate, which TLS 1.3 tells only behind the handshake (RFC 8446,
+/// section 4.4.2): to what is read first.
+pub(crate) fn refusal(error: &std::io::Error) -> Option<Error> {
+    use rustls::AlertDescription as A;
+    const OF_CERTIFICATES: [A; 9] = [
+        A::BadCertificate,
+        A::UnsupportedCertificate,
+        A::CertificateRevoked,
+        A::CertificateExpired,
+        A::CertificateUnknown,
+        A::UnknownCA,
+        A::AccessDenied,
+        A::DecryptError,
+        A::CertificateRequired,
+    ];
+    let rustls::Error::AlertReceived(alert) = error.get_ref()?.downcast_ref()? else {
+        return None;
+    };
+    let refusal = || {
+        Error::Tls(format!(
+            "the server refuses the client certificate: {alert:?}"
+        ))
+    };
+    OF_CERTIFICATES.contains(alert).then(refusal)
 }
 
 /// Why a handshake failed, in the words of rustls.

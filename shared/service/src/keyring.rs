@@ -131,6 +131,12 @@ pub fn source_password(source_id: &str) -> String {
     format!("source-password/{source_id}")
 }
 
+/// What the key of a source's client certificate is sealed for.
+#[must_use]
+pub fn source_key(source_id: &str) -> String {
+    format!("source-key/{source_id}")
+}
+
 /// What the password of a new group is sealed for, on its way between two services.
 #[must_use]
 pub fn group_password(task_id: &str) -> String {

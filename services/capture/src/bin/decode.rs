@@ -42,6 +42,7 @@ async fn run() -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
         password: Secret::new(std::env::var("PGPASSWORD").map_err(|_missing| USAGE)?),
         ssl_mode: SslMode::Disable,
         ssl_root_cert: None,
+        client_certificate: None,
         application_name: "capture-decode".to_owned(),
         connect_timeout: Duration::from_secs(15),
     };

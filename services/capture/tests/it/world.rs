@@ -423,6 +423,6 @@ fn source(postgres: &Postgres) -> SourceConnection {
             ciphertext: sealed.ciphertext,
         }),
         sslmode: "disable".to_owned(),
-        sslrootcert: String::new(),
+        ..SourceConnection::default()
     }
 }

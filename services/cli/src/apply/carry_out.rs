@@ -95,7 +95,11 @@ async fn create_source(
     wanted: &SourceEntry,
     tags: &BTreeMap<String, String>,
 ) -> anyhow::Result<()> {
-    let password = source_password(wanted)?;
+    // A server that takes the certificate asks for no password.
+    let password = match (&wanted.password, &wanted.sslcert) {
+        (None, Some(_)) => Secret::new(""),
+        _ => source_password(wanted)?,
+    };
     let body = CreateSource {
         name: wanted.name.clone(),
         kind: Some(wanted.kind).filter(|kind| !kind.is_postgresql()),
@@ -107,7 +111,9 @@ async fn create_source(
         account: wanted.account.clone(),
         password: password.expose().to_owned(),
         sslmode: wanted.sslmode,
-        sslrootcert: source::authorities(wanted.sslrootcert.as_deref())?,
+        sslrootcert: source::pem(wanted.sslrootcert.as_deref())?,
+        sslcert: source::pem(wanted.sslcert.as_deref())?,
+        sslkey: source::pem(wanted.sslkey.as_deref())?,
         tags: tags.clone(),
         resource_group: said(wanted.resource_group.as_ref()),
     };
@@ -130,13 +136,15 @@ async fn update_source(api: &Api, wanted: &SourceEntry, patch: &PatchSource) -> 
     Ok(())
 }
 
-/// With the password, where the API asks for it, and the certificate authorities of the file.
+/// With the password, where the API asks for it, and the certificates that the file names.
 fn complete(wanted: &SourceEntry, patch: &PatchSource) -> anyhow::Result<PatchSource> {
     let mut patch = patch.clone();
+    patch.sslrootcert = source::pem(wanted.sslrootcert.as_deref())?;
+    patch.sslcert = source::pem(wanted.sslcert.as_deref())?;
+    patch.sslkey = source::pem(wanted.sslkey.as_deref())?;
     if source::needs_password(&patch) {
         patch.password = Some(source_password(wanted)?.expose().to_owned());
     }
-    patch.sslrootcert = source::authorities(wanted.sslrootcert.as_deref())?;
     Ok(patch)
 }
 

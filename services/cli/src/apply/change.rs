@@ -48,6 +48,8 @@ pub(super) fn of_source(wanted: &SourceEntry, set: Option<&str>, there: &Source)
             .found("sslmode", &there.sslmode.as_str(), &wanted.sslmode.as_str())
             .map(|_word| wanted.sslmode),
         sslrootcert: None,
+        sslcert: None,
+        sslkey: None,
         tags: changes
             .found("tags", &tags.0, &tags.1)
             .map(|_words| tags_wanted),

@@ -46,7 +46,7 @@ pub(crate) struct SourceEntry {
     pub(crate) port: u16,
     pub(crate) database: String,
     pub(crate) account: String,
-    /// Needed where the source is not there yet.
+    /// Needed where the source is not there yet and has no client certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) password: Option<SecretFrom>,
     #[serde(default)]
@@ -54,6 +54,12 @@ pub(crate) struct SourceEntry {
     /// File of certificate authorities in PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sslrootcert: Option<PathBuf>,
+    /// File of the client certificate in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sslcert: Option<PathBuf>,
+    /// File of its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sslkey: Option<PathBuf>,
     /// Where absent, those that it has are left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tags: Option<BTreeMap<String, String>>,
@@ -181,7 +187,12 @@ impl Document {
 
     fn resolve(&mut self, folder: &Path) {
         for source in &mut self.sources {
-            if let Some(file) = &mut source.sslrootcert {
+            let files = [
+                &mut source.sslrootcert,
+                &mut source.sslcert,
+                &mut source.sslkey,
+            ];
+            for file in files.into_iter().flatten() {
                 *file = folder.join(&*file);
             }
         }

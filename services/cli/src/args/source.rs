@@ -76,6 +76,8 @@ pub(crate) struct Create {
     /// File of certificate authorities in PEM [default: the system's]
     #[arg(long, value_name = "FILE")]
     pub(crate) sslrootcert: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
     /// Something to sort sources by; may be said 20 times
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
     pub(crate) tags: Vec<(String, String)>,
@@ -87,6 +89,17 @@ pub(crate) struct Create {
     pub(crate) test: bool,
     #[command(flatten)]
     pub(crate) shown: Shown,
+}
+
+/// A client certificate to log in with.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClientArgs {
+    /// File of the client certificate to log in with, in PEM
+    #[arg(long, value_name = "FILE", requires = "sslkey")]
+    pub(crate) sslcert: Option<PathBuf>,
+    /// File of its private key, in PEM without a passphrase
+    #[arg(long, value_name = "FILE", requires = "sslcert")]
+    pub(crate) sslkey: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -121,6 +134,7 @@ pub(crate) enum Level {
 }
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub(crate) struct Update {
     /// Name or id of the source
     pub(crate) source: String,
@@ -136,16 +150,16 @@ pub(crate) struct Update {
     /// What its provider calls it; empty for no word of it
     #[arg(long, value_name = "ID")]
     pub(crate) instance_id: Option<String>,
-    /// DNS name, address, or the folder of a unix socket; needs the password
+    /// DNS name, address, or the folder of a unix socket; needs the password or the client certificate
     #[arg(long)]
     pub(crate) host: Option<String>,
-    /// TCP port; needs the password
+    /// TCP port; needs the password or the client certificate
     #[arg(long)]
     pub(crate) port: Option<u16>,
     /// The database that new tasks track unless they name another
     #[arg(long)]
     pub(crate) database: Option<String>,
-    /// The role to log in with; needs the password
+    /// The role to log in with; needs the password or the client certificate
     #[arg(long, value_name = "ROLE")]
     pub(crate) account: Option<String>,
     /// Another password
@@ -162,6 +176,11 @@ pub(crate) struct Update {
     /// The system's certificate authorities
     #[arg(long, conflicts_with = "sslrootcert")]
     pub(crate) no_sslrootcert: bool,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+    /// No client certificate any more
+    #[arg(long, conflicts_with = "sslcert")]
+    pub(crate) no_sslcert: bool,
     /// Gives it a tag, or the tag another value
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
     pub(crate) tags: Vec<(String, String)>,

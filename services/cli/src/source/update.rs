@@ -1,8 +1,10 @@
 //! `rowcast source update`.
 
+use std::path::Path;
+
 use rowcast_proto::rest::PatchSource;
 
-use super::{authorities, needs_password, show};
+use super::{needs_password, pem, show};
 use crate::api::{Api, Versioned};
 use crate::args::source::Update;
 use crate::failure::{Exit, Failure};
@@ -17,7 +19,13 @@ pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
     let certificates = if wanted.no_sslrootcert {
         Some(String::new())
     } else {
-        authorities(wanted.sslrootcert.as_deref())?
+        pem(wanted.sslrootcert.as_deref())?
+    };
+    let of_client = |file: Option<&Path>| {
+        if wanted.no_sslcert {
+            return Ok(Some(String::new()));
+        }
+        pem(file)
     };
     let mut patch = PatchSource {
         name: wanted.name,
@@ -31,6 +39,8 @@ pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
         password: None,
         sslmode: wanted.sslmode,
         sslrootcert: certificates,
+        sslcert: of_client(wanted.client.sslcert.as_deref())?,
+        sslkey: of_client(wanted.client.sslkey.as_deref())?,
         tags: tags::changed(&source.tags, &wanted.tags, &wanted.untagged),
         resource_group: if wanted.no_resource_group {
             Some(String::new())

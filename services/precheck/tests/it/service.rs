@@ -114,7 +114,7 @@ impl Service {
                 ciphertext: sealed.ciphertext,
             }),
             sslmode: "disable".to_owned(),
-            sslrootcert: String::new(),
+            ..SourceConnection::default()
         }
     }
 

@@ -11,7 +11,7 @@ use super::tag::Tagged;
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
-use crate::store::source::{self, StoredSource};
+use crate::store::source::{self, ClientCertificate, StoredSource};
 use crate::{clock, validate};
 
 /// Registers a source.
@@ -56,7 +56,7 @@ pub(crate) async fn register(app: &App, stored: &StoredSource) -> Result<(), Api
     Ok(())
 }
 
-/// The source with an id of its own and its password sealed for it.
+/// The source with an id of its own and its secrets sealed for it.
 pub(crate) fn sealed(app: &App, wanted: CreateSource) -> Result<StoredSource, ApiError> {
     let CreateSource {
         name,
@@ -67,6 +67,8 @@ pub(crate) fn sealed(app: &App, wanted: CreateSource) -> Result<StoredSource, Ap
         password,
         sslmode,
         sslrootcert,
+        sslcert,
+        sslkey,
         tags,
         resource_group,
         kind,
@@ -78,6 +80,10 @@ pub(crate) fn sealed(app: &App, wanted: CreateSource) -> Result<StoredSource, Ap
         &Secret::new(password),
         &keyring::source_password(id.as_str()),
     )?;
+    let client = match (sslcert, sslkey) {
+        (Some(chain), Some(key)) => Some(client_certificate(app, &id, chain, key)?),
+        _ => None,
+    };
     let source = Source {
         id,
         name,
@@ -86,6 +92,7 @@ pub(crate) fn sealed(app: &App, wanted: CreateSource) -> Result<StoredSource, Ap
         database,
         account,
         sslmode,
+        client_certificate: client.is_some(),
         tags,
         resource_group,
         kind: kind.unwrap_or_default(),
@@ -97,6 +104,19 @@ pub(crate) fn sealed(app: &App, wanted: CreateSource) -> Result<StoredSource, Ap
         source,
         sslrootcert,
         password,
+        client,
         version: 1,
     })
+}
+
+/// A client certificate with its key sealed for a source.
+pub(crate) fn client_certificate(
+    app: &App,
+    id: &SourceId,
+    chain: String,
+    key: String,
+) -> Result<ClientCertificate, ApiError> {
+    let aad = keyring::source_key(id.as_str());
+    let key = app.keyring().seal(&Secret::new(key), &aad)?;
+    Ok(ClientCertificate { chain, key })
 }

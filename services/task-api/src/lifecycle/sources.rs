@@ -8,7 +8,7 @@ use sqlx::postgres::PgConnection;
 use super::{Step, knows_its_wish, record, wish_anew};
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::http::IfMatch;
+use crate::http::{IfMatch, client_certificate};
 use crate::state::App;
 use crate::store::source::{self, StoredSource};
 use crate::store::task::{self, StoredTask};
@@ -49,7 +49,7 @@ pub(crate) async fn change_source(
     Ok(next)
 }
 
-/// The fields that will be different. A password always is: nobody compares secrets.
+/// The fields that will be different. Secrets always are: nobody compares them.
 fn changes(before: &StoredSource, patch: &PatchSource) -> Vec<&'static str> {
     let source = &before.source;
     let differs = |given: &Option<String>, present: &str| {
@@ -74,6 +74,7 @@ fn changes(before: &StoredSource, patch: &PatchSource) -> Vec<&'static str> {
         ("password", patch.password.is_some()),
         ("sslmode", mode_differs),
         ("sslrootcert", differs(&patch.sslrootcert, certificates)),
+        ("sslcert", patch.sslcert.is_some()),
         ("tags", tags_differ),
         ("resource_group", group_differs),
         ("kind", kind_differs),
@@ -128,15 +129,23 @@ fn changed(app: &App, before: &StoredSource, patch: PatchSource) -> Result<Store
         password: patch.password.clone().unwrap_or_else(|| KEPT.to_owned()),
         sslmode: patch.sslmode.unwrap_or(present.sslmode),
         sslrootcert: certificates,
+        sslcert: label(
+            &patch.sslcert,
+            before.client.as_ref().map(|client| client.chain.clone()),
+        ),
+        sslkey: label(
+            &patch.sslkey,
+            before
+                .client
+                .as_ref()
+                .map(|_sealed| validate::KEPT_KEY.to_owned()),
+        ),
         tags: patch.tags.clone().unwrap_or(present.tags),
         resource_group,
     };
     validate::source_patch(&patch, &merged)?;
     let mut next = before.clone();
-    if let Some(password) = patch.password {
-        let aad = keyring::source_password(next.source.id.as_str());
-        next.password = app.keyring().seal(&Secret::new(password), &aad)?;
-    }
+    take_secrets(app, &mut next, patch, merged.sslcert)?;
     next.source.name = merged.name;
     next.source.host = merged.host;
     next.source.port = merged.port;
@@ -151,6 +160,29 @@ fn changed(app: &App, before: &StoredSource, patch: PatchSource) -> Result<Store
     next.sslrootcert = merged.sslrootcert;
     next.version += 1;
     Ok(next)
+}
+
+/// Seals what was given; `chain` is the client certificate as it is to be.
+fn take_secrets(
+    app: &App,
+    next: &mut StoredSource,
+    patch: PatchSource,
+    chain: Option<String>,
+) -> Result<(), ApiError> {
+    let id = next.source.id.clone();
+    if let (Some(_), Some(key)) = (&patch.sslcert, patch.sslkey) {
+        let client = chain.map(|chain| client_certificate(app, &id, chain, key));
+        next.client = client.transpose()?;
+        next.source.client_certificate = next.client.is_some();
+    }
+    let is_elsewhere = patch.host.is_some() || patch.port.is_some() || patch.account.is_some();
+    // One that is not given again was entered for another server or role.
+    let password = patch.password.or_else(|| is_elsewhere.then(String::new));
+    if let Some(password) = password {
+        let aad = keyring::source_password(id.as_str());
+        next.password = app.keyring().seal(&Secret::new(password), &aad)?;
+    }
+    Ok(())
 }
 
 /// Gives a new version of the wish to every task that works with the source now. A stopped one gets

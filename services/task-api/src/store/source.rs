@@ -17,8 +17,17 @@ pub(crate) struct StoredSource {
     pub(crate) source: Source,
     pub(crate) sslrootcert: Option<String>,
     pub(crate) password: Sealed,
+    pub(crate) client: Option<ClientCertificate>,
     /// Counts what users change of it.
     pub(crate) version: u64,
+}
+
+/// The client certificate of a source.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientCertificate {
+    /// PEM.
+    pub(crate) chain: String,
+    pub(crate) key: Sealed,
 }
 
 #[derive(sqlx::FromRow)]
@@ -34,6 +43,10 @@ struct Row {
     password_key_id: String,
     password_nonce: Vec<u8>,
     password_ciphertext: Vec<u8>,
+    sslcert: Option<String>,
+    sslkey_key_id: Option<String>,
+    sslkey_nonce: Option<Vec<u8>>,
+    sslkey_ciphertext: Option<Vec<u8>>,
     version: i64,
     tags: Json<BTreeMap<String, String>>,
     resource_group: Option<String>,
@@ -51,6 +64,12 @@ impl TryFrom<Row> for StoredSource {
             .ok_or_else(|| sqlx::Error::Decode(format!("sslmode {:?}", row.sslmode).into()))?;
         let kind = SourceKind::from_name(&row.kind)
             .ok_or_else(|| sqlx::Error::Decode(format!("kind {:?}", row.kind).into()))?;
+        let client = client_certificate(
+            row.sslcert,
+            row.sslkey_key_id,
+            row.sslkey_nonce,
+            row.sslkey_ciphertext,
+        );
         Ok(Self {
             source: Source {
                 id: parsed(&row.id)?,
@@ -60,6 +79,7 @@ impl TryFrom<Row> for StoredSource {
                 database: row.database,
                 account: row.account,
                 sslmode,
+                client_certificate: client.is_some(),
                 tags: row.tags.0,
                 resource_group: row.resource_group,
                 kind,
@@ -73,9 +93,25 @@ impl TryFrom<Row> for StoredSource {
                 nonce: row.password_nonce,
                 ciphertext: row.password_ciphertext,
             },
+            client,
             version: decoded(u64::try_from(row.version))?,
         })
     }
+}
+
+/// All four are there, or none.
+fn client_certificate(
+    chain: Option<String>,
+    key_id: Option<String>,
+    nonce: Option<Vec<u8>>,
+    ciphertext: Option<Vec<u8>>,
+) -> Option<ClientCertificate> {
+    let key = Sealed {
+        key_id: key_id?,
+        nonce: nonce?,
+        ciphertext: ciphertext?,
+    };
+    Some(ClientCertificate { chain: chain?, key })
 }
 
 pub(crate) async fn insert(pool: &PgPool, stored: &StoredSource) -> Result<(), sqlx::Error> {
@@ -83,14 +119,18 @@ pub(crate) async fn insert(pool: &PgPool, stored: &StoredSource) -> Result<(), s
         source,
         sslrootcert,
         password,
+        client,
         version: _,
     } = stored;
+    let key = client.as_ref().map(|client| &client.key);
     sqlx::query(
         "INSERT INTO sources (
              id, name, host, port, database, account, sslmode, sslrootcert,
              password_key_id, password_nonce, password_ciphertext, created_at, tags,
-             resource_group, kind, region, instance_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+             resource_group, kind, region, instance_id,
+             sslcert, sslkey_key_id, sslkey_nonce, sslkey_ciphertext)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+             $18, $19, $20, $21)",
     )
     .bind(source.id.as_str())
     .bind(&source.name)
@@ -109,6 +149,10 @@ pub(crate) async fn insert(pool: &PgPool, stored: &StoredSource) -> Result<(), s
     .bind(source.kind.as_str())
     .bind(&source.region)
     .bind(&source.instance_id)
+    .bind(client.as_ref().map(|client| &client.chain))
+    .bind(key.map(|key| &key.key_id))
+    .bind(key.map(|key| &key.nonce))
+    .bind(key.map(|key| &key.ciphertext))
     .execute(pool)
     .await?;
     Ok(())
@@ -162,14 +206,17 @@ pub(crate) async fn update(
         source,
         sslrootcert,
         password,
+        client,
         version,
     } = stored;
+    let key = client.as_ref().map(|client| &client.key);
     sqlx::query(
         "UPDATE sources
          SET name = $2, host = $3, port = $4, database = $5, account = $6, sslmode = $7,
              sslrootcert = $8, password_key_id = $9, password_nonce = $10,
              password_ciphertext = $11, version = $12, tags = $13,
-             resource_group = $14, kind = $15, region = $16, instance_id = $17
+             resource_group = $14, kind = $15, region = $16, instance_id = $17,
+             sslcert = $18, sslkey_key_id = $19, sslkey_nonce = $20, sslkey_ciphertext = $21
          WHERE id = $1",
     )
     .bind(source.id.as_str())
@@ -189,12 +236,16 @@ pub(crate) async fn update(
     .bind(source.kind.as_str())
     .bind(&source.region)
     .bind(&source.instance_id)
+    .bind(client.as_ref().map(|client| &client.chain))
+    .bind(key.map(|key| &key.key_id))
+    .bind(key.map(|key| &key.nonce))
+    .bind(key.map(|key| &key.ciphertext))
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Deletes a source; its row stays without the password, for released tasks name it.
+/// Deletes a source; its row stays without its secrets, for released tasks name it.
 pub(crate) async fn delete(
     connection: &mut PgConnection,
     id: &SourceId,
@@ -202,7 +253,8 @@ pub(crate) async fn delete(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE sources
-         SET deleted_at = $2, password_key_id = '', password_nonce = '', password_ciphertext = ''
+         SET deleted_at = $2, password_key_id = '', password_nonce = '', password_ciphertext = '',
+             sslkey_key_id = NULL, sslkey_nonce = NULL, sslkey_ciphertext = NULL
          WHERE id = $1",
     )
     .bind(id.as_str())

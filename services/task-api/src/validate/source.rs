@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use rowcast_proto::rest::{CreateSource, PatchSource};
+use rowcast_proto::rest::{CreateSource, PatchSource, SslMode};
 
 use super::{Issues, tags};
 use crate::error::ApiError;
@@ -14,6 +14,11 @@ const SOURCE_PASSWORD_BYTES: RangeInclusive<usize> = 1..=1024;
 
 /// The wish holds certificates and objects, and a value of its bucket 256 KiB in all.
 const CERTIFICATES_BYTES_MAX: usize = 64 * 1024;
+
+const CLIENT_PEM_BYTES_MAX: usize = 16 * 1024;
+
+/// Stands for a key that is kept, which was valid when it was entered.
+pub(crate) const KEPT_KEY: &str = "-----BEGIN PRIVATE KEY-----";
 
 /// # Errors
 /// Every problem of the body.
@@ -35,11 +40,19 @@ pub(crate) fn source_patch(body: &PatchSource, merged: &CreateSource) -> Result<
         ("port", body.port.is_some()),
         ("account", body.account.is_some()),
     ];
+    let no_certificate = body.sslcert.as_deref().is_none_or(str::is_empty);
     for (field, changes) in elsewhere {
-        if changes && body.password.is_none() {
+        if changes && body.password.is_none() && no_certificate {
             let detail = "needs the password: it was entered for another server or account";
-            issues.note(field, detail, "Give the password too.");
+            let repair = "Give the password too, or the client certificate with its key.";
+            issues.note(field, detail, repair);
         }
+    }
+    let given = [("sslcert", &body.sslcert), ("sslkey", &body.sslkey)];
+    if let [(field, None), (_, Some(_))] | [(_, Some(_)), (field, None)] = given {
+        let repair = "Give the client certificate together with its key, or both empty for none.";
+        issues.note(field, "is missing", repair);
+        return issues.finish();
     }
     source_fields(&mut issues, merged);
     issues.finish()
@@ -54,10 +67,15 @@ fn source_fields(issues: &mut Issues, body: &CreateSource) {
     }
     issues.identifier("database", &body.database);
     issues.identifier("account", &body.account);
-    if !SOURCE_PASSWORD_BYTES.contains(&body.password.len()) || body.password.contains('\0') {
+    let needs_none = body.password.is_empty() && body.sslcert.is_some();
+    let is_password =
+        SOURCE_PASSWORD_BYTES.contains(&body.password.len()) && !body.password.contains('\0');
+    if !is_password && !needs_none {
         let detail = "must have 1 to 1024 bytes, none of them NUL";
-        issues.note("password", detail, "Give the password of the account.");
+        let repair = "Give the password of the account, or sslcert and sslkey.";
+        issues.note("password", detail, repair);
     }
+    client_certificate(issues, body);
     if let Some(certificates) = &body.sslrootcert {
         if !certificates.contains("-----BEGIN CERTIFICATE-----") {
             let repair = "Give the text of the authority's .pem or .crt file, or leave it out.";
@@ -75,6 +93,42 @@ fn source_fields(issues: &mut Issues, body: &CreateSource) {
     tags::tags(issues, &body.tags);
     if let Some(name) = &body.resource_group {
         tags::resource_group(issues, name, false);
+    }
+}
+
+fn client_certificate(issues: &mut Issues, body: &CreateSource) {
+    let (chain, key) = match (&body.sslcert, &body.sslkey) {
+        (None, None) => return,
+        (Some(chain), Some(key)) => (chain, key),
+        (given, _) => {
+            let missing = if given.is_some() { "sslkey" } else { "sslcert" };
+            let repair = "Give the client certificate together with its key.";
+            return issues.note(missing, "is missing", repair);
+        }
+    };
+    if body.sslmode == SslMode::Disable {
+        let repair = "Choose verify-full, or leave sslcert and sslkey out.";
+        issues.note("sslmode", "a client certificate needs TLS", repair);
+    }
+    if !chain.contains("-----BEGIN CERTIFICATE-----") {
+        let repair = "Give the text of the client's .pem or .crt file.";
+        issues.note("sslcert", "holds no certificate in PEM", repair);
+    }
+    if key.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || key.contains("ENCRYPTED\n") {
+        let repair = "Take the passphrase away: openssl pkey -in client.key -out plain.key. Rowcast keeps the key encrypted.";
+        issues.note("sslkey", "is protected by a passphrase", repair);
+    } else if !key.contains("PRIVATE KEY-----") {
+        let repair = "Give the text of the client's .key file.";
+        issues.note("sslkey", "holds no private key in PEM", repair);
+    }
+    for (field, text) in [("sslcert", chain), ("sslkey", key)] {
+        if text.len() > CLIENT_PEM_BYTES_MAX {
+            issues.note(
+                field,
+                "is longer than 16 KiB",
+                "Give only what belongs to this client.",
+            );
+        }
     }
 }
 

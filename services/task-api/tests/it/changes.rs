@@ -2,7 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 use rowcast_domain::{Secret, TaskId};
-use rowcast_proto::message::{CaptureState, DesiredState, TaskError, TaskSpec};
+use rowcast_proto::message::{CaptureState, DesiredState, SealedSecret, TaskError, TaskSpec};
 use rowcast_service::keyring::{self, Keyring, Sealed};
 use serde_json::json;
 
@@ -25,14 +25,17 @@ async fn running_task(api: &Api) -> TaskId {
 fn password(wish: &TaskSpec) -> String {
     let source = wish.source.clone().unwrap();
     let sealed = source.password.unwrap();
+    opened(sealed, &keyring::source_password(&source.source_id))
+}
+
+fn opened(sealed: SealedSecret, aad: &str) -> String {
     let sealed = Sealed {
         key_id: sealed.key_id,
         nonce: sealed.nonce,
         ciphertext: sealed.ciphertext,
     };
     let keyring = Keyring::from_secret(&Secret::new("ab".repeat(32))).unwrap();
-    let aad = keyring::source_password(&source.source_id);
-    keyring.open(&sealed, &aad).unwrap().expose().to_owned()
+    keyring.open(&sealed, aad).unwrap().expose().to_owned()
 }
 
 #[tokio::test]
@@ -183,6 +186,42 @@ async fn a_password_goes_to_no_other_server_than_it_was_entered_for() {
         .await;
     bad.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
     assert_eq!(bad.body["field"], "sslrootcert");
+}
+
+#[tokio::test]
+async fn a_client_certificate_reaches_running_tasks_and_no_password_goes_along() {
+    let api = Api::start().await;
+    let running = running_task(&api).await;
+    let path = format!("/sources/{}", source_of(&api, &running).await);
+    let half = api.patch(&path, &json!({"sslkey": "k"})).await;
+    half.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
+    assert_eq!(half.body["field"], "sslcert");
+    let key = "-----BEGIN PRIVATE KEY-----\nhush\n";
+    let change = json!({
+        "host": "db2.example.com", "sslcert": "-----BEGIN CERTIFICATE-----\n", "sslkey": key
+    });
+    let answer = api.patch(&path, &change).await;
+    assert_eq!(answer.body["client_certificate"], true, "{answer:?}");
+    assert!(!answer.text.contains("hush"), "{answer:?}");
+    let wish = api.wish(&running, 2).await;
+    // It was entered for the server before.
+    assert_eq!(password(&wish), "");
+    let source = wish.source.unwrap();
+    assert_eq!(source.sslcert, "-----BEGIN CERTIFICATE-----\n");
+    let sealed = source.sslkey.unwrap();
+    assert_eq!(opened(sealed, &keyring::source_key(&source.source_id)), key);
+
+    let without_tls = api.patch(&path, &json!({"sslmode": "disable"})).await;
+    without_tls.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
+    let none = json!({"sslcert": "", "sslkey": "", "password": "p3"});
+    let answer = api.patch(&path, &none).await;
+    assert!(
+        answer.body.get("client_certificate").is_none(),
+        "{answer:?}"
+    );
+    let wish = api.wish(&running, 3).await;
+    assert_eq!(password(&wish), "p3");
+    assert!(wish.source.unwrap().sslkey.is_none());
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use crate::Error;
 use crate::connect::{ConnectOptions, WITHOUT_TIME_LIMITS};
 use crate::error::ServerError;
 use crate::replication::{Encoding, auth};
+use crate::tls;
 use crate::transport::{self, Stream};
 
 /// Session settings that decide how the server writes values, so that they do not depend on what
@@ -97,6 +98,11 @@ pub(crate) struct Credentials<'a> {
     pub(crate) channel_binding: Option<Vec<u8>>,
 }
 
+/// The connection ended before the login did.
+fn lost(error: std::io::Error) -> Error {
+    tls::refusal(&error).unwrap_or(Error::ConnectionLost(error))
+}
+
 impl Startup {
     /// The buffer for the next message to send.
     pub(crate) fn output(&mut self) -> &mut BytesMut {
@@ -108,8 +114,8 @@ impl Startup {
         self.stream
             .write_all_buf(&mut self.output)
             .await
-            .map_err(Error::ConnectionLost)?;
-        self.stream.flush().await.map_err(Error::ConnectionLost)
+            .map_err(lost)?;
+        self.stream.flush().await.map_err(lost)
     }
 
     /// The next message that means something here. An error of the server ends the conversation.
@@ -151,11 +157,7 @@ impl Startup {
                     return Ok(header.tag());
                 }
             }
-            let read = self
-                .stream
-                .read_buf(&mut self.input)
-                .await
-                .map_err(Error::ConnectionLost)?;
+            let read = self.stream.read_buf(&mut self.input).await.map_err(lost)?;
             if read == 0 {
                 return Err(Error::closed("the server closed the connection"));
             }

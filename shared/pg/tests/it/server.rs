@@ -118,6 +118,7 @@ pub(crate) fn options(port: u16) -> ConnectOptions {
         password: Secret::new(PASSWORD),
         ssl_mode: SslMode::Disable,
         ssl_root_cert: None,
+        client_certificate: None,
         application_name: "rowcast-test".to_owned(),
         connect_timeout: Duration::from_secs(10),
     }

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use rowcast_domain::Secret;
 use rowcast_pg::replication::Encoding;
 use rowcast_pg::{
-    ConnectOptions, Error, ErrorClass, ReplicationConnection, Session, SslMode, connect,
+    ClientCertificate, ConnectOptions, Error, ErrorClass, ReplicationConnection, Session, SslMode,
+    connect,
 };
 use rustls::crypto::ring;
 use rustls_pki_types::pem::PemObject;
@@ -57,6 +59,23 @@ impl Authority {
         Self { dir, certificate }
     }
 
+    /// A certificate for a role. Some versions of openssl make it as X.509 version 1.
+    fn issue_to(&self, role: &str) -> ClientCertificate {
+        let dir = self.dir.path();
+        openssl(
+            dir,
+            &format!("req -new {KEY} -keyout client.key -out client.csr -subj /CN={role}"),
+        );
+        openssl(
+            dir,
+            "x509 -req -in client.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out client.crt",
+        );
+        ClientCertificate {
+            chain: read(dir, "client.crt"),
+            key: Secret::new(read(dir, "client.key")),
+        }
+    }
+
     /// A certificate for the name `localhost`.
     fn issue(&self, hash: &str) -> Identity {
         let dir = self.dir.path();
@@ -97,6 +116,33 @@ fn self_signed() -> Identity {
     }
 }
 
+/// Gives lines to a program that runs in the server's folder.
+async fn write(session: &Session, lines: &str, program: &str) {
+    session
+        .batch_execute(&format!(
+            "COPY (SELECT unnest(string_to_array('{lines}', E'\\n'))) TO PROGRAM '{program}'"
+        ))
+        .await
+        .unwrap();
+}
+
+/// Lets roles in over TLS by certificates of this authority only.
+async fn ask_for_certificates(server: &Server, authority: &Authority) {
+    let session = server.session().await;
+    write(&session, &authority.certificate, "cat > clients.crt").await;
+    let rules = "hostssl all all all cert\nhostssl replication all all cert";
+    let before_the_others = "cat - pg_hba.conf > hba.new && mv hba.new pg_hba.conf";
+    write(&session, rules, before_the_others).await;
+    session
+        .batch_execute("ALTER SYSTEM SET ssl_ca_file = 'clients.crt'")
+        .await
+        .unwrap();
+    session
+        .batch_execute("SELECT pg_reload_conf()")
+        .await
+        .unwrap();
+}
+
 /// Switches TLS on. The server's own process writes the files, for it wants to own the key.
 async fn serve_with(server: &Server, identity: &Identity) {
     let session = server.session().await;
@@ -104,13 +150,7 @@ async fn serve_with(server: &Server, identity: &Identity) {
         ("server.crt", &identity.certificate),
         ("server.key", &identity.key),
     ] {
-        session
-            .batch_execute(&format!(
-                "COPY (SELECT unnest(string_to_array('{pem}', E'\\n')))
-                 TO PROGRAM 'umask 077; cat > {file}'"
-            ))
-            .await
-            .unwrap();
+        write(&session, pem, &format!("umask 077; cat > {file}")).await;
     }
     session
         .batch_execute("ALTER SYSTEM SET ssl = on")
@@ -301,4 +341,41 @@ async fn a_relay_that_is_trusted_by_nobody_cannot_carry_a_login() {
         let error = result.unwrap_err();
         assert_eq!(error.sqlstate(), Some("28000"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_role_logs_in_by_its_certificate_alone() {
+    let server = Server::start().await;
+    let (servers, clients) = (Authority::new(), Authority::new());
+    serve_with(&server, &servers.issue("sha256")).await;
+    ask_for_certificates(&server, &clients).await;
+    let with = |certificate: ClientCertificate| ConnectOptions {
+        password: Secret::new(""),
+        client_certificate: Some(certificate),
+        ..options(&server, SslMode::VerifyFull, Some(&servers.certificate))
+    };
+    let good = with(clients.issue_to("postgres"));
+    eventually("the server asks for certificates", async || {
+        connect(&good).await.is_ok()
+    })
+    .await;
+    accepted(&good).await;
+
+    let without = ConnectOptions {
+        client_certificate: None,
+        ..good.clone()
+    };
+    let others = with(clients.issue_to("somebody"));
+    let strange = with(servers.issue_to("postgres"));
+    for bad in [without, others, strange] {
+        for result in both(&bad).await {
+            let error = result.unwrap_err();
+            assert_eq!(error.class(), ErrorClass::Definite, "{error:?}");
+        }
+    }
+    let mixed = with(ClientCertificate {
+        chain: clients.issue_to("postgres").chain,
+        ..clients.issue_to("postgres")
+    });
+    refused(&mixed).await;
 }

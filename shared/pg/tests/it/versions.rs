@@ -18,6 +18,7 @@ fn options(source: &Source) -> ConnectOptions {
         password: Secret::new(source.postgres.password()),
         ssl_mode: SslMode::Disable,
         ssl_root_cert: None,
+        client_certificate: None,
         application_name: "rowcast-test".to_owned(),
         connect_timeout: Duration::from_secs(10),
     }

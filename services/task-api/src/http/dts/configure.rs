@@ -166,6 +166,8 @@ async fn source(call: &Call<'_>, database: &str) -> Result<Tracked, ApiError> {
         password: parameters.required("SourceEndpointPassword")?.to_owned(),
         sslmode: sslmode(call)?,
         sslrootcert: None,
+        sslcert: None,
+        sslkey: None,
         tags: BTreeMap::new(),
         resource_group: group(call),
     };
