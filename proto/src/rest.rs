@@ -9,6 +9,7 @@ mod precheck;
 mod billing;
 mod access;
 mod plan;
+mod system;
 
 pub use access::{AuditEntry, AuditLog, CreateToken, NewToken, Role, Token, TokenList};
 pub use billing::{
@@ -25,6 +26,7 @@ pub use problem::Problem;
 pub use source::{
     CreateSource, PatchSource, Source, SourceKind, SourceList, SourceTest, SslMode, default_port,
 };
+pub use system::System;
 pub use task::{
     AcceptableStop, ChangeTypes, CloneTask, CreateTask, DataChange, Format, OWN_TAGS, Objects,
     Packing, PatchChangeTypes, PatchTask, Retention, SchemaObjects, StartTask, Task, TaskError,

@@ -141,6 +141,7 @@ fn rest_bodies() -> Vec<Message> {
         rest::SourceList,
         rest::SourceObjects,
         rest::SourceTest,
+        rest::System,
         rest::TableSummary,
         rest::Task,
         rest::TaskError,

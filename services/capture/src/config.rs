@@ -3,6 +3,7 @@
 use rowcast_bus::monitor::Monitors;
 use rowcast_bus::{BusConfig, Replicas};
 use rowcast_domain::Secret;
+use rowcast_pg::Networks;
 use rowcast_service::Settings;
 
 /// Settings of capture.
@@ -20,6 +21,9 @@ pub struct Config {
     pub(crate) nats_monitors: Monitors,
     /// `ROWCAST_SECRET_KEY[_FILE]`: opens the passwords of sources; lines of 64 hexadecimal digits.
     pub(crate) secret_key: Secret,
+    /// `ROWCAST_SOURCE_NETWORKS`: where sources may be, as `10.0.0.0/8,!10.9.0.0/16,unix`. Default everywhere; never
+    /// at link-local addresses.
+    pub(crate) source_networks: Networks,
 }
 
 impl Config {
@@ -40,6 +44,7 @@ impl Config {
             settings.problem("nats_monitor_url", &problem);
         }
         let secret_key = settings.secret("secret_key");
+        let source_networks = settings.optional("source_networks", Networks::default());
         let (url, replicas) = (url?, replicas?);
         let bus = |user: String, password, name: &str| BusConfig {
             url: url.clone(),
@@ -53,6 +58,7 @@ impl Config {
             data: bus(data_user?, data_password?, "capture data"),
             nats_monitors: nats_monitors?,
             secret_key: secret_key?,
+            source_networks: source_networks?,
         })
     }
 }

@@ -8,6 +8,7 @@ use rowcast_proto::message::SourceConnection;
 use rowcast_service::keyring::{self, Keyring, Sealed};
 
 use crate::error::Error;
+use crate::worker::Platform;
 
 /// How long one connection may take to stand.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -21,8 +22,9 @@ const APPLICATION_NAME: &str = "rowcast-capture";
 /// Where the wish is malformed or the password was sealed for something else.
 pub(crate) fn options(
     source: &SourceConnection,
-    keyring: &Keyring,
+    platform: &Platform,
 ) -> Result<ConnectOptions, Error> {
+    let keyring = &platform.keyring;
     let malformed = |what: &str| Error::MalformedSpec(what.to_owned());
     let sealed = source
         .password
@@ -53,6 +55,7 @@ pub(crate) fn options(
         ssl_mode,
         ssl_root_cert: Some(source.sslrootcert.clone()).filter(|pem| !pem.is_empty()),
         client_certificate,
+        networks: platform.source_networks.clone(),
         application_name: APPLICATION_NAME.to_owned(),
         connect_timeout: CONNECT_TIMEOUT,
     })

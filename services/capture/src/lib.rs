@@ -57,6 +57,7 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         capture_id: format!("capture-{}", uuid::Uuid::now_v7().simple()),
         data,
         keyring,
+        source_networks: config.source_networks,
         nats_monitors: config.nats_monitors,
         wishes: provision::bucket(&control, &stream::TASKS).await?,
         statuses: provision::bucket(&control, &stream::TASK_STATUS).await?,

@@ -74,7 +74,7 @@ pub(crate) async fn prepare(
         .await
         .map_err(Error::broker)?;
     let wish = Wish::read(task, spec)?;
-    let options = connection::options(wish.source, &platform.keyring)?;
+    let options = connection::options(wish.source, platform)?;
     let session = Arc::new(rowcast_pg::connect(&options).await?);
     let settings = settings::read(&session).await?;
     if settings.server_version < DECODING_SINCE {

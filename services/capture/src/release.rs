@@ -47,7 +47,7 @@ async fn clean_source(
     task: &TaskId,
     source: &SourceConnection,
 ) -> Result<(), Error> {
-    let options = connection::options(source, &platform.keyring)?;
+    let options = connection::options(source, platform)?;
     let session = rowcast_pg::connect(&options).await?;
     let name = source_object(task);
     let version = settings::read(&session).await?.server_version;

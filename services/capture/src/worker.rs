@@ -9,6 +9,7 @@ use rowcast_bus::lease::Lease;
 use rowcast_bus::monitor::Monitors;
 use rowcast_bus::{Bus, beat, trace_context};
 use rowcast_domain::{Backoff, TaskId};
+use rowcast_pg::Networks;
 use rowcast_proto::message::{CaptureState, DesiredState, TaskError, TaskSpec, Timestamp};
 use rowcast_proto::stream::task_stream;
 use rowcast_service::BoxError;
@@ -43,6 +44,7 @@ pub(crate) struct Platform {
     pub(crate) control: Bus,
     pub(crate) data: Bus,
     pub(crate) keyring: Keyring,
+    pub(crate) source_networks: Networks,
     pub(crate) nats_monitors: Monitors,
     pub(crate) wishes: kv::Store,
     pub(crate) statuses: kv::Store,

@@ -13,8 +13,8 @@ use rowcast_proto::rest::{
     AuditLog, ChangeObjects, ChargeType, CloneTask, CreateGroup, CreateSource, CreateTask,
     CreateToken, Group, GroupConnection, GroupList, IgnoreChecks, IncidentList, Instance, NewToken,
     Objects, ObjectsPlan, PatchSource, PatchTask, Precheck, Problem, PurchaseTask, Recheck,
-    ReleasePlan, RunPrecheck, Source, SourceList, SourceObjects, SourceTest, StartTask, Task,
-    TaskList, TaskPreview, TaskTransitionList, TokenList, UsageList,
+    ReleasePlan, RunPrecheck, Source, SourceList, SourceObjects, SourceTest, StartTask, System,
+    Task, TaskList, TaskPreview, TaskTransitionList, TokenList, UsageList,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -78,6 +78,10 @@ impl Api {
             base: format!("{root}/api/v1"),
             token,
         })
+    }
+
+    pub(crate) async fn system(&self) -> anyhow::Result<System> {
+        self.get("/system").await
     }
 
     pub(crate) async fn sources(&self) -> anyhow::Result<SourceList> {

@@ -1,5 +1,6 @@
 //! `rowcast source`.
 
+mod addresses;
 mod objects;
 mod test;
 mod update;
@@ -22,6 +23,7 @@ pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         Command::List(shown) => list(api, shown.output).await,
         Command::Show { source, shown } => show(&find::source(api, &source).await?, shown.output),
         Command::Test { source, shown } => test::run(api, &source, shown.output).await,
+        Command::Addresses(shown) => addresses::show(api, shown.output).await,
         Command::Objects(wanted) => objects::run(api, wanted).await,
         Command::Update(wanted) => update::run(api, *wanted).await,
         Command::Delete { source, agreement } => remove(api, &source, agreement.yes).await,

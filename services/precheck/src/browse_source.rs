@@ -5,12 +5,11 @@ use std::time::Duration;
 use rowcast_bus::refuse::{self, Refusal as _};
 use rowcast_pg::{ConnectOptions, connect};
 use rowcast_proto::message::{BrowseRequest, ObjectPage, RpcError};
-use rowcast_service::keyring::Keyring;
 
 use crate::browse::{self, Wanted, parse_after};
 use crate::diagnosis::Diagnosis;
 use crate::error::Error;
-use crate::target;
+use crate::target::{self, Access};
 
 /// How long a page may take, the login included.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -23,7 +22,7 @@ const LIMIT_MAX: u32 = 200;
 /// # Errors
 /// Where the question is at fault, or the source cannot be read.
 pub(crate) async fn answer(
-    keyring: &Keyring,
+    access: &Access,
     request: BrowseRequest,
 ) -> Result<ObjectPage, RpcError> {
     let level = request.level();
@@ -36,7 +35,7 @@ pub(crate) async fn answer(
         limit: usize::try_from(request.limit.clamp(1, LIMIT_MAX)).unwrap_or(1),
     };
     let source = request.source.ok_or(Error::Missing("source"))?;
-    let options = target::connect_options(keyring, source)?;
+    let options = target::connect_options(access, source)?;
     let read = async {
         let session = connect(&options).await?;
         browse::page(&session, &wanted).await

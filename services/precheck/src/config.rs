@@ -3,6 +3,7 @@
 use rowcast_bus::monitor::Monitors;
 use rowcast_bus::{BusConfig, Replicas};
 use rowcast_domain::Secret;
+use rowcast_pg::Networks;
 use rowcast_service::Settings;
 
 /// What the service needs to know.
@@ -17,6 +18,9 @@ pub struct Config {
     /// `ROWCAST_SECRET_KEY` or `ROWCAST_SECRET_KEY_FILE`: opens the passwords of sources. Lines of
     /// 64 hexadecimal digits.
     pub secret_key: Secret,
+    /// `ROWCAST_SOURCE_NETWORKS`: where sources may be, as `10.0.0.0/8,!10.9.0.0/16,unix`. Default everywhere; never
+    /// at link-local addresses.
+    pub source_networks: Networks,
 }
 
 impl Config {
@@ -29,6 +33,7 @@ impl Config {
         let replicas = settings.optional("nats_replicas", Replicas::One);
         let nats_monitors = settings.required("nats_monitor_url");
         let secret_key = settings.secret("secret_key");
+        let source_networks = settings.optional("source_networks", Networks::default());
         Some(Self {
             nats: BusConfig {
                 url: url?,
@@ -39,6 +44,7 @@ impl Config {
             },
             nats_monitors: nats_monitors?,
             secret_key: secret_key?,
+            source_networks: source_networks?,
         })
     }
 }

@@ -42,6 +42,12 @@ impl Diagnosis {
     pub(crate) fn of(error: &Error, options: &ConnectOptions) -> Self {
         match error {
             Error::Connect { cause, .. } => of_network(cause, options),
+            Error::NotAllowed { host, address } => Self::new(
+                "not_allowed",
+                format!("{host} is at {address}, where this Rowcast lets no source be."),
+                "Give another host, or ask who runs Rowcast to allow the network in \
+                 ROWCAST_SOURCE_NETWORKS of precheck and capture; link-local addresses never are.",
+            ),
             Error::Tls(_) => of_tls(options),
             Error::Server(answer) => of_answer(answer, options),
             Error::Timeout { .. } => timed_out(options),
@@ -292,6 +298,7 @@ mod tests {
             ssl_mode: SslMode::VerifyFull,
             ssl_root_cert: None,
             client_certificate: None,
+            networks: rowcast_pg::Networks::default(),
             application_name: String::new(),
             connect_timeout: std::time::Duration::from_secs(1),
         }

@@ -42,10 +42,11 @@ use rowcast_service::keyring::Keyring;
 use rowcast_service::{BoxError, Context, Kind};
 
 pub use config::Config;
+use target::Access;
 
 /// What every answer needs.
 struct Platform {
-    keyring: Keyring,
+    access: Access,
     monitors: Monitors,
     replicas: Replicas,
     /// Where the progress of a run is told.
@@ -60,7 +61,10 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
     let keyring = Keyring::from_secret(&config.secret_key)?;
     let bus = Bus::connect(&config.nats).await?;
     let platform = Arc::new(Platform {
-        keyring,
+        access: Access {
+            keyring,
+            networks: config.source_networks,
+        },
         monitors: config.nats_monitors,
         replicas: config.nats.replicas,
         prechecks: provision::bucket(&bus, &PRECHECKS).await?,
@@ -78,13 +82,13 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
     server
         .add::<BrowseSource, _, _>(move |request| {
             let platform = Arc::clone(&of);
-            async move { browse_source::answer(&platform.keyring, request).await }
+            async move { browse_source::answer(&platform.access, request).await }
         })
         .await?;
     server
         .add::<TestSource, _, _>(move |request| {
             let platform = Arc::clone(&platform);
-            async move { test_source::answer(&platform.keyring, request).await }
+            async move { test_source::answer(&platform.access, request).await }
         })
         .await?;
     context

@@ -4,12 +4,12 @@ use chrono::Utc;
 use rowcast_domain::TaskId;
 use rowcast_pg::ConnectOptions;
 use rowcast_proto::message::{CheckResult, PrecheckReport, PrecheckRequest, RpcError};
-use rowcast_service::keyring::Keyring;
 
 use crate::broker::Broker;
 use crate::error::Error;
 use crate::provider::Provider;
 use crate::source::Wish;
+use crate::target::Access;
 use crate::{Platform, checks, progress, report, target};
 
 /// Runs every check and reports.
@@ -23,7 +23,7 @@ pub(crate) async fn answer(
     let started_at = Utc::now();
     let retention = request.retention.take();
     let run = std::mem::take(&mut request.run);
-    let (options, wish) = read(&platform.keyring, request)?;
+    let (options, wish) = read(&platform.access, request)?;
     let provider = wish.provider;
     let task_id = wish.task.clone();
     let planned = checks::planned(&wish);
@@ -58,12 +58,12 @@ pub(crate) async fn answer(
     Ok(report)
 }
 
-fn read(keyring: &Keyring, request: PrecheckRequest) -> Result<(ConnectOptions, Wish), Error> {
+fn read(access: &Access, request: PrecheckRequest) -> Result<(ConnectOptions, Wish), Error> {
     let task: TaskId = request.task_id.parse()?;
     let source = request.source.ok_or(Error::Missing("source"))?;
     let objects = request.objects.ok_or(Error::Missing("objects"))?;
     let change_types = request.change_types.ok_or(Error::Missing("change_types"))?;
-    let options = target::connect_options(keyring, source)?;
+    let options = target::connect_options(access, source)?;
     Ok((
         options,
         Wish {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rowcast_domain::Secret;
-use rowcast_pg::{ClientCertificate, ConnectOptions};
+use rowcast_pg::{ClientCertificate, ConnectOptions, Networks};
 use rowcast_proto::message::{SealedSecret, SourceConnection};
 use rowcast_service::keyring::{self, Keyring, Sealed};
 
@@ -12,9 +12,18 @@ use crate::error::Error;
 /// Longer than any healthy login takes, and short enough to be told apart from a slow check.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What a source is reached with.
+#[derive(Debug)]
+pub(crate) struct Access {
+    /// Opens its secrets.
+    pub(crate) keyring: Keyring,
+    /// Where it may be.
+    pub(crate) networks: Networks,
+}
+
 /// Where to connect; the secrets are opened here.
 pub(crate) fn connect_options(
-    keyring: &Keyring,
+    access: &Access,
     source: SourceConnection,
 ) -> Result<ConnectOptions, Error> {
     for (field, value) in [
@@ -33,7 +42,7 @@ pub(crate) fn connect_options(
             nonce: sealed.nonce,
             ciphertext: sealed.ciphertext,
         };
-        keyring.open(&sealed, aad)
+        access.keyring.open(&sealed, aad)
     };
     let password = match source.password {
         Some(sealed) => open(sealed, &keyring::source_password(&source.source_id))?,
@@ -56,6 +65,7 @@ pub(crate) fn connect_options(
         ssl_mode: source.sslmode.parse()?,
         ssl_root_cert: Some(source.sslrootcert).filter(|pem| !pem.is_empty()),
         client_certificate,
+        networks: access.networks.clone(),
         application_name: "rowcast-precheck".to_owned(),
         connect_timeout: CONNECT_TIMEOUT,
     })
@@ -65,12 +75,16 @@ pub(crate) fn connect_options(
 mod tests {
     use super::*;
 
-    fn keyring() -> Keyring {
-        Keyring::from_secret(&Secret::new("a".repeat(64))).unwrap()
+    fn access() -> Access {
+        Access {
+            keyring: Keyring::from_secret(&Secret::new("a".repeat(64))).unwrap(),
+            networks: Networks::default(),
+        }
     }
 
     fn source() -> SourceConnection {
-        let sealed = keyring()
+        let sealed = access()
+            .keyring
             .seal(&Secret::new("hunter2"), "source-password/s1")
             .unwrap();
         SourceConnection {
@@ -91,14 +105,14 @@ mod tests {
 
     #[test]
     fn the_password_opens_for_its_own_source_only() {
-        let options = connect_options(&keyring(), source()).unwrap();
+        let options = connect_options(&access(), source()).unwrap();
         assert_eq!(options.password.expose(), "hunter2");
         assert_eq!(options.ssl_root_cert, None);
         let stolen = SourceConnection {
             source_id: "s2".to_owned(),
             ..source()
         };
-        let error = connect_options(&keyring(), stolen).unwrap_err();
+        let error = connect_options(&access(), stolen).unwrap_err();
         assert!(matches!(error, Error::Password(_)), "{error}");
     }
 
@@ -109,7 +123,7 @@ mod tests {
             ..source()
         };
         assert!(matches!(
-            connect_options(&keyring(), port),
+            connect_options(&access(), port),
             Err(Error::Port(70_000))
         ));
         let mode = SourceConnection {
@@ -117,7 +131,7 @@ mod tests {
             ..source()
         };
         assert!(matches!(
-            connect_options(&keyring(), mode),
+            connect_options(&access(), mode),
             Err(Error::SslMode(_))
         ));
         let host = SourceConnection {
@@ -125,7 +139,7 @@ mod tests {
             ..source()
         };
         assert!(matches!(
-            connect_options(&keyring(), host),
+            connect_options(&access(), host),
             Err(Error::Missing("source.host"))
         ));
     }

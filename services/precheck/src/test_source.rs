@@ -3,19 +3,18 @@
 use chrono::Utc;
 use rowcast_pg::ConnectOptions;
 use rowcast_proto::message::{RpcError, SourceTest, TestSourceRequest};
-use rowcast_service::keyring::Keyring;
 
 use crate::error::Error;
 use crate::provider::Provider;
 use crate::steps::{self, STEP_TIMEOUT};
-use crate::target;
+use crate::target::{self, Access};
 
 /// Goes to the source and tells how far the way leads.
 ///
 /// # Errors
 /// Where the question itself is at fault; a source that is at fault is what the answer is about.
 pub(crate) async fn answer(
-    keyring: &Keyring,
+    access: &Access,
     request: TestSourceRequest,
 ) -> Result<SourceTest, RpcError> {
     let started_at = Utc::now();
@@ -23,7 +22,7 @@ pub(crate) async fn answer(
     let source_id = source.source_id.clone();
     let options = ConnectOptions {
         connect_timeout: STEP_TIMEOUT,
-        ..target::connect_options(keyring, source)?
+        ..target::connect_options(access, source)?
     };
     let mut walk = Box::pin(steps::walk(&options)).await;
     let provider = Provider::of(&request.kind);

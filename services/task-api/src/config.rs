@@ -7,6 +7,8 @@ use rowcast_bus::{BusConfig, Replicas};
 use rowcast_domain::Secret;
 use rowcast_service::Settings;
 
+use crate::egress::EgressAddresses;
+
 /// What the service needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -22,6 +24,9 @@ pub struct Config {
     /// `ROWCAST_RECHECK_SECONDS`: how long after a look at what was prechecked a started task is looked at
     /// again; with a problem, a twelfth of it. Default 3600.
     pub recheck_seconds: NonZeroU32,
+    /// `ROWCAST_EGRESS_ADDRESSES`: addresses and networks from which precheck and capture reach sources, separated by
+    /// commas; the API tells them to users. Default none.
+    pub egress: EgressAddresses,
     /// `ROWCAST_SECRET_KEY` or `ROWCAST_SECRET_KEY_FILE`: seals passwords. Lines of 64 hexadecimal
     /// digits. Required.
     pub secret_key: Secret,
@@ -43,6 +48,7 @@ impl Config {
         let api_rate = settings.optional("api_rate", nonzero(100));
         let audit_days = settings.optional("audit_days", nonzero(400));
         let recheck_seconds = settings.optional("recheck_seconds", nonzero(3600));
+        let egress = settings.optional("egress_addresses", EgressAddresses::default());
         let secret_key = settings.secret("secret_key");
         let database_url = settings.secret("database_url");
         let url = settings.optional("nats_url", "nats://127.0.0.1:4222".to_owned());
@@ -55,6 +61,7 @@ impl Config {
             api_rate: api_rate?,
             audit_days: audit_days?,
             recheck_seconds: recheck_seconds?,
+            egress: egress?,
             secret_key: secret_key?,
             database_url: database_url?,
             nats: BusConfig {

@@ -52,6 +52,7 @@ mod create_token;
 mod list_tokens;
 mod revoke_token;
 mod list_audit;
+mod get_system;
 mod dts;
 
 pub(crate) use create_source::client_certificate;
@@ -175,6 +176,7 @@ fn routes() -> OpenApiRouter<App> {
         ))
         .routes(routes!(revoke_token::revoke_token))
         .routes(routes!(list_audit::list_audit))
+        .routes(routes!(get_system::get_system))
         .routes(routes!(dts::dts))
 }
 

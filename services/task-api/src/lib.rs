@@ -28,6 +28,7 @@ mod wish;
 mod intake;
 mod sweep;
 mod recheck;
+mod egress;
 
 use std::net::SocketAddr;
 
@@ -38,6 +39,7 @@ use tokio::net::TcpListener;
 use crate::state::{App, SCHEMA};
 
 pub use config::Config;
+pub use egress::{EgressAddresses, ParseEgressError};
 
 /// Connects and spawns the service's tasks.
 ///

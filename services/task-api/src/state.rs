@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use crate::auth::{AdminToken, Pace};
 use crate::config::Config;
+use crate::egress::EgressAddresses;
 
 /// The service's schema in the control-plane database.
 pub(crate) const SCHEMA: &str = "task_api";
@@ -32,6 +33,7 @@ struct Shared {
     pace: Pace,
     audit_kept: TimeDelta,
     recheck_every: TimeDelta,
+    egress: EgressAddresses,
     fingerprint_key: hmac::Key,
     wish_changed: Notify,
 }
@@ -63,6 +65,7 @@ impl App {
             pace: Pace::new(config.api_rate),
             audit_kept: TimeDelta::days(config.audit_days.get().into()),
             recheck_every: TimeDelta::seconds(config.recheck_seconds.get().into()),
+            egress: config.egress.clone(),
             fingerprint_key,
             wish_changed: Notify::new(),
         })))
@@ -97,6 +100,11 @@ impl App {
     /// How long after a look a started task is looked at again.
     pub(crate) fn recheck_every(&self) -> TimeDelta {
         self.0.recheck_every
+    }
+
+    /// From where sources are connected to.
+    pub(crate) fn egress(&self) -> &EgressAddresses {
+        &self.0.egress
     }
 
     pub(crate) fn pace(&self) -> &Pace {

@@ -13,6 +13,7 @@ use tokio_postgres::Statement;
 use tokio_postgres::config::SslNegotiation;
 
 use crate::Error;
+use crate::networks::Networks;
 use crate::password_guard::{Established, PasswordRefused};
 use crate::tls;
 use crate::transport::{self, Transport};
@@ -55,6 +56,8 @@ pub struct ConnectOptions {
     /// What proves to the server who logs in, where it asks (PostgreSQL docs, "Certificate
     /// Authentication").
     pub client_certificate: Option<ClientCertificate>,
+    /// Where the host may be.
+    pub networks: Networks,
     /// Shown in `pg_stat_activity` and `pg_stat_replication`.
     pub application_name: String,
     /// Bound for the whole of name resolution, dialling, TLS and login.
@@ -233,6 +236,7 @@ fn login_error(error: tokio_postgres::Error) -> Error {
     match Error::from(error) {
         Error::Protocol(text) => Error::Authentication(text),
         error @ (Error::Connect { .. }
+        | Error::NotAllowed { .. }
         | Error::Tls(_)
         | Error::Authentication(_)
         | Error::ConnectionLost(_)

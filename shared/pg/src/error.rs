@@ -17,6 +17,14 @@ pub enum Error {
         /// The operating system's answer.
         cause: io::Error,
     },
+    /// The settings let no source be there.
+    #[error("{host} is at {address}, where the settings let no source be")]
+    NotAllowed {
+        /// As the user named it.
+        host: String,
+        /// What the name leads to.
+        address: String,
+    },
     /// TLS is refused, or the server's certificate is not the one asked for.
     #[error("TLS: {0}")]
     Tls(String),
@@ -77,7 +85,8 @@ impl Error {
                 ErrorClass::Transient
             }
             Self::Server(error) => error.class(),
-            Self::Tls(_)
+            Self::NotAllowed { .. }
+            | Self::Tls(_)
             | Self::Authentication(_)
             | Self::Protocol(_)
             | Self::InvalidArgument(_) => ErrorClass::Definite,
@@ -90,6 +99,7 @@ impl Error {
         match self {
             Self::Server(error) => Some(&error.code),
             Self::Connect { .. }
+            | Self::NotAllowed { .. }
             | Self::Tls(_)
             | Self::Authentication(_)
             | Self::ConnectionLost(_)

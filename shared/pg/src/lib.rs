@@ -11,6 +11,7 @@
 //! Both ways share one transport: the same dialling, TLS and refusal to give a password away.
 
 mod connect;
+mod networks;
 pub mod transport;
 mod tls;
 mod channel_binding;
@@ -28,6 +29,7 @@ pub use connect::{
     ClientCertificate, ConnectOptions, ParseSslModeError, Session, SslMode, connect, log_in,
 };
 pub use error::{Error, ErrorClass, ServerError};
+pub use networks::{Networks, ParseNetworksError};
 pub use replication::ReplicationConnection;
 /// The SQL client of a [`Session`], for crates that run statements of their own.
 pub use tokio_postgres::{Client, Row, types::ToSql};

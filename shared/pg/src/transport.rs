@@ -78,18 +78,35 @@ pub(crate) async fn open(options: &ConnectOptions) -> Result<Transport, Error> {
     secure(options, dial(options, &addresses).await?).await
 }
 
-/// Looks the host's name up.
+/// Looks the host's name up. What it leads to is what is dialled: another answer to a second question
+/// could lead to where no source may be.
 ///
 /// # Errors
-/// [`Error::Connect`] where the name has no address.
+/// [`Error::Connect`] where the name has no address, [`Error::NotAllowed`] where none of them may be a
+/// source's.
 pub async fn resolve(options: &ConnectOptions) -> Result<Addresses, Error> {
     if options.host.starts_with('/') {
         let path = format!("{}/.s.PGSQL.{}", options.host, options.port);
+        if !options.networks.allow_sockets() {
+            return Err(not_allowed(options, path));
+        }
         return Ok(Addresses::Socket(path));
     }
     let found = tokio::net::lookup_host((options.host.as_str(), options.port)).await;
     let found = found.map_err(|cause| not_connected(options, cause))?;
-    Ok(Addresses::Internet(found.collect()))
+    let (allowed, others): (Vec<SocketAddr>, Vec<SocketAddr>) =
+        found.partition(|address| options.networks.allow(address.ip()));
+    match others.first() {
+        Some(other) if allowed.is_empty() => Err(not_allowed(options, other.ip().to_string())),
+        _ => Ok(Addresses::Internet(allowed)),
+    }
+}
+
+fn not_allowed(options: &ConnectOptions, address: String) -> Error {
+    Error::NotAllowed {
+        host: options.host.clone(),
+        address,
+    }
 }
 
 /// Tries every address in turn.
@@ -173,6 +190,15 @@ fn not_connected(options: &ConnectOptions, cause: io::Error) -> Error {
 }
 
 impl Dialled {
+    /// The address from which it was dialled; `None` for a Unix-domain socket.
+    #[must_use]
+    pub fn local(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Bare::Tcp(socket) => socket.local_addr().ok(),
+            Bare::Unix(_) => None,
+        }
+    }
+
     /// The address that answered; `None` for a Unix-domain socket.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {

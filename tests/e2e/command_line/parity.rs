@@ -21,6 +21,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "source create shop --host 127.0.0.1 --port PORT --database shop --account shop_owner \
          --password-file source.pw --sslmode disable",
     ),
+    ("get_system", "source addresses"),
     ("list_sources", "source list"),
     ("get_source", "source show SOURCE"),
     ("test_source", "source test shop"),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use rowcast_domain::Secret;
-use rowcast_pg::{ConnectOptions, SslMode};
+use rowcast_pg::{ConnectOptions, Networks, SslMode};
 
 const USAGE: &str = "needs HOST PORT DATABASE SLOT PUBLICATION END, and PGPASSWORD";
 
@@ -43,6 +43,7 @@ async fn run() -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
         ssl_mode: SslMode::Disable,
         ssl_root_cert: None,
         client_certificate: None,
+        networks: Networks::default(),
         application_name: "capture-decode".to_owned(),
         connect_timeout: Duration::from_secs(15),
     };

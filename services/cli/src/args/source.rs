@@ -30,6 +30,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         shown: Shown,
     },
+    /// Show the addresses that sources must let in, and what to heed
+    Addresses(Shown),
     /// List what can be tracked: tables with rows, size and keys, or schemas, or databases
     Objects(Objects),
     /// Change how a source is reached, or its name; running tasks take it up

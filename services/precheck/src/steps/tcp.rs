@@ -18,9 +18,9 @@ pub(super) async fn take(
     addresses: Addresses,
 ) -> Result<Taken<Dialled>, Error> {
     let dialled = transport::dial(options, &addresses).await?;
-    let saw = match dialled.peer() {
-        Some(peer) => format!("connected to {peer}"),
-        None => "connected to the socket".to_owned(),
+    let saw = match (dialled.peer(), dialled.local()) {
+        (Some(peer), Some(local)) => format!("connected to {peer} from {}", local.ip()),
+        _ => "connected to the socket".to_owned(),
     };
     Ok(Taken::on(dialled, Finding::pass(saw)))
 }

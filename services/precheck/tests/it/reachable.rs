@@ -73,6 +73,13 @@ async fn what_cannot_be_reached_is_told_by_cause_and_the_rest_is_skipped() {
             },
         ),
         (
+            "not_allowed",
+            SourceConnection {
+                host: "169.254.169.254".to_owned(),
+                ..good.clone()
+            },
+        ),
+        (
             "host_not_found",
             SourceConnection {
                 host: "nowhere.invalid".to_owned(),

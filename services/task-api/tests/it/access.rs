@@ -58,7 +58,7 @@ async fn the_document_names_every_route_and_needs_no_token() {
         .values()
         .map(|path| path.as_object().unwrap().len())
         .sum();
-    assert_eq!(routes, 43, "{:?}", paths.keys());
+    assert_eq!(routes, 44, "{:?}", paths.keys());
     assert!(paths.contains_key("/api/v1/tasks/{id}/groups/{gid}/connection"));
     let schemas = document.body["components"]["schemas"].as_object().unwrap();
     assert!(schemas.contains_key("ProblemBody"));
@@ -95,4 +95,17 @@ async fn the_document_names_every_route_and_needs_no_token() {
     assert!(objects.contains("/Objects\""), "{objects}");
     let parameters = paths["/api/v1/tasks/{id}"]["patch"]["parameters"].to_string();
     assert!(parameters.contains("If-Match"), "{parameters}");
+}
+
+#[tokio::test]
+async fn what_sources_must_let_in_is_told() {
+    let silent = Api::start().await;
+    let system = silent.get("/system").await;
+    assert_eq!(system.body["egress_addresses"], serde_json::json!([]));
+    assert!(!system.body["egress_advice"].as_str().unwrap().is_empty());
+    let told = &[("ROWCAST_EGRESS_ADDRESSES", "203.0.113.7, 2001:db8::/48")];
+    let api = Api::start_with(told).await;
+    let system = api.get("/system").await;
+    let expected = serde_json::json!(["203.0.113.7", "2001:db8::/48"]);
+    assert_eq!(system.body["egress_addresses"], expected);
 }

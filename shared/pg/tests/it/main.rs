@@ -10,6 +10,7 @@ mod source;
 mod login;
 mod stream;
 mod tls;
+mod networks;
 mod catalog;
 mod objects;
 mod ddl;

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rowcast_domain::Secret;
-use rowcast_pg::{ConnectOptions, Session, SslMode, connect};
+use rowcast_pg::{ConnectOptions, Networks, Session, SslMode, connect};
 
 pub(crate) struct Server {
     pub(crate) port: u16,
@@ -119,6 +119,7 @@ pub(crate) fn options(port: u16) -> ConnectOptions {
         ssl_mode: SslMode::Disable,
         ssl_root_cert: None,
         client_certificate: None,
+        networks: Networks::default(),
         application_name: "rowcast-test".to_owned(),
         connect_timeout: Duration::from_secs(10),
     }

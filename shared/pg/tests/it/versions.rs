@@ -5,7 +5,7 @@ use std::time::Duration;
 use rowcast_domain::{Secret, TableName};
 use rowcast_pg::publication::Selection;
 use rowcast_pg::replication::Encoding;
-use rowcast_pg::{ConnectOptions, ReplicationConnection, SslMode, catalog, slot};
+use rowcast_pg::{ConnectOptions, Networks, ReplicationConnection, SslMode, catalog, slot};
 
 use crate::source::{MAJORS, Source};
 
@@ -19,6 +19,7 @@ fn options(source: &Source) -> ConnectOptions {
         ssl_mode: SslMode::Disable,
         ssl_root_cert: None,
         client_certificate: None,
+        networks: Networks::default(),
         application_name: "rowcast-test".to_owned(),
         connect_timeout: Duration::from_secs(10),
     }

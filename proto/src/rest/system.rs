@@ -1,0 +1,16 @@
+//! The platform itself.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// `GET /system`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct System {
+    /// Of the service that answers.
+    pub version: String,
+    /// Addresses and networks from which sources are connected to, for their firewalls, security groups and
+    /// `pg_hba.conf`; empty where whoever runs the platform has not said.
+    pub egress_addresses: Vec<String>,
+    /// What to heed where they are let in.
+    pub egress_advice: String,
+}
