@@ -309,7 +309,7 @@ pub struct PatchTask {
     /// How long an interruption is retried, in minutes: 10–1440.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_minutes: Option<u32>,
-    /// How long changes are kept; only before the first start, which makes the stream.
+    /// How long changes are kept. What is older is removed at once, whether groups have read it or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
     /// Which changes; only before the first start, which makes the publication.
@@ -385,6 +385,9 @@ pub struct Task {
     /// Why it is retrying or abnormal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
+    /// What takes time of a start: `connect`, `compare`, `publication`, `slot`, `stream` or `replicate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
     /// How far it has come, as last reported by capture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<TaskPosition>,

@@ -4,24 +4,26 @@
 pub(crate) mod objects;
 mod parts;
 pub(crate) mod resume;
+pub(crate) mod step;
 pub(crate) mod settle;
+mod retention;
 pub(crate) mod stream;
 
 use std::sync::Arc;
 
+use rowcast_bus::trace_context;
 use rowcast_domain::{Lsn, TaskId};
 use rowcast_pg::replication::{FrameReader, StatusWriter};
 use rowcast_pg::settings::{self, Settings};
 use rowcast_pg::{ReplicationConnection, Session, slot};
 use rowcast_proto::message as m;
-use rowcast_proto::message::{
-    ChangeTypes, ObjectSelection, Packing, SourceConnection, TaskSpec, TraceContext,
-};
+use rowcast_proto::message::{ChangeTypes, ObjectSelection, Packing, SourceConnection, TaskSpec};
 use rowcast_proto::stream::source_object;
 use tokio::sync::watch;
 
 use self::parts::Parts;
 use self::settle::Settlement;
+use self::step::StartStep;
 use crate::connection;
 use crate::error::{Error, StopReason};
 use crate::keeper::{Keeper, Wanted};
@@ -56,8 +58,8 @@ pub(crate) struct Prepared {
     pub(crate) watched: Watched,
 }
 
-/// Prepares a task. `started_by` is the trace that its first batch belongs to; `wanted` tells when the
-/// user wants other objects.
+/// Prepares a task, whose first batch belongs to the present trace. `wanted` tells when the user wants other
+/// objects; `steps` is told how far the start has come.
 ///
 /// # Errors
 /// Where a side does not answer, or what is found does not fit.
@@ -66,8 +68,9 @@ pub(crate) async fn prepare(
     task: &TaskId,
     spec: &TaskSpec,
     wanted: watch::Receiver<Wanted>,
-    started_by: TraceContext,
+    steps: &watch::Sender<StartStep>,
 ) -> Result<Prepared, Error> {
+    let started_by = trace_context::current();
     let hold_back = platform
         .nats_monitors
         .hold_back()
@@ -82,13 +85,18 @@ pub(crate) async fn prepare(
     }
     let mut replication = ReplicationConnection::connect(&options, settings.encoding()).await?;
     let means = wish.means(&session, &settings).await?;
+    steps.send_replace(StartStep::Compare);
     let settlement = Settlement {
         platform,
         wish: &wish,
         session: &session,
         means,
+        steps,
     };
     let mut settled = Box::pin(settlement.settle(&mut replication)).await?;
+    let keeps = spec.retention.unwrap_or_default();
+    retention::keep(&platform.data, task, &keeps).await?;
+    steps.send_replace(StartStep::Replicate);
     let frames = start(replication, &wish.name, settled.log.take(), means).await?;
     let storing = stream::storing(&platform.data, task, hold_back).await?;
     let mut publisher = Publisher::open(

@@ -13,6 +13,7 @@ use self::entry::StatusEntry;
 use crate::keeper::Wanted;
 use crate::metrics;
 use crate::pipeline::source::Watched;
+use crate::prepare::step::StartStep;
 use crate::server_time;
 use crate::worker::Platform;
 
@@ -65,6 +66,12 @@ impl Reporter {
         self.interrupted(state, None, None).await;
     }
 
+    /// What a start is at.
+    pub(crate) async fn step(&mut self, step: StartStep) {
+        step.as_str().clone_into(&mut self.status.step);
+        self.write().await;
+    }
+
     /// The task is in another state because of an error.
     pub(crate) async fn interrupted(
         &mut self,
@@ -73,6 +80,7 @@ impl Reporter {
         retry_until: Option<Timestamp>,
     ) {
         self.status.set_state(state);
+        self.status.step.clear();
         self.status.error = error;
         self.status.retry_until = retry_until;
         self.write().await;

@@ -25,6 +25,7 @@ use crate::keeper::Wanted;
 use crate::keeper::wal_end::WalEnds;
 use crate::metrics;
 use crate::pipeline::source::Watched;
+use crate::prepare::step::StartStep;
 use crate::prepare::{self, Prepared};
 use crate::release;
 use crate::report::{LOOK_EVERY, Reporter};
@@ -37,6 +38,9 @@ const RECOVERED_AFTER: Duration = Duration::from_secs(10);
 
 /// An interrupted task does not wait longer for what the broker says of itself.
 const COMPLAINTS_WITHIN: Duration = Duration::from_secs(2);
+
+/// A start whose steps are all shorter tells none of them.
+const STEP_TOLD_AFTER: Duration = Duration::from_millis(300);
 
 /// What all tasks of this process share.
 pub(crate) struct Platform {
@@ -254,16 +258,23 @@ impl Worker<'_> {
             tracing::info_span!("prepare task", task = %self.task, generation = spec.generation);
         trace_context::continue_from(&span, &spec.trace.clone().unwrap_or_default());
         let (wanted, _) = watch::channel(Wanted::from(spec));
-        let prepare = async {
-            let started_by = trace_context::current();
-            let wanted = wanted.subscribe();
-            prepare::prepare(self.platform, self.task, spec, wanted, started_by).await
+        let (steps, mut step) = watch::channel(StartStep::Connect);
+        let (platform, task, tracked) = (self.platform, self.task, wanted.subscribe());
+        let prepare = prepare::prepare(platform, task, spec, tracked, &steps);
+        let mut prepare = Box::pin(prepare.instrument(span));
+        let mut told = None;
+        let prepared = loop {
+            tokio::select! {
+                prepared = &mut prepare => break prepared,
+                long = long_step(&mut step, told) => {
+                    self.reporter.step(long).await;
+                    told = Some(long);
+                }
+                _ = self.wish.changed() => return Ended::Halted,
+                () = self.stop.cancelled() => return Ended::Halted,
+            }
         };
-        let prepared = tokio::select! {
-            prepared = prepare.instrument(span) => prepared,
-            _ = self.wish.changed() => return Ended::Halted,
-            () = self.stop.cancelled() => return Ended::Halted,
-        };
+        drop(prepare);
         match prepared {
             Ok(prepared) => Box::pin(self.stream(prepared, spec, &wanted)).await,
             Err(error) => Ended::Interrupted {
@@ -335,6 +346,23 @@ impl Worker<'_> {
                 let recovered = progressed || source_was_well(&error, started.elapsed());
                 Ended::Interrupted { error, recovered }
             }
+        }
+    }
+}
+
+/// The next step of a start that takes long enough to be worth telling.
+async fn long_step(steps: &mut watch::Receiver<StartStep>, told: Option<StartStep>) -> StartStep {
+    loop {
+        let step = *steps.borrow_and_update();
+        match tokio::time::timeout(STEP_TOLD_AFTER, steps.changed()).await {
+            Ok(Ok(())) => {}
+            Err(_elapsed) if told != Some(step) => return step,
+            Err(_elapsed) => {
+                if steps.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+            Ok(Err(_ended)) => return std::future::pending().await,
         }
     }
 }

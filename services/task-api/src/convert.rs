@@ -1,7 +1,7 @@
 //! From the bodies of the API to the messages of the bus, and back.
 
 use chrono::{DateTime, Utc};
-use rowcast_domain::TaskId;
+use rowcast_domain::{TaskId, TaskState};
 use rowcast_proto::message as m;
 use rowcast_proto::message::Timestamp;
 use rowcast_proto::rest;
@@ -35,6 +35,7 @@ pub(crate) fn task(stored: StoredTask) -> rest::Task {
         stream: stream::task_stream(&stored.id),
         objects_since: stored.objects_since,
         warnings: stored.warnings,
+        step: stored.step.filter(|_| stored.state == TaskState::Starting),
         id: stored.id,
         name,
         source_id,

@@ -117,6 +117,7 @@ async fn apply(app: &App, id: &TaskId, status: TaskStatus) -> Result<(), BoxErro
         position: position(&status),
         objects_since: objects_since(&status),
         warnings: status.warnings.clone(),
+        step: Some(status.step.clone()).filter(|step| !step.is_empty()),
     };
     task::observe(&mut transaction, id, &observed).await?;
     if let Some(step) = step(&status, observed.error) {

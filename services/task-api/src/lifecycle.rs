@@ -260,6 +260,7 @@ mod tests {
             position: None,
             objects_since: None,
             warnings: Vec::new(),
+            step: None,
             version: 1,
             created_at: DateTime::UNIX_EPOCH,
             updated_at: DateTime::UNIX_EPOCH,

@@ -10,8 +10,10 @@ use rowcast_pg::slot::SlotState;
 use rowcast_pg::{ReplicationConnection, Session, publishable, settings, slot};
 use rowcast_proto::change::{Checkpoint, Gap, TrackedObjects};
 use rowcast_proto::subject::Op;
+use tokio::sync::watch;
 
 use super::resume::{self, Observation, Start};
+use super::step::StartStep;
 use super::{Wish, objects, stream};
 use crate::checkpoint::Checkpoints;
 use crate::error::{Error, StopReason};
@@ -35,6 +37,8 @@ pub(crate) struct Settlement<'a> {
     pub(crate) wish: &'a Wish<'a>,
     pub(crate) session: &'a Session,
     pub(crate) means: Means,
+    /// Told how far the start has come.
+    pub(crate) steps: &'a watch::Sender<StartStep>,
 }
 
 /// Where a task stands.
@@ -367,6 +371,7 @@ impl Settlement<'_> {
             ..
         } = self.wish;
         let selector = Selector::from(*objects);
+        self.steps.send_replace(StartStep::Publication);
         let plugin = if self.means.translated {
             objects::check_tables(self.session, &selector).await?;
             TEST_DECODING
@@ -376,6 +381,7 @@ impl Settlement<'_> {
             PGOUTPUT
         };
         let log = self.log_publication().await?;
+        self.steps.send_replace(StartStep::Slot);
         let lsn = objects::ensure_slot(self.session, replication, name, plugin).await?;
         let expected = self.memberships().await?;
         let mut record = self.record(self.wish, expected.as_ref()).await?;
@@ -431,6 +437,7 @@ impl Settlement<'_> {
     }
 
     async fn make_stream(&self) -> Result<(), Error> {
+        self.steps.send_replace(StartStep::Stream);
         let retention = self.wish.spec.retention.unwrap_or_default();
         stream::create(&self.platform.data, self.wish.task, &retention).await?;
         Ok(())

@@ -12,6 +12,7 @@ use rowcast_domain::TaskId;
 use rowcast_proto::message::Retention;
 use rowcast_proto::stream;
 
+use super::retention;
 use crate::error::Error;
 use crate::pipeline::publish::writer::Storing;
 
@@ -92,6 +93,7 @@ pub(crate) fn config(bus: &Bus, task: &TaskId, retention: &Retention) -> Config 
         deny_delete: true,
         deny_purge: true,
         num_replicas: bus.replicas().count(),
+        metadata: retention::metadata(retention),
         ..Config::default()
     }
 }

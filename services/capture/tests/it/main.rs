@@ -11,6 +11,8 @@ mod values;
 mod resume;
 mod large;
 mod stops;
+mod starting;
+mod retention;
 mod broker;
 mod objects;
 mod packed;

@@ -77,9 +77,8 @@ pub(super) fn of_task(wanted: &TaskEntry, set: Option<&str>, there: &Task) -> Op
     let patch = PatchTask {
         name: None,
         retry_minutes: changes.found("retry_minutes", minutes.0, minutes.1),
-        retention: is_fresh(there.state)
-            .then(|| changes.found("retention", &retention.0, &retention.1))
-            .flatten()
+        retention: changes
+            .found("retention", &retention.0, &retention.1)
             .map(|_words| wanted.retention.clone()),
         change_types: is_fresh(there.state)
             .then(|| changes.found("change_types", &types.0, &types.1))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rowcast_proto::rest::{Packing, Task};
 
-use super::change::{SET_TAG, is_fresh, kept, kinds};
+use super::change::{SET_TAG, is_fresh, kinds};
 use super::document::{Document, TaskEntry};
 use super::plan::Present;
 
@@ -46,7 +46,6 @@ pub(super) fn task_conflicts(
         .find(|source| source.id == there.source_id)
         .map_or_else(|| there.source_id.to_string(), |source| source.name.clone());
     let changes = (kinds(&there.change_types), kinds(&wanted.change_types));
-    let retention = (kept(&there.retention), kept(&wanted.retention));
     let packing = (packed(there.packing), packed(wanted.packing));
     let format = (there.format.as_str(), wanted.format.as_str());
     let transactions = (there.transactions, wanted.transactions);
@@ -66,9 +65,6 @@ pub(super) fn task_conflicts(
             .then(|| differs(&what("change_types"), &changes.0, &changes.1))
             .flatten(),
         of_another_set(&what("set"), &there.tags, document.set.as_ref()),
-        (!is_fresh(there.state))
-            .then(|| differs(&what("retention"), &retention.0, &retention.1))
-            .flatten(),
         differs(&what("partitions"), &there.partitions, &partitions),
         differs(&what("transactions"), &transactions.0, &transactions.1),
         differs(&what("packing"), &packing.0, &packing.1),

@@ -306,10 +306,10 @@ pub(crate) struct Update {
     /// How long an interruption is retried, in minutes
     #[arg(long, value_name = "MINUTES")]
     pub(crate) retry_minutes: Option<u32>,
-    /// How long changes are kept, in hours; only before the first start
+    /// How long changes are kept, in hours
     #[arg(long, value_name = "HOURS")]
     pub(crate) retention_hours: Option<u32>,
-    /// Most bytes kept, or `none` for no limit; only before the first start
+    /// Most bytes kept, or `none` for no limit
     #[arg(long, value_name = "BYTES", value_parser = limit)]
     pub(crate) retention_bytes: Option<Limit>,
     /// Only these changes of rows; only before the first start

@@ -53,6 +53,9 @@ fn members(task: &Task) -> Vec<(&'static str, String)> {
             ("reported", time(&position.reported_at)),
         ]);
     }
+    if let Some(step) = &task.step {
+        members.push(("at", wait::step(step)));
+    }
     if let Some(error) = &task.error {
         members.push(("error", wait::in_words(error)));
     }

@@ -129,7 +129,8 @@ pub(crate) fn runs(task: &Task) -> Seen {
     match task.state {
         TaskState::Running => Seen::There,
         TaskState::Starting | TaskState::Retrying => {
-            Seen::OnItsWay(task.error.as_ref().map(in_words))
+            let error = task.error.as_ref().map(in_words);
+            Seen::OnItsWay(error.or_else(|| task.step.as_deref().map(step)))
         }
         TaskState::NotConfigured
         | TaskState::NotStarted
@@ -142,6 +143,20 @@ pub(crate) fn runs(task: &Task) -> Seen {
         | TaskState::Resetting
         | TaskState::Released => Seen::Stuck(stuck(task)),
     }
+}
+
+/// What a start is at.
+pub(crate) fn step(name: &str) -> String {
+    let words = match name {
+        "connect" => "logging in to the source",
+        "compare" => "comparing the slot with the stream",
+        "publication" => "making the publication",
+        "slot" => "making the slot, which waits for the transactions that are open",
+        "stream" => "making the stream",
+        "replicate" => "asking for the changes",
+        other => other,
+    };
+    words.to_owned()
 }
 
 /// Nothing is read any more.

@@ -3,7 +3,7 @@
 
 use axum::http::StatusCode;
 use rowcast_domain::{TaskEvent, TaskId, TaskState};
-use rowcast_proto::rest::{ChangeTypes, PatchChangeTypes, PatchTask, Retention};
+use rowcast_proto::rest::{ChangeTypes, PatchChangeTypes, PatchTask};
 
 use super::{Step, knows_its_wish, record, wish_anew};
 use crate::auth::Caller;
@@ -98,12 +98,11 @@ fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Changes),
     if let Some(retention) = retention
         && retention != definition.retention
     {
-        if task.was_started() {
-            return Err(retention_is_fixed(&definition.retention));
-        }
         changes.words.push("retention".to_owned());
         // Whether NATS has room for so much was prechecked.
-        changes.for_precheck |= retention.max_bytes != definition.retention.max_bytes;
+        let has_stream = task.was_started();
+        let is_other = retention.max_bytes != definition.retention.max_bytes;
+        changes.for_precheck |= is_other && !has_stream;
         definition.retention = retention;
     }
     changes.for_capture = !changes.words.is_empty();
@@ -157,17 +156,6 @@ fn change_types_are_fixed() -> ApiError {
         .repair("Clone the task, change the clone before its first start, and release this one.")
 }
 
-/// Capture makes the stream once, and leaves limits alone that somebody has set since.
-fn retention_is_fixed(present: &Retention) -> ApiError {
-    let detail = format!(
-        "the task was started, and its stream made to keep changes for {} hours",
-        present.hours
-    );
-    ApiError::refused(StatusCode::CONFLICT, "retention_fixed", detail)
-        .field("retention")
-        .repair("Create another task with this retention, and release this one once it is read to its end.")
-}
-
 #[cfg(test)]
 mod tests {
     use rowcast_proto::message::DesiredState;
@@ -198,13 +186,17 @@ mod tests {
     }
 
     #[test]
-    fn retention_is_the_users_until_the_stream_is_made() {
+    fn other_retention_is_a_wish_and_prechecked_before_the_stream_is_made() {
         let retention = r#"{"retention": {"hours": 48}}"#;
         let fresh = task(TaskState::PrecheckPassed, DesiredState::Unspecified);
         let (next, _changes) = changed(&fresh, patch(retention)).unwrap();
         assert_eq!(next.definition.retention.hours, 48);
-        let suspended = task(TaskState::Suspended, DesiredState::Suspended);
-        assert!(changed(&suspended, patch(retention)).is_err());
+        let limited = r#"{"retention": {"hours": 24, "max_bytes": 1073741824}}"#;
+        let (_next, changes) = changed(&fresh, patch(limited)).unwrap();
+        assert!(changes.for_precheck);
+        let running = task(TaskState::Running, DesiredState::Running);
+        let (_next, changes) = changed(&running, patch(limited)).unwrap();
+        assert!(changes.for_capture && !changes.for_precheck);
     }
 
     #[test]

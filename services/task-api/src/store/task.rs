@@ -30,6 +30,8 @@ pub(crate) struct StoredTask {
     /// Commit LSN after which the present objects are tracked.
     pub(crate) objects_since: Option<Lsn>,
     pub(crate) warnings: Vec<String>,
+    /// What a start is at.
+    pub(crate) step: Option<String>,
     /// Counts what users change of the definition.
     pub(crate) version: u64,
     pub(crate) created_at: DateTime<Utc>,
@@ -61,6 +63,7 @@ pub(super) struct Row {
     position: Option<Json<TaskPosition>>,
     objects_since: Option<String>,
     warnings: Json<Vec<String>>,
+    step: Option<String>,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -98,6 +101,7 @@ impl TryFrom<Row> for StoredTask {
             position: row.position.map(|position| position.0),
             objects_since: row.objects_since.as_deref().map(parsed).transpose()?,
             warnings: row.warnings.0,
+            step: row.step,
             version: decoded(u64::try_from(row.version))?,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -343,6 +347,8 @@ pub(crate) struct Observed {
     /// Absent where it is still as it was.
     pub(crate) objects_since: Option<Lsn>,
     pub(crate) warnings: Vec<String>,
+    /// What a start is at.
+    pub(crate) step: Option<String>,
 }
 
 /// Writes what capture last said.
@@ -354,7 +360,7 @@ pub(crate) async fn observe(
     sqlx::query(
         "UPDATE tasks
          SET error = $2, position = coalesce($3, position),
-             objects_since = coalesce($4, objects_since), warnings = $5
+             objects_since = coalesce($4, objects_since), warnings = $5, step = $6
          WHERE id = $1",
     )
     .bind(id.as_str())
@@ -362,6 +368,7 @@ pub(crate) async fn observe(
     .bind(observed.position.as_ref().map(Json))
     .bind(observed.objects_since.map(|lsn| lsn.to_string()))
     .bind(Json(&observed.warnings))
+    .bind(&observed.step)
     .execute(connection)
     .await?;
     Ok(())
@@ -374,7 +381,7 @@ pub(crate) async fn forget_observed(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE tasks
-         SET error = NULL, position = NULL, objects_since = NULL, warnings = '[]'
+         SET error = NULL, position = NULL, objects_since = NULL, warnings = '[]', step = NULL
          WHERE id = $1",
     )
     .bind(id.as_str())

@@ -7,8 +7,27 @@ use rowcast_domain::Secret;
 use rowcast_proto::message::{CaptureState, DesiredState, TaskError};
 use rowcast_proto::stream::TASK_STATUS;
 use rowcast_service::keyring::{Keyring, Sealed};
+use rowcast_testkit::eventually;
 
-use crate::fixture::{Api, status};
+use crate::fixture::{Api, LIMIT, status};
+
+#[tokio::test]
+async fn a_start_that_takes_long_tells_what_it_is_at() {
+    let api = Api::start().await;
+    let task = api.starting_task().await;
+    let path = format!("/tasks/{task}");
+    assert!(api.get(&path).await.body.get("step").is_none());
+    let mut starting = status(&task, 1, CaptureState::Starting);
+    starting.step = "slot".to_owned();
+    api.report(starting).await;
+    eventually("the step is told", LIMIT, async || {
+        api.get(&path).await.body["step"] == "slot"
+    })
+    .await;
+    api.report(status(&task, 1, CaptureState::Running)).await;
+    api.reaches(&task, "running").await;
+    assert!(api.get(&path).await.body.get("step").is_none());
+}
 
 #[tokio::test]
 async fn a_wish_holds_what_capture_needs() {
