@@ -1,6 +1,7 @@
 //! `rowcast task`.
 
 pub(crate) mod selection;
+mod create;
 mod objects;
 mod show;
 mod list;
@@ -13,18 +14,15 @@ mod recheck;
 mod step;
 mod tail;
 
-use rowcast_proto::rest::{CreateTask, Retention};
-
 use crate::api::Api;
 use crate::args::Format;
-use crate::args::task::{Command, Create, Named};
-use crate::failure::{Exit, Failure};
+use crate::args::task::{Command, Named};
 use crate::table::{description, plain_table, time};
 use crate::{find, output};
 
 pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Create(wanted) => create(api, *wanted).await,
+        Command::Create(wanted) => create::run(api, *wanted).await,
         Command::List(wanted) => list::run(api, wanted).await,
         Command::Show(named) => {
             let task = find::task(api, &named.task).await?;
@@ -47,33 +45,6 @@ pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         Command::Events(named) => events(api, named).await,
         Command::Tail(wanted) => Box::pin(tail::run(api, wanted)).await,
     }
-}
-
-async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
-    let Some(objects) = wanted.objects.objects()? else {
-        let sentence = "say what to track: --all, --schema or --table";
-        return Err(Failure::of(Exit::Usage, sentence));
-    };
-    let source = find::source(api, &wanted.source).await?;
-    let body = CreateTask {
-        packing: wanted.packing(),
-        format: wanted.format.into(),
-        name: wanted.name,
-        source_id: source.id,
-        database: wanted.database,
-        objects,
-        change_types: wanted.changes.types(),
-        retry_minutes: wanted.retry_minutes,
-        retention: Retention {
-            hours: wanted.retention_hours,
-            max_bytes: wanted.retention_bytes,
-        },
-        partitions: wanted.partitions,
-        transactions: wanted.transactions,
-        tags: wanted.tags.into_iter().collect(),
-        resource_group: wanted.resource_group,
-    };
-    show::one(&api.create_task(&body).await?, wanted.shown.output)
 }
 
 async fn purchase(api: &Api, named: Named) -> anyhow::Result<()> {

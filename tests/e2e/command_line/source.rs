@@ -74,6 +74,34 @@ async fn a_source_is_tested_browsed_changed_and_deleted() {
     is_deleted(&shell).await;
 }
 
+/// And no task for nothing: what was refused is told with what was not.
+#[tokio::test]
+async fn several_databases_are_several_tasks() {
+    let platform = Box::pin(Platform::start(Default::default())).await.unwrap();
+    let _sql = untracked_shop(&platform).await.unwrap();
+    let shell = Shell::of(&platform).unwrap();
+    shell.write("source.pw", PASSWORD).unwrap();
+    let create = format!("{CREATE} --port {}", platform.postgres.port());
+    shell.prints(&create).await.unwrap();
+    let line = "task create both --source shop --all --database shop --database postgres";
+    let made: TaskList = shell.json(line).await.unwrap();
+    let named = made
+        .tasks
+        .iter()
+        .map(|task| (task.name.as_str(), task.database.as_str()));
+    let named: Vec<_> = named.collect();
+    assert_eq!(
+        named,
+        [("both-shop", "shop"), ("both-postgres", "postgres")]
+    );
+    let long = "d".repeat(64);
+    let line = format!("task create more --source shop --all --database shop --database {long}");
+    let (code, trouble) = shell.fails(&line).await.unwrap();
+    assert!(code == 1 && trouble.contains("more-shop"), "{trouble}");
+    let listed: TaskList = shell.json("task list").await.unwrap();
+    assert_eq!(listed.tasks.len(), 3);
+}
+
 /// `shop`, once it is called `store`, with a wrong password and the right one.
 async fn is_changed(shell: &Shell) {
     let (code, trouble) = shell.fails("source update shop").await.unwrap();

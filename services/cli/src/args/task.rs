@@ -135,9 +135,9 @@ pub(crate) struct Create {
     /// Name or id of the source
     #[arg(long)]
     pub(crate) source: String,
-    /// The database [default: the source's]
-    #[arg(long)]
-    pub(crate) database: Option<String>,
+    /// The database [default: the source's]; said more than once, each gets a task, `NAME-DATABASE`
+    #[arg(long = "database", value_name = "DATABASE")]
+    pub(crate) databases: Vec<String>,
     #[command(flatten)]
     pub(crate) objects: ObjectArgs,
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! `rowcast task list`.
 
 use rowcast_domain::TaskState;
+use rowcast_proto::rest::TaskList;
 
 use super::selection;
 use crate::api::Api;
@@ -13,8 +14,13 @@ use crate::{find, output, tags};
 pub(super) async fn run(api: &Api, wanted: List) -> anyhow::Result<()> {
     let format = wanted.shown.output;
     let list = api.queried_tasks(&query(api, wanted).await?).await?;
+    show(&list, format)
+}
+
+/// These tasks.
+pub(super) fn show(list: &TaskList, format: Format) -> anyhow::Result<()> {
     if format == Format::Json {
-        return output::json(&list);
+        return output::json(list);
     }
     let mut table = plain_table([
         "ID", "NAME", "STATE", "DATABASE", "TRACKED", "LAG", "ERROR", "GROUP", "TAGS",

@@ -1,0 +1,74 @@
+//! `rowcast task create`.
+
+use rowcast_proto::rest::{CreateTask, Retention, Task, TaskList};
+
+use super::{list, show};
+use crate::api::Api;
+use crate::args::task::Create;
+use crate::failure::{Exit, Failure};
+use crate::{find, output};
+
+/// A task tracks one database; several are several tasks, named after them.
+pub(super) async fn run(api: &Api, wanted: Create) -> anyhow::Result<()> {
+    let Some(objects) = wanted.objects.objects()? else {
+        let sentence = "say what to track: --all, --schema or --table";
+        return Err(Failure::of(Exit::Usage, sentence));
+    };
+    let source = find::source(api, &wanted.source).await?;
+    let mut body = CreateTask {
+        packing: wanted.packing(),
+        format: wanted.format.into(),
+        name: wanted.name,
+        source_id: source.id,
+        database: None,
+        objects,
+        change_types: wanted.changes.types(),
+        retry_minutes: wanted.retry_minutes,
+        retention: Retention {
+            hours: wanted.retention_hours,
+            max_bytes: wanted.retention_bytes,
+        },
+        partitions: wanted.partitions,
+        transactions: wanted.transactions,
+        tags: wanted.tags.into_iter().collect(),
+        resource_group: wanted.resource_group,
+    };
+    let format = wanted.shown.output;
+    let mut databases = wanted.databases;
+    if databases.len() < 2 {
+        body.database = databases.pop();
+        return show::one(&api.create_task(&body).await?, format);
+    }
+    let tasks = several(api, &body, databases).await?;
+    let created = TaskList {
+        tasks,
+        next_cursor: None,
+    };
+    list::show(&created, format)
+}
+
+/// A task for each database. What was created before a refusal stays, and is told.
+async fn several(
+    api: &Api,
+    like: &CreateTask,
+    databases: Vec<String>,
+) -> anyhow::Result<Vec<Task>> {
+    let mut tasks = Vec::with_capacity(databases.len());
+    for database in databases {
+        let body = CreateTask {
+            name: format!("{}-{database}", like.name),
+            database: Some(database),
+            ..like.clone()
+        };
+        match api.create_task(&body).await {
+            Ok(task) => tasks.push(task),
+            Err(error) => {
+                for task in &tasks {
+                    output::trouble(format_args!("task {} ({}) was created", task.name, task.id));
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(tasks)
+}
