@@ -15,7 +15,7 @@ pub use access::{AuditEntry, AuditLog, CreateToken, NewToken, Role, Token, Token
 pub use billing::{
     ChargeType, Incident, IncidentList, Instance, PurchaseTask, UsageLine, UsageList,
 };
-pub use group::{CreateGroup, Group, GroupConnection, GroupList, GroupMode};
+pub use group::{CreateGroup, Group, GroupConnection, GroupList, GroupMode, PatchGroup};
 pub use objects::{ObjectLevel, SchemaSummary, SourceObjects, TableSummary};
 pub use plan::{ChangeObjects, ObjectsPlan, ReleasePlan, ReleasedItem, ReleasedKind};
 pub use precheck::{

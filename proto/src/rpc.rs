@@ -86,6 +86,10 @@ rpc!(
     GetGroupConnection, "consumer-group", "connection", m::GroupRequest => m::GroupConnection
 );
 rpc!(
+    /// Gives a group another name or password.
+    UpdateGroup, "consumer-group", "update", m::UpdateGroupRequest => m::Group
+);
+rpc!(
     /// Deletes a group and closes its connections.
     DeleteGroup, "consumer-group", "delete", m::GroupRequest => m::DeleteGroupReply
 );

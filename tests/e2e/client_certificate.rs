@@ -52,6 +52,23 @@ async fn ask_for_certificates(shop: &Shop, folder: &Path) {
     }
 }
 
+/// By a file, without a password; and it does not end without any way to log in.
+async fn is_declared(shop: &Shop, shell: &Shell) {
+    let port = shop.platform.postgres.port();
+    let file = format!(
+        "sources:\n  - name: declared\n    host: 127.0.0.1\n    port: {port}\n    database: shop\n    \
+         account: shop_owner\n    sslmode: verify-ca\n    sslrootcert: server.crt\n    \
+         sslcert: shop_owner.crt\n    sslkey: shop_owner.key\n"
+    );
+    shell.write("sources.yaml", &file).unwrap();
+    shell.prints("apply -f sources.yaml --yes").await.unwrap();
+    let test: SourceTest = shell.json("source test declared").await.unwrap();
+    assert!(test.passed, "{test:?}");
+    let bare = "source update declared --no-sslcert";
+    let (code, trouble) = shell.fails(bare).await.unwrap();
+    assert!(code == 1 && trouble.contains("password"), "{trouble}");
+}
+
 #[tokio::test]
 async fn a_running_task_goes_on_with_a_certificate_in_the_place_of_the_password() {
     let shop = Box::pin(Shop::running(Default::default())).await.unwrap();
@@ -83,6 +100,7 @@ async fn a_running_task_goes_on_with_a_certificate_in_the_place_of_the_password(
         rows.len() == 1 && rows[0].get::<_, Option<&str>>(0) == Some("/CN=shop_owner")
     })
     .await;
+    is_declared(&shop, &shell).await;
     // The shop's own session was there before.
     let insert = "INSERT INTO shop.counter VALUES (1)";
     shop.sql.batch_execute(insert).await.unwrap();

@@ -13,6 +13,18 @@ pub enum GroupMode {
     Ordered,
 }
 
+/// `PATCH /tasks/{id}/groups/{gid}`: what is absent stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchGroup {
+    /// The user's name for it, 1–64 characters, unique in the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Another password, by the rules of a new group's. Never returned. The group's connections are closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
 /// `POST /tasks/{id}/groups`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

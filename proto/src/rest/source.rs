@@ -9,8 +9,10 @@ use utoipa::ToSchema;
 
 use super::CheckItem;
 
-/// What TLS to the source must prove; the meanings are libpq's `sslmode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+/// What TLS to the source must prove, the least first; the meanings are libpq's `sslmode`.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum SslMode {
     /// No TLS.
@@ -206,10 +208,11 @@ pub struct PatchSource {
     /// Its password. Never returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
-    /// What TLS must prove.
+    /// What TLS must prove. Less than before needs the password, or the client certificate, again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sslmode: Option<SslMode>,
-    /// Certificate authorities in PEM; empty for the system's.
+    /// Certificate authorities in PEM; empty for the system's. Others need the password, or the client
+    /// certificate, again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sslrootcert: Option<String>,
     /// The client certificate to log in with, in PEM, together with its key; both empty for none.

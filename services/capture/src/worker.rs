@@ -262,17 +262,12 @@ impl Worker<'_> {
         let (platform, task, tracked) = (self.platform, self.task, wanted.subscribe());
         let prepare = prepare::prepare(platform, task, spec, tracked, &steps);
         let mut prepare = Box::pin(prepare.instrument(span));
-        let mut told = None;
-        let prepared = loop {
-            tokio::select! {
-                prepared = &mut prepare => break prepared,
-                long = long_step(&mut step, told) => {
-                    self.reporter.step(long).await;
-                    told = Some(long);
-                }
-                _ = self.wish.changed() => return Ended::Halted,
-                () = self.stop.cancelled() => return Ended::Halted,
-            }
+        let prepared = tokio::select! {
+            prepared = &mut prepare => prepared,
+            // Beside the start: a slow report must not stop it.
+            () = tell_steps(&mut self.reporter, &mut step) => return Ended::Halted,
+            _ = self.wish.changed() => return Ended::Halted,
+            () = self.stop.cancelled() => return Ended::Halted,
         };
         drop(prepare);
         match prepared {
@@ -350,19 +345,23 @@ impl Worker<'_> {
     }
 }
 
-/// The next step of a start that takes long enough to be worth telling.
-async fn long_step(steps: &mut watch::Receiver<StartStep>, told: Option<StartStep>) -> StartStep {
+/// Tells the steps of a start that take long enough, until the start drops their sender.
+async fn tell_steps(reporter: &mut Reporter, steps: &mut watch::Receiver<StartStep>) {
+    let mut told = None;
     loop {
         let step = *steps.borrow_and_update();
-        match tokio::time::timeout(STEP_TOLD_AFTER, steps.changed()).await {
-            Ok(Ok(())) => {}
-            Err(_elapsed) if told != Some(step) => return step,
+        let is_short = tokio::time::timeout(STEP_TOLD_AFTER, steps.changed()).await;
+        let next = match is_short {
+            Ok(next) => next,
             Err(_elapsed) => {
-                if steps.changed().await.is_err() {
-                    return std::future::pending().await;
+                if told.replace(step) != Some(step) {
+                    reporter.step(step).await;
                 }
+                steps.changed().await
             }
-            Ok(Err(_ended)) => return std::future::pending().await,
+        };
+        if next.is_err() {
+            return;
         }
     }
 }

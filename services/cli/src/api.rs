@@ -12,9 +12,9 @@ use rowcast_domain::{GroupId, Secret, SourceId, TaskId, TokenId};
 use rowcast_proto::rest::{
     AuditLog, ChangeObjects, ChargeType, CloneTask, CreateGroup, CreateSource, CreateTask,
     CreateToken, Group, GroupConnection, GroupList, IgnoreChecks, IncidentList, Instance, NewToken,
-    Objects, ObjectsPlan, PatchSource, PatchTask, Precheck, Problem, PurchaseTask, Recheck,
-    ReleasePlan, RunPrecheck, Source, SourceList, SourceObjects, SourceTest, StartTask, System,
-    Task, TaskList, TaskPreview, TaskTransitionList, TokenList, UsageList,
+    Objects, ObjectsPlan, PatchGroup, PatchSource, PatchTask, Precheck, Problem, PurchaseTask,
+    Recheck, ReleasePlan, RunPrecheck, Source, SourceList, SourceObjects, SourceTest, StartTask,
+    System, Task, TaskList, TaskPreview, TaskTransitionList, TokenList, UsageList,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -307,6 +307,16 @@ impl Api {
         group: &GroupId,
     ) -> anyhow::Result<GroupConnection> {
         self.get(&format!("/tasks/{task}/groups/{group}/connection"))
+            .await
+    }
+
+    pub(crate) async fn patch_group(
+        &self,
+        task: &TaskId,
+        group: &GroupId,
+        body: &PatchGroup,
+    ) -> anyhow::Result<Group> {
+        self.patch(&format!("/tasks/{task}/groups/{group}"), body, None)
             .await
     }
 

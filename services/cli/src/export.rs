@@ -1,7 +1,7 @@
 //! `rowcast export`: what `rowcast apply` reads.
 //!
 //! Passwords are not there to be written: each is named by a variable that `apply` will ask for where it
-//! has to create what it belongs to. Certificate authorities of sources are not there either.
+//! has to create what it belongs to. Certificates of sources are not there either.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,10 +1,11 @@
 //! `rowcast group`.
 
-use rowcast_proto::rest::{CreateGroup, Group};
+use rowcast_proto::rest::{CreateGroup, Group, PatchGroup};
 
 use crate::api::Api;
 use crate::args::Format;
-use crate::args::group::{Command, Create, Delete, Named};
+use crate::args::group::{Command, Create, Delete, Named, Update};
+use crate::failure::{Exit, Failure};
 use crate::table::{description, plain_table, time};
 use crate::{confirm, find, output};
 
@@ -20,6 +21,7 @@ pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             )
         }
         Command::Connection(named) => connection(api, named).await,
+        Command::Update(wanted) => update(api, wanted).await,
         Command::Delete(delete) => remove(api, delete).await,
     }
 }
@@ -39,6 +41,28 @@ async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
         &api.create_group(&task.id, &body).await?,
         wanted.shown.output,
     )
+}
+
+async fn update(api: &Api, wanted: Update) -> anyhow::Result<()> {
+    let task = find::task(api, &wanted.task).await?;
+    let group = find::group(api, &task, &wanted.group).await?;
+    let is_given = wanted.password || wanted.password_from.password_file.is_some();
+    if wanted.name.is_none() && !is_given {
+        let sentence = "say what to change: --name or --password";
+        return Err(Failure::of(Exit::Usage, sentence));
+    }
+    let password = if is_given {
+        let whom = format!("the group {}", group.name);
+        Some(wanted.password_from.read(&whom)?.expose().to_owned())
+    } else {
+        None
+    };
+    let body = PatchGroup {
+        name: wanted.name,
+        password,
+    };
+    let changed = api.patch_group(&task.id, &group.id, &body).await?;
+    show(&changed, wanted.shown.output)
 }
 
 fn show(group: &Group, format: Format) -> anyhow::Result<()> {

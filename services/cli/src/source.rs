@@ -80,9 +80,14 @@ fn body(wanted: Create) -> anyhow::Result<CreateSource> {
 
 /// Whether the API asks for the password with a change: it would go to another server, or be that of
 /// another role. A client certificate that comes with it will do instead.
-pub(crate) const fn needs_password(patch: &PatchSource) -> bool {
-    let is_elsewhere = patch.host.is_some() || patch.port.is_some() || patch.account.is_some();
-    is_elsewhere && patch.sslcert.is_none()
+pub(crate) fn needs_password(patch: &PatchSource) -> bool {
+    let no_certificate = patch.sslcert.as_deref().is_none_or(str::is_empty);
+    leads_elsewhere(patch) && no_certificate
+}
+
+/// Whether a change leads to another server, or to another role of it.
+pub(crate) const fn leads_elsewhere(patch: &PatchSource) -> bool {
+    patch.host.is_some() || patch.port.is_some() || patch.account.is_some()
 }
 
 /// What a file of certificates or of a key holds, where there is one.

@@ -41,6 +41,9 @@ pub(crate) async fn run(state: State, stop: CancellationToken) -> Result<(), Box
 }
 
 async fn everything(state: &State) -> Result<(), BoxError> {
+    if let Err(error) = close_with_old_passwords(state).await {
+        tracing::warn!(%error, "connections with an old password not closed yet");
+    }
     let groups = store::group::open(&state.pool).await?;
     let by_task: Vec<&[Group]> = groups
         .chunk_by(|one, next| one.task_id == next.task_id)
@@ -55,6 +58,17 @@ async fn everything(state: &State) -> Result<(), BoxError> {
             }
         })
         .await;
+    Ok(())
+}
+
+/// Closes once more what has logged in while the password was changed.
+async fn close_with_old_passwords(state: &State) -> Result<(), BoxError> {
+    let now = Utc::now();
+    for group in store::group::kick_due(&state.pool, now).await? {
+        let login = connection::login(&group.account, &group.id);
+        kick::login(&state.system, &login).await?;
+        store::group::kicked(&state.pool, &group.id, now).await?;
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Answers to questions, one a file.
 
 mod create;
+mod update;
 mod list;
 mod get;
 mod connection;
@@ -10,7 +11,9 @@ use rowcast_bus::refuse::Refusal as _;
 use rowcast_bus::{Bus, Server, refuse};
 use rowcast_domain::{GroupId, ParseIdError, TaskId};
 use rowcast_proto::message::{self, GroupRequest, RpcError};
-use rowcast_proto::rpc::{CreateGroup, DeleteGroup, GetGroup, GetGroupConnection, ListGroups, Rpc};
+use rowcast_proto::rpc::{
+    CreateGroup, DeleteGroup, GetGroup, GetGroupConnection, ListGroups, Rpc, UpdateGroup,
+};
 use rowcast_service::BoxError;
 
 use crate::consumer::{self, Position};
@@ -39,6 +42,10 @@ pub(crate) async fn serve(bus: &Bus, state: &State, version: &str) -> Result<Ser
         .add::<GetGroupConnection, _, _>(move |question| {
             connection::answer(shared.clone(), question)
         })
+        .await?;
+    let shared = state.clone();
+    server
+        .add::<UpdateGroup, _, _>(move |question| update::answer(shared.clone(), question))
         .await?;
     let shared = state.clone();
     server

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::checks::Rule;
 
-/// A report does not wait longer for what only tells of it.
+/// How long a write may take: a report waits for the last one, and for one that is under way.
 const WRITE_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a run tells.

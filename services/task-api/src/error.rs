@@ -81,12 +81,12 @@ impl ApiError {
         }
     }
 
-    /// There is no such thing.
     /// NATS does not answer, or ended what it was answering.
     pub(crate) fn nats(error: impl Into<BoxError>) -> Self {
         Self::Nats(error.into())
     }
 
+    /// There is no such thing.
     pub(crate) fn not_found(what: &str, id: &str) -> Self {
         Self::refused(
             StatusCode::NOT_FOUND,

@@ -47,6 +47,7 @@ mod create_group;
 mod list_groups;
 mod get_group;
 mod get_connection;
+mod patch_group;
 mod delete_group;
 mod create_token;
 mod list_tokens;
@@ -168,7 +169,11 @@ fn routes() -> OpenApiRouter<App> {
             create_group::create_group,
             list_groups::list_groups
         ))
-        .routes(routes!(get_group::get_group, delete_group::delete_group))
+        .routes(routes!(
+            get_group::get_group,
+            patch_group::patch_group,
+            delete_group::delete_group
+        ))
         .routes(routes!(get_connection::get_connection))
         .routes(routes!(
             create_token::create_token,

@@ -53,7 +53,7 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
             let address = config.http_listen;
             format!("ROWCAST_HTTP_LISTEN: cannot listen on {address}: {error}")
         })?;
-    let app = App::connect(&config).await?;
+    let app = App::connect(&config, context.stop.clone()).await?;
     drop(connected);
     let address = listener.local_addr()?;
 

@@ -8,9 +8,9 @@ use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_bus::{Bus, provision};
 use rowcast_proto::stream::{EVENTS, PARKED, PRECHECKS, TASK_STATUS, TASKS};
 use rowcast_service::keyring::Keyring;
-use rowcast_service::{BoxError, database};
+use rowcast_service::{BoxError, CancellationToken, database};
 use sqlx::postgres::PgPool;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::auth::{AdminToken, Pace};
 use crate::config::Config;
@@ -18,6 +18,9 @@ use crate::egress::EgressAddresses;
 
 /// The service's schema in the control-plane database.
 pub(crate) const SCHEMA: &str = "task_api";
+
+/// Who may follow something at the same time: each holds a consumer of the broker.
+const FOLLOWERS: usize = 200;
 
 /// The process's connections and keys. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -36,6 +39,8 @@ struct Shared {
     egress: EgressAddresses,
     fingerprint_key: hmac::Key,
     wish_changed: Notify,
+    seats: Arc<Semaphore>,
+    stop: CancellationToken,
 }
 
 impl App {
@@ -43,7 +48,10 @@ impl App {
     ///
     /// # Errors
     /// Where the key is malformed, or the database or NATS does not let us in.
-    pub(crate) async fn connect(config: &Config) -> Result<Self, BoxError> {
+    pub(crate) async fn connect(
+        config: &Config,
+        stop: CancellationToken,
+    ) -> Result<Self, BoxError> {
         let keyring = Keyring::from_secret(&config.secret_key)?;
         let admin_token = AdminToken::new(&config.admin_token)?;
         let secret = config.secret_key.expose().as_bytes();
@@ -68,6 +76,8 @@ impl App {
             egress: config.egress.clone(),
             fingerprint_key,
             wish_changed: Notify::new(),
+            seats: Arc::new(Semaphore::new(FOLLOWERS)),
+            stop,
         })))
     }
 
@@ -114,6 +124,16 @@ impl App {
     /// Makes the fingerprints of requests with an Idempotency-Key.
     pub(crate) fn fingerprint_key(&self) -> &hmac::Key {
         &self.0.fingerprint_key
+    }
+
+    /// A place among those who follow something as it goes on; `None` where all are taken.
+    pub(crate) fn seat(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.seats).try_acquire_owned().ok()
+    }
+
+    /// Told when the process is to end.
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.0.stop
     }
 
     /// Told after a commit that may have changed a wish.

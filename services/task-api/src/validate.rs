@@ -10,8 +10,8 @@ use std::ops::RangeInclusive;
 
 use axum::http::StatusCode;
 use rowcast_proto::rest::{
-    ChangeTypes, CloneTask, CreateGroup, CreateTask, IgnoreChecks, Objects, PatchTask, Retention,
-    SchemaObjects,
+    ChangeTypes, CloneTask, CreateGroup, CreateTask, IgnoreChecks, Objects, PatchGroup, PatchTask,
+    Retention, SchemaObjects,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -419,12 +419,29 @@ pub(crate) fn group(body: &CreateGroup) -> Result<(), ApiError> {
         let detail = "must have 1 to 16 characters of [a-z0-9_], a letter first";
         issues.note("account", detail, "Give a short name such as `reader`.");
     }
-    if !is_group_password(&body.password) {
+    group_password(&mut issues, &body.password);
+    issues.finish()
+}
+
+/// # Errors
+/// Every problem of the body.
+pub(crate) fn group_patch(body: &PatchGroup) -> Result<(), ApiError> {
+    let mut issues = Issues::default();
+    if let Some(name) = &body.name {
+        issues.name("name", name);
+    }
+    if let Some(password) = &body.password {
+        group_password(&mut issues, password);
+    }
+    issues.finish()
+}
+
+fn group_password(issues: &mut Issues, password: &str) {
+    if !is_group_password(password) {
         let detail = "must have 8 to 32 printable characters of at least two classes";
         let repair = "Mix lower case, upper case, digits and other characters.";
         issues.note("password", detail, repair);
     }
-    issues.finish()
 }
 
 fn is_group_password(password: &str) -> bool {

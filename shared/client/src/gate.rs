@@ -8,7 +8,7 @@
 //!
 //! What the caller has and has not acknowledged comes again too, and not always in order: a server that
 //! was killed may send first what it no longer knows to have sent. So a repeat is held until everything
-//! from there on has come again: to hand out an older change behind a newer one would be to undo it.
+//! that the caller has not acknowledged has come again: to hand out an older change behind a newer one would be to undo it.
 //!
 //! Holds at most what the consumer may have in flight (its `max_ack_pending`).
 
@@ -95,18 +95,18 @@ impl<T> Gate<T> {
         let in_flight = seen.ack_floor + 1..=seen.delivered;
         let here = if in_flight.is_empty() {
             0
-        } else if self.has_repeats() {
-            self.held.range(in_flight).count()
         } else {
-            self.held.range(in_flight.clone()).count() + self.out.range(in_flight).count()
+            let held = self.held.range(in_flight.clone()).count();
+            let out = self.out.range(in_flight).count();
+            if self.has_repeats() { held } else { held + out }
         };
         self.open = here >= seen.unacknowledged;
     }
 
-    /// Whether something is held that the caller has already: the rest of that is to come again.
-    fn has_repeats(&self) -> bool {
-        let first = self.held.first_key_value().map(|(sequence, _)| sequence);
-        first.is_some_and(|first| self.out.last() >= Some(first))
+    /// Whether something is held that the caller has already: all of that is to come again, so the server must
+    /// not be asked to wait on for any of it.
+    pub(crate) fn has_repeats(&self) -> bool {
+        self.held.keys().any(|sequence| self.out.contains(sequence))
     }
 }
 

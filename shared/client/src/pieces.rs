@@ -46,17 +46,19 @@ impl Pieces {
         part: &Part,
         place: Place,
     ) -> Result<Option<Vec<u8>>, String> {
-        let late =
-            |joining: &Joining| place.redelivered && place.stream_sequence <= joining.sequence;
-        if self.joining.as_ref().is_some_and(late) {
-            // Of this change, or of one that was handed out before it.
-            return Ok(None);
-        }
         let name = Name {
             position,
             sha256: part.sha256.clone(),
             bytes: part.bytes,
         };
+        // A server that was killed sends pieces again as if for the first time.
+        let late = |joining: &Joining| {
+            place.stream_sequence <= joining.sequence && (place.redelivered || joining.name == name)
+        };
+        if self.joining.as_ref().is_some_and(late) {
+            // Of this change, or of one that was handed out before it.
+            return Ok(None);
+        }
         let known = |joining: &Joining| joining.name == name;
         let is_past =
             self.past.as_ref() == Some(&name) && !self.joining.as_ref().is_some_and(known);
@@ -275,6 +277,18 @@ mod tests {
         parts[0].data = String::new();
         let error = pieces.take(position(2), &parts[0], new(6)).unwrap_err();
         assert!(error.contains("no memory"), "{error}");
+    }
+
+    #[test]
+    fn a_piece_that_comes_again_as_if_for_the_first_time_disturbs_nothing() {
+        let parts = cut("abcdefghi");
+        let mut pieces = Pieces::default();
+        for (sequence, part) in (1..).zip(&parts[..2]) {
+            assert_eq!(pieces.take(position(1), part, new(sequence)), Ok(None));
+        }
+        assert_eq!(pieces.take(position(1), &parts[1], new(2)), Ok(None));
+        let whole = pieces.take(position(1), &parts[2], new(3));
+        assert_eq!(whole, Ok(Some(b"abcdefghi".to_vec())));
     }
 
     #[test]

@@ -242,7 +242,7 @@ impl Member {
                 () = tokio::time::sleep(GATE_CHECK), if !self.gate.is_open() => {
                     self.check_gate().await?;
                 }
-                () = self.patience.due() => self.patience.ask().await,
+                () = self.patience.due(), if !self.gate.has_repeats() => self.patience.ask().await,
             }
         }
     }

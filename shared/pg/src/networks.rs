@@ -11,7 +11,7 @@ const SOCKETS: &str = "unix";
 
 /// What is no server's address, or that of a cloud's own service for the machine that asks (RFC 3927, RFC
 /// 4291): whatever is allowed, no source is there.
-const NEVER: [IpNet; 8] = [
+const NEVER: [IpNet; 11] = [
     v4([0, 0, 0, 0], 8),
     v4([169, 254, 0, 0], 16),
     v4([224, 0, 0, 0], 4),
@@ -19,8 +19,11 @@ const NEVER: [IpNet; 8] = [
     v6([0, 0, 0, 0, 0, 0, 0, 0], 128),
     v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
     v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
-    // As 169.254.169.254.
+    // The same services under other addresses: AWS, GCP, Alibaba Cloud, Azure.
     v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128),
+    v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128),
+    v4([100, 100, 100, 200], 32),
+    v4([168, 63, 129, 16], 32),
 ];
 
 const fn v4(octets: [u8; 4], prefix: u8) -> IpNet {
@@ -78,6 +81,10 @@ impl FromStr for Networks {
                 .parse::<IpNet>()
                 .or_else(|_no_network| name.parse::<IpAddr>().map(IpNet::from))
                 .map_err(|_no_address| ParseNetworksError(entry.to_owned()))?;
+            if network.addr().to_canonical() != network.addr() {
+                // Addresses are judged as the IPv4 address that they mean.
+                return Err(ParseNetworksError(entry.to_owned()));
+            }
             if is_allowed {
                 rules.allowed.push(network);
             } else {
@@ -94,11 +101,13 @@ impl Networks {
     pub fn allow(&self, address: IpAddr) -> bool {
         // `::ffff:169.254.169.254` leads to the same place.
         let address = address.to_canonical();
-        let is_in = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&address));
-        let Rules {
-            allowed, excluded, ..
-        } = &*self.0;
-        !is_in(&NEVER) && !is_in(excluded) && (allowed.is_empty() || is_in(allowed))
+        let inner = embedded(address).map(IpAddr::V4);
+        let is_excluded =
+            |address: IpAddr| is_in(&NEVER, address) || is_in(&self.0.excluded, address);
+        let allowed = &self.0.allowed;
+        !is_excluded(address)
+            && !inner.is_some_and(is_excluded)
+            && (allowed.is_empty() || is_in(allowed, address))
     }
 
     /// Whether a source may be behind a Unix-domain socket.
@@ -106,6 +115,27 @@ impl Networks {
     pub fn allow_sockets(&self) -> bool {
         self.0.sockets.unwrap_or(self.0.allowed.is_empty())
     }
+}
+
+fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(&address))
+}
+
+/// The IPv4 address to which a gateway may lead: by NAT64 (RFC 6052), 6to4 (RFC 3056), or as compatible (RFC
+/// 4291, section 2.5.5.1).
+fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
+    let IpAddr::V6(address) = address else {
+        return None;
+    };
+    let [a, b, c, d, e, f, g, h] = address.segments();
+    let (high, low) = match (a, b, c, d, e, f) {
+        (0x64, 0xff9b, ..) | (0, 0, 0, 0, 0, 0) => (g, h),
+        (0x2002, ..) => (b, c),
+        _ => return None,
+    };
+    let bits = u32::from(high) << 16 | u32::from(low);
+    // Of `::1` and `::` it is no address.
+    (bits > 1).then(|| Ipv4Addr::from_bits(bits))
 }
 
 #[cfg(test)]
@@ -129,6 +159,10 @@ mod tests {
             "::",
             "224.0.0.1",
             "255.255.255.255",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+            "::169.254.169.254",
+            "100.100.100.200",
         ] {
             assert!(!anywhere.allow(address.parse().unwrap()), "{address}");
             assert!(!allows("0.0.0.0/0,::/0", address), "{address}");
@@ -146,6 +180,9 @@ mod tests {
         assert!(!allows("10.0.0.0/8", "192.168.0.1"));
         assert!(allows("!127.0.0.0/8", "192.168.0.1"));
         assert!(!allows("! 127.0.0.0/8", "127.0.0.1"));
+        assert!(!allows("!10.9.0.0/16", "64:ff9b::a09:5"));
+        assert!(allows("64:ff9b::/96", "64:ff9b::a09:5"));
+        assert!(!allows("!10.9.0.0/16", "::ffff:10.9.0.5"));
         assert!(allows("2001:db8::7", "2001:db8::7"));
         assert!(!allows("2001:db8::7", "2001:db8::8"));
         let sockets = |text: &str| text.parse::<Networks>().unwrap().allow_sockets();
@@ -157,7 +194,13 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_named() {
-        for text in ["", "10.0.0.0/33", "db.example.com", "10.0.0.0/8,,"] {
+        for text in [
+            "",
+            "::ffff:10.0.0.0/104",
+            "10.0.0.0/33",
+            "db.example.com",
+            "10.0.0.0/8,,",
+        ] {
             assert!(text.parse::<Networks>().is_err(), "{text:?}");
         }
         let error = "10.0.0.0/8,here".parse::<Networks>().unwrap_err();

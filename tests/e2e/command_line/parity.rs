@@ -73,6 +73,10 @@ const COMMANDS: &[(&str, &str)] = &[
     ("list_groups", "group list orders"),
     ("get_group", "group show orders GROUP"),
     ("get_connection", "group connection orders warehouse"),
+    (
+        "patch_group",
+        "group update orders warehouse --password-file group.pw",
+    ),
     ("delete_group", "group delete orders warehouse --yes"),
     ("plan_release", "task release orders --dry-run"),
     ("suspend_task", "task suspend orders"),

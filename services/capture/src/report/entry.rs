@@ -9,6 +9,9 @@ use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_domain::TaskId;
 use rowcast_service::BoxError;
 
+/// How often a write is tried before which another has come.
+const ATTEMPTS: u32 = 3;
+
 /// Where one task's status is written.
 #[derive(Debug)]
 pub(super) struct StatusEntry {
@@ -42,22 +45,24 @@ impl StatusEntry {
     /// # Errors
     /// Where the broker does not answer, or another process holds the lease.
     pub(super) async fn write(&mut self, status: Bytes) -> Result<(), BoxError> {
-        if let Some(revision) = self.revision.take() {
-            let key = self.task.as_str();
+        let key = self.task.as_str();
+        let mut known = self.revision.take();
+        for _attempt in 0..ATTEMPTS {
+            let revision = match known.take() {
+                Some(revision) => revision,
+                None => self.present().await?,
+            };
             match self.statuses.update(key, status.clone(), revision).await {
                 Ok(revision) => {
                     self.revision = Some(revision);
                     return Ok(());
                 }
-                // Another has written, or the broker has forgotten it: the bucket lies in memory.
+                // Another has written, or a write of ours that was cut off has come late.
                 Err(error) if error.kind() == kv::UpdateErrorKind::WrongLastRevision => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        let revision = self.present().await?;
-        let key = self.task.as_str();
-        self.revision = Some(self.statuses.update(key, status, revision).await?);
-        Ok(())
+        Err("others write it at the same time".into())
     }
 
     /// The revision that is to be replaced. It is read before the lease: a later holder that has written

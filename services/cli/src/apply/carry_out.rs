@@ -64,7 +64,7 @@ pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::R
 /// Whether the secrets of a step can be read, before any step is done.
 pub(super) fn check(step: &Step) -> anyhow::Result<()> {
     match step {
-        Step::CreateSource { source, .. } => source_password(source).map(drop),
+        Step::CreateSource { source, tags } => new_source(source, tags).map(drop),
         Step::CreateGroup { task, group } => group_password(task, group).map(drop),
         Step::UpdateSource { source, patch, .. } => complete(source, patch).map(drop),
         Step::CreateTask { .. }
@@ -90,17 +90,16 @@ fn group_password(task: &str, wanted: &GroupEntry) -> anyhow::Result<Secret> {
     )
 }
 
-async fn create_source(
-    api: &Api,
+fn new_source(
     wanted: &SourceEntry,
     tags: &BTreeMap<String, String>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<CreateSource> {
     // A server that takes the certificate asks for no password.
     let password = match (&wanted.password, &wanted.sslcert) {
         (None, Some(_)) => Secret::new(""),
         _ => source_password(wanted)?,
     };
-    let body = CreateSource {
+    Ok(CreateSource {
         name: wanted.name.clone(),
         kind: Some(wanted.kind).filter(|kind| !kind.is_postgresql()),
         region: said(wanted.region.as_ref()),
@@ -116,8 +115,15 @@ async fn create_source(
         sslkey: source::pem(wanted.sslkey.as_deref())?,
         tags: tags.clone(),
         resource_group: said(wanted.resource_group.as_ref()),
-    };
-    let created = api.create_source(&body).await;
+    })
+}
+
+async fn create_source(
+    api: &Api,
+    wanted: &SourceEntry,
+    tags: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
+    let created = api.create_source(&new_source(wanted, tags)?).await;
     created.with_context(|| format!("the source {}", wanted.name))?;
     Ok(())
 }
@@ -142,7 +148,11 @@ fn complete(wanted: &SourceEntry, patch: &PatchSource) -> anyhow::Result<PatchSo
     patch.sslrootcert = source::pem(wanted.sslrootcert.as_deref())?;
     patch.sslcert = source::pem(wanted.sslcert.as_deref())?;
     patch.sslkey = source::pem(wanted.sslkey.as_deref())?;
-    if source::needs_password(&patch) {
+    let needs_password = source::needs_password(&patch);
+    // The API asks for it where it could go elsewhere; what of that is so, it knows.
+    let may_need =
+        source::leads_elsewhere(&patch) || patch.sslmode.is_some() || patch.sslrootcert.is_some();
+    if needs_password || (may_need && wanted.password.is_some()) {
         patch.password = Some(source_password(wanted)?.expose().to_owned());
     }
     Ok(patch)

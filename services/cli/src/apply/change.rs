@@ -18,7 +18,7 @@ pub(super) const SET_TAG: &str = "rowcast/set";
 
 /// What of a source is otherwise.
 ///
-/// Its password and its certificate authorities are told by nobody and so not compared.
+/// Its password and its certificates are told by nobody and so not compared.
 pub(super) fn of_source(wanted: &SourceEntry, set: Option<&str>, there: &Source) -> Option<Step> {
     let tags_wanted = all_tags(wanted.tags.as_ref(), set, &there.tags);
     let tags = (in_words(&there.tags), in_words(&tags_wanted));

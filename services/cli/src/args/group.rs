@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Show(Named),
     /// Show what a client of the group must know, all but the password
     Connection(Named),
+    /// Give a group another name or password; another password closes its connections
+    Update(Update),
     /// Remove a group: its login, its position, its connections
     Delete(Delete),
 }
@@ -43,6 +45,24 @@ pub(crate) struct Create {
     pub(crate) account: String,
     #[command(flatten)]
     pub(crate) password: PasswordArgs,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Update {
+    /// Name or id of the task
+    pub(crate) task: String,
+    /// Name or id of the group
+    pub(crate) group: String,
+    /// What to call it
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Another password
+    #[arg(long)]
+    pub(crate) password: bool,
+    #[command(flatten)]
+    pub(crate) password_from: PasswordArgs,
     #[command(flatten)]
     pub(crate) shown: Shown,
 }

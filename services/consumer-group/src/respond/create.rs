@@ -145,12 +145,7 @@ fn check(state: &State, question: &CreateGroupRequest) -> Result<Wish, RpcError>
     check_name(&question.name)?;
     check_account(&question.account)?;
     check_request_key(&question.request_key)?;
-    let password = open_password(state, &question.task_id, question.password.as_ref())?;
-    password::check(&password).map_err(|weakness| {
-        refuse::invalid("password_weak", weakness.to_string())
-            .field("password")
-            .repair("choose 8 to 32 printable characters of two kinds or more")
-    })?;
+    let password = checked_password(state, &question.task_id, question.password.as_ref())?;
     let key = &question.request_key;
     Ok(Wish {
         task_id,
@@ -161,7 +156,7 @@ fn check(state: &State, question: &CreateGroupRequest) -> Result<Wish, RpcError>
     })
 }
 
-fn check_name(name: &str) -> Result<(), RpcError> {
+pub(super) fn check_name(name: &str) -> Result<(), RpcError> {
     let length = name.chars().count();
     let trimmed = name.trim() == name;
     if length == 0 || length > MAX_NAME || !trimmed || name.chars().any(char::is_control) {
@@ -204,6 +199,21 @@ fn check_request_key(key: &str) -> Result<(), RpcError> {
         .repair("give a key of your own, as a UUID, and the same one when you ask again"));
     }
     Ok(())
+}
+
+/// The password that was given, opened and strong enough.
+pub(super) fn checked_password(
+    state: &State,
+    task_id: &str,
+    sealed: Option<&SealedSecret>,
+) -> Result<Secret, RpcError> {
+    let password = open_password(state, task_id, sealed)?;
+    password::check(&password).map_err(|weakness| {
+        refuse::invalid("password_weak", weakness.to_string())
+            .field("password")
+            .repair("choose 8 to 32 printable characters of two kinds or more")
+    })?;
+    Ok(password)
 }
 
 fn open_password(
@@ -251,7 +261,7 @@ fn too_many(state: &State) -> RpcError {
 
 /// Logged here, because the asker is told no internals.
 #[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
-fn hashing(error: HashError) -> RpcError {
+pub(super) fn hashing(error: HashError) -> RpcError {
     tracing::error!(error = %error, "password not hashed");
     refuse::internal("password_hash", "the password cannot be hashed")
 }

@@ -172,3 +172,67 @@ pub(crate) async fn clear(
         .await?;
     Ok(())
 }
+
+/// What of a group is to be otherwise; what is absent stays.
+#[derive(Debug, Default)]
+pub(crate) struct Update {
+    pub(crate) name: Option<String>,
+    pub(crate) password_hash: Option<String>,
+    /// When its connections are to be closed once more.
+    pub(crate) kick_due_at: Option<DateTime<Utc>>,
+}
+
+/// Changes a group; `None` where it is deleted.
+pub(crate) async fn update(
+    executor: impl PgExecutor<'_>,
+    id: &GroupId,
+    update: &Update,
+) -> Result<Option<Group>, sqlx::Error> {
+    let row: Option<Row> = sqlx::query_as(
+        "UPDATE groups
+         SET name = coalesce($2, name), password_hash = coalesce($3, password_hash),
+             kick_due_at = coalesce($4, kick_due_at)
+         WHERE id = $1
+           AND deleted_at IS NULL
+         RETURNING id, task_id, name, account, password_hash, created_at, deleted_at",
+    )
+    .bind(id.as_str())
+    .bind(&update.name)
+    .bind(&update.password_hash)
+    .bind(update.kick_due_at)
+    .fetch_optional(executor)
+    .await?;
+    row.map(Group::try_from).transpose()
+}
+
+/// Groups whose connections are to be closed by now.
+pub(crate) async fn kick_due(
+    executor: impl PgExecutor<'_>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Group>, sqlx::Error> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT id, task_id, name, account, password_hash, created_at, deleted_at
+         FROM groups
+         WHERE kick_due_at <= $1
+           AND deleted_at IS NULL",
+    )
+    .bind(now)
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(Group::try_from).collect()
+}
+
+/// Notes that the connections of a group were closed that were due by then; not those of a password that has
+/// changed since.
+pub(crate) async fn kicked(
+    executor: impl PgExecutor<'_>,
+    id: &GroupId,
+    due_by: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE groups SET kick_due_at = NULL WHERE id = $1 AND kick_due_at <= $2")
+        .bind(id.as_str())
+        .bind(due_by)
+        .execute(executor)
+        .await?;
+    Ok(())
+}

@@ -7,3 +7,4 @@ mod groups;
 mod login;
 mod permission;
 mod deletion;
+mod update;

@@ -14,6 +14,7 @@ use rowcast_domain::{TaskId, TaskState};
 use rowcast_proto::message::PrecheckProgress;
 use rowcast_proto::rest::PrecheckEnded;
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
@@ -54,8 +55,8 @@ pub(crate) struct Which {
 }
 
 /// Shows a running precheck check by check, as server-sent events: `begin` with `PrecheckBegun`, an `item`
-/// with a `CheckItem` for each check that has ended, and `end` with `PrecheckEnded` once the report is there. Of a task
-/// that is not being prechecked, the last run of the past hour.
+/// with a `CheckItem` for each check that has ended, and `end` with `PrecheckEnded` once the report is there. A second `begin`, as after a run that was
+/// cut off, begins anew. Of a task that is not being prechecked, the last run of the past hour.
 #[utoipa::path(
     get,
     path = "/tasks/{id}/precheck/progress",
@@ -73,6 +74,7 @@ pub(crate) async fn follow_precheck(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
     let state = existing(&app, &id).await?.state;
     let mut follower = Follower::new(id);
+    follower.seat = Some(app.seat().ok_or_else(too_many)?);
     let key = follower.task.as_str();
     let changes = if state == TaskState::Prechecking {
         let watch = app.prechecks().watch_with_history(key).await;
@@ -103,6 +105,13 @@ pub(crate) async fn follow_precheck(
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
+fn too_many() -> ApiError {
+    let detail = "too many prechecks are followed at the same time";
+    ApiError::refused(StatusCode::TOO_MANY_REQUESTS, "too_many_followers", detail)
+        .retry_after(BEGINS_WITHIN)
+        .repair("Close some, or ask for the report: GET /api/v1/tasks/{id}/precheck.")
+}
+
 fn nothing_told() -> ApiError {
     let detail = "the task was not prechecked within the last hour";
     ApiError::refused(StatusCode::NOT_FOUND, "precheck_not_found", detail)
@@ -124,6 +133,8 @@ struct Follower {
     is_over: bool,
     /// Until when a run may begin that was not under way.
     begins_by: Option<Instant>,
+    /// One of those that there are for followers.
+    seat: Option<OwnedSemaphorePermit>,
     events: VecDeque<Event>,
     has_ended: bool,
 }
@@ -136,6 +147,7 @@ impl Follower {
             told: 0,
             is_over: false,
             begins_by: None,
+            seat: None,
             events: VecDeque::new(),
             has_ended: false,
         }
@@ -160,6 +172,7 @@ impl Follower {
                 LOOK_EVERY
             };
             tokio::select! {
+                () = app.stop().cancelled() => return Ok(None),
                 change = changes.next() => {
                     let change = change.ok_or_else(|| ApiError::nats("the watch has ended"))?;
                     let entry = change.map_err(ApiError::nats)?;
@@ -181,9 +194,10 @@ impl Follower {
         self.run.is_empty() && self.begins_by.is_some_and(|until| Instant::now() < until)
     }
 
-    /// What a run under way tells. What is over from the beginning is the run before.
+    /// What a run under way tells. What is over from the beginning is the run before, where that is seen.
     fn follow(&mut self, progress: &PrecheckProgress) -> Result<(), ApiError> {
-        if progress.finished_at.is_some() && progress.run != self.run {
+        let is_old = self.begins_by.is_none() && progress.run != self.run;
+        if progress.finished_at.is_some() && is_old {
             return Ok(());
         }
         self.learn(progress)

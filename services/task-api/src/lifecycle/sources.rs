@@ -33,8 +33,8 @@ pub(crate) async fn change_source(
         .await?
         .ok_or_else(|| ApiError::not_found("source", id.as_str()))?;
     expected.holds(before.version)?;
-    let changes = changes(&before, &patch);
-    let next = changed(app, &before, patch)?;
+    let mut changes = changes(&before, &patch);
+    let next = changed(app, &before, patch, &mut changes)?;
     if changes.is_empty() {
         return Ok(before);
     }
@@ -103,49 +103,55 @@ fn is_on_the_way(field: &str) -> bool {
     !NOT.contains(&field)
 }
 
-fn changed(app: &App, before: &StoredSource, patch: PatchSource) -> Result<StoredSource, ApiError> {
+/// Fields by which a password that is kept could go where it was not entered for: to another server, for
+/// another role, or to whoever stands in for a server that is verified by less, or by others, from now on.
+fn leads_elsewhere(before: &StoredSource, patch: &PatchSource) -> Vec<&'static str> {
+    let source = &before.source;
+    let differs = |given: &Option<String>, present: &str| {
+        given.as_deref().is_some_and(|given| given != present)
+    };
+    let certificates = before.sslrootcert.as_deref().unwrap_or_default();
+    let is_weaker = patch.sslmode.is_some_and(|mode| mode < source.sslmode);
+    let port_differs = patch.port.is_some_and(|port| port != source.port);
+    [
+        ("host", differs(&patch.host, &source.host)),
+        ("port", port_differs),
+        ("account", differs(&patch.account, &source.account)),
+        ("sslmode", is_weaker),
+        ("sslrootcert", differs(&patch.sslrootcert, certificates)),
+    ]
+    .into_iter()
+    .filter_map(|(field, leads)| leads.then_some(field))
+    .collect()
+}
+
+/// The source with the changes; a password that is taken away for them is added to `changes`.
+fn changed(
+    app: &App,
+    before: &StoredSource,
+    patch: PatchSource,
+    changes: &mut Vec<&'static str>,
+) -> Result<StoredSource, ApiError> {
     /// Stands for the password that is kept, which was valid when it was entered.
     const KEPT: &str = "kept";
 
-    let present = before.source.clone();
-    let certificates = match &patch.sslrootcert {
-        Some(text) => Some(text.clone()).filter(|text| !text.is_empty()),
-        None => before.sslrootcert.clone(),
-    };
-    let label = |given: &Option<String>, present: Option<String>| match given {
-        Some(text) => Some(text.clone()).filter(|text| !text.is_empty()),
-        None => present,
-    };
-    let resource_group = label(&patch.resource_group, present.resource_group);
-    let merged = CreateSource {
-        name: patch.name.clone().unwrap_or(present.name),
-        kind: Some(patch.kind.unwrap_or(present.kind)),
-        region: label(&patch.region, present.region),
-        instance_id: label(&patch.instance_id, present.instance_id),
-        host: patch.host.clone().unwrap_or(present.host),
-        port: patch.port.unwrap_or(present.port),
-        database: patch.database.clone().unwrap_or(present.database),
-        account: patch.account.clone().unwrap_or(present.account),
-        password: patch.password.clone().unwrap_or_else(|| KEPT.to_owned()),
-        sslmode: patch.sslmode.unwrap_or(present.sslmode),
-        sslrootcert: certificates,
-        sslcert: label(
-            &patch.sslcert,
-            before.client.as_ref().map(|client| client.chain.clone()),
-        ),
-        sslkey: label(
-            &patch.sslkey,
-            before
-                .client
-                .as_ref()
-                .map(|_sealed| validate::KEPT_KEY.to_owned()),
-        ),
-        tags: patch.tags.clone().unwrap_or(present.tags),
-        resource_group,
-    };
-    validate::source_patch(&patch, &merged)?;
+    let aad = keyring::source_password(before.source.id.as_str());
+    let had_password = !app
+        .keyring()
+        .open(&before.password, &aad)?
+        .expose()
+        .is_empty();
+    let elsewhere = leads_elsewhere(before, &patch);
+    let keeps_password = had_password && elsewhere.is_empty();
+    let kept = if keeps_password { KEPT } else { "" };
+    let merged = merged(before, &patch, kept);
+    validate::source_patch(&patch, &merged, &elsewhere)?;
+    if had_password && patch.password.is_none() && !keeps_password {
+        changes.push("password");
+    }
     let mut next = before.clone();
-    take_secrets(app, &mut next, patch, merged.sslcert)?;
+    let password = (!keeps_password || patch.password.is_some()).then_some(merged.password);
+    take_secrets(app, &mut next, password, (patch.sslcert, patch.sslkey))?;
     next.source.name = merged.name;
     next.source.host = merged.host;
     next.source.port = merged.port;
@@ -162,22 +168,63 @@ fn changed(app: &App, before: &StoredSource, patch: PatchSource) -> Result<Store
     Ok(next)
 }
 
-/// Seals what was given; `chain` is the client certificate as it is to be.
+/// The source as it is to be; `kept_password` stands for the one that it has.
+fn merged(before: &StoredSource, patch: &PatchSource, kept_password: &str) -> CreateSource {
+    let present = before.source.clone();
+    let certificates = match &patch.sslrootcert {
+        Some(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+        None => before.sslrootcert.clone(),
+    };
+    let label = |given: &Option<String>, present: Option<String>| match given {
+        Some(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+        None => present,
+    };
+    let resource_group = label(&patch.resource_group, present.resource_group);
+    CreateSource {
+        name: patch.name.clone().unwrap_or(present.name),
+        kind: Some(patch.kind.unwrap_or(present.kind)),
+        region: label(&patch.region, present.region),
+        instance_id: label(&patch.instance_id, present.instance_id),
+        host: patch.host.clone().unwrap_or(present.host),
+        port: patch.port.unwrap_or(present.port),
+        database: patch.database.clone().unwrap_or(present.database),
+        account: patch.account.clone().unwrap_or(present.account),
+        password: patch
+            .password
+            .clone()
+            .unwrap_or_else(|| kept_password.to_owned()),
+        sslmode: patch.sslmode.unwrap_or(present.sslmode),
+        sslrootcert: certificates,
+        sslcert: label(
+            &patch.sslcert,
+            before.client.as_ref().map(|client| client.chain.clone()),
+        ),
+        sslkey: label(
+            &patch.sslkey,
+            before
+                .client
+                .as_ref()
+                .map(|_sealed| validate::KEPT_KEY.to_owned()),
+        ),
+        tags: patch.tags.clone().unwrap_or(present.tags),
+        resource_group,
+    }
+}
+
+/// Seals what is new: a password, or a client certificate with its key, which are empty for none.
 fn take_secrets(
     app: &App,
     next: &mut StoredSource,
-    patch: PatchSource,
-    chain: Option<String>,
+    password: Option<String>,
+    client: (Option<String>, Option<String>),
 ) -> Result<(), ApiError> {
     let id = next.source.id.clone();
-    if let (Some(_), Some(key)) = (&patch.sslcert, patch.sslkey) {
-        let client = chain.map(|chain| client_certificate(app, &id, chain, key));
+    if let (Some(chain), Some(key)) = client {
+        let is_given = !chain.is_empty();
+        let client = is_given.then(|| client_certificate(app, &id, chain, key));
         next.client = client.transpose()?;
         next.source.client_certificate = next.client.is_some();
     }
-    let is_elsewhere = patch.host.is_some() || patch.port.is_some() || patch.account.is_some();
-    // One that is not given again was entered for another server or role.
-    let password = patch.password.or_else(|| is_elsewhere.then(String::new));
     if let Some(password) = password {
         let aad = keyring::source_password(id.as_str());
         next.password = app.keyring().seal(&Secret::new(password), &aad)?;

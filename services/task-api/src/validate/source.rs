@@ -28,25 +28,25 @@ pub(crate) fn source(body: &CreateSource) -> Result<(), ApiError> {
     issues.finish()
 }
 
-/// `merged` is the source as it would be; its password stands for the old one where the body names
-/// none.
+/// `merged` is the source as it would be; its password stands for the old one where that is kept. `elsewhere`
+/// are the fields by which the old one could go where it was not entered for.
 ///
 /// # Errors
 /// Every problem of the body.
-pub(crate) fn source_patch(body: &PatchSource, merged: &CreateSource) -> Result<(), ApiError> {
+pub(crate) fn source_patch(
+    body: &PatchSource,
+    merged: &CreateSource,
+    elsewhere: &[&str],
+) -> Result<(), ApiError> {
     let mut issues = Issues::default();
-    let elsewhere = [
-        ("host", body.host.is_some()),
-        ("port", body.port.is_some()),
-        ("account", body.account.is_some()),
-    ];
     let no_certificate = body.sslcert.as_deref().is_none_or(str::is_empty);
-    for (field, changes) in elsewhere {
-        if changes && body.password.is_none() && no_certificate {
-            let detail = "needs the password: it was entered for another server or account";
+    if body.password.is_none() && no_certificate && !elsewhere.is_empty() {
+        for field in elsewhere {
+            let detail = "needs the password: it was entered for another server, or one that is known better";
             let repair = "Give the password too, or the client certificate with its key.";
             issues.note(field, detail, repair);
         }
+        return issues.finish();
     }
     let given = [("sslcert", &body.sslcert), ("sslkey", &body.sslkey)];
     if let [(field, None), (_, Some(_))] | [(_, Some(_)), (field, None)] = given {

@@ -173,6 +173,12 @@ async fn a_password_goes_to_no_other_server_than_it_was_entered_for() {
         ("host", json!({"host": "evil.example.com"})),
         ("port", json!({"port": 5433})),
         ("account", json!({"account": "other"})),
+        // Nor to whoever stands in for the server.
+        ("sslmode", json!({"sslmode": "prefer"})),
+        (
+            "sslrootcert",
+            json!({"sslrootcert": "-----BEGIN CERTIFICATE-----"}),
+        ),
     ] {
         let answer = api.patch(&path, &change).await;
         answer.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");

@@ -95,6 +95,28 @@ async fn each_check_is_told_once_it_has_ended() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_cut_off_ends_for_who_follows_it() {
+    let api = Api::start().await;
+    let task = api.created_task().await;
+    let becomes = async |state: &str| {
+        sqlx::query("UPDATE task_api.tasks SET state = $2 WHERE id = $1")
+            .bind(task.as_str())
+            .bind(state)
+            .execute(&api.pool)
+            .await
+            .unwrap();
+    };
+    becomes("prechecking").await;
+    stand_in::tell_of_precheck(&api.bus, &stand_in::begun("r1", &task)).await;
+    let mut events = Events::of(&api, &format!("/tasks/{task}/precheck/progress")).await;
+    events.reach(1).await;
+    becomes("precheck_failed").await;
+    events.end().await;
+    assert_eq!(events.names(), ["begin", "end"]);
+    assert!(events.text.contains("precheck_failed"), "{}", events.text);
+}
+
+#[tokio::test]
 async fn a_run_that_was_cut_off_is_not_waited_for() {
     let api = Api::start().await;
     let task = api.created_task().await;

@@ -23,7 +23,7 @@ async fn only_a_report_on_what_the_task_is_now_can_be_gone_on_with() {
     assert_eq!(again.status, StatusCode::OK, "{again:?}");
     let shown = api.get(&format!("/tasks/{task}")).await;
     let source = shown.body["source_id"].as_str().unwrap();
-    let change = json!({"sslmode": "prefer"});
+    let change = json!({"sslmode": "prefer", "password": "p2"});
     let answer = api.patch(&format!("/sources/{source}"), &change).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     // What was found out about the way there before says nothing now.

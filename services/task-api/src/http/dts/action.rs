@@ -83,7 +83,7 @@ const UNSUPPORTED: [(&str, &str); 46] = [
     // Of consumer groups.
     (
         "ModifyConsumerChannel",
-        "Delete the group and create another with CreateConsumerChannel.",
+        "Call PATCH /api/v1/tasks/{id}/groups/{gid} with the new name or password.",
     ),
     // Of tags.
     ("TagResources", "Call PATCH /api/v1/tasks/{id} with tags."),
@@ -159,7 +159,7 @@ const UNSUPPORTED: [(&str, &str); 46] = [
     ("DeleteConsumerGroup", "Call DeleteConsumerChannel."),
     (
         "ModifyConsumerGroupPassword",
-        "Delete the group and create another with CreateConsumerChannel.",
+        "Call PATCH /api/v1/tasks/{id}/groups/{gid} with the new name or password.",
     ),
     (
         "ModifyConsumptionTimestamp",

@@ -1,0 +1,83 @@
+//! Gives a group another name, or another password, which closes its connections.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rowcast_bus::refuse;
+use rowcast_bus::refuse::Refusal as _;
+use rowcast_proto::message::{self, GroupRequest, RpcError, UpdateGroupRequest};
+
+use super::create::{check_name, checked_password, hashing};
+use super::{database, find_live, with_position};
+use crate::state::State;
+use crate::store::group::{Group, Update};
+use crate::{connection, kick, store};
+
+/// Longer than a login takes that was judged by the password before.
+const LOGIN_WITHIN: TimeDelta = TimeDelta::seconds(3);
+
+pub(super) async fn answer(
+    state: State,
+    question: UpdateGroupRequest,
+) -> Result<message::Group, RpcError> {
+    let named = GroupRequest {
+        task_id: question.task_id.clone(),
+        group_id: question.group_id.clone(),
+        actor: question.actor.clone(),
+    };
+    let group = find_live(&state, &named).await?;
+    let update = wanted(&state, &question, Utc::now()).await?;
+    let changes_password = update.password_hash.is_some();
+    let group = apply(&state, &group, &update).await?;
+    tracing::info!(group = %group.id, task = %group.task_id, actor = question.actor, changes_password, "group changed");
+    if changes_password {
+        let login = connection::login(&group.account, &group.id);
+        // Whoever changes a password wants those out who know the one before, when the answer comes. Where
+        // that fails, the reconciler does it.
+        if let Err(error) = kick::login(&state.system, &login).await {
+            tracing::warn!(group = %group.id, %error, "connections not closed yet");
+        }
+    }
+    with_position(&state, &group).await
+}
+
+async fn wanted(
+    state: &State,
+    question: &UpdateGroupRequest,
+    now: DateTime<Utc>,
+) -> Result<Update, RpcError> {
+    let name = Some(question.name.clone()).filter(|name| !name.is_empty());
+    if let Some(name) = &name {
+        check_name(name)?;
+    }
+    let mut update = Update {
+        name,
+        ..Update::default()
+    };
+    if question.password.is_some() {
+        let password = checked_password(state, &question.task_id, question.password.as_ref())?;
+        let hash = state.hasher.hash(password).await.map_err(hashing)?;
+        update.password_hash = Some(hash);
+        update.kick_due_at = Some(now + LOGIN_WITHIN);
+    }
+    Ok(update)
+}
+
+async fn apply(state: &State, group: &Group, update: &Update) -> Result<Group, RpcError> {
+    let name = update.name.as_deref().unwrap_or(&group.name);
+    match store::group::update(&state.pool, &group.id, update).await {
+        Ok(Some(group)) => Ok(group),
+        Ok(None) => Err(super::unknown(&group.id)),
+        Err(error)
+            if error
+                .as_database_error()
+                .is_some_and(sqlx::error::DatabaseError::is_unique_violation) =>
+        {
+            Err(refuse::conflict(
+                "group_name_taken",
+                format!("the task has a group {name:?} already"),
+            )
+            .field("name")
+            .repair("choose another name, or delete the other group first"))
+        }
+        Err(error) => Err(database(error)),
+    }
+}

@@ -1,0 +1,57 @@
+//! `PATCH /tasks/{id}/groups/{gid}`.
+
+use axum::Json;
+use axum::extract::State;
+use rowcast_bus::request::ask;
+use rowcast_domain::Secret;
+use rowcast_proto::message::UpdateGroupRequest;
+use rowcast_proto::rest::{Group, PatchGroup};
+use rowcast_proto::rpc::UpdateGroup;
+use rowcast_service::keyring;
+
+use super::ASK_TIMEOUT;
+use super::body::{self, GroupPath};
+use super::get_task::existing;
+use crate::auth::Caller;
+use crate::error::{ApiError, ProblemBody};
+use crate::state::App;
+use crate::{convert, validate};
+
+/// Gives a consumer group another name, or another password: its connections are closed, and its position stays.
+#[utoipa::path(
+    patch,
+    path = "/tasks/{id}/groups/{gid}",
+    tag = "groups",
+    params(("id" = String, Path, description = "The task"), ("gid" = String, Path, description = "The group")),
+    request_body = PatchGroup,
+    responses(
+        (status = 200, description = "The group, without its password", body = Group),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn patch_group(
+    State(app): State<App>,
+    caller: Caller,
+    GroupPath(task, group): GroupPath,
+    body::Json(wanted): body::Json<PatchGroup>,
+) -> Result<Json<Group>, ApiError> {
+    validate::group_patch(&wanted)?;
+    existing(&app, &task).await?;
+    let password = match wanted.password {
+        Some(password) => {
+            let aad = keyring::group_password(task.as_str());
+            let sealed = app.keyring().seal(&Secret::new(password), &aad)?;
+            Some(convert::sealed(sealed))
+        }
+        None => None,
+    };
+    let question = UpdateGroupRequest {
+        task_id: task.into(),
+        group_id: group.into(),
+        name: wanted.name.unwrap_or_default(),
+        password,
+        actor: caller.actor(),
+    };
+    let changed = ask::<UpdateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
+    Ok(Json(convert::group(changed)?))
+}
