@@ -109,6 +109,19 @@ pub struct Retention {
     pub max_bytes: Option<u64>,
 }
 
+impl Retention {
+    /// Whether some of what the other one keeps would be removed.
+    #[must_use]
+    pub fn keeps_less_than(&self, other: &Self) -> bool {
+        let fewer_bytes = match (self.max_bytes, other.max_bytes) {
+            (Some(bytes), Some(others)) => bytes < others,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        self.hours < other.hours || fewer_bytes
+    }
+}
+
 const fn default_retention_hours() -> u32 {
     24
 }
@@ -309,7 +322,8 @@ pub struct PatchTask {
     /// How long an interruption is retried, in minutes: 10–1440.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_minutes: Option<u32>,
-    /// How long changes are kept. What is older is removed at once, whether groups have read it or not.
+    /// How long changes are kept. What is older is removed at once, whether groups have read it or not; of a task that
+    /// is abnormal, with its next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
     /// Which changes; only before the first start, which makes the publication.

@@ -6,7 +6,7 @@ mod parts;
 pub(crate) mod resume;
 pub(crate) mod step;
 pub(crate) mod settle;
-mod retention;
+pub(crate) mod retention;
 pub(crate) mod stream;
 
 use std::sync::Arc;

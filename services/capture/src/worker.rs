@@ -25,6 +25,7 @@ use crate::keeper::Wanted;
 use crate::keeper::wal_end::WalEnds;
 use crate::metrics;
 use crate::pipeline::source::Watched;
+use crate::prepare::retention;
 use crate::prepare::step::StartStep;
 use crate::prepare::{self, Prepared};
 use crate::release;
@@ -165,6 +166,12 @@ impl Worker<'_> {
                     }
                 }
                 DesiredState::Suspended => {
+                    // What nobody reads meanwhile must not go sooner than its user wants.
+                    let keeps = spec.retention.unwrap_or_default();
+                    let kept = retention::keep(&self.platform.data, self.task, &keeps).await;
+                    if let Err(error) = kept {
+                        tracing::warn!(task = %self.task, %error, "retention of the stream not looked at");
+                    }
                     return self.reporter.state(CaptureState::Suspended).await;
                 }
                 DesiredState::Unspecified => return,

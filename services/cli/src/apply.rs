@@ -24,6 +24,7 @@ use crate::failure::{Exit, Failure};
 use crate::{confirm, output};
 use carry_out::{carry_out, check};
 use change::SET_TAG;
+pub(crate) use change::is_fresh;
 use document::Document;
 use plan::{Present, PresentTask, Step, StepInWords, UnnamedSource, plan};
 
@@ -64,13 +65,28 @@ pub(crate) async fn run(api: &Api, wanted: Apply) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Shows the plan and asks, where tasks are to be released.
+/// The task of which a step removes what is kept now.
+fn shortened(step: &Step, present: &Present) -> Option<String> {
+    let Step::UpdateTask { task, patch, .. } = step else {
+        return None;
+    };
+    let there = present
+        .tasks
+        .iter()
+        .find(|there| there.task.name == *task)?;
+    let wanted = patch.retention.as_ref()?;
+    let loses = !is_fresh(there.task.state) && wanted.keeps_less_than(&there.task.retention);
+    loses.then(|| task.clone())
+}
+
+/// Shows the plan and asks, where something is removed that is there.
 fn agree(steps: &[Step], present: &Present, yes: bool) -> anyhow::Result<()> {
     let tasks = present.unnamed.iter().map(|task| &task.name);
     let sources = present
         .unnamed_sources
         .iter()
         .map(|known| &known.source.name);
+    let shortened = steps.iter().filter_map(|step| shortened(step, present));
     let mut deeds = Vec::new();
     for (deed, names) in [
         (
@@ -78,6 +94,10 @@ fn agree(steps: &[Step], present: &Present, yes: bool) -> anyhow::Result<()> {
             tasks.cloned().collect::<Vec<_>>(),
         ),
         ("delete the sources: ", sources.cloned().collect()),
+        (
+            "keep less, and remove what is older at once, of: ",
+            shortened.collect(),
+        ),
     ] {
         if !names.is_empty() {
             deeds.push(format!("{deed}{}", names.join(", ")));

@@ -100,7 +100,7 @@ fn task_entry(task: Task, source: String, groups: Vec<Group>) -> TaskEntry {
         objects: task.objects,
         change_types: task.change_types,
         retry_minutes: task.retry_minutes,
-        retention: task.retention,
+        retention: Some(task.retention),
         partitions: Some(task.partitions),
         transactions: task.transactions,
         packing: task.packing,

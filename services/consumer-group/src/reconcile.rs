@@ -63,11 +63,15 @@ async fn everything(state: &State) -> Result<(), BoxError> {
 
 /// Closes once more what has logged in while the password was changed.
 async fn close_with_old_passwords(state: &State) -> Result<(), BoxError> {
-    let now = Utc::now();
-    for group in store::group::kick_due(&state.pool, now).await? {
+    for group in store::group::kick_due(&state.pool).await? {
         let login = connection::login(&group.account, &group.id);
-        kick::login(&state.system, &login).await?;
-        store::group::kicked(&state.pool, &group.id, now).await?;
+        match kick::login(&state.system, &login).await {
+            Ok(_closed) => store::group::kicked(&state.pool, &group.id).await?,
+            // The others are not held up.
+            Err(error) => {
+                tracing::warn!(group = %group.id, %error, "connections with an old password not closed yet");
+            }
+        }
     }
     Ok(())
 }

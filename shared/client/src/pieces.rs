@@ -51,9 +51,11 @@ impl Pieces {
             sha256: part.sha256.clone(),
             bytes: part.bytes,
         };
-        // A server that was killed sends pieces again as if for the first time.
+        // A server that was killed sends pieces again as if for the first time; with the first piece the change
+        // begins anew, perhaps elsewhere.
         let late = |joining: &Joining| {
-            place.stream_sequence <= joining.sequence && (place.redelivered || joining.name == name)
+            place.stream_sequence <= joining.sequence
+                && (place.redelivered || (joining.name == name && part.offset > 0))
         };
         if self.joining.as_ref().is_some_and(late) {
             // Of this change, or of one that was handed out before it.

@@ -11,7 +11,7 @@ const SOCKETS: &str = "unix";
 
 /// What is no server's address, or that of a cloud's own service for the machine that asks (RFC 3927, RFC
 /// 4291): whatever is allowed, no source is there.
-const NEVER: [IpNet; 11] = [
+const NEVER: [IpNet; 12] = [
     v4([0, 0, 0, 0], 8),
     v4([169, 254, 0, 0], 16),
     v4([224, 0, 0, 0], 4),
@@ -19,6 +19,8 @@ const NEVER: [IpNet; 11] = [
     v6([0, 0, 0, 0, 0, 0, 0, 0], 128),
     v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
     v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
+    // NAT64 of a place's own choice (RFC 8215): where it leads to cannot be read off it.
+    v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48),
     // The same services under other addresses: AWS, GCP, Alibaba Cloud, Azure.
     v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128),
     v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128),
@@ -129,7 +131,7 @@ fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
     };
     let [a, b, c, d, e, f, g, h] = address.segments();
     let (high, low) = match (a, b, c, d, e, f) {
-        (0x64, 0xff9b, ..) | (0, 0, 0, 0, 0, 0) => (g, h),
+        (0x64, 0xff9b, 0, 0, 0, 0) | (0, 0, 0, 0, 0, 0) => (g, h),
         (0x2002, ..) => (b, c),
         _ => return None,
     };
@@ -160,6 +162,7 @@ mod tests {
             "224.0.0.1",
             "255.255.255.255",
             "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1:a9fe:a9:fe00::",
             "2002:a9fe:a9fe::1",
             "::169.254.169.254",
             "100.100.100.200",

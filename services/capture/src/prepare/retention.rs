@@ -16,6 +16,12 @@ use crate::error::Error;
 
 const WISH: &str = "rowcast_retention";
 
+/// `JSStreamNotFoundErr` of nats-server.
+const STREAM_NOT_FOUND: u64 = 10059;
+
+/// HTTP's word for what passes.
+const UNAVAILABLE: u64 = 503;
+
 /// The metadata of a stream that was made for this wish.
 pub(super) fn metadata(retention: &Retention) -> HashMap<String, String> {
     HashMap::from([(WISH.to_owned(), word(retention))])
@@ -30,13 +36,21 @@ fn word(retention: &Retention) -> String {
 ///
 /// # Errors
 /// Where the broker does not answer.
-pub(super) async fn keep(bus: &Bus, task: &TaskId, retention: &Retention) -> Result<(), Error> {
+pub(crate) async fn keep(bus: &Bus, task: &TaskId, retention: &Retention) -> Result<(), Error> {
     let subject = |what: &str| format!("STREAM.{what}.{}", task_stream(task));
     // Raw, for what this client does not know of a stream must stay.
     let info: Value = ask(bus, subject("INFO"), &Value::Null).await?;
+    if let Some(error) = info.get("error") {
+        // One that was not made yet, or is gone, is the concern of others.
+        let is_missing = error.get("err_code").and_then(Value::as_u64) == Some(STREAM_NOT_FOUND);
+        return if is_missing {
+            Ok(())
+        } else {
+            Err(Error::broker(error.to_string()))
+        };
+    }
     let Some(Value::Object(mut config)) = info.get("config").cloned() else {
-        // There is none: it was not made yet, or is gone, which others notice.
-        return Ok(());
+        return Err(Error::broker("the stream tells no configuration"));
     };
     let before = config
         .get("metadata")
@@ -60,6 +74,10 @@ pub(super) async fn keep(bus: &Bus, task: &TaskId, retention: &Retention) -> Res
     let answer: Value = ask(bus, subject("UPDATE"), &Value::Object(config)).await?;
     match answer.get("error") {
         None => tracing::info!(%task, ?before, now = wanted, "retention of the stream set"),
+        // As while the stream has no leader: it passes.
+        Some(error) if error.get("code").and_then(Value::as_u64) == Some(UNAVAILABLE) => {
+            return Err(Error::broker(error.to_string()));
+        }
         Some(error) => tracing::warn!(%task, %error, "retention of the stream not changed"),
     }
     Ok(())

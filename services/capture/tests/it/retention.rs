@@ -70,6 +70,15 @@ async fn a_running_task_keeps_as_long_as_its_user_wants_now() {
     );
     assert_eq!(kept.max_messages, 1_000_000);
 
+    // Also while nobody reads.
+    world.wish.retention = Some(Retention {
+        age_seconds: 72 * HOUR,
+        bytes: 1 << 30,
+    });
+    world.desire(DesiredState::Suspended).await;
+    world.reaches(CaptureState::Suspended).await;
+    assert_eq!(world.limits().await.max_age.as_secs(), 72 * HOUR);
+
     // More than NATS has room for.
     world.wants_kept(24, 1 << 60).await;
     assert_eq!(world.limits().await.max_bytes, 1 << 30);

@@ -149,9 +149,7 @@ fn complete(wanted: &SourceEntry, patch: &PatchSource) -> anyhow::Result<PatchSo
     patch.sslcert = source::pem(wanted.sslcert.as_deref())?;
     patch.sslkey = source::pem(wanted.sslkey.as_deref())?;
     let needs_password = source::needs_password(&patch);
-    // The API asks for it where it could go elsewhere; what of that is so, it knows.
-    let may_need =
-        source::leads_elsewhere(&patch) || patch.sslmode.is_some() || patch.sslrootcert.is_some();
+    let may_need = source::leads_elsewhere(&patch) || patch.sslmode.is_some();
     if needs_password || (may_need && wanted.password.is_some()) {
         patch.password = Some(source_password(wanted)?.expose().to_owned());
     }
@@ -171,7 +169,7 @@ async fn create_task(
         objects: wanted.objects.clone(),
         change_types: wanted.change_types.clone(),
         retry_minutes: wanted.retry_minutes,
-        retention: wanted.retention.clone(),
+        retention: wanted.retention.clone().unwrap_or_default(),
         partitions: wanted.partitions,
         transactions: wanted.transactions,
         packing: wanted.packing,

@@ -73,13 +73,14 @@ pub(super) fn of_task(wanted: &TaskEntry, set: Option<&str>, there: &Task) -> Op
     let group = there.resource_group.clone().unwrap_or_default();
     let mut changes = Changes::default();
     let minutes = (&there.retry_minutes, &wanted.retry_minutes);
-    let retention = (kept(&there.retention), kept(&wanted.retention));
     let patch = PatchTask {
         name: None,
         retry_minutes: changes.found("retry_minutes", minutes.0, minutes.1),
-        retention: changes
-            .found("retention", &retention.0, &retention.1)
-            .map(|_words| wanted.retention.clone()),
+        retention: wanted.retention.as_ref().and_then(|wanted| {
+            changes
+                .found("retention", &kept(&there.retention), &kept(wanted))
+                .map(|_words| wanted.clone())
+        }),
         change_types: is_fresh(there.state)
             .then(|| changes.found("change_types", &types.0, &types.1))
             .flatten()
@@ -119,7 +120,7 @@ pub(super) fn all_tags(
 }
 
 /// Whether nothing was made for a task yet.
-pub(super) const fn is_fresh(state: TaskState) -> bool {
+pub(crate) const fn is_fresh(state: TaskState) -> bool {
     match state {
         TaskState::NotConfigured
         | TaskState::NotStarted

@@ -82,8 +82,9 @@ pub(crate) struct TaskEntry {
     pub(crate) change_types: ChangeTypes,
     #[serde(default = "default_retry_minutes")]
     pub(crate) retry_minutes: u32,
-    #[serde(default)]
-    pub(crate) retention: Retention,
+    /// Where absent, that of a task that is there is left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retention: Option<Retention>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) partitions: Option<u32>,
     #[serde(default)]
@@ -303,7 +304,7 @@ tasks:
         let document = parse(FILE).unwrap();
         assert_eq!(document.sources[0].port, 5432);
         assert_eq!(document.sources[0].sslmode, SslMode::VerifyFull);
-        assert_eq!(document.tasks[0].retention, Retention::default());
+        assert_eq!(document.tasks[0].retention, None);
         let written = document.to_yaml().unwrap();
         assert_eq!(parse(&written).unwrap(), document, "{written}");
     }

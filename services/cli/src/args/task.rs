@@ -306,7 +306,7 @@ pub(crate) struct Update {
     /// How long an interruption is retried, in minutes
     #[arg(long, value_name = "MINUTES")]
     pub(crate) retry_minutes: Option<u32>,
-    /// How long changes are kept, in hours
+    /// How long changes are kept, in hours; less than before asks first
     #[arg(long, value_name = "HOURS")]
     pub(crate) retention_hours: Option<u32>,
     /// Most bytes kept, or `none` for no limit
@@ -330,6 +330,8 @@ pub(crate) struct Update {
     /// Nobody shares it
     #[arg(long, conflicts_with = "resource_group")]
     pub(crate) no_resource_group: bool,
+    #[command(flatten)]
+    pub(crate) agreement: Agreement,
     #[command(flatten)]
     pub(crate) shown: Shown,
 }

@@ -35,6 +35,14 @@ pub(super) async fn run(api: &Api, wanted: Create) -> anyhow::Result<()> {
     };
     let format = wanted.shown.output;
     let mut databases = wanted.databases;
+    let twice = databases.iter().enumerate();
+    let twice = twice
+        .clone()
+        .find(|(nth, name)| databases[..*nth].contains(name));
+    if let Some((_, name)) = twice {
+        let sentence = format!("--database {name} is said twice");
+        return Err(Failure::of(Exit::Usage, sentence));
+    }
     if databases.len() < 2 {
         body.database = databases.pop();
         return show::one(&api.create_task(&body).await?, format);

@@ -4,10 +4,11 @@ use rowcast_proto::rest::{DataChange, PatchChangeTypes, PatchTask, Retention, Ta
 
 use super::show;
 use crate::api::{Api, Versioned};
+use crate::apply::is_fresh;
 use crate::args::Shown;
 use crate::args::task::{Limit, Update};
 use crate::failure::{Exit, Failure};
-use crate::{find, tags};
+use crate::{confirm, find, tags};
 
 pub(super) async fn rename(
     api: &Api,
@@ -30,6 +31,14 @@ pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
     if patch == PatchTask::default() {
         let sentence = "say what to change: see rowcast task update --help";
         return Err(Failure::of(Exit::Usage, sentence));
+    }
+    let shorter = |retention: &Retention| retention.keeps_less_than(&thing.retention);
+    if !is_fresh(thing.state) && patch.retention.as_ref().is_some_and(shorter) {
+        let deed = format!(
+            "keep less of the task {} ({}), and remove what is older at once",
+            thing.name, thing.id
+        );
+        confirm::agreed(&deed, wanted.agreement.yes)?;
     }
     let changed = api.patch_task(&thing.id, &patch, version.as_ref()).await?;
     show::one(&changed, wanted.shown.output)

@@ -1,18 +1,15 @@
 //! Gives a group another name, or another password, which closes its connections.
 
-use chrono::{DateTime, TimeDelta, Utc};
 use rowcast_bus::refuse;
 use rowcast_bus::refuse::Refusal as _;
 use rowcast_proto::message::{self, GroupRequest, RpcError, UpdateGroupRequest};
 
 use super::create::{check_name, checked_password, hashing};
-use super::{database, find_live, with_position};
+use super::{database, find_live, to_message, with_position};
+use crate::consumer::Position;
 use crate::state::State;
 use crate::store::group::{Group, Update};
 use crate::{connection, kick, store};
-
-/// Longer than a login takes that was judged by the password before.
-const LOGIN_WITHIN: TimeDelta = TimeDelta::seconds(3);
 
 pub(super) async fn answer(
     state: State,
@@ -24,7 +21,7 @@ pub(super) async fn answer(
         actor: question.actor.clone(),
     };
     let group = find_live(&state, &named).await?;
-    let update = wanted(&state, &question, Utc::now()).await?;
+    let update = wanted(&state, &question).await?;
     let changes_password = update.password_hash.is_some();
     let group = apply(&state, &group, &update).await?;
     tracing::info!(group = %group.id, task = %group.task_id, actor = question.actor, changes_password, "group changed");
@@ -36,14 +33,12 @@ pub(super) async fn answer(
             tracing::warn!(group = %group.id, %error, "connections not closed yet");
         }
     }
-    with_position(&state, &group).await
+    // It is done, also where NATS does not tell where the group stands.
+    let shown = with_position(&state, &group).await;
+    Ok(shown.unwrap_or_else(|_silent| to_message(&group, Position::default())))
 }
 
-async fn wanted(
-    state: &State,
-    question: &UpdateGroupRequest,
-    now: DateTime<Utc>,
-) -> Result<Update, RpcError> {
+async fn wanted(state: &State, question: &UpdateGroupRequest) -> Result<Update, RpcError> {
     let name = Some(question.name.clone()).filter(|name| !name.is_empty());
     if let Some(name) = &name {
         check_name(name)?;
@@ -56,7 +51,6 @@ async fn wanted(
         let password = checked_password(state, &question.task_id, question.password.as_ref())?;
         let hash = state.hasher.hash(password).await.map_err(hashing)?;
         update.password_hash = Some(hash);
-        update.kick_due_at = Some(now + LOGIN_WITHIN);
     }
     Ok(update)
 }

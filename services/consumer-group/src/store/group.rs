@@ -178,11 +178,11 @@ pub(crate) async fn clear(
 pub(crate) struct Update {
     pub(crate) name: Option<String>,
     pub(crate) password_hash: Option<String>,
-    /// When its connections are to be closed once more.
-    pub(crate) kick_due_at: Option<DateTime<Utc>>,
 }
 
-/// Changes a group; `None` where it is deleted.
+/// Changes a group; `None` where it is deleted. Where its password is another, its connections are due to be closed
+/// once more when every login is over that was judged by the one before: nats-server waits two seconds for
+/// the callout. By the database's clock, which all copies of the service share.
 pub(crate) async fn update(
     executor: impl PgExecutor<'_>,
     id: &GroupId,
@@ -191,7 +191,10 @@ pub(crate) async fn update(
     let row: Option<Row> = sqlx::query_as(
         "UPDATE groups
          SET name = coalesce($2, name), password_hash = coalesce($3, password_hash),
-             kick_due_at = coalesce($4, kick_due_at)
+             kick_due_at = CASE
+                 WHEN $3 IS NULL THEN kick_due_at
+                 ELSE clock_timestamp() + interval '5 seconds'
+             END
          WHERE id = $1
            AND deleted_at IS NULL
          RETURNING id, task_id, name, account, password_hash, created_at, deleted_at",
@@ -199,24 +202,19 @@ pub(crate) async fn update(
     .bind(id.as_str())
     .bind(&update.name)
     .bind(&update.password_hash)
-    .bind(update.kick_due_at)
     .fetch_optional(executor)
     .await?;
     row.map(Group::try_from).transpose()
 }
 
 /// Groups whose connections are to be closed by now.
-pub(crate) async fn kick_due(
-    executor: impl PgExecutor<'_>,
-    now: DateTime<Utc>,
-) -> Result<Vec<Group>, sqlx::Error> {
+pub(crate) async fn kick_due(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at
          FROM groups
-         WHERE kick_due_at <= $1
+         WHERE kick_due_at <= clock_timestamp()
            AND deleted_at IS NULL",
     )
-    .bind(now)
     .fetch_all(executor)
     .await?;
     rows.into_iter().map(Group::try_from).collect()
@@ -224,14 +222,11 @@ pub(crate) async fn kick_due(
 
 /// Notes that the connections of a group were closed that were due by then; not those of a password that has
 /// changed since.
-pub(crate) async fn kicked(
-    executor: impl PgExecutor<'_>,
-    id: &GroupId,
-    due_by: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE groups SET kick_due_at = NULL WHERE id = $1 AND kick_due_at <= $2")
+pub(crate) async fn kicked(executor: impl PgExecutor<'_>, id: &GroupId) -> Result<(), sqlx::Error> {
+    let query =
+        "UPDATE groups SET kick_due_at = NULL WHERE id = $1 AND kick_due_at <= clock_timestamp()";
+    sqlx::query(query)
         .bind(id.as_str())
-        .bind(due_by)
         .execute(executor)
         .await?;
     Ok(())

@@ -136,11 +136,13 @@ fn changed(
     const KEPT: &str = "kept";
 
     let aad = keyring::source_password(before.source.id.as_str());
-    let had_password = !app
-        .keyring()
-        .open(&before.password, &aad)?
-        .expose()
-        .is_empty();
+    // One that cannot be opened any more is repaired by another.
+    let had_password = patch.password.is_some()
+        || !app
+            .keyring()
+            .open(&before.password, &aad)?
+            .expose()
+            .is_empty();
     let elsewhere = leads_elsewhere(before, &patch);
     let keeps_password = had_password && elsewhere.is_empty();
     let kept = if keeps_password { KEPT } else { "" };

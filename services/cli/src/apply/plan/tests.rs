@@ -99,7 +99,7 @@ fn what_the_api_changes_is_changed() {
         lines(&steps[..2]),
         [
             "~ source shop (host db → elsewhere, sslmode verify-full → require)",
-            "~ task orders (retry_minutes 60 → 120, retention 48 h → 24 h)",
+            "~ task orders (retry_minutes 60 → 120)",
         ]
     );
     let Step::UpdateSource { patch, .. } = &steps[0] else {
@@ -180,4 +180,21 @@ fn what_is_named_no_longer_goes_last() {
     there.unnamed_sources[0].needed_by.push("other".to_owned());
     let conflicts = plan(&document(FILE), &there).unwrap_err();
     assert!(conflicts[0].ends_with("need it: other"), "{conflicts:?}");
+}
+
+#[test]
+fn less_retention_of_a_started_task_is_asked_for_and_no_word_of_it_changes_nothing() {
+    let present = applied(&json!({"retention": {"hours": 48}}));
+    assert!(plan(&document(FILE), &present).unwrap().is_empty());
+    let keeping = |hours: u32, present: &Present| {
+        let kept = format!("state: running\n    retention: {{hours: {hours}}}");
+        let steps = plan(&document(&FILE.replace("state: running", &kept)), present).unwrap();
+        (lines(&steps), crate::apply::shortened(&steps[0], present))
+    };
+    let (words, asked) = keeping(24, &present);
+    assert_eq!(words, ["~ task orders (retention 48 h → 24 h)"]);
+    assert_eq!(asked.as_deref(), Some("orders"));
+    assert_eq!(keeping(72, &present).1, None);
+    let fresh = applied(&json!({"retention": {"hours": 48}, "state": "not_started"}));
+    assert_eq!(keeping(24, &fresh).1, None);
 }
