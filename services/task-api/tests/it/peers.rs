@@ -119,6 +119,8 @@ async fn an_answer_of_the_next_version_is_read() {
         .subscribe(ListIncidents::SUBJECT)
         .await
         .unwrap();
+    // Before the question, which comes over another connection.
+    api.bus.client().flush().await.unwrap();
     let sample: Value = serde_json::from_str(include_str!(
         "../../../../proto/golden/message/ListIncidentsReply.v1.json"
     ))
