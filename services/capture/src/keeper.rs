@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use rowcast_bus::{Bus, beat};
 use rowcast_domain::{Lsn, TableName, TaskId};
-use rowcast_pg::Session;
 use rowcast_pg::publication::{self, Memberships};
+use rowcast_pg::{Session, catalog};
 use rowcast_proto::change::TrackedObjects;
 use rowcast_proto::message::{ObjectSelection, TaskSpec, TraceContext};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -253,10 +253,12 @@ impl Keeper {
         if self.followed.written == Some(written) {
             return Ok(());
         }
+        // Behind the WAL's end and before the catalog: a commit up to there may not be seen yet.
+        let all_seen = catalog::nothing_in_progress(&self.tools.session).await?;
         self.verify().await?;
         let follow = self.follow().await;
         // What it has begun must be looked at again.
-        let done = follow.is_ok() && self.change.is_none();
+        let done = follow.is_ok() && self.change.is_none() && all_seen;
         self.followed.written = done.then_some(written);
         self.survive("tables", follow)
     }

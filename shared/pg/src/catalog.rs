@@ -168,6 +168,18 @@ pub async fn partition_root_of(client: &Client, oid: u32) -> Result<Option<Table
     row.as_ref().map(table_info).transpose()
 }
 
+/// Whether every transaction that has written is over, and so visible if it was committed. The WAL has a commit
+/// before others see it: it waits for the disk, and perhaps for a standby.
+///
+/// # Errors
+/// Where the source does not answer.
+pub async fn nothing_in_progress(session: &Session) -> Result<bool, Error> {
+    let query = "SELECT pg_catalog.txid_snapshot_xmin(s) = pg_catalog.txid_snapshot_xmax(s)
+         FROM pg_catalog.txid_current_snapshot() s";
+    let query = session.prepared(query).await?;
+    Ok(session.query_one(&query, &[]).await?.try_get(0)?)
+}
+
 /// The oldest transaction that runs: all before it have ended (PostgreSQL docs, "System Information
 /// Functions"). Transaction ids here do not wrap around.
 pub async fn transaction_horizon(client: &Client) -> Result<i64, Error> {
