@@ -61,7 +61,7 @@ pub(super) async fn answer(
     match insert(&state, &wish, &group).await.map_err(database)? {
         Outcome::Created => {}
         Outcome::Before(group) => return repeat(&state, &wish, *group).await,
-        Outcome::NameTaken => return Err(name_taken(&wish)),
+        Outcome::NameTaken => return Err(name_taken(&wish.name)),
         Outcome::TooMany => return Err(too_many(&state)),
     }
     tracing::info!(group = %group.id, task = %group.task_id, actor = question.actor, "group created");
@@ -242,10 +242,10 @@ fn open_password(
         })
 }
 
-fn name_taken(wish: &Wish) -> RpcError {
+pub(super) fn name_taken(name: &str) -> RpcError {
     refuse::conflict(
         "group_name_taken",
-        format!("the task has a group {:?} already", wish.name),
+        format!("the task has a group {name:?} already"),
     )
     .field("name")
     .repair("choose another name, or delete the other group first")

@@ -1,10 +1,8 @@
 //! Gives a group another name, or another password, which closes its connections.
 
-use rowcast_bus::refuse;
-use rowcast_bus::refuse::Refusal as _;
 use rowcast_proto::message::{self, GroupRequest, RpcError, UpdateGroupRequest};
 
-use super::create::{check_name, checked_password, hashing};
+use super::create::{check_name, checked_password, hashing, name_taken};
 use super::{database, find_live, to_message, with_position};
 use crate::consumer::Position;
 use crate::state::State;
@@ -65,12 +63,7 @@ async fn apply(state: &State, group: &Group, update: &Update) -> Result<Group, R
                 .as_database_error()
                 .is_some_and(sqlx::error::DatabaseError::is_unique_violation) =>
         {
-            Err(refuse::conflict(
-                "group_name_taken",
-                format!("the task has a group {name:?} already"),
-            )
-            .field("name")
-            .repair("choose another name, or delete the other group first"))
+            Err(name_taken(name))
         }
         Err(error) => Err(database(error)),
     }

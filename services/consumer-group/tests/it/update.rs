@@ -20,10 +20,14 @@ fn update(group: &m::Group) -> m::UpdateGroupRequest {
     }
 }
 
-async fn lets_in(member: &Member, password: &str) -> bool {
+fn by_password(member: &Member, password: &str) -> ConnectOptions {
     let login = member.connection.login.clone();
-    let options = ConnectOptions::with_user_and_password(login, password.to_owned())
-        .custom_inbox_prefix(member.connection.inbox_prefix.clone());
+    ConnectOptions::with_user_and_password(login, password.to_owned())
+        .custom_inbox_prefix(member.connection.inbox_prefix.clone())
+}
+
+async fn lets_in(member: &Member, password: &str) -> bool {
+    let options = by_password(member, password);
     options.connect(&member.connection.urls).await.is_ok()
 }
 
@@ -57,9 +61,7 @@ async fn another_password_closes_the_connections_and_keeps_the_position() -> any
     assert!(!lets_in(&member, PASSWORD).await);
     assert!(lets_in(&member, OTHER).await);
 
-    let login = member.connection.login.clone();
-    let again = ConnectOptions::with_user_and_password(login, OTHER.to_owned())
-        .custom_inbox_prefix(member.connection.inbox_prefix.clone())
+    let again = by_password(&member, OTHER)
         .connect(&member.connection.urls)
         .await?;
     let changes = read(&member.consumer(&again).await?, 1).await?;

@@ -103,26 +103,22 @@ fn is_on_the_way(field: &str) -> bool {
     !NOT.contains(&field)
 }
 
-/// Fields by which a password that is kept could go where it was not entered for: to another server, for
+/// Fields of `changes` by which a password that is kept could go where it was not entered for: to another server, for
 /// another role, or to whoever stands in for a server that is verified by less, or by others, from now on.
-fn leads_elsewhere(before: &StoredSource, patch: &PatchSource) -> Vec<&'static str> {
-    let source = &before.source;
-    let differs = |given: &Option<String>, present: &str| {
-        given.as_deref().is_some_and(|given| given != present)
+fn leads_elsewhere(
+    before: &StoredSource,
+    patch: &PatchSource,
+    changes: &[&'static str],
+) -> Vec<&'static str> {
+    let is_weaker = patch
+        .sslmode
+        .is_some_and(|mode| mode < before.source.sslmode);
+    let leads = |field: &&'static str| match *field {
+        "host" | "port" | "account" | "sslrootcert" => true,
+        "sslmode" => is_weaker,
+        _ => false,
     };
-    let certificates = before.sslrootcert.as_deref().unwrap_or_default();
-    let is_weaker = patch.sslmode.is_some_and(|mode| mode < source.sslmode);
-    let port_differs = patch.port.is_some_and(|port| port != source.port);
-    [
-        ("host", differs(&patch.host, &source.host)),
-        ("port", port_differs),
-        ("account", differs(&patch.account, &source.account)),
-        ("sslmode", is_weaker),
-        ("sslrootcert", differs(&patch.sslrootcert, certificates)),
-    ]
-    .into_iter()
-    .filter_map(|(field, leads)| leads.then_some(field))
-    .collect()
+    changes.iter().copied().filter(leads).collect()
 }
 
 /// The source with the changes; a password that is taken away for them is added to `changes`.
@@ -143,7 +139,7 @@ fn changed(
             .open(&before.password, &aad)?
             .expose()
             .is_empty();
-    let elsewhere = leads_elsewhere(before, &patch);
+    let elsewhere = leads_elsewhere(before, &patch, changes);
     let keeps_password = had_password && elsewhere.is_empty();
     let kept = if keeps_password { KEPT } else { "" };
     let merged = merged(before, &patch, kept);
