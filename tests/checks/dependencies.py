@@ -18,12 +18,14 @@ ROOT = Path(__file__).resolve().parents[2]
 DOMAIN, PROTO, PG, BUS = "rowcast-domain", "rowcast-proto", "rowcast-pg", "rowcast-bus"
 SERVICE, TELEMETRY = "rowcast-service", "rowcast-telemetry"
 CLIENT, LOCAL, TESTKIT = "rowcast-client", "rowcast-local", "rowcast-testkit"
+ETL = "rowcast-etl"
 CLI, E2E, BENCH = "rowcast-cli", "rowcast-e2e", "rowcast-bench"
 
 # What each package may depend on. A package that is not here is a service.
 ALLOWED = {
     DOMAIN: set(),
     TELEMETRY: set(),
+    ETL: {DOMAIN},
     PROTO: {DOMAIN},
     PG: {DOMAIN},
     LOCAL: {DOMAIN},
@@ -35,7 +37,7 @@ ALLOWED = {
     E2E: {CLIENT, DOMAIN, LOCAL, PROTO},
     BENCH: {CLIENT, DOMAIN, E2E, LOCAL, PROTO},
 }
-ALLOWED_TO_SERVICES = {DOMAIN, PROTO, BUS, PG, SERVICE, TELEMETRY}
+ALLOWED_TO_SERVICES = {DOMAIN, ETL, PROTO, BUS, PG, SERVICE, TELEMETRY}
 # Tests may also use what starts real servers, and speak the wire contracts.
 ALLOWED_TO_TESTS = {TESTKIT, LOCAL, PROTO, DOMAIN}
 
@@ -111,6 +113,8 @@ def self_test(packages):
     cases = [
         (DOMAIN, PROTO, None, True),
         (TELEMETRY, DOMAIN, None, True),
+        (ETL, PROTO, None, True),
+        ("capture", ETL, None, False),
         (PROTO, BUS, None, True),
         (PROTO, BUS, "build", True),
         (PG, PROTO, None, True),

@@ -1,0 +1,152 @@
+//! Compiles a script: for one table, or for any table, to find what is wrong whatever the table.
+
+mod action;
+mod call;
+mod columns;
+mod constant;
+mod value;
+
+use crate::{
+    diagnostic::{Diagnostic, Span, line_and_column},
+    expression::Place,
+    kind,
+    node::Node,
+    program::{OutColumn, Program},
+    table::Table,
+};
+
+use self::columns::Columns;
+
+/// Mistakes that are told at once: the rest mostly follows from the first ones.
+const DIAGNOSTICS_MAX: usize = 50;
+
+/// Finds what is wrong with a script for every table.
+pub(crate) fn check(text: &str, statements: &[Node]) -> Result<(), Vec<Diagnostic>> {
+    let mut compiler = Compiler::new(text, None);
+    compiler.actions(statements);
+    compiler.finished()
+}
+
+/// Compiles a script for a table.
+pub(crate) fn compile(
+    text: &str,
+    statements: &[Node],
+    table: &Table<'_>,
+) -> Result<Program, Vec<Diagnostic>> {
+    let mut compiler = Compiler::new(text, Some(table));
+    let actions = compiler.actions(statements);
+    compiler.finished()?;
+    let columns: Vec<OutColumn> = compiler.out_columns(table);
+    let unchanged = columns.iter().zip(&table.columns).enumerate();
+    let unchanged = unchanged
+        .filter(|(index, (out, column))| out.source == Some(*index) && out.name == column.name);
+    let identity = actions.is_empty()
+        && columns.len() == table.columns.len()
+        && unchanged.count() == columns.len();
+    let mut kept = vec![false; compiler.slots];
+    for live in compiler.columns.iter() {
+        if let Some(kept) = kept.get_mut(live.slot) {
+            *kept = true;
+        }
+    }
+    let read = table.columns.iter().zip(&compiler.read);
+    let read = read.filter(|(_, read)| **read);
+    Ok(Program {
+        width: table.columns.len(),
+        slots: compiler.slots,
+        actions,
+        columns,
+        kept: kept.contains(&false).then_some(kept),
+        identity,
+        drops: compiler.drops,
+        read: read.map(|(column, _)| column.name.to_owned()).collect(),
+    })
+}
+
+/// What is known while statements are compiled one after another.
+struct Compiler<'t> {
+    text: &'t str,
+    /// `None` compiles for any table: nothing is known of columns, and every branch is compiled.
+    table: Option<&'t Table<'t>>,
+    columns: Columns,
+    /// Columns of the table and columns that were added.
+    slots: usize,
+    /// Columns that were added, for branches that add the same one.
+    added: Vec<(String, usize)>,
+    /// Names that columns had before they were dropped or renamed.
+    gone: Vec<String>,
+    /// How many conditions that rows decide the statement stands under.
+    conditions: usize,
+    /// The column that a value is computed for.
+    target: Option<usize>,
+    /// Which columns of the table are read.
+    read: Vec<bool>,
+    drops: bool,
+    patterns: usize,
+    wrong: Vec<Diagnostic>,
+}
+
+impl<'t> Compiler<'t> {
+    fn new(text: &'t str, table: Option<&'t Table<'t>>) -> Self {
+        let columns = table.map(|table| table.columns.as_slice());
+        let columns = columns.unwrap_or_default();
+        Self {
+            text,
+            table,
+            columns: Columns::of(columns),
+            slots: columns.len(),
+            added: Vec::new(),
+            gone: Vec::new(),
+            conditions: 0,
+            target: None,
+            read: vec![false; columns.len()],
+            drops: false,
+            patterns: 0,
+            wrong: Vec::new(),
+        }
+    }
+
+    fn finished(&mut self) -> Result<(), Vec<Diagnostic>> {
+        if self.wrong.is_empty() {
+            return Ok(());
+        }
+        self.wrong.sort_by_key(|wrong| wrong.from);
+        self.wrong.dedup();
+        Err(std::mem::take(&mut self.wrong))
+    }
+
+    fn out_columns(&self, table: &Table<'_>) -> Vec<OutColumn> {
+        let columns = self.columns.iter().map(|live| {
+            let type_oid = live.oid.unwrap_or(kind::TEXT);
+            let source = live.source.and_then(|source| table.columns.get(source));
+            OutColumn {
+                name: live.name.to_string(),
+                source: live.source,
+                type_oid,
+                retyped: source.is_some_and(|column| column.type_oid != type_oid),
+            }
+        });
+        columns.collect()
+    }
+
+    /// Tells what is wrong.
+    fn tell(&mut self, span: Span, code: &'static str, message: impl Into<String>) {
+        if self.wrong.len() < DIAGNOSTICS_MAX {
+            let told = Diagnostic::new(self.text, span, code, message.into());
+            self.wrong.push(told);
+        }
+    }
+
+    fn place(&self, span: Span) -> Place {
+        let (line, column) = line_and_column(self.text, span.from);
+        Place { line, column }
+    }
+
+    /// The table as messages name it.
+    fn table_name(&self) -> String {
+        let table = self.table;
+        table.map_or("the table".to_owned(), |table| {
+            format!("{}.{}", table.schema, table.table)
+        })
+    }
+}
