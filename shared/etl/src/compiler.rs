@@ -6,9 +6,10 @@ mod columns;
 mod constant;
 mod value;
 
+use std::sync::Arc;
+
 use crate::{
-    diagnostic::{Diagnostic, Span, line_and_column},
-    expression::Place,
+    diagnostic::{DIAGNOSTICS_MAX, Diagnostic, Span},
     kind,
     node::Node,
     program::{OutColumn, Program},
@@ -16,9 +17,6 @@ use crate::{
 };
 
 use self::columns::Columns;
-
-/// Mistakes that are told at once: the rest mostly follows from the first ones.
-const DIAGNOSTICS_MAX: usize = 50;
 
 /// Finds what is wrong with a script for every table.
 pub(crate) fn check(text: &str, statements: &[Node]) -> Result<(), Vec<Diagnostic>> {
@@ -52,6 +50,7 @@ pub(crate) fn compile(
     let read = table.columns.iter().zip(&compiler.read);
     let read = read.filter(|(_, read)| **read);
     Ok(Program {
+        text: Arc::from(text),
         width: table.columns.len(),
         slots: compiler.slots,
         actions,
@@ -135,11 +134,6 @@ impl<'t> Compiler<'t> {
             let told = Diagnostic::new(self.text, span, code, message.into());
             self.wrong.push(told);
         }
-    }
-
-    fn place(&self, span: Span) -> Place {
-        let (line, column) = line_and_column(self.text, span.from);
-        Place { line, column }
     }
 
     /// The table as messages name it.

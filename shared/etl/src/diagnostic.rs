@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+/// Mistakes that are told at once: the rest mostly follows from the first ones.
+pub(crate) const DIAGNOSTICS_MAX: usize = 50;
+
 /// One thing that is wrong with a script. Its message says what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("line {line}, column {column}: {message}")]

@@ -9,7 +9,7 @@ use crate::{
     function::Unit,
     kind::Kind,
     moment::{EPOCH_2000, Moment, Point, Style, within_reach},
-    program::{Cell, RunError},
+    program::{Cell, Failure},
     strings,
     table::Event,
     value::{Fault, Value},
@@ -21,7 +21,7 @@ pub(crate) struct Row<'r, 'a> {
     pub(crate) event: &'r Event,
 }
 
-type Evaluated<'a> = Result<Value<'a>, RunError>;
+type Evaluated<'a> = Result<Value<'a>, Failure<'a>>;
 
 impl Expression {
     /// The value for a row.
@@ -79,8 +79,12 @@ impl Expression {
         }
     }
 
-    fn checked<'a>(&self, result: Result<Value<'a>, Fault>) -> Evaluated<'a> {
-        result.map_err(|fault| RunError::new(self, fault))
+    fn checked<'a>(&'a self, result: Result<Value<'a>, Fault>) -> Evaluated<'a> {
+        result.map_err(|fault| Failure {
+            span: self.span,
+            name: self.first_column(),
+            fault,
+        })
     }
 
     fn join<'a>(&'a self, parts: &'a [Expression], row: &Row<'_, 'a>) -> Evaluated<'a> {
@@ -237,7 +241,7 @@ fn among<'a>(value: Value<'a>, list: &[Value<'static>]) -> Value<'a> {
         return value;
     }
     let equals = |one: &Value<'_>| order(&value, one).is_some_and(std::cmp::Ordering::is_eq);
-    if list.iter().any(|one| equals(one)) {
+    if list.iter().any(equals) {
         return Value::Bool(true);
     }
     if list.iter().any(Value::is_null) {

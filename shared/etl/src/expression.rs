@@ -3,6 +3,7 @@
 use regex::Regex;
 
 use crate::{
+    diagnostic::Span,
     function::{Arithmetic, Comparison, Plain, Unit},
     kind::Kind,
     pattern::Pattern,
@@ -14,14 +15,8 @@ use crate::{
 pub(crate) struct Expression {
     pub(crate) kind: Kind,
     pub(crate) op: Op,
-    pub(crate) place: Place,
-}
-
-/// Where in the script something stands, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) line: usize,
-    pub(crate) column: usize,
+    /// Where in the script it stands.
+    pub(crate) span: Span,
 }
 
 /// What a value is made of.

@@ -1,7 +1,7 @@
 //! Makes a tree of a script's tokens: operators become calls of the functions they stand for.
 
 use crate::{
-    diagnostic::{Diagnostic, Span},
+    diagnostic::{DIAGNOSTICS_MAX, Diagnostic, Span},
     function::{Callee, Function, function, functions},
     nearest::nearest,
     node::{Form, Meta, Named, Node},
@@ -40,7 +40,7 @@ pub(crate) fn statements(text: &str, from: usize) -> Result<Vec<Node>, Vec<Diagn
         while parser.peek() == &Token::Separator {
             parser.at += 1;
         }
-        if parser.peek() == &Token::End {
+        if parser.peek() == &Token::End || wrong.len() == DIAGNOSTICS_MAX {
             break;
         }
         match parser.statement() {

@@ -1,10 +1,11 @@
 //! A script compiled for one table, and how it runs over a row.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use crate::{
+    diagnostic::{Span, line_and_column},
     evaluation::{Row, cell},
-    expression::{Expression, Place},
+    expression::Expression,
     moment::Style,
     strings::replace,
     table::{Datum, Event},
@@ -14,6 +15,8 @@ use crate::{
 /// What a script does with the rows of one table.
 #[derive(Debug)]
 pub struct Program {
+    /// The script, to tell where something failed.
+    pub(crate) text: Arc<str>,
     pub(crate) width: usize,
     pub(crate) slots: usize,
     pub(crate) actions: Vec<Action>,
@@ -64,6 +67,14 @@ pub struct RunError {
     pub reason: String,
 }
 
+/// What failed while a script ran, before it is told.
+#[derive(Debug)]
+pub(crate) struct Failure<'a> {
+    pub(crate) span: Span,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) fault: Fault,
+}
+
 /// A compiled statement.
 #[derive(Debug)]
 pub(crate) enum Action {
@@ -78,7 +89,7 @@ pub(crate) enum Action {
     /// The actions of the first condition that is true, or the others.
     Choose(Vec<(Expression, Vec<Action>)>, Vec<Action>),
     ReplaceEverywhere {
-        place: Place,
+        span: Span,
         slots: Vec<(usize, String)>,
         search: String,
         replacement: String,
@@ -126,9 +137,12 @@ impl Program {
         out: &mut Vec<Cell<'a>>,
     ) -> Result<bool, RunError> {
         if row.len() != self.width {
-            let start = Place { line: 1, column: 1 };
-            let fault = Fault::OtherShape(self.width, row.len());
-            return Err(RunError::at(start, None, fault));
+            let failure = Failure {
+                span: Span::default(),
+                name: None,
+                fault: Fault::OtherShape(self.width, row.len()),
+            };
+            return Err(failure.told(&self.text));
         }
         out.clear();
         out.extend(row.iter().map(|datum| match datum {
@@ -137,7 +151,8 @@ impl Program {
             Datum::Text(text) => Cell::Text(Cow::Borrowed(text)),
         }));
         out.resize(self.slots, Cell::Null);
-        if !run(&self.actions, event, out)? {
+        let kept = run(&self.actions, event, out);
+        if !kept.map_err(|failure| failure.told(&self.text))? {
             return Ok(false);
         }
         if let Some(kept) = &self.kept {
@@ -149,7 +164,11 @@ impl Program {
 }
 
 /// Runs actions in order, until one drops the row.
-fn run<'a>(actions: &'a [Action], event: &Event, cells: &mut [Cell<'a>]) -> Result<bool, RunError> {
+fn run<'a>(
+    actions: &'a [Action],
+    event: &Event,
+    cells: &mut [Cell<'a>],
+) -> Result<bool, Failure<'a>> {
     for action in actions {
         let row = Row { cells, event };
         match action {
@@ -165,7 +184,9 @@ fn run<'a>(actions: &'a [Action], event: &Event, cells: &mut [Cell<'a>]) -> Resu
                 value,
                 style,
             } => {
-                let value = value.evaluate(&row).map_err(|error| error.or_of(name))?;
+                let value = value
+                    .evaluate(&row)
+                    .map_err(|failure| failure.or_of(name))?;
                 if let Some(set) = cells.get_mut(*slot) {
                     *set = cell(value, *style);
                 }
@@ -188,9 +209,9 @@ fn run<'a>(actions: &'a [Action], event: &Event, cells: &mut [Cell<'a>]) -> Resu
     Ok(true)
 }
 
-fn replace_everywhere(action: &Action, cells: &mut [Cell<'_>]) -> Result<(), RunError> {
+fn replace_everywhere<'a>(action: &'a Action, cells: &mut [Cell<'a>]) -> Result<(), Failure<'a>> {
     let Action::ReplaceEverywhere {
-        place,
+        span,
         slots,
         search,
         replacement,
@@ -202,30 +223,31 @@ fn replace_everywhere(action: &Action, cells: &mut [Cell<'_>]) -> Result<(), Run
     for (slot, name) in slots {
         if let Some(Cell::Text(text)) = cells.get_mut(*slot) {
             let replaced = replace(std::mem::take(text), search, replacement, *count);
-            *text = replaced.map_err(|fault| RunError::at(*place, Some(name), fault))?;
+            *text = replaced.map_err(|fault| Failure {
+                span: *span,
+                name: Some(name),
+                fault,
+            })?;
         }
     }
     Ok(())
 }
 
-impl RunError {
-    pub(crate) fn new(expression: &Expression, fault: Fault) -> Self {
-        Self::at(expression.place, expression.first_column(), fault)
-    }
-
-    fn at(place: Place, name: Option<&str>, fault: Fault) -> Self {
-        Self {
-            line: place.line,
-            column: place.column,
-            name: name.map(str::to_owned),
-            reason: fault.to_string(),
-        }
-    }
-
+impl<'a> Failure<'a> {
     /// The same, of this column if it has to do with no other.
-    fn or_of(mut self, name: &str) -> Self {
-        self.name.get_or_insert_with(|| name.to_owned());
+    fn or_of(mut self, name: &'a str) -> Self {
+        self.name.get_or_insert(name);
         self
+    }
+
+    fn told(self, text: &str) -> RunError {
+        let (line, column) = line_and_column(text, self.span.from);
+        RunError {
+            line,
+            column,
+            name: self.name.map(str::to_owned),
+            reason: self.fault.to_string(),
+        }
     }
 }
 

@@ -360,7 +360,7 @@ impl Compiler<'_> {
             .collect();
         if !slots.is_empty() && !search.is_empty() {
             actions.push(Action::ReplaceEverywhere {
-                place: self.place(span),
+                span,
                 slots,
                 search: search.clone(),
                 replacement: replacement.clone(),

@@ -84,11 +84,7 @@ impl Compiler<'_> {
     }
 
     pub(super) fn expression(&self, kind: Kind, op: Op, span: Span) -> Expression {
-        Expression {
-            kind,
-            op,
-            place: self.place(span),
-        }
+        Expression { kind, op, span }
     }
 
     /// Makes a value of others, at once if these are constant.
@@ -104,8 +100,8 @@ impl Compiler<'_> {
         };
         match expression.evaluate(&row).map(Value::into_owned) {
             Ok(value) => Some(self.expression(kind, Op::Constant(value), span)),
-            Err(error) => {
-                let message = format!("This has no value, for {}: correct it.", error.reason);
+            Err(failure) => {
+                let message = format!("This has no value, for {}: correct it.", failure.fault);
                 self.tell(span, "value", message);
                 None
             }
