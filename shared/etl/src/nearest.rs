@@ -5,7 +5,7 @@ pub(crate) fn nearest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    let limit = (name.chars().count() / 3).max(2);
+    let limit = ((name.chars().count() + 1) / 3).max(1);
     let measured = candidates
         .into_iter()
         .map(|candidate| (distance(name, candidate), candidate));
@@ -40,6 +40,7 @@ mod tests {
         assert_eq!(nearest("str_masks", known), Some("str_mask"));
         assert_eq!(nearest("E_DROP", known), Some("e_drop"));
         assert_eq!(nearest("something_else", known), None);
+        assert_eq!(nearest("age", ["made", "day"]), None);
         assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

@@ -263,10 +263,12 @@ impl Parser<'_> {
             (_, None) => {
                 let metas = Meta::ALL.iter().map(|(known, _)| *known);
                 let hint = nearest(name, metas.chain(["true", "false", "null", "NEW"]));
-                let hint = hint.map_or(String::new(), |near| format!(", or did you mean {near}"));
-                let message = format!(
-                    "{name} is not known: write a column in backticks, a text in quotes{hint}."
-                );
+                let message = match hint {
+                    Some(near) => format!("{name} is not known: did you mean {near}?"),
+                    None => format!(
+                        "{name} is not known: write a column in backticks, a text in quotes."
+                    ),
+                };
                 Err(Diagnostic::new(self.text, span, "unknown_name", message))
             }
         }
@@ -350,9 +352,9 @@ impl Parser<'_> {
                 .take(index)
                 .any(|one| one.name == argument.name);
             if twice || !names.contains(&argument.name.as_str()) {
-                let why = if twice { "only once" } else { "not at all" };
+                let what = if twice { "only one" } else { "no" };
                 let message = format!(
-                    "{} takes an argument {} {why}: write {}.",
+                    "{} takes {what} argument {}: write {}.",
                     function.name, argument.name, function.signature
                 );
                 return wrong(argument.span, message);

@@ -160,7 +160,7 @@ impl Compiler<'_> {
         } else {
             let names = self.columns.iter().map(|live| live.name.as_ref());
             let near = nearest(name, names);
-            let near = near.map_or(String::new(), |near| format!(" (but `{near}`)"));
+            let near = near.map_or(String::new(), |near| format!(", but there is `{near}`"));
             format!(
                 "There is no column `{name}` in {table}{near}: correct the name, or put what is for another table under a condition of __TB__."
             )

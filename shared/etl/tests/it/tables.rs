@@ -61,7 +61,7 @@ fn a_column_of_another_table_is_told() {
     assert_eq!(
         mistakes("e_if(`paid`, e_keep(`age` > 3))"),
         [
-            "line 1, column 21: There is no column `age` in public.orders (but `day`): correct the \
+            "line 1, column 21: There is no column `age` in public.orders: correct the \
           name, or put what is for another table under a condition of __TB__."
         ]
     );
