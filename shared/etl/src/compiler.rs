@@ -6,7 +6,9 @@ mod columns;
 mod constant;
 mod value;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
+
+use regex::Regex;
 
 use crate::{
     diagnostic::{DIAGNOSTICS_MAX, Diagnostic, Span},
@@ -18,20 +20,25 @@ use crate::{
 
 use self::columns::Columns;
 
+/// Regular expressions of a script by their text: tables share them.
+pub(crate) type Regexes = HashMap<String, Regex>;
+
 /// Finds what is wrong with a script for every table.
-pub(crate) fn check(text: &str, statements: &[Node]) -> Result<(), Vec<Diagnostic>> {
-    let mut compiler = Compiler::new(text, None);
+pub(crate) fn check(text: &str, statements: &[Node]) -> Result<Regexes, Vec<Diagnostic>> {
+    let mut compiler = Compiler::new(text, None, Regexes::new());
     compiler.actions(statements);
-    compiler.finished()
+    compiler.finished()?;
+    Ok(compiler.regexes)
 }
 
 /// Compiles a script for a table.
 pub(crate) fn compile(
     text: &str,
     statements: &[Node],
+    regexes: &Regexes,
     table: &Table<'_>,
 ) -> Result<Program, Vec<Diagnostic>> {
-    let mut compiler = Compiler::new(text, Some(table));
+    let mut compiler = Compiler::new(text, Some(table), regexes.clone());
     let actions = compiler.actions(statements);
     compiler.finished()?;
     let columns: Vec<OutColumn> = compiler.out_columns(table);
@@ -81,12 +88,12 @@ struct Compiler<'t> {
     /// Which columns of the table are read.
     read: Vec<bool>,
     drops: bool,
-    patterns: usize,
+    regexes: Regexes,
     wrong: Vec<Diagnostic>,
 }
 
 impl<'t> Compiler<'t> {
-    fn new(text: &'t str, table: Option<&'t Table<'t>>) -> Self {
+    fn new(text: &'t str, table: Option<&'t Table<'t>>, regexes: Regexes) -> Self {
         let columns = table.map(|table| table.columns.as_slice());
         let columns = columns.unwrap_or_default();
         Self {
@@ -100,7 +107,7 @@ impl<'t> Compiler<'t> {
             target: None,
             read: vec![false; columns.len()],
             drops: false,
-            patterns: 0,
+            regexes,
             wrong: Vec::new(),
         }
     }
@@ -142,5 +149,38 @@ impl<'t> Compiler<'t> {
         table.map_or("the table".to_owned(), |table| {
             format!("{}.{}", table.schema, table.table)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{script::Script, table::Column};
+
+    #[test]
+    fn programs_go_to_other_threads() {
+        fn goes<T: Send + Sync>() {}
+        goes::<Program>();
+        goes::<Script>();
+    }
+
+    #[test]
+    fn mistakes_come_in_the_order_of_the_text() {
+        let column = |name| Column {
+            name,
+            type_oid: 25,
+            key: false,
+        };
+        let table = Table {
+            database: "d",
+            schema: "s",
+            table: "t",
+            columns: vec![column("a")],
+        };
+        // The condition without a column is compiled first.
+        let script = Script::parse("e_keep(`x` == 'a' && __TB__ == 't' && `y` == 'b')").unwrap();
+        let wrong = script.compile(&table).unwrap_err();
+        let places: Vec<usize> = wrong.iter().map(|wrong| wrong.from).collect();
+        assert_eq!(places, [7, 38]);
     }
 }

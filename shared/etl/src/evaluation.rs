@@ -262,3 +262,71 @@ pub(crate) fn cell(value: Value<'_>, style: Style) -> Cell<'_> {
     }
     value.write(style).map_or(Cell::Null, Cell::Text)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+    use crate::{diagnostic::Span, table::Operation};
+
+    fn slot(slot: usize) -> Expression {
+        Expression {
+            kind: Kind::Bool,
+            op: Op::Slot {
+                slot,
+                read: Some(Kind::Bool),
+                name: "a".to_owned(),
+            },
+            span: Span::default(),
+        }
+    }
+
+    fn evaluated(op: Op) -> Value<'static> {
+        let text = |text| Cell::Text(Cow::Borrowed(text));
+        let cells = [text("t"), text("f"), Cell::Null, Cell::Unchanged];
+        let event = Event {
+            operation: Operation::Delete,
+            committed_at: -1,
+            commit_lsn: 0x16_B374_8000,
+            ordinal: 0,
+        };
+        let row = Row {
+            cells: &cells,
+            event: &event,
+        };
+        let expression = Expression { op, ..slot(0) };
+        expression.evaluate(&row).unwrap().into_owned()
+    }
+
+    #[test]
+    fn conditions_are_joined_as_in_sql() {
+        let [yes, no, null, unknown] = [0, 1, 2, 3];
+        for (slots, all, some) in [
+            ([yes, yes], Value::Bool(true), Value::Bool(true)),
+            ([yes, no], Value::Bool(false), Value::Bool(true)),
+            ([yes, null], Value::Null, Value::Bool(true)),
+            ([null, no], Value::Bool(false), Value::Null),
+            ([unknown, no], Value::Bool(false), Value::Unknown),
+            ([unknown, yes], Value::Unknown, Value::Bool(true)),
+            ([unknown, null], Value::Unknown, Value::Unknown),
+            ([null, unknown], Value::Unknown, Value::Unknown),
+        ] {
+            assert_eq!(evaluated(Op::All(slots.map(slot).into())), all, "{slots:?}");
+            assert_eq!(
+                evaluated(Op::Some(slots.map(slot).into())),
+                some,
+                "{slots:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_event_is_shown_as_postgresql_would() {
+        assert_eq!(evaluated(Op::Scn), Value::text("16/B3748000"));
+        assert_eq!(evaluated(Op::RowId), Value::text("16/B3748000.0"));
+        assert_eq!(evaluated(Op::Operation), Value::text("DELETE"));
+        let before_2000 = evaluated(Op::CommittedAt).write(Style::Timestamptz);
+        assert_eq!(before_2000.unwrap(), "1999-12-31 23:59:59.999999+00");
+    }
+}

@@ -108,3 +108,32 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::function::function;
+
+    fn node(form: Form) -> Node {
+        Node::new(Span::default(), form)
+    }
+
+    #[test]
+    fn depth_and_columns_are_those_of_the_deepest_part() {
+        let column = node(Form::Column("a".to_owned()));
+        let named = Named {
+            name: "days".to_owned(),
+            span: Span::default(),
+            value: node(Form::Choice(Box::new([
+                node(Form::Null),
+                node(Form::Null),
+                column,
+            ]))),
+        };
+        let function = function("dt_add").unwrap();
+        let call = node(Form::Call(function, vec![node(Form::Null)], vec![named]));
+        assert_eq!(call.depth, 3);
+        assert!(call.reads_columns());
+        assert!(!node(Form::Call(function, vec![node(Form::New)], Vec::new())).reads_columns());
+    }
+}

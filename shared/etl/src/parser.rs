@@ -380,3 +380,185 @@ fn described(token: &Token) -> String {
         Token::End => "the end of the script".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A tree as its functions are called, which the parser reads as the same tree.
+    fn printed(node: &Node) -> String {
+        match &node.form {
+            Form::Null => "null".to_owned(),
+            Form::Bool(value) => value.to_string(),
+            Form::Number(digits) => digits.clone(),
+            Form::Text(text) => {
+                format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"))
+            }
+            Form::Column(name) => format!("`{}`", name.replace('`', "``")),
+            Form::Meta(meta) => {
+                let mut names = Meta::ALL.iter();
+                names.find(|(_, known)| known == meta).unwrap().0.to_owned()
+            }
+            Form::New => "NEW".to_owned(),
+            Form::Choice(parts) => {
+                let [condition, yes, no] = parts.as_ref();
+                format!(
+                    "({} ? {} : {})",
+                    printed(condition),
+                    printed(yes),
+                    printed(no)
+                )
+            }
+            Form::Call(function, arguments, named) => {
+                let arguments = arguments.iter().map(printed);
+                let named = named
+                    .iter()
+                    .map(|one| format!("{}={}", one.name, printed(&one.value)));
+                let all: Vec<String> = arguments.chain(named).collect();
+                format!("{}({})", function.name, all.join(", "))
+            }
+        }
+    }
+
+    /// The same tree without its places.
+    fn bare(node: &Node) -> Node {
+        let form = match &node.form {
+            Form::Choice(parts) => Form::Choice(Box::new(parts.each_ref().map(bare))),
+            Form::Call(function, arguments, named) => {
+                let named = named.iter().map(|one| Named {
+                    name: one.name.clone(),
+                    span: Span::default(),
+                    value: bare(&one.value),
+                });
+                Form::Call(
+                    function,
+                    arguments.iter().map(bare).collect(),
+                    named.collect(),
+                )
+            }
+            Form::Null
+            | Form::Bool(_)
+            | Form::Number(_)
+            | Form::Text(_)
+            | Form::Column(_)
+            | Form::Meta(_)
+            | Form::New => node.form.clone(),
+        };
+        Node::new(Span::default(), form)
+    }
+
+    fn parsed(text: &str) -> Node {
+        let statements = statements(text, 0).unwrap();
+        bare(statements.first().unwrap())
+    }
+
+    fn node(form: Form) -> Node {
+        Node::new(Span::default(), form)
+    }
+
+    fn call(name: &str, arguments: Vec<Node>) -> Node {
+        node(Form::Call(function(name).unwrap(), arguments, Vec::new()))
+    }
+
+    fn texts() -> impl Strategy<Value = Node> {
+        let leaf = prop_oneof![
+            any::<String>().prop_map(|text| node(Form::Text(text))),
+            "[^`]+".prop_map(|name| node(Form::Column(name))),
+            Just(node(Form::Meta(Meta::Table))),
+            Just(node(Form::Null)),
+        ];
+        leaf.prop_recursive(3, 20, 3, |inner| {
+            prop_oneof![
+                inner.clone().prop_map(|one| call("str_lower", vec![one])),
+                proptest::collection::vec(inner.clone(), 1..4)
+                    .prop_map(|parts| call("op_add", parts)),
+                (inner.clone(), inner.clone(), inner)
+                    .prop_map(|(one, old, new)| call("str_replace", vec![one, old, new])),
+            ]
+        })
+    }
+
+    fn numbers() -> impl Strategy<Value = Node> {
+        let leaf = prop_oneof![
+            any::<i64>().prop_map(|number| node(Form::Number(number.to_string()))),
+            "-?[0-9]{1,30}\\.[0-9]{1,30}".prop_map(|digits| node(Form::Number(digits))),
+            Just(node(Form::Column("a`b".to_owned()))),
+        ];
+        let names = ["op_sum", "op_sub", "op_mul", "op_div_true", "op_mod"];
+        leaf.prop_recursive(3, 20, 2, move |inner| {
+            let names = proptest::sample::select(names.to_vec());
+            (names, inner.clone(), inner)
+                .prop_map(|(name, one, other)| call(name, vec![one, other]))
+        })
+    }
+
+    fn conditions() -> impl Strategy<Value = Node> {
+        let names = proptest::sample::select(vec!["op_eq", "op_ne", "op_lt", "op_ge"]);
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(|value| node(Form::Bool(value))),
+            (names.clone(), numbers(), numbers())
+                .prop_map(|(name, one, other)| call(name, vec![one, other])),
+            (names, texts(), texts()).prop_map(|(name, one, other)| call(name, vec![one, other])),
+        ];
+        leaf.prop_recursive(3, 20, 3, |inner| {
+            prop_oneof![
+                inner.clone().prop_map(|one| call("op_not", vec![one])),
+                proptest::collection::vec(inner.clone(), 2..4)
+                    .prop_map(|parts| call("op_and", parts)),
+                [inner.clone(), inner.clone(), inner]
+                    .prop_map(|parts| node(Form::Choice(Box::new(parts)))),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_printed_expression_is_read_as_the_same(condition in conditions()) {
+            prop_assert_eq!(parsed(&printed(&condition)), condition);
+        }
+    }
+
+    #[test]
+    fn operators_bind_as_in_c() {
+        for (text, same) in [
+            ("1 + 2 * 3", "op_sum(1, op_mul(2, 3))"),
+            ("(1 + 2) * 3", "op_mul(op_sum(1, 2), 3)"),
+            ("1 - 2 - -3", "op_sub(op_sub(1, 2), -3)"),
+            ("- `a` % 2", "op_mod(op_sub(0, `a`), 2)"),
+            ("!`a` && `b` || `c`", "op_or(op_and(op_not(`a`), `b`), `c`)"),
+            ("`a` && `b` && `c`", "op_and(`a`, `b`, `c`)"),
+            ("`a` && (`b` && `c`)", "op_and(`a`, op_and(`b`, `c`))"),
+            (
+                "`a` + 1 < `b` == true",
+                "op_eq(op_lt(op_sum(`a`, 1), `b`), true)",
+            ),
+            ("`a` ? 1 : `b` ? 2 : 3", "(`a` ? 1 : (`b` ? 2 : 3))"),
+            ("`a` == 1 ? 'x' : 'y'", "(op_eq(`a`, 1) ? 'x' : 'y')"),
+        ] {
+            assert_eq!(printed(&parsed(text)), same, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_node_knows_its_place() {
+        let text = "e_keep( `a` > 1 )";
+        let read = statements(text, 0).unwrap();
+        let Form::Call(_, arguments, _) = &read[0].form else {
+            panic!("{read:?}");
+        };
+        let Span { from, to } = arguments[0].span;
+        assert_eq!(&text.get(from..to), &Some("`a` > 1"));
+    }
+
+    #[test]
+    fn arguments_have_their_names_once_and_at_the_end() {
+        let told = |text| statements(text, 0).unwrap_err()[0].message.clone();
+        assert!(told("dt_add(`a`, days=1, days=2)").starts_with("dt_add takes only one argument"));
+        assert_eq!(
+            told("dt_add(days=1, `a`)"),
+            "Put arguments with a name behind those without one."
+        );
+    }
+}

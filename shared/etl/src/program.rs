@@ -254,3 +254,30 @@ impl<'a> Failure<'a> {
 fn in_column(name: Option<&str>) -> String {
     name.map_or(String::new(), |name| format!(", column `{name}`"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_with_the_column_that_it_knows() {
+        let failure = |name| Failure {
+            span: Span { from: 9, to: 10 },
+            name,
+            fault: Fault::DivisionByZero,
+        };
+        let told = |failure: Failure<'_>| failure.told("e_drop()\n1").to_string();
+        assert_eq!(
+            told(failure(None)),
+            "line 2, column 1: a number is divided by zero"
+        );
+        assert_eq!(
+            told(failure(Some("a")).or_of("b")),
+            "line 2, column 1, column `a`: a number is divided by zero"
+        );
+        assert_eq!(
+            told(failure(None).or_of("b")),
+            "line 2, column 1, column `b`: a number is divided by zero"
+        );
+    }
+}

@@ -1,7 +1,7 @@
 //! A script as a user wrote it, checked as far as it can be without a table.
 
 use crate::{
-    compiler,
+    compiler::{self, Regexes},
     diagnostic::{Diagnostic, Span},
     node::Node,
     parser::statements,
@@ -21,6 +21,7 @@ pub const DEPTH_MAX: usize = 64;
 pub struct Script {
     text: String,
     statements: Vec<Node>,
+    regexes: Regexes,
 }
 
 impl Script {
@@ -46,10 +47,11 @@ impl Script {
         let prefixed = text.trim_start().starts_with(prefix);
         let from = if prefixed { blank + prefix.len() } else { 0 };
         let statements = statements(text, from)?;
-        compiler::check(text, &statements)?;
+        let regexes = compiler::check(text, &statements)?;
         Ok(Script {
             text: text.to_owned(),
             statements,
+            regexes,
         })
     }
 
@@ -65,6 +67,24 @@ impl Script {
     ///
     /// Everything that the shape of the table proves wrong.
     pub fn compile(&self, table: &Table<'_>) -> Result<Program, Vec<Diagnostic>> {
-        compiler::compile(&self.text, &self.statements, table)
+        compiler::compile(&self.text, &self.statements, &self.regexes, table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_from_the_start_of_the_whole_text() {
+        let wrong = Script::parse("  script: e_dro()").unwrap_err();
+        assert_eq!((wrong[0].from, wrong[0].to), (10, 15));
+        assert_eq!(wrong[0].column, 11);
+    }
+
+    #[test]
+    fn the_text_is_kept_as_it_was() {
+        let text = " script: e_drop() # all";
+        assert_eq!(Script::parse(text).unwrap().text(), text);
     }
 }

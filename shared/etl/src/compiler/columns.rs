@@ -120,3 +120,67 @@ fn either(one: Live, other: &Live, conflicts: &mut Vec<Conflict>) -> Live {
         ..one
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JSONB: u32 = 3802;
+
+    fn columns() -> Columns {
+        let column = |name, type_oid| Column {
+            name,
+            type_oid,
+            key: false,
+        };
+        Columns::of(&[column("a", 23), column("b", JSONB)])
+    }
+
+    fn added(name: &str, slot: usize) -> Live {
+        Live {
+            name: Rc::from(name),
+            slot,
+            source: None,
+            key: false,
+            oid: Some(25),
+            original: false,
+            set_at: None,
+        }
+    }
+
+    #[test]
+    fn branches_meet_in_the_order_of_slots() {
+        let (mut one, mut other) = (columns(), columns());
+        one.add(added("d", 3));
+        other.add(added("e", 4));
+        other.add(added("c", 2));
+        let merged = one.or(other, &mut Vec::new());
+        let names: Vec<&str> = merged.iter().map(|live| live.name.as_ref()).collect();
+        assert_eq!(names, ["a", "b", "c", "d", "e"]);
+    }
+
+    #[test]
+    fn a_branch_that_drops_its_rows_does_not_count() {
+        let (mut one, mut other) = (columns(), columns());
+        one.get_mut("b").unwrap().oid = Some(25);
+        other.ended = true;
+        let mut conflicts = Vec::new();
+        let merged = one.or(other, &mut conflicts);
+        assert!(conflicts.is_empty() && !merged.ended);
+        assert_eq!(merged.get("b").unwrap().oid, Some(25));
+    }
+
+    #[test]
+    fn types_that_do_not_go_together_are_a_conflict() {
+        let mut one = columns();
+        let span = Span { from: 3, to: 9 };
+        let live = one.get_mut("b").unwrap();
+        (live.oid, live.set_at) = (Some(25), Some(span));
+        let mut conflicts = Vec::new();
+        columns().or(one, &mut conflicts);
+        let [conflict] = conflicts.as_slice() else {
+            panic!("{} conflicts", conflicts.len());
+        };
+        assert_eq!((conflict.name.as_ref(), conflict.span), ("b", span));
+    }
+}

@@ -80,8 +80,10 @@ impl Compiler<'_> {
     /// A regular expression.
     pub(super) fn regex(&mut self, node: &Node) -> Option<Regex> {
         let pattern = self.text(node, "a regular expression")?;
-        self.patterns += 1;
-        if self.patterns > REGEXES_MAX {
+        if let Some(regex) = self.regexes.get(pattern) {
+            return Some(regex.clone());
+        }
+        if self.regexes.len() >= REGEXES_MAX {
             let message = format!(
                 "The script has more than {REGEXES_MAX} regular expressions: join some of them by '|'."
             );
@@ -90,7 +92,10 @@ impl Compiler<'_> {
         }
         let mut builder = RegexBuilder::new(pattern);
         match builder.size_limit(REGEX_BYTES_MAX).build() {
-            Ok(regex) => Some(regex),
+            Ok(regex) => {
+                self.regexes.insert(pattern.to_owned(), regex.clone());
+                Some(regex)
+            }
             Err(regex::Error::CompiledTooBig(_)) => {
                 let message = "The regular expression is too large: repeat less in it.";
                 self.tell(node.span, "value", message);

@@ -11,76 +11,79 @@ fn failure(script: &str, changed: &[(&str, Datum<'static>)]) -> RunError {
         .unwrap_err()
 }
 
+/// Scripts, a column, its data, and what is told.
+const FAILURES: [(&str, &str, &str, &str); 11] = [
+    (
+        "e_keep(`count` > 1)",
+        "count",
+        "secret",
+        "line 1, column 8, column `count`: a value cannot be read as an integer",
+    ),
+    (
+        "e_keep(`total` > 1)",
+        "total",
+        "1e5",
+        "line 1, column 8, column `total`: a value cannot be read as a decimal",
+    ),
+    (
+        "e_keep(`made` > `sent`)",
+        "sent",
+        "soon",
+        "line 1, column 17, column `sent`: a value cannot be read as a datetime",
+    ),
+    (
+        "\ne_keep(1 / `count` > 1)",
+        "count",
+        "0",
+        "line 2, column 8, column `count`: a number is divided by zero",
+    ),
+    (
+        "e_set(`x`, `id` * 2)",
+        "id",
+        "9223372036854775807",
+        "line 1, column 12, column `id`: a number is too large for an integer",
+    ),
+    (
+        "e_set(`x`, `ratio` * 1000)",
+        "ratio",
+        "1e308",
+        "line 1, column 12, column `ratio`: a number is too large for a float",
+    ),
+    (
+        "e_set(`x`, cast_string_to_long(`city`))",
+        "city",
+        "secret",
+        "line 1, column 12, column `city`: a value cannot be read as an integer",
+    ),
+    (
+        "e_set(`x`, dt_strptime(`city`, 'yyyy'))",
+        "city",
+        "secret",
+        "line 1, column 12, column `city`: a text is not of the format",
+    ),
+    (
+        "e_set(`x`, dt_parsetimestamp(`day`))",
+        "day",
+        "infinity",
+        "line 1, column 12, column `day`: a datetime is out of reach",
+    ),
+    (
+        "e_set(`x`, dt_fromtimestamp(`id`))",
+        "id",
+        "9223372036854775807",
+        "line 1, column 12, column `id`: a datetime is out of reach",
+    ),
+    (
+        "e_set(`x`, dt_add(`day`, years=`id`))",
+        "id",
+        "9223372036854775807",
+        "line 1, column 12, column `day`: a datetime is out of reach",
+    ),
+];
+
 #[test]
 fn a_failure_names_place_and_column() {
-    for (script, column, text, expected) in [
-        (
-            "e_keep(`count` > 1)",
-            "count",
-            "secret",
-            "line 1, column 8, column `count`: a value cannot be read as an integer",
-        ),
-        (
-            "e_keep(`total` > 1)",
-            "total",
-            "1e5",
-            "line 1, column 8, column `total`: a value cannot be read as a decimal",
-        ),
-        (
-            "e_keep(`made` > `sent`)",
-            "sent",
-            "soon",
-            "line 1, column 17, column `sent`: a value cannot be read as a datetime",
-        ),
-        (
-            "\ne_keep(1 / `count` > 1)",
-            "count",
-            "0",
-            "line 2, column 8, column `count`: a number is divided by zero",
-        ),
-        (
-            "e_set(`x`, `id` * 2)",
-            "id",
-            "9223372036854775807",
-            "line 1, column 12, column `id`: a number is too large for an integer",
-        ),
-        (
-            "e_set(`x`, `ratio` * 1000)",
-            "ratio",
-            "1e308",
-            "line 1, column 12, column `ratio`: a number is too large for a float",
-        ),
-        (
-            "e_set(`x`, cast_string_to_long(`city`))",
-            "city",
-            "secret",
-            "line 1, column 12, column `city`: a value cannot be read as an integer",
-        ),
-        (
-            "e_set(`x`, dt_strptime(`city`, 'yyyy'))",
-            "city",
-            "secret",
-            "line 1, column 12, column `city`: a text is not of the format",
-        ),
-        (
-            "e_set(`x`, dt_parsetimestamp(`day`))",
-            "day",
-            "infinity",
-            "line 1, column 12, column `day`: a datetime is out of reach",
-        ),
-        (
-            "e_set(`x`, dt_fromtimestamp(`id`))",
-            "id",
-            "9223372036854775807",
-            "line 1, column 12, column `id`: a datetime is out of reach",
-        ),
-        (
-            "e_set(`x`, dt_add(`day`, years=`id`))",
-            "id",
-            "9223372036854775807",
-            "line 1, column 12, column `day`: a datetime is out of reach",
-        ),
-    ] {
+    for (script, column, text, expected) in FAILURES {
         let failure = failure(script, &[(column, Datum::Text(text))]);
         assert_eq!(failure.to_string(), expected, "{script}");
     }
