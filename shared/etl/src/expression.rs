@@ -110,3 +110,42 @@ impl Expression {
         self.operands().into_iter().find_map(Self::first_column)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expression(op: Op) -> Expression {
+        Expression {
+            kind: Kind::Any,
+            op,
+            span: Span::default(),
+        }
+    }
+
+    fn column(name: &str) -> Expression {
+        expression(Op::Slot {
+            slot: 0,
+            read: None,
+            name: name.to_owned(),
+        })
+    }
+
+    #[test]
+    fn the_first_column_is_found_at_any_depth() {
+        let one = || expression(Op::Constant(Value::Int(1)));
+        let joined = expression(Op::Join(vec![one(), column("b")]));
+        let added = vec![(Part::Months(1), column("c"))];
+        let shifted = expression(Op::Shift(Box::new(joined), added));
+        let chosen = expression(Op::Choice(Box::new([one(), shifted, one()])));
+        assert_eq!(chosen.first_column(), Some("b"));
+        assert_eq!(one().first_column(), None);
+    }
+
+    #[test]
+    fn only_what_is_computed_is_constant() {
+        let constant = expression(Op::Constant(Value::Null));
+        assert_eq!(constant.constant(), Some(&Value::Null));
+        assert_eq!(column("a").constant(), None);
+    }
+}

@@ -119,9 +119,9 @@ impl Moment {
             year if year > 0 => (year, ""),
             year => (1 - year, " BC"),
         };
-        let date = format!("{year:04}-{:02}-{:02}", clock.month, clock.day);
+        let (month, day) = (clock.month, clock.day);
         if style == Style::Date {
-            return format!("{date}{era}");
+            return format!("{year:04}-{month:02}-{day:02}{era}");
         }
         let (hour, minute, second) = (clock.hour, clock.minute, clock.second);
         let mut fraction = String::new();
@@ -134,7 +134,9 @@ impl Moment {
         } else {
             ""
         };
-        format!("{date} {hour:02}:{minute:02}:{second:02}{fraction}{zone}{era}")
+        format!(
+            "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}{fraction}{zone}{era}"
+        )
     }
 
     /// What its own clock shows, unless it is infinite.
@@ -227,10 +229,11 @@ impl Clock {
         self.hour = number(parts.next()?)?;
         self.minute = number(parts.next()?)?;
         self.second = number(parts.next()?)?;
-        if parts.next().is_some() || fraction.len() > 6 {
+        if parts.next().is_some() {
             return None;
         }
-        self.micros = number(&format!("{fraction:0<6}"))?;
+        let missing = 6_usize.checked_sub(fraction.len())?;
+        self.micros = number(fraction)? * 10_i64.pow(u32::try_from(missing).ok()?);
         match zone {
             "" => Some(None),
             "Z" => Some(Some(0)),

@@ -69,3 +69,15 @@ impl Operation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_have_the_names_that_scripts_compare() {
+        let operations = [Operation::Insert, Operation::Update, Operation::Delete];
+        let names = operations.map(Operation::as_str);
+        assert_eq!(names, ["INSERT", "UPDATE", "DELETE"]);
+    }
+}

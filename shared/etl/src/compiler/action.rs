@@ -369,3 +369,52 @@ impl Compiler<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        program::Program,
+        script::Script,
+        table::{Column, Table},
+    };
+
+    fn compiled(text: &str) -> Program {
+        let column = |name, type_oid| Column {
+            name,
+            type_oid,
+            key: false,
+        };
+        let table = Table {
+            database: "d",
+            schema: "s",
+            table: "t",
+            columns: vec![column("a", 25), column("n", 20)],
+        };
+        Script::parse(text).unwrap().compile(&table).unwrap()
+    }
+
+    #[test]
+    fn choices_without_actions_are_left_out() {
+        for text in [
+            "e_if(`n` > 1, e_if(false, e_drop()))",
+            "e_switch(`n` > 1, e_keep(true), default=e_compose(e_keep(true)))",
+            "tail_replace_string_field('', 'x', true)",
+        ] {
+            assert!(compiled(text).actions.is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn branches_that_add_the_same_column_share_its_slot() {
+        let program = compiled("e_if_else(`n` > 1, e_set(`x`, 1), e_set(`x`, 2))");
+        assert_eq!(program.slots, 3);
+        assert_eq!(program.columns().len(), 3);
+    }
+
+    #[test]
+    fn what_is_never_kept_is_dropped() {
+        let program = compiled("e_keep(__TB__ == 'x')");
+        assert!(matches!(program.actions.as_slice(), [Action::Drop]));
+    }
+}

@@ -160,3 +160,46 @@ impl Compiler<'_> {
         value.constant().cloned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compiler() -> Compiler<'static> {
+        Compiler::new("", None, super::super::Regexes::new())
+    }
+
+    fn text(text: &str) -> Node {
+        Node::new(Span::default(), Form::Text(text.to_owned()))
+    }
+
+    #[test]
+    fn zones_are_utc_or_offsets() {
+        let zone = |name| compiler().zone(Some(&text(name)));
+        assert_eq!(compiler().zone(None), Some(0));
+        assert_eq!(zone("UTC"), Some(0));
+        assert_eq!(zone("-03:30"), Some(-12_600));
+        assert_eq!(zone("CET"), None);
+    }
+
+    #[test]
+    fn the_same_regular_expression_is_compiled_once() {
+        let mut compiler = compiler();
+        assert!(compiler.regex(&text("a+")).is_some());
+        assert!(compiler.regex(&text("a+")).is_some());
+        assert!(compiler.regex(&text("(")).is_none());
+        assert_eq!(compiler.regexes.len(), 1);
+    }
+
+    #[test]
+    fn a_list_has_values_of_one_kind_and_null() {
+        let function = crate::function::function("json_array").unwrap();
+        let list = |array| {
+            let form = Form::Call(function, vec![text(array)], Vec::new());
+            compiler().list(&Node::new(Span::default(), form), Kind::Int)
+        };
+        let found = Some(vec![Value::Int(1), Value::Null]);
+        assert_eq!(list("[1, null]"), found);
+        assert_eq!(list("[1, 'a']"), None);
+    }
+}

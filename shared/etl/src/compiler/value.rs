@@ -232,3 +232,63 @@ impl Compiler<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        program::{Action, Program},
+        script::Script,
+        table::{Column, Table},
+    };
+
+    fn compiled(text: &str) -> Program {
+        let column = |name, type_oid| Column {
+            name,
+            type_oid,
+            key: false,
+        };
+        let table = Table {
+            database: "d",
+            schema: "s",
+            table: "t",
+            columns: vec![column("a", 25), column("n", 20)],
+        };
+        Script::parse(text).unwrap().compile(&table).unwrap()
+    }
+
+    /// The constant that a statement sets a column to.
+    fn constant(value: &str) -> Option<Value<'static>> {
+        let program = compiled(&format!("e_set(`x`, {value})"));
+        match program.actions.as_slice() {
+            [Action::Set { value, .. }] => value.constant().cloned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_the_same_for_every_row_is_computed_once() {
+        for (value, expected) in [
+            ("1 + 2 * 3", Value::Int(7)),
+            ("str_upper(__TB__)", Value::text("T")),
+            ("__TB__ == 't' && 1 < 2", Value::Bool(true)),
+            ("__TB__ == 'x' && `n` < 2", Value::Bool(false)),
+            ("__TB__ == 't' ? 1 : `n`", Value::Int(1)),
+            (
+                "op_in(__SCHEMA__, json_array('[\"s\"]'))",
+                Value::Bool(true),
+            ),
+            ("op_add('a', null)", Value::Null),
+        ] {
+            assert_eq!(constant(value), Some(expected), "{value}");
+        }
+        for value in [
+            "`n` + 1",
+            "dt_now()",
+            "__OPERATION__ == 'x'",
+            "op_add(`a`, 'x')",
+        ] {
+            assert_eq!(constant(value), None, "{value}");
+        }
+    }
+}

@@ -11,7 +11,7 @@ mod policies;
 mod logic;
 mod mistakes;
 mod failures;
-mod types;
+mod retyping;
 mod tables;
 mod limits;
 mod random;
