@@ -12,7 +12,7 @@ use rowcast_domain::{Lsn, Position};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::message::ObjectSelection;
+use crate::message::{EtlPolicy, ObjectSelection};
 
 pub use self::protobuf::{ReadError, is_json};
 
@@ -332,6 +332,15 @@ pub struct TrackedObjects {
     /// OIDs of the tables that were taken by name until `since`.
     #[serde(default)]
     pub tables_before: BTreeSet<u32>,
+    /// What is done with each row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etl: Option<EtlPolicy>,
+    /// Where `etl` begins to apply: commit LSN of a transaction. Absent where it applies to all that is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etl_since: Option<Lsn>,
+    /// What was done with each row until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etl_before: Option<EtlPolicy>,
     /// What the publication looked like when it was last right; empty without a publication.
     #[serde(default)]
     pub publication: String,

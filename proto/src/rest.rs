@@ -9,13 +9,19 @@ mod precheck;
 mod billing;
 mod access;
 mod plan;
+mod etl;
+mod form;
+mod log;
 mod system;
 
 pub use access::{AuditEntry, AuditLog, CreateToken, NewToken, Role, Token, TokenList};
 pub use billing::{
     ChargeType, Incident, IncidentList, Instance, PurchaseTask, UsageLine, UsageList,
 };
+pub use etl::{Etl, OnRowError};
+pub use form::{Format, Packing, default_partitions};
 pub use group::{CreateGroup, Group, GroupConnection, GroupList, GroupMode, PatchGroup};
+pub use log::{LogLevel, LogLine, TaskLog};
 pub use objects::{ObjectLevel, SchemaSummary, SourceObjects, TableSummary};
 pub use plan::{ChangeObjects, ObjectsPlan, ReleasePlan, ReleasedItem, ReleasedKind};
 pub use precheck::{
@@ -26,10 +32,9 @@ pub use problem::Problem;
 pub use source::{
     CreateSource, PatchSource, Source, SourceKind, SourceList, SourceTest, SslMode, default_port,
 };
-pub use system::System;
+pub use system::{ClientNetwork, System};
 pub use task::{
-    AcceptableStop, ChangeTypes, CloneTask, CreateTask, DataChange, Format, OWN_TAGS, Objects,
-    Packing, PatchChangeTypes, PatchTask, Retention, SchemaObjects, StartTask, Task, TaskError,
-    TaskList, TaskPosition, TaskPreview, TaskTransition, TaskTransitionList, default_partitions,
-    default_retry_minutes,
+    AcceptableStop, ChangeTypes, CloneTask, CreateTask, DataChange, OWN_TAGS, Objects,
+    PatchChangeTypes, PatchTask, Retention, SchemaObjects, StartTask, Task, TaskError, TaskList,
+    TaskPosition, TaskPreview, TaskTransition, TaskTransitionList, default_retry_minutes,
 };

@@ -14,6 +14,16 @@ pub const EVENTS: StreamDefinition = StreamDefinition {
     subjects: &["rowcast.event.>"],
     max_age: Some(Duration::from_secs(7 * 24 * 3600)),
     duplicate_window: Duration::from_secs(120),
+    max_per_subject: None,
+};
+
+/// The stream of what services log about tasks: the last lines of each service about each task.
+pub const LOG: StreamDefinition = StreamDefinition {
+    name: "ROWCAST_LOG",
+    subjects: &["rowcast.log.>"],
+    max_age: Some(Duration::from_secs(14 * 24 * 3600)),
+    duplicate_window: Duration::from_secs(120),
+    max_per_subject: Some(1000),
 };
 
 /// The stream of messages that a consumer could not take, with the reason.
@@ -22,6 +32,7 @@ pub const PARKED: StreamDefinition = StreamDefinition {
     subjects: &["rowcast.parked.>"],
     max_age: Some(Duration::from_secs(30 * 24 * 3600)),
     duplicate_window: Duration::from_secs(120),
+    max_per_subject: None,
 };
 
 /// Wishes: key = task id, value = [`crate::message::TaskSpec`].
@@ -94,6 +105,8 @@ pub struct StreamDefinition {
     pub max_age: Option<Duration>,
     /// How long a `Nats-Msg-Id` is remembered.
     pub duplicate_window: Duration,
+    /// Most messages kept of a subject; no limit where absent.
+    pub max_per_subject: Option<i64>,
 }
 
 /// A key-value bucket (NATS ADR-8), on disk: a task that waits for a decision must still wait after a

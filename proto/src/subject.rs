@@ -126,6 +126,12 @@ pub fn unescape(token: &str) -> Option<String> {
     (escape(&identifier) == token).then_some(identifier)
 }
 
+/// Lines of a service's log about a task; `*` for all services.
+#[must_use]
+pub fn task_log(task: &TaskId, service: &str) -> String {
+    format!("rowcast.log.{task}.{service}")
+}
+
 /// Everything in a task's stream.
 #[must_use]
 pub fn task_changes(task: &TaskId) -> String {

@@ -7,6 +7,10 @@ use rowcast_domain::{Lsn, Position, SourceId, TaskId, TaskState};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::etl::Etl;
+use super::form::{Format, Packing, default_partitions};
+use super::source::CreateSource;
+
 /// Which tables: all, or schemas, or tables of schemas. Also the body of `PUT /tasks/{id}/objects`.
 ///
 /// A pattern covers a whole name: `*` stands for any text, `?` for one character.
@@ -141,9 +145,13 @@ impl Default for Retention {
 pub struct CreateTask {
     /// The user's name for it, 1–64 characters; need not be unique.
     pub name: String,
-    /// The source.
-    #[schema(value_type = String)]
-    pub source_id: SourceId,
+    /// The source. Either it or `source` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub source_id: Option<SourceId>,
+    /// A source of the task's own: not listed among the others, and deleted with the last task that needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Box<CreateSource>>,
     /// The database; the source's where absent.
     #[serde(default)]
     pub database: Option<String>,
@@ -171,6 +179,13 @@ pub struct CreateTask {
     /// How a message is written; fixed at creation.
     #[serde(default, skip_serializing_if = "Format::is_json")]
     pub format: Format,
+    /// What is done with each row before it is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etl: Option<Etl>,
+    /// The network by which its clients reach NATS, one of `client_networks` of `GET /system`; fixed at creation.
+    /// The platform's own where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     /// What the user sorts tasks by, at most 20: keys of 1–64 characters, values of up to 128, of
     /// letters, digits and `_.:/-`; values also of spaces and `+@`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -192,69 +207,10 @@ impl CreateTask {
     }
 }
 
-/// How rows become messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Packing {
-    /// A message a row.
-    #[default]
-    Row,
-    /// A message for up to 100 rows, or about 100 kB, of one transaction that follow each other: several
-    /// times more rows in a second. Groups of such a task filter by themselves, and keys are not
-    /// partitioned.
-    Transaction,
-}
-
-impl Packing {
-    /// Whether a row is a message.
-    #[must_use]
-    pub fn is_row(&self) -> bool {
-        *self == Self::Row
-    }
-}
-
-/// How a message of a task's stream is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// JSON, which every client reads.
-    #[default]
-    Json,
-    /// Protobuf, whose types clients generate from `change.proto`: smaller, and bytes and large integers
-    /// need no detour by text.
-    Protobuf,
-}
-
-impl Format {
-    /// Its name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Protobuf => "protobuf",
-        }
-    }
-
-    /// Whether it is what is given where nothing is said.
-    #[must_use]
-    pub fn is_json(&self) -> bool {
-        *self == Self::Json
-    }
-}
-
 /// How long an interruption of a task that does not say is retried, in minutes.
 #[must_use]
 pub const fn default_retry_minutes() -> u32 {
     120
-}
-
-/// Key partitions where the user names no number.
-#[must_use]
-pub const fn default_partitions(packing: Packing) -> u32 {
-    match packing {
-        Packing::Row => 16,
-        Packing::Transaction => 1,
-    }
 }
 
 /// A stop past which a user may decide to go on; the names are those of a task's error.
@@ -329,6 +285,10 @@ pub struct PatchTask {
     /// Which changes; only before the first start, which makes the publication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_types: Option<PatchChangeTypes>,
+    /// What is done with each row before it is told, in the place of what was done before; with an empty script
+    /// for nothing. A running task takes it between two transactions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etl: Option<Etl>,
     /// All tags, in the place of those before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeMap<String, String>>,
@@ -388,6 +348,12 @@ pub struct Task {
     /// How a message is written.
     #[serde(default, skip_serializing_if = "Format::is_json")]
     pub format: Format,
+    /// What is done with each row before it is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etl: Option<Etl>,
+    /// The network by which its clients reach NATS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     /// What the user sorts tasks by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,

@@ -18,7 +18,7 @@ mod fact;
 mod store;
 mod list_incidents;
 
-use rowcast_bus::{Bus, Server, consume, publish};
+use rowcast_bus::{Bus, Server, consume, publish, task_log};
 use rowcast_proto::message::{TaskRechecked, TaskStateChanged};
 use rowcast_proto::rpc::ListIncidents;
 use rowcast_service::{BoxError, Context, Kind, database, outbox};
@@ -39,6 +39,7 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
     let pool = database::connect(&config.database_url, NAME).await?;
     sqlx::migrate!().run(&pool).await?;
     let bus = Bus::connect(&config.nats).await?;
+    context.send_task_log(task_log::sender(bus.clone(), "alerting"));
     let Context {
         tasks,
         stop,

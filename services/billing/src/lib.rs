@@ -17,7 +17,7 @@ mod answer;
 mod intake;
 mod close;
 
-use rowcast_bus::{Bus, publish};
+use rowcast_bus::{Bus, publish, task_log};
 use rowcast_service::{BoxError, Context, Kind, database};
 
 pub use config::Config;
@@ -33,11 +33,13 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
     let pool = database::connect(&config.database_url, SCHEMA).await?;
     sqlx::migrate!().run(&pool).await?;
     let bus = Bus::connect(&config.bus).await?;
+    context.send_task_log(task_log::sender(bus.clone(), "billing"));
     let Context {
         tasks,
         readiness: _,
         stop,
         version,
+        ..
     } = context;
 
     let server = answer::serve(&bus, &pool, version).await?;

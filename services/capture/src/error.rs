@@ -111,6 +111,9 @@ pub(crate) enum StopReason {
         /// What removes it.
         sql: String,
     },
+    /// The ETL policy cannot be applied to a row, and is to stop the task then.
+    #[error("{0}")]
+    EtlFailed(String),
     /// The source is too old for logical decoding; its `server_version`.
     #[error("PostgreSQL {}.{} cannot be tracked: version 9.4 or later is needed", .0 / 10_000, .0 / 100 % 100)]
     UnsupportedVersion(u32),
@@ -213,6 +216,7 @@ impl StopReason {
             Self::TableMissing(_) => "TableMissing",
             Self::NothingToTrack => "NothingToTrack",
             Self::NotRemoved { .. } => "NotRemoved",
+            Self::EtlFailed(_) => "EtlFailed",
             Self::UnsupportedVersion(_) => "UnsupportedVersion",
         }
     }
@@ -227,6 +231,7 @@ impl StopReason {
             | Self::TableMissing(_)
             | Self::NothingToTrack
             | Self::NotRemoved { .. }
+            | Self::EtlFailed(_)
             | Self::UnsupportedVersion(_) => false,
         }
     }
@@ -249,6 +254,9 @@ impl StopReason {
                 "Create the tables, or change the task's objects, then start the task again."
             }
             Self::NotRemoved { sql, .. } => return format!("Run on the source: {sql}"),
+            Self::EtlFailed(_) => {
+                "Change the task's ETL policy, or what becomes of rows that it fails on, then start the task again: it goes on with that row."
+            }
             Self::UnsupportedVersion(_) => "Upgrade the source.",
         }
         .to_owned()

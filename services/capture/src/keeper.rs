@@ -19,7 +19,7 @@ use rowcast_domain::{Lsn, TableName, TaskId};
 use rowcast_pg::publication::{self, Memberships};
 use rowcast_pg::{Session, catalog};
 use rowcast_proto::change::TrackedObjects;
-use rowcast_proto::message::{ObjectSelection, TaskSpec, TraceContext};
+use rowcast_proto::message::{EtlPolicy, ObjectSelection, TaskSpec, TraceContext};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -63,6 +63,15 @@ pub(crate) struct Wanted {
     pub(crate) trace: Option<TraceContext>,
     /// What is to be tracked.
     pub(crate) objects: ObjectSelection,
+    /// What is to be done with each row.
+    pub(crate) etl: Option<EtlPolicy>,
+}
+
+impl Wanted {
+    /// Whether that is what is done.
+    fn is_in_force(&self, record: &TrackedObjects) -> bool {
+        self.objects == record.objects && self.etl == record.etl
+    }
 }
 
 impl From<&TaskSpec> for Wanted {
@@ -71,6 +80,7 @@ impl From<&TaskSpec> for Wanted {
             generation: spec.generation,
             trace: spec.trace.clone(),
             objects: spec.objects.clone().unwrap_or_default(),
+            etl: spec.etl.clone(),
         }
     }
 }
@@ -78,7 +88,7 @@ impl From<&TaskSpec> for Wanted {
 /// What is told of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Tracking {
-    /// Version of the wish whose objects are in force.
+    /// Version of the wish whose objects and policy are in force.
     pub(crate) generation: u64,
     /// Where they begin to apply.
     pub(crate) since: Lsn,
@@ -215,7 +225,7 @@ impl Keeper {
         let now = Instant::now();
         let at_rest = self.change.is_none()
             && self.decoded_by_both.is_none()
-            && self.links.wanted.borrow().objects == self.record.objects;
+            && self.links.wanted.borrow().is_in_force(&self.record);
         if !at_rest {
             return now + STEP_EVERY;
         }
@@ -319,7 +329,7 @@ impl Keeper {
 
     fn tell(&self) {
         let wanted = self.links.wanted.borrow();
-        let in_force = wanted.objects == self.record.objects;
+        let in_force = wanted.is_in_force(&self.record);
         let tracking = Tracking {
             generation: if in_force { wanted.generation } else { 0 },
             since: self.record.since,

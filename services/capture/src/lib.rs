@@ -34,7 +34,7 @@ pub mod fuzz;
 
 use std::sync::Arc;
 
-use rowcast_bus::{Bus, provision};
+use rowcast_bus::{Bus, provision, task_log};
 use rowcast_proto::stream;
 use rowcast_service::keyring::Keyring;
 use rowcast_service::{BoxError, Context, Kind};
@@ -50,6 +50,7 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
     metrics::describe();
     let keyring = Keyring::from_secret(&config.secret_key)?;
     let control = Bus::connect(&config.control).await?;
+    context.send_task_log(task_log::sender(control.clone(), "capture"));
     let data = Bus::connect(&config.data).await?;
     provision::stream(&control, &stream::PARKED).await?;
     let platform = Platform {

@@ -12,6 +12,7 @@ pub(crate) mod filter;
 pub(crate) mod history;
 pub(crate) mod hold_back;
 pub(crate) mod switch;
+pub(crate) mod transform;
 pub(crate) mod quarantine;
 pub(crate) mod stages;
 pub(crate) mod catalog;
@@ -30,6 +31,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::catalog::Catalog;
+use self::change::Relation;
 use self::decode::Undecodable;
 use self::quarantine::Quarantine;
 use self::source::Source;
@@ -79,7 +81,7 @@ impl Pipeline {
             // Where there is no room, batches are in flight: their acknowledgements make it.
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return self.finish().await,
+                () = stop.cancelled() => return Box::pin(self.finish()).await,
                 acked = stages.publisher.acked() => stages.acknowledged(acked?),
                 // Only while we listen: where there is no room, the source waits for us.
                 filled = timeout(patience, self.source.frames.fill()), if stages.publisher.has_room() => {
@@ -105,12 +107,13 @@ impl Pipeline {
             match self.take_message()? {
                 Step::Empty => return Ok(self.stages.publisher.flush().await?),
                 Step::Taken => {}
-                Step::Boundary(lsn) => self.switches.take(lsn, &mut self.stages.decoder).await?,
+                Step::Boundary(lsn) => self.switch(lsn).await?,
                 Step::Undecodable(change, frame) => self.park(&change, frame).await?,
                 Step::Shape(shape) => {
                     let selector = &self.stages.decoder.filter().now.selector;
                     let relation = Arc::new(self.catalog.complete(shape, selector).await?);
-                    self.stages.encoder.define(&relation);
+                    let told = self.stages.transform.define(Arc::clone(&relation));
+                    self.tell_shapes(told).await?;
                     self.stages.decoder.define(relation);
                 }
                 Step::Line(table, lsn, line) => {
@@ -183,7 +186,25 @@ impl Pipeline {
         }
     }
 
-    /// Parks a change that cannot be read, and tells its readers in its place.
+    /// Takes what is asked for of the objects and the policy, at a boundary.
+    async fn switch(&mut self, boundary: Lsn) -> Result<(), Error> {
+        let Stages {
+            decoder, transform, ..
+        } = &mut self.stages;
+        let told = self.switches.take(boundary, decoder, transform).await?;
+        self.tell_shapes(told).await
+    }
+
+    /// Makes shapes known before their first use.
+    async fn tell_shapes(&mut self, told: Vec<Arc<Relation>>) -> Result<(), Error> {
+        for relation in told {
+            self.catalog.publish(&relation.schema).await?;
+            self.stages.encoder.define(&relation);
+        }
+        Ok(())
+    }
+
+    /// Parks a change that cannot be told, and tells its readers in its place.
     async fn park(&mut self, change: &Undecodable, frame: Bytes) -> Result<(), Error> {
         let position = Position::new(change.transaction.commit_lsn, change.ordinal);
         if self.stages.stored.holds(position) {

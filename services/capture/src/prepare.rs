@@ -16,6 +16,7 @@ use rowcast_domain::{Lsn, TaskId};
 use rowcast_pg::replication::{FrameReader, StatusWriter};
 use rowcast_pg::settings::{self, Settings};
 use rowcast_pg::{ReplicationConnection, Session, slot};
+use rowcast_proto::change::TrackedObjects;
 use rowcast_proto::message as m;
 use rowcast_proto::message::{ChangeTypes, ObjectSelection, Packing, SourceConnection, TaskSpec};
 use rowcast_proto::stream::source_object;
@@ -173,6 +174,20 @@ impl<'a> Wish<'a> {
                 .as_ref()
                 .ok_or_else(|| missing("change_types"))?,
         })
+    }
+
+    /// A policy that was changed while nothing ran applies to all that is read from here on: it may be the repair of
+    /// what the task has stopped for.
+    pub(crate) fn with_policy(&self, record: TrackedObjects) -> TrackedObjects {
+        if record.etl == self.spec.etl {
+            return record;
+        }
+        TrackedObjects {
+            etl: self.spec.etl.clone(),
+            etl_since: None,
+            etl_before: None,
+            ..record
+        }
     }
 
     fn encoder(&self, platform: &Platform) -> Encoder {

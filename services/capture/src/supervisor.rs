@@ -14,6 +14,7 @@ use rowcast_service::{BoxError, Kind, Tasks};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::metrics;
 use crate::worker::{self, Platform, Wishes};
@@ -230,12 +231,18 @@ impl Supervisor {
             retry_minutes,
         };
         let (platform, stop, id) = (Arc::clone(&self.platform), self.stop.clone(), task.clone());
-        self.tasks
-            .spawn(Kind::Optional, format!("task {task}"), async move {
-                // On the heap: the pipeline's state is large.
-                Box::pin(worker::work(&platform, &id, lease, wishes, stop)).await;
-                Ok(())
-            });
+        // What is logged within is about the task, and told to its users.
+        let span = tracing::info_span!("work", %task);
+        let work = async move {
+            // On the heap: the pipeline's state is large.
+            Box::pin(worker::work(&platform, &id, lease, wishes, stop)).await;
+            Ok(())
+        };
+        self.tasks.spawn(
+            Kind::Optional,
+            format!("task {task}"),
+            work.instrument(span),
+        );
     }
 }
 

@@ -398,12 +398,13 @@ async fn report_running(
     }
 }
 
-/// Passes the next version of the wish on to a running task, if that can go on: other objects are taken
-/// between two transactions. Tells whether it can.
+/// Passes the next version of the wish on to a running task, if that can go on: other objects, and
+/// another policy, are taken between two transactions. Tells whether it can.
 fn take_on(present: &TaskSpec, next: &TaskSpec, wanted: &watch::Sender<Wanted>) -> bool {
     let alike = TaskSpec {
         generation: next.generation,
         objects: next.objects.clone(),
+        etl: next.etl.clone(),
         trace: next.trace.clone(),
         name: next.name.clone(),
         accepted_stop: next.accepted_stop.clone(),

@@ -14,7 +14,7 @@ use rowcast_proto::rest::{
     CreateToken, Group, GroupConnection, GroupList, IgnoreChecks, IncidentList, Instance, NewToken,
     Objects, ObjectsPlan, PatchGroup, PatchSource, PatchTask, Precheck, Problem, PurchaseTask,
     Recheck, ReleasePlan, RunPrecheck, Source, SourceList, SourceObjects, SourceTest, StartTask,
-    System, Task, TaskList, TaskPreview, TaskTransitionList, TokenList, UsageList,
+    System, Task, TaskList, TaskLog, TaskPreview, TaskTransitionList, TokenList, UsageList,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -269,6 +269,10 @@ impl Api {
 
     pub(crate) async fn events(&self, id: &TaskId) -> anyhow::Result<TaskTransitionList> {
         self.get(&format!("/tasks/{id}/events")).await
+    }
+
+    pub(crate) async fn log(&self, id: &TaskId, query: &Query) -> anyhow::Result<TaskLog> {
+        self.get_where(&format!("/tasks/{id}/log"), query).await
     }
 
     pub(crate) async fn usage(&self, id: &TaskId) -> anyhow::Result<UsageList> {

@@ -21,7 +21,8 @@ use rowcast_proto::rest::{Source, Task};
 use crate::api::Api;
 use crate::args::{Apply, Format};
 use crate::failure::{Exit, Failure};
-use crate::{confirm, output};
+use crate::{confirm, find, output};
+pub(crate) use carry_out::source_of;
 use carry_out::{carry_out, check};
 use change::SET_TAG;
 pub(crate) use change::is_fresh;
@@ -116,14 +117,14 @@ fn agree(steps: &[Step], present: &Present, yes: bool) -> anyhow::Result<()> {
 
 /// What of the document's tasks and sources is there, and what it names no longer.
 async fn look(api: &Api, document: &Document, prune: bool) -> anyhow::Result<Present> {
+    let mut tasks = api.tasks().await?.tasks;
+    tasks.retain(|task| task.state != TaskState::Released);
     let mut present = Present {
-        sources: api.sources().await?.sources,
+        sources: find::sources_of(api, &tasks).await?,
         tasks: Vec::new(),
         unnamed: Vec::new(),
         unnamed_sources: Vec::new(),
     };
-    let mut tasks = api.tasks().await?.tasks;
-    tasks.retain(|task| task.state != TaskState::Released);
     if let Some(set) = document.set.as_ref().filter(|_set| prune) {
         let is_unnamed = |task: &Task| {
             let mut named = document.tasks.iter();

@@ -16,8 +16,8 @@ use crate::args::Export;
 use crate::{find, output};
 
 pub(crate) async fn run(api: &Api, wanted: &Export) -> anyhow::Result<()> {
-    let mut sources = api.sources().await?.sources;
     let tasks = tasks(api, &wanted.tasks).await?;
+    let mut sources = find::sources_of(api, &tasks).await?;
     if !wanted.tasks.is_empty() {
         sources.retain(|source| tasks.iter().any(|task| task.source_id == source.id));
     }
@@ -105,6 +105,8 @@ fn task_entry(task: Task, source: String, groups: Vec<Group>) -> TaskEntry {
         transactions: task.transactions,
         packing: task.packing,
         format: task.format,
+        etl: task.etl,
+        network: task.network,
         tags: without_own(task.tags),
         resource_group: task.resource_group,
     }

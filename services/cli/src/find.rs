@@ -13,10 +13,28 @@ pub(crate) async fn source(api: &Api, wanted: &str) -> anyhow::Result<Source> {
     {
         return Ok(source);
     }
-    let sources = api.sources().await?.sources;
+    let mut sources = api.sources().await?.sources;
     let id = |source: &Source| source.id.to_string();
     let is_named = |source: &Source| source.name == wanted;
+    if !sources.iter().any(is_named) {
+        sources = sources_of(api, &api.tasks().await?.tasks).await?;
+    }
     one("source", wanted, sources, id, is_named)
+}
+
+/// The registered sources, and those that these tasks have of their own.
+pub(crate) async fn sources_of(api: &Api, tasks: &[Task]) -> anyhow::Result<Vec<Source>> {
+    let mut sources = api.sources().await?.sources;
+    for task in tasks {
+        let is_known = sources.iter().any(|source| source.id == task.source_id);
+        if !is_known
+            && task.state != TaskState::Released
+            && let Some(own) = if_there(api.source(&task.source_id).await)?
+        {
+            sources.push(own);
+        }
+    }
+    Ok(sources)
 }
 
 /// The task with this id or name. A released one gives its name up to any that is not.

@@ -5,9 +5,11 @@ mod create;
 mod objects;
 mod show;
 mod list;
+mod log;
 mod update;
 mod clone;
 mod preview;
+mod networks;
 pub(crate) mod wait;
 pub(crate) mod precheck;
 mod recheck;
@@ -38,10 +40,12 @@ pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         Command::Reset(reset) => step::reset(api, reset).await,
         Command::Release(release) => step::release(api, release).await,
         Command::Clone { task, name, shown } => clone::run(api, &task, name, &shown).await,
+        Command::Networks(shown) => networks::show(api, shown.output).await,
         Command::Preview { task, output } => preview::run(api, &task, output).await,
         Command::Rename { task, name, shown } => update::rename(api, &task, name, &shown).await,
         Command::Update(wanted) => update::run(api, wanted).await,
         Command::Objects(wanted) => objects::run(api, wanted).await,
+        Command::Log(wanted) => log::run(api, wanted).await,
         Command::Events(named) => events(api, named).await,
         Command::Tail(wanted) => Box::pin(tail::run(api, wanted)).await,
     }

@@ -27,7 +27,7 @@ mod jwt;
 mod permission;
 mod password;
 
-use rowcast_bus::{Bus, publish};
+use rowcast_bus::{Bus, publish, task_log};
 use rowcast_service::{BoxError, Context, Kind, database};
 
 use crate::callout::Callout;
@@ -46,6 +46,7 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
     let pool = database::connect(&config.database_url, SCHEMA).await?;
     sqlx::migrate!().run(&pool).await?;
     let bus = Bus::connect(&config.control).await?;
+    context.send_task_log(task_log::sender(bus.clone(), "consumer-group"));
     let state = State::open(&config, pool.clone()).await?;
     let callout = Callout::connect(&config.callout, &config.callout_seed, state.clone()).await?;
     let Context {
@@ -53,6 +54,7 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
         readiness: _,
         stop,
         version,
+        ..
     } = context;
 
     let requests = callout.listen().await?;

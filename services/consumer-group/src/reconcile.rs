@@ -69,7 +69,7 @@ async fn close_with_old_passwords(state: &State) -> Result<(), BoxError> {
             Ok(_closed) => store::group::kicked(&state.pool, &group.id).await?,
             // The others are not held up.
             Err(error) => {
-                tracing::warn!(group = %group.id, %error, "connections with an old password not closed yet");
+                tracing::warn!(group = %group.id, task = %group.task_id, %error, "connections with an old password not closed yet");
             }
         }
     }

@@ -100,7 +100,7 @@ async fn with_position(state: &State, group: &Group) -> Result<message::Group, R
     let position = consumer::position(&state.data, &group.task_id, &group.id)
         .await
         .map_err(|error| {
-            tracing::error!(group = %group.id, error = %error, "position not known");
+            tracing::error!(group = %group.id, task = %group.task_id, error = %error, "position not known");
             refuse::unavailable(
                 "group_position",
                 "NATS does not tell where the group stands",

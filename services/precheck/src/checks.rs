@@ -30,6 +30,7 @@ mod existing_slot;
 mod publication;
 mod provider;
 mod schema_changes;
+mod etl;
 mod jetstream_servers;
 mod jetstream_space;
 mod jetstream_sync;
@@ -101,6 +102,7 @@ const CHECKS: &[(Rule, Check)] = &[
     (schema_changes::RULE, |source| {
         schema_changes::check(source).boxed()
     }),
+    (etl::RULE, |source| etl::check(source).boxed()),
 ];
 
 /// The checks that concern this wish.
@@ -111,6 +113,7 @@ fn concerning(wish: &Wish) -> Vec<&'static (Rule, Check)> {
         .filter(|(rule, _)| wish.provider.is_known() || rule.code != provider::RULE.code)
         .filter(|(rule, _)| wish.started || rule.code != publication::RULE.code)
         .filter(|(rule, _)| schema || rule.code != schema_changes::RULE.code)
+        .filter(|(rule, _)| wish.etl.is_some() || rule.code != etl::RULE.code)
         .filter(|(rule, _)| wish.wants(rule.code))
         .collect()
 }

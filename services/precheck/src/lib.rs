@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_bus::monitor::Monitors;
-use rowcast_bus::{Bus, Replicas, Server, provision};
+use rowcast_bus::{Bus, Replicas, Server, provision, task_log};
 use rowcast_proto::rpc::{BrowseSource, RunPrecheck, TestSource};
 use rowcast_proto::stream::PRECHECKS;
 use rowcast_service::keyring::Keyring;
@@ -60,6 +60,7 @@ struct Platform {
 pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
     let keyring = Keyring::from_secret(&config.secret_key)?;
     let bus = Bus::connect(&config.nats).await?;
+    context.send_task_log(task_log::sender(bus.clone(), "precheck"));
     let platform = Arc::new(Platform {
         access: Access {
             keyring,

@@ -70,6 +70,7 @@ fn read(access: &Access, request: PrecheckRequest) -> Result<(ConnectOptions, Wi
             task,
             objects,
             change_types,
+            etl: request.etl,
             only: request.only,
             started: request.started,
             provider: Provider::of(&request.kind),

@@ -2,7 +2,7 @@
 
 use rowcast_domain::TaskId;
 use rowcast_pg::{ConnectOptions, Error, Session};
-use rowcast_proto::message::{ChangeTypes, ObjectSelection};
+use rowcast_proto::message::{ChangeTypes, EtlPolicy, ObjectSelection};
 use rowcast_proto::stream;
 use tokio::sync::OnceCell;
 
@@ -15,6 +15,8 @@ pub(crate) struct Wish {
     pub(crate) task: TaskId,
     pub(crate) objects: ObjectSelection,
     pub(crate) change_types: ChangeTypes,
+    /// What is to be done with each row.
+    pub(crate) etl: Option<EtlPolicy>,
     /// Codes of the checks to run beside connectivity; empty for all.
     pub(crate) only: Vec<String>,
     /// The task was started: slot and publication of its name are its own.

@@ -7,6 +7,7 @@ use rowcast_bus::{BusConfig, Replicas};
 use rowcast_domain::Secret;
 use rowcast_service::Settings;
 
+use crate::client_networks::ClientNetworks;
 use crate::egress::EgressAddresses;
 
 /// What the service needs to know.
@@ -27,6 +28,10 @@ pub struct Config {
     /// `ROWCAST_EGRESS_ADDRESSES`: addresses and networks from which precheck and capture reach sources, separated by
     /// commas; the API tells them to users. Default none.
     pub egress: EgressAddresses,
+    /// `ROWCAST_CLIENT_NETWORKS`: listeners of NATS that a task's clients can use, as
+    /// `internal=nats://10.0.0.5:4222;public=tls://nats.example.com:4222`, each with one or more URLs, separated by commas.
+    /// Default none: all use what consumer-group tells.
+    pub client_networks: ClientNetworks,
     /// `ROWCAST_SECRET_KEY` or `ROWCAST_SECRET_KEY_FILE`: seals passwords. Lines of 64 hexadecimal
     /// digits. Required.
     pub secret_key: Secret,
@@ -49,6 +54,7 @@ impl Config {
         let audit_days = settings.optional("audit_days", nonzero(400));
         let recheck_seconds = settings.optional("recheck_seconds", nonzero(3600));
         let egress = settings.optional("egress_addresses", EgressAddresses::default());
+        let client_networks = settings.optional("client_networks", ClientNetworks::default());
         let secret_key = settings.secret("secret_key");
         let database_url = settings.secret("database_url");
         let url = settings.optional("nats_url", "nats://127.0.0.1:4222".to_owned());
@@ -62,6 +68,7 @@ impl Config {
             audit_days: audit_days?,
             recheck_seconds: recheck_seconds?,
             egress: egress?,
+            client_networks: client_networks?,
             secret_key: secret_key?,
             database_url: database_url?,
             nats: BusConfig {

@@ -18,7 +18,8 @@ pub(crate) fn task(stored: StoredTask) -> rest::Task {
     let partitions = stored.definition.partitions();
     let rest::CreateTask {
         name,
-        source_id,
+        source_id: _,
+        source: _,
         database,
         objects,
         change_types,
@@ -28,6 +29,8 @@ pub(crate) fn task(stored: StoredTask) -> rest::Task {
         transactions,
         packing,
         format,
+        etl,
+        network,
         tags,
         resource_group,
     } = stored.definition;
@@ -38,7 +41,7 @@ pub(crate) fn task(stored: StoredTask) -> rest::Task {
         step: stored.step.filter(|_| stored.state == TaskState::Starting),
         id: stored.id,
         name,
-        source_id,
+        source_id: stored.source_id,
         database: database.unwrap_or_default(),
         objects,
         change_types,
@@ -48,6 +51,8 @@ pub(crate) fn task(stored: StoredTask) -> rest::Task {
         transactions,
         packing,
         format,
+        etl,
+        network,
         tags,
         resource_group,
         state: stored.state,
@@ -65,6 +70,7 @@ pub(crate) fn connection(stored: StoredSource, database: Option<String>) -> m::S
         sslrootcert,
         password,
         client,
+        own: _,
         version: _,
     } = stored;
     let (sslcert, sslkey) = client
@@ -117,6 +123,18 @@ pub(crate) fn change_types(types: &rest::ChangeTypes) -> m::ChangeTypes {
             .map(|kind| kind.as_str().to_owned())
             .collect(),
         schema: types.schema,
+    }
+}
+
+pub(crate) fn etl(etl: rest::Etl) -> m::EtlPolicy {
+    let on_error = match etl.on_error {
+        rest::OnRowError::Park => m::RowErrorAction::Park,
+        rest::OnRowError::Drop => m::RowErrorAction::Drop,
+        rest::OnRowError::Stop => m::RowErrorAction::Stop,
+    };
+    m::EtlPolicy {
+        script: etl.script,
+        on_error: on_error.into(),
     }
 }
 
@@ -192,6 +210,7 @@ pub(crate) fn precheck_question(
         source: Some(connection(source, definition.database)),
         objects: Some(objects(definition.objects)),
         change_types: Some(change_types(&definition.change_types)),
+        etl: definition.etl.map(etl),
         ..m::PrecheckRequest::default()
     }
 }
@@ -382,5 +401,17 @@ pub(crate) fn group_connection(
         inbox_prefix: connection.inbox_prefix,
         group_id: id("group_id", &connection.group_id)?,
         task_id: id("task_id", &connection.task_id)?,
+    })
+}
+
+/// A line whose level a newer version has made matters as much as any.
+pub(crate) fn log_line(line: m::TaskLogLine) -> Result<rest::LogLine, ApiError> {
+    Ok(rest::LogLine {
+        at: time("at", line.at)?,
+        service: line.service,
+        level: rest::LogLevel::from_name(&line.level).unwrap_or(rest::LogLevel::Error),
+        message: line.message,
+        fields: line.fields.into_iter().collect(),
+        trace_id: Some(line.trace_id).filter(|id| !id.is_empty()),
     })
 }

@@ -18,7 +18,7 @@ mod test_source;
 mod test_new_source;
 mod list_objects;
 mod patch_source;
-mod delete_source;
+pub(crate) mod delete_source;
 mod create_task;
 mod clone_task;
 mod preview_task;
@@ -41,6 +41,7 @@ mod plan_release;
 mod replace_objects;
 mod change_objects;
 mod list_events;
+mod list_log;
 mod get_usage;
 mod list_incidents;
 mod create_group;
@@ -163,6 +164,7 @@ fn routes() -> OpenApiRouter<App> {
         ))
         .routes(routes!(change_objects::preview_objects))
         .routes(routes!(list_events::list_events))
+        .routes(routes!(list_log::list_log))
         .routes(routes!(get_usage::get_usage))
         .routes(routes!(list_incidents::list_incidents))
         .routes(routes!(

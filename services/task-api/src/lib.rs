@@ -28,11 +28,12 @@ mod wish;
 mod intake;
 mod sweep;
 mod recheck;
+mod client_networks;
 mod egress;
 
 use std::net::SocketAddr;
 
-use rowcast_bus::publish;
+use rowcast_bus::{publish, task_log};
 use rowcast_service::{BoxError, Context, Kind, outbox};
 use tokio::net::TcpListener;
 
@@ -55,6 +56,7 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         })?;
     let app = App::connect(&config, context.stop.clone()).await?;
     drop(connected);
+    context.send_task_log(task_log::sender(app.bus().clone(), "task-api"));
     let address = listener.local_addr()?;
 
     let Context { tasks, stop, .. } = context;

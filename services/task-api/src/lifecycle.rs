@@ -249,6 +249,7 @@ mod tests {
             "name": "orders", "source_id": "s000000000000", "objects": {"all": true}
         });
         StoredTask {
+            source_id: "s000000000000".parse().unwrap(),
             id: "t000000000000".parse().unwrap(),
             definition: serde_json::from_value(definition).unwrap(),
             state,

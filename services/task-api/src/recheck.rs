@@ -117,9 +117,9 @@ fn knows_started_tasks(report: &Precheck) -> Result<(), ApiError> {
 async fn asked(app: &App, task: &StoredTask, only: Vec<String>) -> Result<Precheck, ApiError> {
     let definition = task.definition.clone();
     let mut connection = app.pool().acquire().await?;
-    let source = source::get(&mut connection, &definition.source_id)
+    let source = source::get(&mut connection, &task.source_id)
         .await?
-        .ok_or_else(|| ApiError::not_found("source", definition.source_id.as_str()))?;
+        .ok_or_else(|| ApiError::not_found("source", task.source_id.as_str()))?;
     drop(connection);
     let question = PrecheckRequest {
         only,

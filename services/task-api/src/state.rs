@@ -6,13 +6,14 @@ use chrono::TimeDelta;
 use ring::hmac;
 use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_bus::{Bus, provision};
-use rowcast_proto::stream::{EVENTS, PARKED, PRECHECKS, TASK_STATUS, TASKS};
+use rowcast_proto::stream::{EVENTS, LOG, PARKED, PRECHECKS, TASK_STATUS, TASKS};
 use rowcast_service::keyring::Keyring;
 use rowcast_service::{BoxError, CancellationToken, database};
 use sqlx::postgres::PgPool;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::auth::{AdminToken, Pace};
+use crate::client_networks::ClientNetworks;
 use crate::config::Config;
 use crate::egress::EgressAddresses;
 
@@ -37,6 +38,7 @@ struct Shared {
     audit_kept: TimeDelta,
     recheck_every: TimeDelta,
     egress: EgressAddresses,
+    client_networks: ClientNetworks,
     fingerprint_key: hmac::Key,
     wish_changed: Notify,
     seats: Arc<Semaphore>,
@@ -61,6 +63,7 @@ impl App {
         let bus = Bus::connect(&config.nats).await?;
         provision::stream(&bus, &EVENTS).await?;
         provision::stream(&bus, &PARKED).await?;
+        provision::stream(&bus, &LOG).await?;
         provision::bucket(&bus, &TASKS).await?;
         provision::bucket(&bus, &TASK_STATUS).await?;
         let prechecks = provision::bucket(&bus, &PRECHECKS).await?;
@@ -74,6 +77,7 @@ impl App {
             audit_kept: TimeDelta::days(config.audit_days.get().into()),
             recheck_every: TimeDelta::seconds(config.recheck_seconds.get().into()),
             egress: config.egress.clone(),
+            client_networks: config.client_networks.clone(),
             fingerprint_key,
             wish_changed: Notify::new(),
             seats: Arc::new(Semaphore::new(FOLLOWERS)),
@@ -115,6 +119,11 @@ impl App {
     /// From where sources are connected to.
     pub(crate) fn egress(&self) -> &EgressAddresses {
         &self.0.egress
+    }
+
+    /// By which clients reach NATS.
+    pub(crate) fn client_networks(&self) -> &ClientNetworks {
+        &self.0.client_networks
     }
 
     pub(crate) fn pace(&self) -> &Pace {

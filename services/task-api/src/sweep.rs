@@ -7,10 +7,10 @@ use rowcast_service::{BoxError, CancellationToken};
 
 use crate::clock;
 use crate::error::ApiError;
-use crate::http::PRECHECK_TIMEOUT;
+use crate::http::{IfMatch, PRECHECK_TIMEOUT, delete_source};
 use crate::lifecycle::{self, Step};
 use crate::state::App;
-use crate::store::{audit, idempotency, task};
+use crate::store::{audit, idempotency, source, task};
 
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
@@ -45,6 +45,15 @@ async fn sweep(app: &App) -> Result<(), ApiError> {
             // It has ended meanwhile.
             Err(ApiError::Transition(_)) => {}
             Err(error) => return Err(error),
+        }
+    }
+    for id in source::unneeded(app.pool()).await? {
+        // One whose release is not known to the bucket yet, or has met an error, is still needed.
+        if delete_source::delete(app, &id, &IfMatch::ANY)
+            .await?
+            .is_empty()
+        {
+            tracing::info!(source = %id, "source deleted with its task");
         }
     }
     idempotency::forget(app.pool(), now - ANSWERS_KEPT).await?;

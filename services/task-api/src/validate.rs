@@ -1,6 +1,7 @@
 //! What a body must hold beyond its shape. All problems are found at once.
 
 mod access;
+mod etl;
 mod source;
 mod tags;
 
@@ -200,6 +201,18 @@ pub(crate) fn task(body: &CreateTask) -> Result<(), ApiError> {
     if let Some(database) = &body.database {
         issues.identifier("database", database);
     }
+    match (&body.source_id, &body.source) {
+        (Some(_), None) => {}
+        (None, Some(own)) => source::own(&mut issues, own),
+        (Some(_), Some(_)) => {
+            let detail = "is given beside source_id";
+            issues.note("source", detail, "Give one of the two.");
+        }
+        (None, None) => {
+            let repair = "Give the id of a source, or `source` with one of the task's own.";
+            issues.note("source_id", "is missing", repair);
+        }
+    }
     objects(&mut issues, &body.objects);
     change_types(&mut issues, &body.change_types);
     issues.range("retry_minutes", body.retry_minutes, &RETRY_MINUTES);
@@ -212,6 +225,9 @@ pub(crate) fn task(body: &CreateTask) -> Result<(), ApiError> {
             detail,
             "Leave it out, or give `packing: row`.",
         );
+    }
+    if let Some(policy) = &body.etl {
+        etl::etl(&mut issues, policy);
     }
     tags::tags(&mut issues, &body.tags);
     if let Some(name) = &body.resource_group {
@@ -257,6 +273,10 @@ pub(crate) fn task_patch(body: &PatchTask) -> Result<(), ApiError> {
     }
     if let Some(wanted) = &body.retention {
         retention(&mut issues, wanted);
+    }
+    // Without a script it asks for no policy any more.
+    if let Some(policy) = body.etl.as_ref().filter(|etl| !etl.script.is_empty()) {
+        etl::etl(&mut issues, policy);
     }
     if let Some(wanted) = &body.tags {
         tags::tags(&mut issues, wanted);

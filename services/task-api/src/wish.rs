@@ -102,7 +102,7 @@ async fn write_one(app: &App, store: &kv::Store, left_out: &[TaskId]) -> Result<
     let Some(task) = task::lock_unwritten(&mut transaction, left_out).await? else {
         return Ok(Round::Done);
     };
-    let source = source::get(&mut transaction, &task.definition.source_id)
+    let source = source::get(&mut transaction, &task.source_id)
         .await?
         .ok_or("a task without its source")?;
     let span = tracing::info_span!("write wish", task = %task.id, generation = task.generation);
@@ -148,5 +148,6 @@ fn spec(task: &StoredTask, source: StoredSource) -> TaskSpec {
             .map_or_else(String::new, |stop| stop.as_str().to_owned()),
         packing: convert::packing(definition.packing).into(),
         format: convert::format(definition.format).into(),
+        etl: definition.etl.clone().map(convert::etl),
     }
 }

@@ -13,6 +13,7 @@ pub mod serve;
 pub mod refuse;
 pub mod publish;
 pub mod park;
+pub mod task_log;
 pub mod consume;
 pub mod beat;
 pub mod lease;

@@ -32,6 +32,7 @@ pub async fn stream(bus: &Bus, definition: &StreamDefinition) -> Result<(), Crea
             .collect(),
         max_age: definition.max_age.unwrap_or_default(),
         duplicate_window: definition.duplicate_window,
+        max_messages_per_subject: definition.max_per_subject.unwrap_or_default(),
         storage: stream::StorageType::File,
         num_replicas: bus.replicas().count(),
         ..stream::Config::default()

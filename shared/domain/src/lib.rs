@@ -9,6 +9,7 @@ mod selection;
 mod task_state;
 mod backoff;
 mod fact;
+mod task_line;
 mod secret;
 
 pub use backoff::Backoff;
@@ -19,4 +20,5 @@ pub use position::{ParsePositionError, Position};
 pub use secret::Secret;
 pub use selection::{SchemaSelector, Selector};
 pub use table::TableName;
+pub use task_line::TaskLine;
 pub use task_state::{IllegalTransition, TaskEvent, TaskState};

@@ -31,4 +31,4 @@ pub use diagnostic::Diagnostic;
 pub use function::{Function, Group, functions};
 pub use program::{Cell, OutColumn, Program, RunError};
 pub use script::{DEPTH_MAX, LENGTH_MAX, Script};
-pub use table::{Column, Datum, Event, Operation, Table};
+pub use table::{Column, Datum, Event, Image, Operation, Table};

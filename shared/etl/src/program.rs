@@ -8,7 +8,7 @@ use crate::{
     expression::Expression,
     moment::Style,
     strings::replace,
-    table::{Datum, Event},
+    table::{Datum, Event, Image},
     value::Fault,
 };
 
@@ -129,11 +129,13 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// If a value cannot be read as what its column is, or a result cannot be represented.
+    /// If a value cannot be read as what its column is, a result cannot be represented, or a condition
+    /// of a row depends on what was not sent. Of a key such a condition does nothing.
     pub fn run<'a>(
         &'a self,
         row: &[Datum<'a>],
         event: &Event,
+        image: Image,
         out: &mut Vec<Cell<'a>>,
     ) -> Result<bool, RunError> {
         if row.len() != self.width {
@@ -151,7 +153,7 @@ impl Program {
             Datum::Text(text) => Cell::Text(Cow::Borrowed(text)),
         }));
         out.resize(self.slots, Cell::Null);
-        let kept = run(&self.actions, event, out);
+        let kept = run(&self.actions, (event, image), out);
         if !kept.map_err(|failure| failure.told(&self.text))? {
             return Ok(false);
         }
@@ -166,7 +168,7 @@ impl Program {
 /// Runs actions in order, until one drops the row.
 fn run<'a>(
     actions: &'a [Action],
-    event: &Event,
+    (event, image): (&Event, Image),
     cells: &mut [Cell<'a>],
 ) -> Result<bool, Failure<'a>> {
     for action in actions {
@@ -174,7 +176,7 @@ fn run<'a>(
         match action {
             Action::Drop => return Ok(false),
             Action::Keep(condition) => {
-                if !condition.evaluate(&row)?.is_true() {
+                if judge(condition, &row, image)? == Verdict::No {
                     return Ok(false);
                 }
             }
@@ -194,12 +196,14 @@ fn run<'a>(
             Action::Choose(arms, otherwise) => {
                 let mut chosen = otherwise;
                 for (condition, actions) in arms {
-                    if condition.evaluate(&row)?.is_true() {
-                        chosen = actions;
-                        break;
+                    match judge(condition, &row, image)? {
+                        Verdict::Yes => chosen = actions,
+                        Verdict::No => continue,
+                        Verdict::Open => chosen = &NOTHING,
                     }
+                    break;
                 }
-                if !run(chosen, event, cells)? {
+                if !run(chosen, (event, image), cells)? {
                     return Ok(false);
                 }
             }
@@ -207,6 +211,39 @@ fn run<'a>(
         }
     }
     Ok(true)
+}
+
+/// No actions.
+static NOTHING: Vec<Action> = Vec::new();
+
+/// What a condition comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Yes,
+    /// It is false, or null.
+    No,
+    /// It depends on what is not part of the key.
+    Open,
+}
+
+fn judge<'a>(
+    condition: &'a Expression,
+    row: &Row<'_, 'a>,
+    image: Image,
+) -> Result<Verdict, Failure<'a>> {
+    let value = condition.evaluate(row)?;
+    if !value.is_unknown() {
+        let is_true = value.is_true();
+        return Ok(if is_true { Verdict::Yes } else { Verdict::No });
+    }
+    match image {
+        Image::Key => Ok(Verdict::Open),
+        Image::Row => Err(Failure {
+            span: condition.span,
+            name: condition.first_column(),
+            fault: Fault::NotSent,
+        }),
+    }
 }
 
 fn replace_everywhere<'a>(action: &'a Action, cells: &mut [Cell<'a>]) -> Result<(), Failure<'a>> {

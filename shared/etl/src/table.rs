@@ -35,6 +35,15 @@ pub enum Datum<'a> {
     Text(&'a str),
 }
 
+/// What a script is run over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Image {
+    /// A row. What was not sent of it cannot be judged by.
+    Row,
+    /// What was sent of an old row is its key alone: it is judged by that.
+    Key,
+}
+
 /// What happened to a row, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {

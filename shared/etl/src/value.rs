@@ -49,6 +49,10 @@ pub(crate) enum Fault {
     TooLong,
     #[error("a datetime is out of reach")]
     OutOfReach,
+    #[error(
+        "a row cannot be judged by what the source has not sent: a large value that an update left as it was"
+    )]
+    NotSent,
     #[error("the row has {1} columns where the table has {0}")]
     OtherShape(usize, usize),
 }

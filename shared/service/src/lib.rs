@@ -14,6 +14,7 @@ mod readiness;
 mod admin;
 mod healthcheck;
 mod signal;
+mod task_log;
 pub mod database;
 pub mod outbox;
 pub mod keyring;

@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use rowcast_domain::TaskLine;
 use rowcast_telemetry::{LogFormat, Metrics};
 use tokio_util::sync::CancellationToken;
 
 use crate::readiness::Readiness;
 use crate::settings::Settings;
 use crate::signal::Signals;
+use crate::task_log::TaskLog;
 use crate::tasks::{Chain, Failure, Kind, Tasks};
-use crate::{BoxError, admin, healthcheck};
+use crate::{BoxError, admin, healthcheck, task_log};
 
 /// Exit code for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
@@ -34,6 +36,19 @@ pub struct Context {
     pub stop: CancellationToken,
     /// Its version.
     pub version: &'static str,
+    task_log: TaskLog,
+}
+
+impl Context {
+    /// Sends on, from now on, what the process logs about tasks.
+    pub fn send_task_log<P, F>(&self, send: P)
+    where
+        P: Fn(TaskLine) -> F + Send + 'static,
+        F: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        let relay = self.task_log.clone().relay(self.stop.clone(), send);
+        self.tasks.spawn(Kind::Optional, "task log", relay);
+    }
 }
 
 /// The argument that makes a program ask instead of run.
@@ -110,7 +125,8 @@ where
     {
         return fail(service, "another TLS provider is installed", 1);
     }
-    let telemetry = match rowcast_telemetry::init(&shell.telemetry) {
+    let (lines, task_log) = task_log::channel();
+    let telemetry = match rowcast_telemetry::init(&shell.telemetry, lines) {
         Ok(telemetry) => telemetry,
         Err(error) => return fail(service, &error.to_string(), 1),
     };
@@ -121,7 +137,8 @@ where
         Ok(runtime) => runtime,
         Err(error) => return fail(service, &error.to_string(), 1),
     };
-    let outcome = runtime.block_on(live(shell, config, start, telemetry.metrics.clone()));
+    let metrics = telemetry.metrics.clone();
+    let outcome = runtime.block_on(live(shell, config, start, (metrics, task_log)));
     runtime.shutdown_timeout(Duration::from_secs(1));
     let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -145,7 +162,12 @@ fn check_health(mut settings: Settings, service: &str) -> ExitCode {
     }
 }
 
-async fn live<C, S>(shell: Shell, config: C, start: S, metrics: Metrics) -> Result<(), BoxError>
+async fn live<C, S>(
+    shell: Shell,
+    config: C,
+    start: S,
+    (metrics, task_log): (Metrics, TaskLog),
+) -> Result<(), BoxError>
 where
     S: AsyncFnOnce(C, Context) -> Result<(), BoxError>,
 {
@@ -167,6 +189,7 @@ where
         readiness,
         stop: stop.clone(),
         version: shell.telemetry.version,
+        task_log,
     };
     let outcome = tokio::select! {
         result = start(config, context) => result,

@@ -5,6 +5,7 @@
 
 mod log;
 mod metric;
+mod task_log;
 mod trace;
 
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -13,6 +14,7 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 
 pub use log::LogFormat;
 pub use metric::Metrics;
+pub use task_log::{Line, Sink};
 
 /// How a process tells what it does.
 #[derive(Debug, Clone)]
@@ -56,9 +58,11 @@ pub struct Telemetry {
 
 /// Sets up logs, traces and metrics for the whole process.
 ///
+/// `lines` gets what is logged about tasks.
+///
 /// # Errors
 /// Where the options are malformed, or another part of the process was first.
-pub fn init(options: &Options) -> Result<Telemetry, Error> {
+pub fn init(options: &Options, lines: Sink) -> Result<Telemetry, Error> {
     let tracer = match &options.otlp_endpoint {
         Some(endpoint) => Some(trace::Tracer::build(options, endpoint)?),
         None => None,
@@ -66,6 +70,7 @@ pub fn init(options: &Options) -> Result<Telemetry, Error> {
     let filter = EnvFilter::try_new(&options.filter)?;
     tracing_subscriber::registry()
         .with(tracer.as_ref().map(trace::Tracer::layer))
+        .with(task_log::TaskLog::new(lines))
         .with(log::layer(options.format, options.service).with_filter(filter))
         .try_init()?;
     let metrics = Metrics::install().map_err(|error| Error::Metrics(Box::new(error)))?;

@@ -83,6 +83,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("resume_task", "task resume orders --wait"),
     ("reset_task", "task reset orders --yes --wait"),
     ("list_events", "task events orders"),
+    ("list_log", "task log orders --level info"),
     ("get_usage", "usage orders"),
     ("list_incidents", "incident list"),
     (

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use rowcast_domain::{Lsn, Selector};
 use rowcast_pg::{catalog, publishable};
 use rowcast_proto::change::TrackedObjects;
-use rowcast_proto::message::ObjectSelection;
+use rowcast_proto::message::{EtlPolicy, ObjectSelection};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
@@ -93,12 +93,13 @@ impl Keeper {
         self.survive(TOPIC, step)
     }
 
-    /// Begins a change where the user wants other objects.
+    /// Begins a change where the user wants other objects, or another policy.
     async fn begin_change(&mut self) -> Result<(), Error> {
         let wanted = self.links.wanted.borrow().objects.clone();
-        // What was changed last must be confirmed: only one earlier version is remembered.
-        let confirmed = Lsn::new(self.links.confirmed.borrow().as_u64() + 1);
-        if wanted == self.record.objects || confirmed < self.record.since {
+        if self.etl_to_ask() != self.record.etl {
+            return self.remember(self.record.tables.clone()).await;
+        }
+        if wanted == self.record.objects || !self.is_confirmed(self.record.since) {
             return Ok(());
         }
         let selector = Selector::from(&wanted);
@@ -154,6 +155,24 @@ impl Keeper {
         self.ask(objects, tables, Some(now)).await
     }
 
+    /// What was changed last must be confirmed before the next change: only one earlier version is remembered.
+    fn is_confirmed(&self, since: Lsn) -> bool {
+        since.as_u64() <= self.links.confirmed.borrow().as_u64() + 1
+    }
+
+    /// What the user wants to be done with rows, or, while that cannot be changed yet, what is.
+    fn etl_to_ask(&self) -> Option<EtlPolicy> {
+        if self
+            .record
+            .etl_since
+            .is_none_or(|since| self.is_confirmed(since))
+        {
+            self.links.wanted.borrow().etl.clone()
+        } else {
+            self.record.etl.clone()
+        }
+    }
+
     /// Writes down that the publication is about to lose something.
     pub(super) async fn announce(&mut self) -> Result<(), Error> {
         let (objects, tables) = (self.record.objects.clone(), self.record.tables.clone());
@@ -188,6 +207,7 @@ impl Keeper {
             objects,
             tables,
             publication,
+            etl: self.etl_to_ask(),
             not_before,
             taken,
         };

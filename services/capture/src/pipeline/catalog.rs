@@ -1,5 +1,5 @@
-//! Completes a table's shape with what only the source's catalog knows, and tells it in KV before its
-//! first use.
+//! Completes a table's shape with what only the source's catalog knows, and tells shapes in KV before
+//! their first use.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -76,12 +76,14 @@ impl Catalog {
         {
             shape.rename(root.name);
         }
-        let relation = shape.resolve(&self.types, &primary_key.unwrap_or_default());
-        self.publish(&relation.schema).await?;
-        Ok(relation)
+        Ok(shape.resolve(&self.types, &primary_key.unwrap_or_default()))
     }
 
-    async fn publish(&mut self, schema: &TableSchema) -> Result<(), Error> {
+    /// Tells a shape in KV, the first time.
+    ///
+    /// # Errors
+    /// Where the broker does not answer.
+    pub(crate) async fn publish(&mut self, schema: &TableSchema) -> Result<(), Error> {
         if self.told.contains(&schema.id) {
             return Ok(());
         }

@@ -29,9 +29,14 @@ pub(crate) enum Decoded<'a> {
     Nothing,
 }
 
-/// A change that cannot be read.
+/// The source has sent what cannot be read.
+const UNDECODABLE: &str = "UndecodableChange";
+
+/// A change that cannot be told.
 #[derive(Debug)]
 pub(crate) struct Undecodable {
+    /// Stable name of what is wrong.
+    pub(crate) code: &'static str,
     /// Its transaction.
     pub(crate) transaction: Transaction,
     /// Its number there.
@@ -228,6 +233,7 @@ impl Decoder {
         }
         open.tracked += 1;
         Ok(Decoded::Undecodable(Undecodable {
+            code: UNDECODABLE,
             transaction: open.transaction,
             ordinal: open.ordinal,
             relation: Arc::clone(&known.relation),

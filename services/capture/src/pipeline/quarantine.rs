@@ -1,4 +1,4 @@
-//! A change that cannot be read is parked with its bytes; the stream tells that it is missing, and the
+//! A change that cannot be told is parked with its bytes; the stream tells that it is missing, and the
 //! others go on.
 
 use bytes::Bytes;
@@ -58,7 +58,7 @@ impl Quarantine {
         parked.store(&self.bus).await.map_err(Error::broker)?;
         self.parked += 1;
         self.told.send_replace(Some(format!(
-            "{} changes cannot be read and are parked, the last one of {}.{} at {position}: {}",
+            "{} changes could not be told and are parked, the last one of {}.{} at {position}: {}",
             self.parked, schema.schema, schema.table, change.reason
         )));
         Ok(())

@@ -1,8 +1,9 @@
-//! What happens to one message of the source: decoded, encoded, queued, counted. Synchronous; what has
+//! What happens to one message of the source: decoded, transformed, encoded, queued, counted. Synchronous; what has
 //! to be waited for is handed back as a step.
 
 use bytes::Bytes;
 use rowcast_domain::{Lsn, Position};
+use rowcast_proto::message::RowErrorAction;
 use tokio::sync::watch;
 
 use super::change::{Change, WalMessage};
@@ -13,20 +14,27 @@ use super::history::Awaited;
 use super::progress::{Durable, Progress};
 use super::publish::tail::Stored;
 use super::publish::{Acked, Publisher};
+use super::transform::{Failed, Transform};
 use super::translate::table::TableText;
-use crate::error::Error;
+use crate::error::{Error, StopReason};
 use crate::server_time;
 
 /// What a frame of this many bytes takes is long enough for other tasks to notice: a second a GB.
 const LARGE_FRAME: usize = 1 << 20;
 
+/// The policy fails on a row.
+const ETL_FAILED: &str = "EtlFailed";
+
 /// The stages that share what is known of the stream.
 pub(crate) struct Stages {
     pub(crate) decoder: Decoder,
+    pub(crate) transform: Transform,
     pub(crate) encoder: Encoder,
     pub(crate) publisher: Publisher,
     pub(crate) progress: Progress,
     pub(crate) stored: Stored,
+    /// How many changes of the open transaction the policy has left out.
+    pub(crate) left_out: u64,
     /// What the source has to send again first.
     pub(crate) awaited: Awaited,
     pub(crate) durable: watch::Sender<Durable>,
@@ -64,8 +72,22 @@ impl Stages {
         };
         if let Change::Begin(transaction) = &change {
             self.awaited.begins(*transaction)?;
+            for told in self.transform.begins(transaction.commit_lsn) {
+                self.encoder.define(&told);
+            }
         }
         let boundary = boundary(&change);
+        let change = match transformed(&mut self.transform, change, self.stored)? {
+            Transformed::Told(change) => change,
+            Transformed::LeftOut => {
+                self.left_out += 1;
+                return Ok(Step::Taken);
+            }
+            Transformed::ToPark(change) => {
+                return Ok(Step::Undecodable(change, Bytes::copy_from_slice(data)));
+            }
+        };
+        let change = counted(change, &mut self.left_out);
         if let Some((end_lsn, _)) = boundary {
             self.awaited.passes(end_lsn)?;
         }
@@ -151,6 +173,91 @@ const fn boundary(change: &Change<'_>) -> Option<(Lsn, Option<i64>)> {
         | Change::Ddl(_)
         | Change::Message(_) => None,
     }
+}
+
+/// What the policy makes of a change.
+enum Transformed<'a> {
+    Told(Change<'a>),
+    LeftOut,
+    ToPark(Undecodable),
+}
+
+/// Applies the policy.
+///
+/// # Errors
+/// Where a row fails that is not stored yet, and the task is to stop then.
+fn transformed<'a>(
+    transform: &'a mut Transform,
+    change: Change<'a>,
+    stored: Stored,
+) -> Result<Transformed<'a>, Error> {
+    let row = match change {
+        Change::Row(row) => row,
+        Change::Truncate {
+            transaction,
+            mut relations,
+            cascade,
+            restart_identity,
+        } => {
+            for (_ordinal, relation) in &mut relations {
+                *relation = transform.told(relation);
+            }
+            return Ok(Transformed::Told(Change::Truncate {
+                transaction,
+                relations,
+                cascade,
+                restart_identity,
+            }));
+        }
+        Change::Begin(_) | Change::Ddl(_) | Change::Message(_) | Change::Commit { .. } => {
+            return Ok(Transformed::Told(change));
+        }
+    };
+    let (transaction, ordinal, position) = (row.transaction, row.ordinal, row.position());
+    let Failed {
+        relation,
+        reason,
+        action,
+    } = match transform.row(row) {
+        Ok(Some(row)) => return Ok(Transformed::Told(Change::Row(row))),
+        Ok(None) => return Ok(Transformed::LeftOut),
+        Err(failed) => failed,
+    };
+    match action {
+        RowErrorAction::Drop => Ok(Transformed::LeftOut),
+        RowErrorAction::Stop if !stored.holds(position) => {
+            Err(StopReason::EtlFailed(reason).into())
+        }
+        RowErrorAction::Unspecified | RowErrorAction::Park | RowErrorAction::Stop => {
+            Ok(Transformed::ToPark(Undecodable {
+                code: ETL_FAILED,
+                transaction,
+                ordinal,
+                relation,
+                reason,
+            }))
+        }
+    }
+}
+
+/// With the number of changes that are told in fact.
+fn counted<'a>(change: Change<'a>, left_out: &mut u64) -> Change<'a> {
+    if let Change::Commit {
+        transaction,
+        end_lsn,
+        changes,
+        tracked,
+    } = change
+    {
+        let left_out = std::mem::replace(left_out, 0);
+        return Change::Commit {
+            transaction,
+            end_lsn,
+            changes,
+            tracked: tracked.saturating_sub(left_out),
+        };
+    }
+    change
 }
 
 /// Works on a frame of so many bytes. On a large one where no other task waits for the thread: the

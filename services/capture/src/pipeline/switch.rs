@@ -1,18 +1,21 @@
-//! A change of the task's objects, taken between two transactions.
+//! A change of the task's objects or of its ETL policy, taken between two transactions.
 //!
 //! The keeper prepares the publication and says from which LSN on the source sends what is new; the
 //! pipeline takes the change at the first boundary behind it. What it takes is written to KV before
 //! the next frame is read: a later start reads the same transactions in the same way.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rowcast_domain::Lsn;
 use rowcast_proto::change::TrackedObjects;
-use rowcast_proto::message::ObjectSelection;
+use rowcast_proto::message::{EtlPolicy, ObjectSelection};
 use tokio::sync::{mpsc, oneshot};
 
+use super::change::Relation;
 use super::decode::Decoder;
 use super::filter::Filter;
+use super::transform::Transform;
 use crate::error::Error;
 use crate::kept::Kept;
 
@@ -25,6 +28,8 @@ pub(crate) struct Switch {
     pub(crate) tables: BTreeSet<u32>,
     /// What the publication looks like.
     pub(crate) publication: String,
+    /// What is to be done with each row.
+    pub(crate) etl: Option<EtlPolicy>,
     /// Transactions that commit from here on are sent with everything that is to be tracked; `None`
     /// where the objects stay and only the other members are to be written down.
     pub(crate) not_before: Option<Lsn>,
@@ -55,17 +60,23 @@ impl Switches {
         }
     }
 
-    /// Takes what is asked for, if everything before `boundary` has arrived and that is enough.
+    /// Takes what is asked for, if everything before `boundary` has arrived and that is enough. Gives tables that
+    /// are told in another form from here on.
     ///
     /// # Errors
     /// Where it is not known to be written: the pipeline must end then.
-    pub(crate) async fn take(&mut self, boundary: Lsn, decoder: &mut Decoder) -> Result<(), Error> {
+    pub(crate) async fn take(
+        &mut self,
+        boundary: Lsn,
+        decoder: &mut Decoder,
+        transform: &mut Transform,
+    ) -> Result<Vec<Arc<Relation>>, Error> {
         if self.pending.is_none() {
             self.pending = self.asked.try_recv().ok();
         }
         let is_due = |switch: &mut Switch| switch.not_before.is_none_or(|lsn| lsn <= boundary);
         let Some(switch) = self.pending.take_if(is_due) else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let mut record = TrackedObjects {
             objects: switch.objects,
@@ -78,11 +89,21 @@ impl Switches {
             record.before = Some(self.record.objects.clone());
             record.tables_before = self.record.tables.clone();
         }
+        let has_other_policy = switch.etl != record.etl;
+        if has_other_policy {
+            record.etl_before = std::mem::replace(&mut record.etl, switch.etl);
+            record.etl_since = Some(boundary);
+        }
         self.kept.write(&record).await?;
         decoder.set_filter(Filter::new(&record, decoder.filter().schema_changes));
+        let told = if has_other_policy {
+            transform.replace(&record)
+        } else {
+            Vec::new()
+        };
         self.record = record.clone();
         // Where nobody waits for it, the pipeline is about to end as well.
         let _gone = switch.taken.send(record);
-        Ok(())
+        Ok(told)
     }
 }

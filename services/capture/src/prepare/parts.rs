@@ -28,6 +28,7 @@ use crate::pipeline::quarantine::Quarantine;
 use crate::pipeline::source::{self, Confirmer, Received, Source, Told, Watched};
 use crate::pipeline::stages::Stages;
 use crate::pipeline::switch::{Switch, Switches};
+use crate::pipeline::transform::Transform;
 use crate::pipeline::translate::Translation;
 use crate::scope::Means;
 use crate::worker::Platform;
@@ -96,10 +97,12 @@ impl Parts<'_> {
         let filter = Filter::new(&settled.record, self.wish.change_types.schema);
         let stages = Stages {
             decoder: Decoder::new(filter),
+            transform: Transform::new(&settled.record, &self.wish.source.database),
             encoder,
             publisher,
             progress: Progress::new(settled.durable),
             stored: Stored::up_to(settled.tail.last),
+            left_out: 0,
             awaited,
             durable: tellers.durable,
         };

@@ -92,6 +92,7 @@ impl Found {
             | StopReason::TableMissing(_)
             | StopReason::NothingToTrack
             | StopReason::NotRemoved { .. }
+            | StopReason::EtlFailed(_)
             | StopReason::UnsupportedVersion(_) => reported.max(tail),
         };
         from.unwrap_or(Lsn::INVALID)
@@ -250,13 +251,14 @@ impl Settlement<'_> {
         let log = self.log_publication().await?;
         let mut record = match &found.record {
             Some(record) => record.clone(),
-            None => self.record(self.wish, expected.as_ref()).await?,
+            None => self.record(expected.as_ref()).await?,
         };
         record.log_since = match (&log, record.log_since) {
             (None, _) => None,
             (Some(_), Some(since)) => Some(since),
             (Some(_), None) => Some(self.insert_lsn().await?),
         };
+        let record = self.wish.with_policy(record);
         if found.record.as_ref() != Some(&record) {
             kept.write(&record).await?;
         }
@@ -300,7 +302,7 @@ impl Settlement<'_> {
             Some(lsn) => Made {
                 lsn,
                 expected: self.memberships().await?,
-                record: before,
+                record: self.wish.with_policy(before),
                 log: None,
             },
             None => {
@@ -384,7 +386,7 @@ impl Settlement<'_> {
         self.steps.send_replace(StartStep::Slot);
         let lsn = objects::ensure_slot(self.session, replication, name, plugin).await?;
         let expected = self.memberships().await?;
-        let mut record = self.record(self.wish, expected.as_ref()).await?;
+        let mut record = self.record(expected.as_ref()).await?;
         record.log_since = log.is_some().then_some(lsn);
         Ok(Made {
             lsn,
@@ -409,11 +411,8 @@ impl Settlement<'_> {
         Ok(publishable::insert_lsn(self.session, version).await?)
     }
 
-    async fn record(
-        &self,
-        wish: &Wish<'_>,
-        expected: Option<&Memberships>,
-    ) -> Result<TrackedObjects, Error> {
+    async fn record(&self, expected: Option<&Memberships>) -> Result<TrackedObjects, Error> {
+        let wish = self.wish;
         let mut tables = BTreeSet::new();
         if !self.means.translated {
             let view = View::read(self.session, &wish.name, self.means).await?;
@@ -423,6 +422,7 @@ impl Settlement<'_> {
             objects: wish.objects.clone(),
             tables,
             publication: expected.map(ToString::to_string).unwrap_or_default(),
+            etl: wish.spec.etl.clone(),
             ..TrackedObjects::default()
         })
     }

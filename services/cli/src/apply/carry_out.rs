@@ -1,6 +1,7 @@
 //! The steps of a plan, by the API.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::Context as _;
 use rowcast_domain::{Secret, TaskState};
@@ -8,10 +9,11 @@ use rowcast_proto::rest::{
     CreateGroup, CreateSource, CreateTask, PatchSource, RunPrecheck, StartTask, Task,
 };
 
-use super::document::{GroupEntry, SecretFrom, SourceEntry, TaskEntry, WantedState};
+use super::document::{Document, GroupEntry, SecretFrom, SourceEntry, TaskEntry, WantedState};
 use super::plan::Step;
 use crate::api::Api;
 use crate::args::Waiting;
+use crate::failure::{Exit, Failure};
 use crate::find;
 use crate::source;
 use crate::task::{precheck, wait};
@@ -118,6 +120,16 @@ fn new_source(
     })
 }
 
+/// The one source of a file.
+pub(crate) fn source_of(file: &Path) -> anyhow::Result<CreateSource> {
+    let document = Document::read(file)?;
+    let ([entry], []) = (&*document.sources, &*document.tasks) else {
+        let sentence = format!("{}: must name one source, and no task", file.display());
+        return Err(Failure::of(Exit::Usage, sentence));
+    };
+    new_source(entry, &entry.tags.clone().unwrap_or_default())
+}
+
 async fn create_source(
     api: &Api,
     wanted: &SourceEntry,
@@ -164,7 +176,8 @@ async fn create_task(
     let source = find::source(api, &wanted.source).await?;
     let body = CreateTask {
         name: wanted.name.clone(),
-        source_id: source.id,
+        source_id: Some(source.id),
+        source: None,
         database: wanted.database.clone(),
         objects: wanted.objects.clone(),
         change_types: wanted.change_types.clone(),
@@ -174,6 +187,8 @@ async fn create_task(
         transactions: wanted.transactions,
         packing: wanted.packing,
         format: wanted.format,
+        etl: wanted.etl.clone().filter(|etl| !etl.script.is_empty()),
+        network: wanted.network.clone(),
         tags: tags.clone(),
         resource_group: said(wanted.resource_group.as_ref()),
     };

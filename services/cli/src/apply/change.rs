@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rowcast_domain::TaskState;
 use rowcast_proto::rest::{
-    ChangeTypes, DataChange, OWN_TAGS, PatchChangeTypes, PatchSource, PatchTask, Retention, Source,
-    Task,
+    ChangeTypes, DataChange, Etl, OWN_TAGS, PatchChangeTypes, PatchSource, PatchTask, Retention,
+    Source, Task,
 };
 
 use super::document::{SourceEntry, TaskEntry};
@@ -88,6 +88,11 @@ pub(super) fn of_task(wanted: &TaskEntry, set: Option<&str>, there: &Task) -> Op
                 data: Some(wanted.change_types.data.clone()),
                 schema: Some(wanted.change_types.schema),
             }),
+        etl: wanted.etl.clone().and_then(|wanted| {
+            changes
+                .found("etl", &policy(there.etl.as_ref()), &policy(Some(&wanted)))
+                .map(|_words| wanted)
+        }),
         tags: changes
             .found("tags", &tags.0, &tags.1)
             .map(|_words| tags_wanted),
@@ -146,6 +151,13 @@ pub(super) fn kinds(types: &ChangeTypes) -> String {
     let schema = types.schema.then_some("schema");
     let words: Vec<&str> = data.map(|kind| kind.as_str()).chain(schema).collect();
     words.join("+")
+}
+
+fn policy(etl: Option<&Etl>) -> String {
+    match etl.filter(|etl| !etl.script.is_empty()) {
+        None => "none".to_owned(),
+        Some(etl) => format!("{:?} (on_error {})", etl.script, etl.on_error.as_str()),
+    }
 }
 
 pub(super) fn kept(retention: &Retention) -> String {

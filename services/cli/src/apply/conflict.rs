@@ -7,6 +7,7 @@ use rowcast_proto::rest::{Packing, Task};
 use super::change::{SET_TAG, is_fresh, kinds};
 use super::document::{Document, TaskEntry};
 use super::plan::Present;
+use crate::table::or_dash;
 
 /// Says so where two values are not the same.
 pub(super) fn differs(what: &str, there: &impl ToString, wanted: &impl ToString) -> Option<String> {
@@ -50,6 +51,7 @@ pub(super) fn task_conflicts(
     let format = (there.format.as_str(), wanted.format.as_str());
     let transactions = (there.transactions, wanted.transactions);
     let partitions = wanted.partitions.unwrap_or(there.partitions);
+    let network = or_dash(there.network.clone());
     let database = match &wanted.database {
         Some(database) => Ok(database.as_str()),
         None => source_database(wanted, document, present),
@@ -69,6 +71,10 @@ pub(super) fn task_conflicts(
         differs(&what("transactions"), &transactions.0, &transactions.1),
         differs(&what("packing"), &packing.0, &packing.1),
         differs(&what("format"), &format.0, &format.1),
+        wanted
+            .network
+            .as_ref()
+            .and_then(|wanted| differs(&what("network"), &network, wanted)),
     ]
     .into_iter()
     .flatten()

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rowcast_domain::Secret;
 use rowcast_proto::rest::{
-    ChangeTypes, Format, OWN_TAGS, Objects, Packing, Retention, SourceKind, SslMode, default_port,
-    default_retry_minutes,
+    ChangeTypes, Etl, Format, OWN_TAGS, Objects, Packing, Retention, SourceKind, SslMode,
+    default_port, default_retry_minutes,
 };
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +93,12 @@ pub(crate) struct TaskEntry {
     pub(crate) packing: Packing,
     #[serde(default)]
     pub(crate) format: Format,
+    /// Where absent, that of a task that is there is left alone; with an empty script for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) etl: Option<Etl>,
+    /// Where absent, that of a task that is there is left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) network: Option<String>,
     /// Where absent, those that it has are left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tags: Option<BTreeMap<String, String>>,

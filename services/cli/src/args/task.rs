@@ -1,10 +1,14 @@
 //! `rowcast task`.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 use rowcast_proto::rest::{
-    AcceptableStop, ChangeTypes, DataChange, Format, Packing, Retention, default_retry_minutes,
+    AcceptableStop, ChangeTypes, DataChange, Format, LogLevel, Packing, Retention,
+    default_retry_minutes,
 };
 
+use super::etl::EtlArgs;
 use super::{Agreement, Shown, Waiting};
 use crate::secret::PasswordArgs;
 use crate::tags::tag;
@@ -23,6 +27,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         shown: Shown,
     },
+    /// Show the networks by which clients can reach NATS
+    Networks(Shown),
     /// Show what makes a task of the same configuration
     Preview {
         /// Name or id of the task
@@ -68,6 +74,8 @@ pub(crate) enum Command {
     Objects(Objects),
     /// Show what happened to a task
     Events(Named),
+    /// Show what the services logged about a task
+    Log(Log),
     /// Print changes as they come, until Ctrl-C
     Tail(Tail),
 }
@@ -78,6 +86,27 @@ pub(crate) struct Named {
     pub(crate) task: String,
     #[command(flatten)]
     pub(crate) shown: Shown,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Log {
+    /// Name or id of the task
+    pub(crate) task: String,
+    /// Only lines that matter at least so much: info, warn or error
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    pub(crate) level: Option<LogLevel>,
+    /// Only lines of this service, as capture
+    #[arg(long, value_name = "SERVICE")]
+    pub(crate) service: Option<String>,
+    /// Most lines, the newest
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+fn level(text: &str) -> Result<LogLevel, String> {
+    LogLevel::from_name(text).ok_or_else(|| "info, warn or error".to_owned())
 }
 
 /// A way to make a task.
@@ -133,8 +162,11 @@ pub(crate) struct Create {
     /// What to call it, 1 to 64 characters
     pub(crate) name: String,
     /// Name or id of the source
-    #[arg(long)]
-    pub(crate) source: String,
+    #[arg(long, required_unless_present = "own_source")]
+    pub(crate) source: Option<String>,
+    /// A source of the task's own, which goes with it: a file as for `rowcast apply` with one source
+    #[arg(long, value_name = "FILE", conflicts_with = "source")]
+    pub(crate) own_source: Option<PathBuf>,
     /// The database [default: the source's]; said more than once, each gets a task, `NAME-DATABASE`
     #[arg(long = "database", value_name = "DATABASE")]
     pub(crate) databases: Vec<String>,
@@ -163,6 +195,11 @@ pub(crate) struct Create {
     /// How messages are written
     #[arg(long, value_enum, default_value = "json")]
     pub(crate) format: FormatArg,
+    #[command(flatten)]
+    pub(crate) etl: EtlArgs,
+    /// By which network its clients reach NATS [default: the platform's own]; see `rowcast task networks`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: Option<String>,
     /// Something to sort tasks by; may be said 20 times
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
     pub(crate) tags: Vec<(String, String)>,
@@ -318,6 +355,11 @@ pub(crate) struct Update {
     /// Schema changes too, or not; only before the first start
     #[arg(long, value_name = "true|false")]
     pub(crate) schema_changes: Option<bool>,
+    #[command(flatten)]
+    pub(crate) etl: EtlArgs,
+    /// No ETL policy any more: rows are told as they are
+    #[arg(long, conflicts_with_all = ["script", "on_error"])]
+    pub(crate) no_etl: bool,
     /// Gives it a tag, or the tag another value
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
     pub(crate) tags: Vec<(String, String)>,

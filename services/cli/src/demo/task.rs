@@ -84,7 +84,8 @@ pub(super) async fn running(api: &Api, source: &SourceId) -> anyhow::Result<Task
 fn wanted(source: &SourceId) -> CreateTask {
     CreateTask {
         name: SHOP.to_owned(),
-        source_id: source.clone(),
+        source_id: Some(source.clone()),
+        source: None,
         database: None,
         objects: Objects {
             all: false,
@@ -103,6 +104,8 @@ fn wanted(source: &SourceId) -> CreateTask {
         transactions: false,
         packing: Packing::Row,
         format: Format::Json,
+        etl: None,
+        network: None,
         tags: BTreeMap::new(),
         resource_group: None,
     }

@@ -6,7 +6,7 @@ use super::{list, show};
 use crate::api::Api;
 use crate::args::task::Create;
 use crate::failure::{Exit, Failure};
-use crate::{find, output};
+use crate::{apply, find, output};
 
 /// A task tracks one database; several are several tasks, named after them.
 pub(super) async fn run(api: &Api, wanted: Create) -> anyhow::Result<()> {
@@ -14,12 +14,17 @@ pub(super) async fn run(api: &Api, wanted: Create) -> anyhow::Result<()> {
         let sentence = "say what to track: --all, --schema or --table";
         return Err(Failure::of(Exit::Usage, sentence));
     };
-    let source = find::source(api, &wanted.source).await?;
+    let source_id = match &wanted.source {
+        Some(name) => Some(find::source(api, name).await?.id),
+        None => None,
+    };
+    let source = wanted.own_source.as_deref().map(apply::source_of);
     let mut body = CreateTask {
         packing: wanted.packing(),
         format: wanted.format.into(),
         name: wanted.name,
-        source_id: source.id,
+        source_id,
+        source: source.transpose()?.map(Box::new),
         database: None,
         objects,
         change_types: wanted.changes.types(),
@@ -30,6 +35,8 @@ pub(super) async fn run(api: &Api, wanted: Create) -> anyhow::Result<()> {
         },
         partitions: wanted.partitions,
         transactions: wanted.transactions,
+        etl: wanted.etl.policy(None)?,
+        network: wanted.network,
         tags: wanted.tags.into_iter().collect(),
         resource_group: wanted.resource_group,
     };

@@ -1,6 +1,6 @@
 //! Tasks in tables.
 
-use rowcast_proto::rest::{Packing, Task};
+use rowcast_proto::rest::{OnRowError, Packing, Task};
 
 use super::selection;
 use super::wait;
@@ -37,6 +37,13 @@ fn members(task: &Task) -> Vec<(&'static str, String)> {
     if !task.format.is_json() {
         members.push(("format", task.format.as_str().to_owned()));
     }
+    if let Some(name) = &task.network {
+        members.push(("network", name.clone()));
+    }
+    if let Some(etl) = &task.etl {
+        members.push(("etl", etl.script.clone()));
+        members.push(("rows it fails on", etl_failures(etl.on_error).to_owned()));
+    }
     if !task.tags.is_empty() {
         members.push(("tags", tags::in_words(&task.tags)));
     }
@@ -63,6 +70,14 @@ fn members(task: &Task) -> Vec<(&'static str, String)> {
         members.push(("warning", warning.clone()));
     }
     members
+}
+
+const fn etl_failures(action: OnRowError) -> &'static str {
+    match action {
+        OnRowError::Park => "are parked",
+        OnRowError::Drop => "are left out",
+        OnRowError::Stop => "stop the task",
+    }
 }
 
 fn changes(task: &Task) -> String {

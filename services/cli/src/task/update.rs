@@ -1,6 +1,8 @@
 //! `rowcast task rename`, `rowcast task update`.
 
-use rowcast_proto::rest::{DataChange, PatchChangeTypes, PatchTask, Retention, Task};
+use rowcast_proto::rest::{
+    DataChange, Etl, OnRowError, PatchChangeTypes, PatchTask, Retention, Task,
+};
 
 use super::show;
 use crate::api::{Api, Versioned};
@@ -27,7 +29,7 @@ pub(super) async fn rename(
 pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
     let found = find::task(api, &wanted.task).await?;
     let Versioned { thing, version } = api.task_version(&found.id).await?;
-    let patch = patch(&wanted, &thing);
+    let patch = patch(&wanted, &thing)?;
     if patch == PatchTask::default() {
         let sentence = "say what to change: see rowcast task update --help";
         return Err(Failure::of(Exit::Usage, sentence));
@@ -45,7 +47,7 @@ pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
 }
 
 /// The API takes a retention and tags as a whole: what was not said is that of the task.
-fn patch(wanted: &Update, task: &Task) -> PatchTask {
+fn patch(wanted: &Update, task: &Task) -> anyhow::Result<PatchTask> {
     let mut retention = None;
     if wanted.retention_hours.is_some() || wanted.retention_bytes.is_some() {
         let there = &task.retention;
@@ -64,16 +66,25 @@ fn patch(wanted: &Update, task: &Task) -> PatchTask {
             schema: wanted.schema_changes,
         });
     }
-    PatchTask {
+    let no_etl = wanted.no_etl.then(|| Etl {
+        script: String::new(),
+        on_error: OnRowError::default(),
+    });
+    let etl = match no_etl {
+        None => wanted.etl.policy(task.etl.as_ref())?,
+        none => none,
+    };
+    Ok(PatchTask {
         name: wanted.name.clone(),
         retry_minutes: wanted.retry_minutes,
         retention,
         change_types: types,
+        etl,
         tags: tags::changed(&task.tags, &wanted.tags, &wanted.untagged),
         resource_group: if wanted.no_resource_group {
             Some(String::new())
         } else {
             wanted.resource_group.clone()
         },
-    }
+    })
 }

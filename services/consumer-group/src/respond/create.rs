@@ -134,7 +134,7 @@ async fn make_consumer(state: &State, group: &Group) {
             tracing::debug!(group = %group.id, "the consumer waits for the task's first start");
         }
         Err(error) => {
-            tracing::warn!(group = %group.id, error = %error, "consumer not made yet");
+            tracing::warn!(group = %group.id, task = %group.task_id, error = %error, "consumer not made yet");
             state.changed.notify_one();
         }
     }

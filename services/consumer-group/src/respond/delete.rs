@@ -21,7 +21,7 @@ pub(super) async fn answer(
     // Whoever deletes a group wants its readers gone when the answer comes. Where that fails, the
     // reconciler does it.
     if let Err(error) = reconcile::remove(&state, &group).await {
-        tracing::warn!(group = %group.id, error = %error, "group not cleared yet");
+        tracing::warn!(group = %group.id, task = %group.task_id, error = %error, "group not cleared yet");
     }
     state.changed.notify_one();
     Ok(DeleteGroupReply {})

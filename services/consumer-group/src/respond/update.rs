@@ -28,7 +28,7 @@ pub(super) async fn answer(
         // Whoever changes a password wants those out who know the one before, when the answer comes. Where
         // that fails, the reconciler does it.
         if let Err(error) = kick::login(&state.system, &login).await {
-            tracing::warn!(group = %group.id, %error, "connections not closed yet");
+            tracing::warn!(group = %group.id, task = %group.task_id, %error, "connections not closed yet");
         }
     }
     // It is done, also where NATS does not tell where the group stands.

@@ -16,6 +16,7 @@ mod tables;
 mod patterns;
 mod old_server;
 mod schema_changes;
+mod etl;
 mod started;
 mod steps;
 mod open_transactions;

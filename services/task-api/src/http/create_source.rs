@@ -6,6 +6,8 @@ use rowcast_domain::{Secret, SourceId};
 use rowcast_proto::rest::{CreateSource, Source};
 use rowcast_service::keyring;
 
+use sqlx::postgres::PgConnection;
+
 use super::body;
 use super::tag::Tagged;
 use crate::auth::Caller;
@@ -31,7 +33,7 @@ pub(crate) async fn create_source(
     body::Json(wanted): body::Json<CreateSource>,
 ) -> Result<(StatusCode, Tagged<Source>), ApiError> {
     let stored = accepted(&app, &caller, wanted)?;
-    register(&app, &stored).await?;
+    register(&mut *app.pool().acquire().await?, &stored).await?;
     Ok((StatusCode::CREATED, Tagged(stored.version, stored.source)))
 }
 
@@ -50,8 +52,11 @@ pub(crate) fn accepted(
 }
 
 /// Registers a source that was accepted.
-pub(crate) async fn register(app: &App, stored: &StoredSource) -> Result<(), ApiError> {
-    source::insert(app.pool(), stored).await?;
+pub(crate) async fn register(
+    connection: &mut PgConnection,
+    stored: &StoredSource,
+) -> Result<(), ApiError> {
+    source::insert(connection, stored).await?;
     tracing::info!(source = %stored.source.id, "source registered");
     Ok(())
 }
@@ -105,6 +110,7 @@ pub(crate) fn sealed(app: &App, wanted: CreateSource) -> Result<StoredSource, Ap
         sslrootcert,
         password,
         client,
+        own: false,
         version: 1,
     })
 }

@@ -2,15 +2,18 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use rowcast_domain::{TaskEvent, TaskId, TaskState};
-use rowcast_proto::rest::{CreateTask, Task};
+use rowcast_domain::{SourceId, TaskEvent, TaskId, TaskState};
+use rowcast_proto::rest::{CreateSource, CreateTask, Source, Task};
+use sqlx::postgres::PgConnection;
 
 use super::body;
+use super::create_source::{accepted, register};
 use super::tag::Tagged;
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::lifecycle::{self, Step};
 use crate::state::App;
+use crate::store::source::StoredSource;
 use crate::store::{source, task};
 use crate::{clock, convert, validate};
 
@@ -31,8 +34,27 @@ pub(crate) async fn create_task(
     body::Json(wanted): body::Json<CreateTask>,
 ) -> Result<(StatusCode, Tagged<Task>), ApiError> {
     validate::task(&wanted)?;
+    is_there(&app, wanted.network.as_deref())?;
     caller.may_give_to(wanted.resource_group.as_deref())?;
     created(&app, &caller, wanted, "created").await
+}
+
+/// Whether the platform has such a network.
+fn is_there(app: &App, network: Option<&str>) -> Result<(), ApiError> {
+    let Some(name) = network.filter(|name| app.client_networks().get(name).is_none()) else {
+        return Ok(());
+    };
+    let repair = match app.client_networks().names() {
+        names if names.is_empty() => {
+            "Leave it out: there is one way to NATS for all clients.".to_owned()
+        }
+        names => format!("Give one of {names}, or leave it out."),
+    };
+    let detail = format!("the platform has no network {name:?} for clients");
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    Err(ApiError::refused(status, "network_not_found", detail)
+        .field("network")
+        .repair(&repair))
 }
 
 /// A new task of this definition; `reason` is for its history.
@@ -43,19 +65,20 @@ pub(crate) async fn created(
     reason: &str,
 ) -> Result<(StatusCode, Tagged<Task>), ApiError> {
     let mut transaction = app.pool().begin().await?;
-    let source = source::lock(&mut transaction, &wanted.source_id).await?;
-    let seen = source.filter(|source| caller.sees(source.source.resource_group.as_deref()));
-    let source = seen.ok_or_else(|| {
-        let detail = format!("there is no source {}", wanted.source_id);
-        ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "source_not_found", detail)
-            .field("source_id")
-            .repair("Register the source first, or list the sources to see their ids.")
-    })?;
-    wanted.database.get_or_insert(source.source.database);
+    let source = match wanted.source.take() {
+        None => registered(&mut transaction, caller, wanted.source_id.as_ref()).await?,
+        Some(own) => {
+            let stored = own_source(app, caller, *own, wanted.resource_group.as_ref())?;
+            register(&mut transaction, &stored).await?;
+            stored.source
+        }
+    };
+    wanted.source_id = Some(source.id.clone());
+    wanted.database.get_or_insert(source.database);
     let (id, now) = (TaskId::random(), clock::now());
     let created = task::insert(
         &mut transaction,
-        &id,
+        (&id, &source.id),
         &wanted,
         TaskState::NotConfigured,
         now,
@@ -68,4 +91,40 @@ pub(crate) async fn created(
         StatusCode::CREATED,
         Tagged(task.version, convert::task(task)),
     ))
+}
+
+/// The source of this id, if the caller sees it.
+async fn registered(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    id: Option<&SourceId>,
+) -> Result<Source, ApiError> {
+    let found = match id {
+        Some(id) => source::lock(connection, id).await?,
+        None => None,
+    };
+    let seen = found.filter(|found| caller.sees(found.source.resource_group.as_deref()));
+    seen.map(|found| found.source).ok_or_else(|| {
+        let id = id.map_or("", |id| id.as_str());
+        let detail = format!("there is no source {id}");
+        ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "source_not_found", detail)
+            .field("source_id")
+            .repair("Register the source first, or list the sources to see their ids.")
+    })
+}
+
+/// The source that was given with a task; unless it says otherwise, who shares the task shares it.
+fn own_source(
+    app: &App,
+    caller: &Caller,
+    mut wanted: CreateSource,
+    group: Option<&String>,
+) -> Result<StoredSource, ApiError> {
+    if wanted.resource_group.is_none() {
+        wanted.resource_group = group.cloned();
+    }
+    Ok(StoredSource {
+        own: true,
+        ..accepted(app, caller, wanted)?
+    })
 }

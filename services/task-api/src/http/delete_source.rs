@@ -58,7 +58,11 @@ pub(crate) async fn delete_source(
 }
 
 /// Deletes it, or tells the tasks that need it.
-async fn delete(app: &App, id: &SourceId, expected: &IfMatch) -> Result<Vec<Needing>, ApiError> {
+pub(crate) async fn delete(
+    app: &App,
+    id: &SourceId,
+    expected: &IfMatch,
+) -> Result<Vec<Needing>, ApiError> {
     let mut transaction = app.pool().begin().await?;
     let stored = source::lock(&mut transaction, id)
         .await?

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use rowcast_bus::request::ask;
 use rowcast_proto::rest::GroupConnection;
 use rowcast_proto::rpc::GetGroupConnection;
@@ -31,8 +32,20 @@ pub(crate) async fn get_connection(
     caller: Caller,
     GroupPath(task, group): GroupPath,
 ) -> Result<Json<GroupConnection>, ApiError> {
-    existing(&app, &task).await?;
+    let network = existing(&app, &task).await?.definition.network;
     let question = question(&caller, task, group);
     let answer = ask::<GetGroupConnection>(app.bus(), &question, ASK_TIMEOUT).await?;
-    Ok(Json(convert::group_connection(answer)?))
+    let mut connection = convert::group_connection(answer)?;
+    if let Some(name) = network {
+        let network = app.client_networks().get(&name);
+        connection.urls = network.ok_or_else(|| gone(&name))?.urls.clone();
+    }
+    Ok(Json(connection))
+}
+
+/// Another address might lead clients by a way that their owner has not wanted.
+fn gone(network: &str) -> ApiError {
+    let detail = format!("the platform has no network {network:?} for clients any more");
+    ApiError::refused(StatusCode::CONFLICT, "network_gone", detail)
+        .repair("Whoever runs the platform gives it back: ROWCAST_CLIENT_NETWORKS of task-api.")
 }

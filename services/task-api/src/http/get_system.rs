@@ -8,7 +8,7 @@ use crate::egress;
 use crate::error::ProblemBody;
 use crate::state::App;
 
-/// Tells of the platform: its version, and the addresses that sources must let in.
+/// Tells of the platform: its version, the addresses that sources must let in, and the networks for clients.
 #[utoipa::path(
     get,
     path = "/system",
@@ -23,5 +23,6 @@ pub(crate) async fn get_system(State(app): State<App>) -> Json<System> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         egress_addresses: app.egress().to_vec(),
         egress_advice: egress::ADVICE.to_owned(),
+        client_networks: app.client_networks().to_vec(),
     })
 }

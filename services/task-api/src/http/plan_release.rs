@@ -55,7 +55,7 @@ async fn made_by_capture(
     if !task.was_started() && !is_left {
         return Ok(Vec::new());
     }
-    let source = source_name(app, caller, &task.definition.source_id).await?;
+    let source = source_name(app, caller, &task.source_id).await?;
     let database = task.definition.database.as_deref().unwrap_or_default();
     let there = format!("on the source {source}, database {database}");
     let name = source_object(&task.id);

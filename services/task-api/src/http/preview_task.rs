@@ -30,6 +30,6 @@ pub(crate) async fn preview_task(
     TaskPath(id): TaskPath,
 ) -> Result<Json<TaskPreview>, ApiError> {
     let task = existing(&app, &id).await?;
-    let name = source_name(&app, &caller, &task.definition.source_id).await?;
+    let name = source_name(&app, &caller, &task.source_id).await?;
     preview(&task.definition, &name).map(Json)
 }

@@ -82,7 +82,7 @@ pub(crate) async fn prechecked(
 async fn unfinished(app: &App, id: &TaskId) -> Result<(Versions, Precheck), ApiError> {
     let task = existing(app, id).await?;
     let mut connection = app.pool().acquire().await?;
-    let source = source::present(&mut connection, &task.definition.source_id).await?;
+    let source = source::present(&mut connection, &task.source_id).await?;
     let versions = Versions {
         task: task.version,
         source: source.map_or(0, |source| source.version),
@@ -104,9 +104,9 @@ async fn report_on(
     let was_started = task.was_started();
     let definition = task.definition;
     let mut connection = app.pool().acquire().await?;
-    let source = source::get(&mut connection, &definition.source_id)
+    let source = source::get(&mut connection, &task.source_id)
         .await?
-        .ok_or_else(|| ApiError::not_found("source", definition.source_id.as_str()))?;
+        .ok_or_else(|| ApiError::not_found("source", task.source_id.as_str()))?;
     // A precheck takes long; others need the connection meanwhile.
     drop(connection);
     let versions = Versions {
@@ -145,11 +145,14 @@ async fn settle(
     let locked = task::lock(&mut transaction, id)
         .await?
         .ok_or_else(|| ApiError::not_found("task", id.as_str()))?;
-    let source = source::present(&mut transaction, &locked.definition.source_id).await?;
+    let source = source::present(&mut transaction, &locked.source_id).await?;
     precheck::insert(&mut transaction, id, report, versions).await?;
     let percent = report.success_percent;
     let (event, reason) = if locked.definition.change_types != checked.change_types {
         let reason = "the change types were changed while the precheck ran".to_owned();
+        (TaskEvent::PrecheckFailed, reason)
+    } else if locked.definition.etl != checked.etl {
+        let reason = "the ETL policy was changed while the precheck ran".to_owned();
         (TaskEvent::PrecheckFailed, reason)
     } else if locked.definition.objects != checked.objects {
         // The report is about what the task was to track before.

@@ -3,7 +3,7 @@
 
 use axum::http::StatusCode;
 use rowcast_domain::{TaskEvent, TaskId, TaskState};
-use rowcast_proto::rest::{ChangeTypes, PatchChangeTypes, PatchTask};
+use rowcast_proto::rest::{ChangeTypes, Etl, PatchChangeTypes, PatchTask};
 
 use super::{Step, knows_its_wish, record, wish_anew};
 use crate::auth::Caller;
@@ -73,26 +73,23 @@ fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Changes),
         retry_minutes,
         retention,
         change_types,
+        etl,
         tags,
         resource_group,
     } = patch;
     let mut next = task.clone();
     let definition = &mut next.definition;
     let mut changes = Changes::default();
-    if let Some(name) = name
-        && name != definition.name
-    {
-        let before = &definition.name;
-        changes.words.push(format!("name {before:?} → {name:?}"));
+    if let Some(name) = name.filter(|name| *name != definition.name) {
+        let words = format!("name {:?} → {name:?}", definition.name);
+        changes.words.push(words);
         definition.name = name;
     }
     if let Some(minutes) = retry_minutes
         && minutes != definition.retry_minutes
     {
-        let before = definition.retry_minutes;
-        changes
-            .words
-            .push(format!("retry_minutes {before} → {minutes}"));
+        let words = format!("retry_minutes {} → {minutes}", definition.retry_minutes);
+        changes.words.push(words);
         definition.retry_minutes = minutes;
     }
     if let Some(retention) = retention
@@ -104,6 +101,12 @@ fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Changes),
         let is_other = retention.max_bytes != definition.retention.max_bytes;
         changes.for_precheck |= is_other && !has_stream;
         definition.retention = retention;
+    }
+    if let Some(etl) = etl.and_then(|etl| other_policy(definition.etl.as_ref(), etl)) {
+        changes.words.push("etl".to_owned());
+        // Whether it fits the tables was prechecked.
+        changes.for_precheck |= !task.was_started();
+        definition.etl = etl;
     }
     changes.for_capture = !changes.words.is_empty();
     if let Some(types) = change_types.and_then(|patch| other_types(&definition.change_types, patch))
@@ -132,6 +135,12 @@ fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Changes),
         next.version += 1;
     }
     Ok((next, changes))
+}
+
+/// The policy that is wanted, or none where its script is empty; `None` where that is the present one.
+fn other_policy(present: Option<&Etl>, wanted: Etl) -> Option<Option<Etl>> {
+    let next = Some(wanted).filter(|etl| !etl.script.is_empty());
+    (next.as_ref() != present).then_some(next)
 }
 
 /// The types with the changes; `None` where they are the same, in whatever order.

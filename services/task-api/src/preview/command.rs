@@ -12,6 +12,7 @@ pub(super) fn create_task(body: &CreateTask) -> Result<String, ApiError> {
     let CreateTask {
         name,
         source_id,
+        source: _,
         database,
         objects,
         change_types,
@@ -21,10 +22,13 @@ pub(super) fn create_task(body: &CreateTask) -> Result<String, ApiError> {
         transactions,
         packing,
         format,
+        etl,
+        network,
         tags,
         resource_group,
     } = body;
-    let mut options = vec![format!("--source={source_id}")];
+    let source = source_id.iter().map(|id| format!("--source={id}"));
+    let mut options: Vec<String> = source.collect();
     options.extend(database.iter().map(|name| format!("--database={name}")));
     match named(objects) {
         Some(said) => options.extend(said),
@@ -48,6 +52,15 @@ pub(super) fn create_task(body: &CreateTask) -> Result<String, ApiError> {
     if !format.is_json() {
         options.push(format!("--format={}", format.as_str()));
     }
+    if let Some(etl) = etl {
+        // At its beginning `@` would name a file.
+        let blank = if etl.script.starts_with('@') { " " } else { "" };
+        options.push(format!("--etl={blank}{}", etl.script));
+        if !etl.on_error.is_park() {
+            options.push(format!("--etl-on-error={}", etl.on_error.as_str()));
+        }
+    }
+    options.extend(network.iter().map(|name| format!("--network={name}")));
     let number = partitions.filter(|&number| number != default_partitions(*packing));
     options.extend(number.map(|number| format!("--partitions={number}")));
     if *transactions {

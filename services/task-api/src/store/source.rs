@@ -18,6 +18,8 @@ pub(crate) struct StoredSource {
     pub(crate) sslrootcert: Option<String>,
     pub(crate) password: Sealed,
     pub(crate) client: Option<ClientCertificate>,
+    /// It was given with a task, and goes with the last one that needs it.
+    pub(crate) own: bool,
     /// Counts what users change of it.
     pub(crate) version: u64,
 }
@@ -53,6 +55,7 @@ struct Row {
     kind: String,
     region: Option<String>,
     instance_id: Option<String>,
+    own: bool,
     created_at: DateTime<Utc>,
 }
 
@@ -94,6 +97,7 @@ impl TryFrom<Row> for StoredSource {
                 ciphertext: row.password_ciphertext,
             },
             client,
+            own: row.own,
             version: decoded(u64::try_from(row.version))?,
         })
     }
@@ -114,12 +118,16 @@ fn client_certificate(
     Some(ClientCertificate { chain: chain?, key })
 }
 
-pub(crate) async fn insert(pool: &PgPool, stored: &StoredSource) -> Result<(), sqlx::Error> {
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    stored: &StoredSource,
+) -> Result<(), sqlx::Error> {
     let StoredSource {
         source,
         sslrootcert,
         password,
         client,
+        own,
         version: _,
     } = stored;
     let key = client.as_ref().map(|client| &client.key);
@@ -128,9 +136,9 @@ pub(crate) async fn insert(pool: &PgPool, stored: &StoredSource) -> Result<(), s
              id, name, host, port, database, account, sslmode, sslrootcert,
              password_key_id, password_nonce, password_ciphertext, created_at, tags,
              resource_group, kind, region, instance_id,
-             sslcert, sslkey_key_id, sslkey_nonce, sslkey_ciphertext)
+             sslcert, sslkey_key_id, sslkey_nonce, sslkey_ciphertext, own)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-             $18, $19, $20, $21)",
+             $18, $19, $20, $21, $22)",
     )
     .bind(source.id.as_str())
     .bind(&source.name)
@@ -153,7 +161,8 @@ pub(crate) async fn insert(pool: &PgPool, stored: &StoredSource) -> Result<(), s
     .bind(key.map(|key| &key.key_id))
     .bind(key.map(|key| &key.nonce))
     .bind(key.map(|key| &key.ciphertext))
-    .execute(pool)
+    .bind(own)
+    .execute(connection)
     .await?;
     Ok(())
 }
@@ -207,6 +216,7 @@ pub(crate) async fn update(
         sslrootcert,
         password,
         client,
+        own: _,
         version,
     } = stored;
     let key = client.as_ref().map(|client| &client.key);
@@ -275,11 +285,29 @@ pub(crate) async fn resource_group(
         .await
 }
 
-/// Oldest first.
+/// Those that were given with a task which is all gone.
+pub(crate) async fn unneeded(pool: &PgPool) -> Result<Vec<SourceId>, sqlx::Error> {
+    let ids: Vec<String> = sqlx::query_scalar(
+        "SELECT s.id
+         FROM sources AS s
+         WHERE s.own
+           AND s.deleted_at IS NULL
+           AND NOT EXISTS (SELECT 1
+                           FROM tasks AS t
+                           WHERE t.source_id = s.id
+                             AND t.state <> 'released')",
+    )
+    .fetch_all(pool)
+    .await?;
+    ids.iter().map(|id| parsed(id)).collect()
+}
+
+/// Those that users have registered; oldest first.
 pub(crate) async fn list(pool: &PgPool) -> Result<Vec<StoredSource>, sqlx::Error> {
-    let rows: Vec<Row> =
-        sqlx::query_as("SELECT * FROM sources WHERE deleted_at IS NULL ORDER BY created_at, id")
-            .fetch_all(pool)
-            .await?;
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT * FROM sources WHERE deleted_at IS NULL AND NOT own ORDER BY created_at, id",
+    )
+    .fetch_all(pool)
+    .await?;
     rows.into_iter().map(StoredSource::try_from).collect()
 }

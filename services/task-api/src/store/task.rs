@@ -17,7 +17,8 @@ pub(crate) use list::{Filter, Mark, Sort, SortKey, list};
 #[derive(Debug, Clone)]
 pub(crate) struct StoredTask {
     pub(crate) id: TaskId,
-    /// The body it was created with, the database filled in and the objects as last replaced.
+    pub(crate) source_id: SourceId,
+    /// The body it was created with, source and database filled in and the objects as last replaced.
     pub(crate) definition: CreateTask,
     pub(crate) state: TaskState,
     pub(crate) desired: DesiredState,
@@ -52,6 +53,7 @@ impl StoredTask {
 #[derive(sqlx::FromRow)]
 pub(super) struct Row {
     id: String,
+    source_id: String,
     definition: Json<CreateTask>,
     state: String,
     desired: Option<String>,
@@ -88,6 +90,7 @@ impl TryFrom<Row> for StoredTask {
         };
         Ok(Self {
             id: parsed(&row.id)?,
+            source_id: parsed(&row.source_id)?,
             definition: row.definition.0,
             state,
             desired,
@@ -129,7 +132,7 @@ fn accepted_stop(code: &str) -> Result<Option<AcceptableStop>, sqlx::Error> {
 
 pub(crate) async fn insert(
     connection: &mut PgConnection,
-    id: &TaskId,
+    (id, source_id): (&TaskId, &SourceId),
     definition: &CreateTask,
     state: TaskState,
     now: DateTime<Utc>,
@@ -140,7 +143,7 @@ pub(crate) async fn insert(
          RETURNING *",
     )
     .bind(id.as_str())
-    .bind(definition.source_id.as_str())
+    .bind(source_id.as_str())
     .bind(Json(definition))
     .bind(state.as_str())
     .bind(now)

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use rowcast_proto::rest::{CreateSource, PatchSource, SslMode};
 
-use super::{Issues, tags};
+use super::{Issue, Issues, tags};
 use crate::error::ApiError;
 
 /// The longest DNS name; a unix socket's folder is shorter.
@@ -26,6 +26,16 @@ pub(crate) fn source(body: &CreateSource) -> Result<(), ApiError> {
     let mut issues = Issues::default();
     source_fields(&mut issues, body);
     issues.finish()
+}
+
+/// A source that is a part of another body.
+pub(super) fn own(issues: &mut Issues, body: &CreateSource) {
+    let mut of_source = Issues::default();
+    source_fields(&mut of_source, body);
+    issues.0.extend(of_source.0.into_iter().map(|issue| Issue {
+        field: format!("source.{}", issue.field),
+        ..issue
+    }));
 }
 
 /// `merged` is the source as it would be; its password stands for the old one where that is kept. `elsewhere`

@@ -14,6 +14,7 @@ mod tokens;
 mod bodies;
 mod idempotency;
 mod sources;
+mod carried;
 mod changes;
 mod prechecks;
 mod following;

@@ -1,13 +1,13 @@
 //! What is told of rows that a script cannot be run over. Their values are not.
 
-use rowcast_etl::{Datum, RunError};
+use rowcast_etl::{Datum, Image, RunError};
 
 use crate::shop::{EVENT, compiled, row};
 
 fn failure(script: &str, changed: &[(&str, Datum<'static>)]) -> RunError {
     let mut cells = Vec::new();
     compiled(script)
-        .run(&row(changed), &EVENT, &mut cells)
+        .run(&row(changed), &EVENT, Image::Row, &mut cells)
         .unwrap_err()
 }
 
@@ -109,7 +109,7 @@ fn a_text_grows_only_so_far() {
 #[test]
 fn a_row_of_another_shape_is_refused() {
     let mut cells = Vec::new();
-    let failure = compiled("e_drop()").run(&[Datum::Null], &EVENT, &mut cells);
+    let failure = compiled("e_drop()").run(&[Datum::Null], &EVENT, Image::Row, &mut cells);
     assert_eq!(
         failure.unwrap_err().to_string(),
         "line 1, column 1: the row has 1 columns where the table has 14"

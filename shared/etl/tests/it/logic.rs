@@ -1,8 +1,8 @@
 //! Null, and what was not sent, in conditions and values.
 
-use rowcast_etl::Datum;
+use rowcast_etl::{Datum, Image};
 
-use crate::shop::{after, value};
+use crate::shop::{EVENT, after, compiled, row, value};
 
 #[test]
 fn what_is_not_known_makes_conditions_unknown() {
@@ -38,18 +38,59 @@ fn what_is_not_known_makes_conditions_unknown() {
 
 #[test]
 fn only_what_is_true_acts() {
-    for missing in [Datum::Null, Datum::Unchanged] {
-        let changed = [("paid", missing)];
-        for (script, expected) in [
-            ("e_if(`paid`, e_drop())", "7"),
-            ("e_if(!`paid`, e_drop())", "7"),
-            ("e_if_else(`paid`, e_set(`x`, 1), e_drop())", "(dropped)"),
-            ("e_switch(`paid`, e_drop(), !`paid`, e_drop())", "7"),
-            ("e_keep(`paid`)", "(dropped)"),
-            ("e_keep(!`paid`)", "(dropped)"),
-        ] {
-            assert_eq!(after(script, &changed, "id"), expected, "{script}");
-        }
+    let changed = [("paid", Datum::Null)];
+    for (script, expected) in [
+        ("e_if(`paid`, e_drop())", "7"),
+        ("e_if(!`paid`, e_drop())", "7"),
+        ("e_if_else(`paid`, e_set(`x`, 1), e_drop())", "(dropped)"),
+        ("e_switch(`paid`, e_drop(), !`paid`, e_drop())", "7"),
+        ("e_keep(`paid`)", "(dropped)"),
+        ("e_keep(!`paid`)", "(dropped)"),
+    ] {
+        assert_eq!(after(script, &changed, "id"), expected, "{script}");
+    }
+}
+
+/// Neither is what may be secret told, nor what was meant to be told left out.
+#[test]
+fn a_row_is_not_judged_by_what_was_not_sent() {
+    let changed = row(&[("city", Datum::Unchanged)]);
+    for script in [
+        "e_if(str_contains(`city`, 'a'), e_drop())",
+        "e_keep(`city` == 'a')",
+        "e_switch(`city` == 'a', e_drop(), default=e_set(`phone`, 'x'))",
+    ] {
+        let mut cells = Vec::new();
+        let failure = compiled(script).run(&changed, &EVENT, Image::Row, &mut cells);
+        let told = failure.unwrap_err();
+        assert_eq!(told.name.as_deref(), Some("city"), "{script}");
+        assert!(told.reason.contains("not sent"), "{told}");
+    }
+    // What the rest decides needs none of it.
+    let script = "e_keep(`id` == 7 || `city` == 'a')";
+    let mut cells = Vec::new();
+    let kept = compiled(script).run(&changed, &EVENT, Image::Row, &mut cells);
+    assert_eq!(kept, Ok(true));
+}
+
+#[test]
+fn a_key_is_judged_by_itself_alone() {
+    let key: Vec<Datum<'_>> = row(&[])
+        .into_iter()
+        .enumerate()
+        .map(|(number, datum)| if number == 0 { datum } else { Datum::Unchanged })
+        .collect();
+    for (script, kept) in [
+        ("e_if(`city` == 'a', e_drop())", true),
+        ("e_keep(`city` == 'a')", true),
+        ("e_switch(`city` == 'a', e_drop(), default=e_drop())", true),
+        ("e_keep(`id` == 7)", true),
+        ("e_keep(`id` == 8)", false),
+        ("e_if(`id` == 7, e_drop())", false),
+    ] {
+        let mut cells = Vec::new();
+        let judged = compiled(script).run(&key, &EVENT, Image::Key, &mut cells);
+        assert_eq!(judged, Ok(kept), "{script}");
     }
 }
 

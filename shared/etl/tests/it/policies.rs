@@ -1,6 +1,6 @@
 //! Scripts that users of DTS have, and longer ones.
 
-use rowcast_etl::{Cell, Datum, Event, Operation, Script};
+use rowcast_etl::{Cell, Datum, Event, Image, Operation, Script};
 
 use crate::shop::{EVENT, after, compiled, left, mistakes, row, table};
 
@@ -69,7 +69,11 @@ fn an_audit_tells_operation_and_time() {
     ] {
         let event = Event { operation, ..EVENT };
         let mut cells = Vec::new();
-        assert!(program.run(&row(&[]), &event, &mut cells).unwrap());
+        assert!(
+            program
+                .run(&row(&[]), &event, Image::Row, &mut cells)
+                .unwrap()
+        );
         assert_eq!(cells[14], Cell::Text(expected.into()));
         assert_eq!(cells[15], Cell::Text("2026-11-29 12:00:00+00".into()));
     }
@@ -140,7 +144,7 @@ fn a_row_that_leaves_borrows_what_stays() {
     let program = compiled("e_set(`city`, str_lower(`phone`)); e_drop_columns(`note`)");
     let row = row(&[]);
     let mut cells = Vec::new();
-    assert!(program.run(&row, &EVENT, &mut cells).unwrap());
+    assert!(program.run(&row, &EVENT, Image::Row, &mut cells).unwrap());
     let borrowed = |cell: &Cell<'_>| matches!(cell, Cell::Text(std::borrow::Cow::Borrowed(_)));
     assert!(cells.iter().all(borrowed));
     assert_eq!(cells[2], Cell::Text("13800001234".into()));

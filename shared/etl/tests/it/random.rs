@@ -1,7 +1,7 @@
 //! No text and no data make a script panic.
 
 use proptest::prelude::*;
-use rowcast_etl::{Datum, Event, Operation, Script};
+use rowcast_etl::{Datum, Event, Image, Operation, Script};
 
 use crate::shop::{EVENT, ROW, orders};
 
@@ -194,7 +194,7 @@ proptest! {
         }).collect();
         let event = Event { operation, committed_at, ..EVENT };
         let mut cells = Vec::new();
-        if program.run(&row, &event, &mut cells) == Ok(true) {
+        if program.run(&row, &event, Image::Row, &mut cells) == Ok(true) {
             prop_assert_eq!(cells.len(), program.columns().len());
         }
     }

@@ -1,6 +1,6 @@
 //! A table of orders, and shorthands to run scripts over its rows.
 
-use rowcast_etl::{Cell, Column, Datum, Event, Operation, Program, Script, Table};
+use rowcast_etl::{Cell, Column, Datum, Event, Image, Operation, Program, Script, Table};
 
 /// The columns of `shop.public.orders`; a `*` marks the key.
 const COLUMNS: [(&str, u32); 14] = [
@@ -93,7 +93,7 @@ pub(crate) fn row(changed: &[(&str, Datum<'static>)]) -> Vec<Datum<'static>> {
 /// What leaves of a row: `None` if it is dropped.
 pub(crate) fn left(program: &Program, row: &[Datum<'_>]) -> Option<Vec<(String, String)>> {
     let mut cells = Vec::new();
-    if !program.run(row, &EVENT, &mut cells).unwrap() {
+    if !program.run(row, &EVENT, Image::Row, &mut cells).unwrap() {
         return None;
     }
     assert_eq!(cells.len(), program.columns().len());

@@ -4,6 +4,7 @@
 //! the frame.
 
 mod reader;
+pub(crate) mod tuple_buffer;
 
 use rowcast_domain::Lsn;
 

@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher as _, BuildHasherDefault};
 
 use rowcast_domain::TableName;
+use rowcast_etl::OutColumn;
 use rowcast_proto::change::{Column, TableSchema};
 
 use super::kind::TypeCatalog;
@@ -120,6 +121,48 @@ impl Shape {
             schema,
             partition: self.partition,
             kinds,
+            key,
+        }
+    }
+}
+
+impl Relation {
+    /// The table with other columns, as a policy gives it.
+    pub(crate) fn reshaped(&self, columns: &[OutColumn]) -> Self {
+        let types = TypeCatalog::default();
+        let source = |column: &OutColumn| column.source.filter(|_| !column.retyped);
+        let kinds = columns.iter().map(|column| {
+            let kind = source(column).and_then(|number| self.kinds.get(number));
+            kind.cloned().unwrap_or_else(|| types.kind(column.type_oid))
+        });
+        let key = columns.iter().map(|column| {
+            let key = column.source.and_then(|number| self.key.get(number));
+            key.is_some_and(|is_key| *is_key)
+        });
+        let key: Vec<bool> = key.collect();
+        let shapes = columns.iter().zip(&key).map(|(column, &key)| {
+            let there = source(column).and_then(|number| self.schema.columns.get(number));
+            Column {
+                name: column.name.clone(),
+                type_name: there.map_or_else(
+                    || types.name(column.type_oid),
+                    |there| there.type_name.clone(),
+                ),
+                type_oid: column.type_oid,
+                modifier: there.map_or(-1, |there| there.modifier),
+                key,
+            }
+        });
+        let mut schema = TableSchema {
+            columns: shapes.collect(),
+            ..self.schema.clone()
+        };
+        schema.id = schema_id(&schema, self.oid);
+        Self {
+            oid: self.oid,
+            schema,
+            partition: self.partition.clone(),
+            kinds: kinds.collect(),
             key,
         }
     }

@@ -74,7 +74,7 @@ impl Encoder {
         Ok(self.alone(gap))
     }
 
-    /// A message that tells that a change cannot be read and is parked.
+    /// A message that tells that a change is parked.
     pub(crate) fn undecodable(
         &mut self,
         change: &Undecodable,
@@ -89,7 +89,7 @@ impl Encoder {
         self.draft.table(&table.table);
         self.draft.transaction(change.transaction, change.ordinal);
         let gap = Gap {
-            code: "UndecodableChange".to_owned(),
+            code: change.code.to_owned(),
             cause: change.reason.clone(),
             from: lsn,
             to: lsn,

@@ -69,7 +69,8 @@ pub(super) async fn configure(call: &Call<'_>) -> Result<Answer, ApiError> {
     let source = source(call, &database).await?;
     let wanted = CreateTask {
         name: parameters.required("DtsJobName")?.to_owned(),
-        source_id: source.id().clone(),
+        source_id: Some(source.id().clone()),
+        source: None,
         database: Some(database),
         objects,
         change_types: change_types(call)?,
@@ -79,6 +80,8 @@ pub(super) async fn configure(call: &Call<'_>) -> Result<Answer, ApiError> {
         transactions: false,
         packing: Packing::default(),
         format: Format::default(),
+        etl: None,
+        network: None,
         tags: BTreeMap::new(),
         resource_group: group(call),
     };
@@ -87,7 +90,7 @@ pub(super) async fn configure(call: &Call<'_>) -> Result<Answer, ApiError> {
     let given_to = wanted.resource_group.as_deref();
     call.caller.may_give_to(given_to).map_err(in_words)?;
     if let Tracked::New(stored) = &source {
-        register(call.app, stored).await?;
+        register(&mut *call.app.pool().acquire().await?, stored).await?;
     }
     let reason = "ConfigureSubscription asked for";
     let created = created(call.app, call.caller, wanted, reason).await;

@@ -67,7 +67,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
     let (tasks, counts) = page.of(tasks);
     let sources = visible_sources(call).await?;
     let jobs = tasks.into_iter().map(|task| {
-        let source = sources.get(&task.definition.source_id);
+        let source = sources.get(&task.source_id);
         job(task, source, with_objects)
     });
     Answer::with(&Jobs {
@@ -80,7 +80,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
 pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, ApiError> {
     let task = call.task().await?;
     let mut connection = call.app.pool().acquire().await?;
-    let source = source::present(&mut connection, &task.definition.source_id).await?;
+    let source = source::present(&mut connection, &task.source_id).await?;
     let source = source
         .map(|stored| stored.source)
         .filter(|source| call.caller.sees(source.resource_group.as_deref()));
@@ -154,9 +154,7 @@ impl<'a> Wanted<'a> {
         self.is_ours
             && self.id.is_none_or(|id| id == task.id.as_str())
             && self.name.as_ref().is_none_or(|part| name().contains(part))
-            && self
-                .source
-                .is_none_or(|id| id == definition.source_id.as_str())
+            && self.source.is_none_or(|id| id == task.source_id.as_str())
             && self
                 .resource_group
                 .is_none_or(|wanted| group == Some(wanted))

@@ -96,7 +96,7 @@ pub(super) fn job(
         db_object,
         source_endpoint: SourceEndpoint {
             engine_name: ENGINE,
-            instance_id: definition.source_id.into(),
+            instance_id: task.source_id.into(),
             database_name: database,
             ip: source.map(|source| source.host.clone()),
             port: source.map(|source| source.port.to_string()),
