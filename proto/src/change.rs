@@ -12,7 +12,7 @@ use rowcast_domain::{Lsn, Position};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::message::{EtlPolicy, ObjectSelection};
+use crate::message::{ChangeTypes, EtlPolicy, ObjectSelection};
 
 pub use self::protobuf::{ReadError, is_json};
 
@@ -341,6 +341,12 @@ pub struct TrackedObjects {
     /// What was done with each row until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etl_before: Option<EtlPolicy>,
+    /// Which changes are told from `since` on; absent where an earlier version wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_types: Option<ChangeTypes>,
+    /// Which changes were told until `since`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_types_before: Option<ChangeTypes>,
     /// What the publication looked like when it was last right; empty without a publication.
     #[serde(default)]
     pub publication: String,

@@ -282,7 +282,8 @@ pub struct PatchTask {
     /// is abnormal, with its next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
-    /// Which changes; only before the first start, which makes the publication.
+    /// Which changes. A running task takes other data changes between two transactions, and schema changes with a
+    /// start of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_types: Option<PatchChangeTypes>,
     /// What is done with each row before it is told, in the place of what was done before; with an empty script
@@ -371,7 +372,8 @@ pub struct Task {
     /// How far it has come, as last reported by capture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<TaskPosition>,
-    /// Commit LSN after which the present objects are tracked; absent until capture has said so.
+    /// Commit LSN after which the present objects are tracked by the present change types; absent until capture has
+    /// said so, and while it applies another ETL policy than the present one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub objects_since: Option<Lsn>,

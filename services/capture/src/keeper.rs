@@ -6,6 +6,7 @@
 
 mod change;
 mod members;
+mod operations;
 pub(crate) mod stream_watch;
 pub(crate) mod wal_end;
 pub(crate) mod warnings;
@@ -19,7 +20,7 @@ use rowcast_domain::{Lsn, TableName, TaskId};
 use rowcast_pg::publication::{self, Memberships};
 use rowcast_pg::{Session, catalog};
 use rowcast_proto::change::TrackedObjects;
-use rowcast_proto::message::{EtlPolicy, ObjectSelection, TaskSpec, TraceContext};
+use rowcast_proto::message::{ChangeTypes, EtlPolicy, ObjectSelection, TaskSpec, TraceContext};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -63,6 +64,8 @@ pub(crate) struct Wanted {
     pub(crate) trace: Option<TraceContext>,
     /// What is to be tracked.
     pub(crate) objects: ObjectSelection,
+    /// Which changes of it.
+    pub(crate) change_types: ChangeTypes,
     /// What is to be done with each row.
     pub(crate) etl: Option<EtlPolicy>,
 }
@@ -70,7 +73,9 @@ pub(crate) struct Wanted {
 impl Wanted {
     /// Whether that is what is done.
     fn is_in_force(&self, record: &TrackedObjects) -> bool {
-        self.objects == record.objects && self.etl == record.etl
+        self.objects == record.objects
+            && Some(&self.change_types) == record.change_types.as_ref()
+            && self.etl == record.etl
     }
 }
 
@@ -80,6 +85,7 @@ impl From<&TaskSpec> for Wanted {
             generation: spec.generation,
             trace: spec.trace.clone(),
             objects: spec.objects.clone().unwrap_or_default(),
+            change_types: spec.change_types.clone().unwrap_or_default(),
             etl: spec.etl.clone(),
         }
     }
@@ -113,8 +119,6 @@ pub(crate) struct Tools {
     /// Name of slot and publication.
     pub(crate) name: String,
     pub(crate) means: Means,
-    /// Operations to publish.
-    pub(crate) publish: Vec<String>,
     /// Before 10 there are no publications.
     pub(crate) publishes: bool,
     pub(crate) warnings: Warnings,
@@ -152,6 +156,8 @@ pub(crate) struct Keeper {
     /// The same in short, where it is known.
     fingerprint: Option<String>,
     change: Change,
+    /// The operations that the publication publishes, once they were asked for.
+    published: Option<Vec<String>>,
     /// Transactions up to this one were open when the publication was last widened: what they do is
     /// decoded by both.
     decoded_by_both: Option<i64>,
@@ -186,6 +192,7 @@ impl Keeper {
             fingerprint: None,
             // An earlier session may have ended in the middle.
             change: Change::Narrowing,
+            published: None,
             decoded_by_both: None,
             roots: BTreeMap::new(),
             lost_track: false,

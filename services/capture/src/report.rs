@@ -57,6 +57,10 @@ impl Reporter {
 
     /// From now on this version of the wish is made true.
     pub(crate) fn speak_of(&mut self, spec: &TaskSpec) {
+        if self.status.generation != spec.generation {
+            // That was said of the version before.
+            self.status.objects_since.clear();
+        }
         self.status.generation = spec.generation;
         self.status.trace.clone_from(&spec.trace);
     }

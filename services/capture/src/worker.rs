@@ -10,7 +10,9 @@ use rowcast_bus::monitor::Monitors;
 use rowcast_bus::{Bus, beat, trace_context};
 use rowcast_domain::{Backoff, TaskId};
 use rowcast_pg::Networks;
-use rowcast_proto::message::{CaptureState, DesiredState, TaskError, TaskSpec, Timestamp};
+use rowcast_proto::message::{
+    CaptureState, ChangeTypes, DesiredState, TaskError, TaskSpec, Timestamp,
+};
 use rowcast_proto::stream::task_stream;
 use rowcast_service::BoxError;
 use rowcast_service::keyring::Keyring;
@@ -404,6 +406,7 @@ fn take_on(present: &TaskSpec, next: &TaskSpec, wanted: &watch::Sender<Wanted>) 
     let alike = TaskSpec {
         generation: next.generation,
         objects: next.objects.clone(),
+        change_types: kinds_of(next, present),
         etl: next.etl.clone(),
         trace: next.trace.clone(),
         name: next.name.clone(),
@@ -415,6 +418,15 @@ fn take_on(present: &TaskSpec, next: &TaskSpec, wanted: &watch::Sender<Wanted>) 
         wanted.send_replace(Wanted::from(next));
     }
     goes_on
+}
+
+/// Other kinds of changes are taken as other objects are; schema changes need a start, which makes what tells them.
+fn kinds_of(next: &TaskSpec, present: &TaskSpec) -> Option<ChangeTypes> {
+    let (next, present) = (next.change_types.clone()?, present.change_types.as_ref()?);
+    Some(ChangeTypes {
+        data: next.data,
+        schema: present.schema,
+    })
 }
 
 /// The confirmations end with the pipeline, or because the source is lost.

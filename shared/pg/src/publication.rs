@@ -132,6 +132,25 @@ async fn alter_objects(
     Ok(client.batch_execute(&statement).await?)
 }
 
+/// Whether a server of this version can publish the operation.
+#[must_use]
+pub fn can_publish(operation: &str, server_version: u32) -> bool {
+    operation != "truncate" || server_version >= TRUNCATE_SINCE
+}
+
+/// Publishes these operations, and no others, of what a publication lists. See [`create`].
+pub async fn publish(
+    client: &Client,
+    name: &str,
+    operations: &[&str],
+    server_version: u32,
+) -> Result<(), Error> {
+    let operations = published(operations, server_version)?;
+    let (lock, name) = (lock_statement(name), TableName::quote(name));
+    let statement = format!("{lock}; ALTER PUBLICATION {name} SET (publish = '{operations}')");
+    Ok(client.batch_execute(&statement).await?)
+}
+
 /// Alters a publication without changing anything, so that whoever decodes reads it again.
 ///
 /// Servers without the repair of the 2025 minor releases keep what a table was to a transaction that was open
@@ -262,19 +281,7 @@ pub fn create_statement(
             objects(schemas, tables, server_version)?.into_iter(),
         ),
     };
-    let mut operations = Vec::with_capacity(publish.len());
-    for operation in publish {
-        match *operation {
-            "insert" | "update" | "delete" => operations.push(*operation),
-            "truncate" if server_version < TRUNCATE_SINCE => {}
-            "truncate" => operations.push("truncate"),
-            other => {
-                return Err(Error::InvalidArgument(format!(
-                    "{other:?} is no operation of a publication"
-                )));
-            }
-        }
-    }
+    let operations = published(publish, server_version)?;
     let via_root = if server_version >= VIA_ROOT_SINCE {
         ", publish_via_partition_root = true"
     } else {
@@ -288,8 +295,25 @@ pub fn create_statement(
     Ok(format!(
         "CREATE PUBLICATION {}{objects} WITH (publish = '{}'{via_root}{generated})",
         TableName::quote(name),
-        operations.join(", ")
+        operations
     ))
+}
+
+/// The value of `publish`.
+fn published(operations: &[&str], server_version: u32) -> Result<String, Error> {
+    let mut names = Vec::with_capacity(operations.len());
+    for operation in operations {
+        match *operation {
+            "insert" | "update" | "delete" | "truncate" => names.push(*operation),
+            other => {
+                return Err(Error::InvalidArgument(format!(
+                    "{other:?} is no operation of a publication"
+                )));
+            }
+        }
+    }
+    names.retain(|name| can_publish(name, server_version));
+    Ok(names.join(", "))
 }
 
 /// Looks for a publication by name.

@@ -1,4 +1,4 @@
-//! A change of the task's objects, step by step.
+//! A change of the task's objects, or of the kinds of changes, step by step.
 //!
 //! ```text
 //! widen the publication ─▶ wait for the transactions that began before ─▶ the pipeline takes it
@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use rowcast_domain::{Lsn, Selector};
 use rowcast_pg::{catalog, publishable};
 use rowcast_proto::change::TrackedObjects;
-use rowcast_proto::message::{EtlPolicy, ObjectSelection};
+use rowcast_proto::message::{ChangeTypes, EtlPolicy, ObjectSelection};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
@@ -33,7 +33,10 @@ pub(super) enum Change {
     /// There is none.
     None,
     /// The publication lists everything; transactions may be open that began before.
-    Waiting { objects: ObjectSelection },
+    Waiting {
+        objects: ObjectSelection,
+        change_types: ChangeTypes,
+    },
     /// The pipeline is to write something down, and perhaps to take the change.
     Asked {
         taken: oneshot::Receiver<TrackedObjects>,
@@ -65,9 +68,12 @@ impl Keeper {
                 Ok(())
             }
             Change::Narrowing => self.narrow().await,
-            Change::Waiting { objects } => {
-                let objects = objects.clone();
-                self.wait(objects).await
+            Change::Waiting {
+                objects,
+                change_types,
+            } => {
+                let (objects, change_types) = (objects.clone(), change_types.clone());
+                self.wait(objects, change_types).await
             }
             Change::Asked { taken } => {
                 match taken.try_recv() {
@@ -99,15 +105,20 @@ impl Keeper {
         if self.etl_to_ask() != self.record.etl {
             return self.remember(self.record.tables.clone()).await;
         }
-        if wanted == self.record.objects || !self.is_confirmed(self.record.since) {
+        let types = self.links.wanted.borrow().change_types.clone();
+        let same_types = self.record.change_types.as_ref() == Some(&types);
+        if (wanted == self.record.objects && same_types) || !self.is_confirmed(self.record.since) {
             return Ok(());
         }
         let selector = Selector::from(&wanted);
         if !self.tools.publishes {
             let now = self.insert_lsn().await?;
-            return self.ask(wanted, BTreeSet::new(), Some(now)).await;
+            return self.ask(wanted, BTreeSet::new(), (types, now)).await;
         }
         self.verify().await?;
+        if !same_types {
+            return self.begin_types(types).await;
+        }
         let view = self.view().await?;
         // A partition comes under its root's name as soon as the root is listed, and under its own
         // only once the root is not: meanwhile rather too much is told than too little.
@@ -130,12 +141,15 @@ impl Keeper {
             // Also where nothing was added just now: an earlier session may have done it.
             let last = catalog::current_transaction(&self.tools.session).await?;
             self.decoded_by_both = Some(last);
-            self.change = Change::Waiting { objects: wanted };
+            self.change = Change::Waiting {
+                objects: wanted,
+                change_types: types,
+            };
         }
         Ok(())
     }
 
-    async fn wait(&mut self, objects: ObjectSelection) -> Result<(), Error> {
+    async fn wait(&mut self, objects: ObjectSelection, types: ChangeTypes) -> Result<(), Error> {
         if self.decoded_by_both.is_some() {
             self.tools.warnings.set(
                 "waiting",
@@ -152,7 +166,7 @@ impl Keeper {
         let bridges = view.bridges(&present, &selector);
         let renamed = view.renamed(&present, &(&self.record.tables - &bridges));
         let tables = &(&view.members(&selector) | &bridges) | &renamed;
-        self.ask(objects, tables, Some(now)).await
+        self.ask(objects, tables, (types, now)).await
     }
 
     /// What was changed last must be confirmed before the next change: only one earlier version is remembered.
@@ -176,35 +190,43 @@ impl Keeper {
     /// Writes down that the publication is about to lose something.
     pub(super) async fn announce(&mut self) -> Result<(), Error> {
         let (objects, tables) = (self.record.objects.clone(), self.record.tables.clone());
-        self.send(objects, tables, String::new(), None).await
+        self.send((objects, tables), String::new(), None).await
     }
 
     /// Writes other members of the same objects down.
     pub(super) async fn remember(&mut self, tables: BTreeSet<u32>) -> Result<(), Error> {
-        self.ask(self.record.objects.clone(), tables, None).await
+        let publication = self.present();
+        let objects = self.record.objects.clone();
+        self.send((objects, tables), publication, None).await
     }
 
     async fn ask(
         &mut self,
         objects: ObjectSelection,
         tables: BTreeSet<u32>,
-        not_before: Option<Lsn>,
+        taken: (ChangeTypes, Lsn),
     ) -> Result<(), Error> {
+        let publication = self.present();
+        self.send((objects, tables), publication, Some(taken)).await
+    }
+
+    /// What the publication is, as it is written down.
+    fn present(&self) -> String {
         let publication = self.expected.as_ref().map(ToString::to_string);
-        self.send(objects, tables, publication.unwrap_or_default(), not_before)
-            .await
+        publication.unwrap_or_default()
     }
 
     async fn send(
         &mut self,
-        objects: ObjectSelection,
-        tables: BTreeSet<u32>,
+        (objects, tables): (ObjectSelection, BTreeSet<u32>),
         publication: String,
-        not_before: Option<Lsn>,
+        change: Option<(ChangeTypes, Lsn)>,
     ) -> Result<(), Error> {
+        let (change_types, not_before) = change.unzip();
         let (taken, receiver) = oneshot::channel();
         let switch = Switch {
             objects,
+            change_types: change_types.unwrap_or_default(),
             tables,
             publication,
             etl: self.etl_to_ask(),

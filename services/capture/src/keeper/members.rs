@@ -9,7 +9,7 @@ use rowcast_pg::{Error as SourceError, catalog};
 use super::change::Change;
 use super::{Keeper, Tools};
 use crate::error::{Error, StopReason};
-use crate::scope::{Scope, View};
+use crate::scope::{Means, Scope, View};
 
 /// SQLSTATE of what our role may not do: a table that is not its own.
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
@@ -69,7 +69,11 @@ impl Keeper {
     }
 
     pub(super) async fn view(&self) -> Result<View, Error> {
-        Ok(View::read(&self.tools.session, &self.tools.name, self.tools.means).await?)
+        let means = Means {
+            needs_identity: self.needs_identity(),
+            ..self.tools.means
+        };
+        Ok(View::read(&self.tools.session, &self.tools.name, means).await?)
     }
 
     /// Adds to the publication what it lacks of `wanted`.
@@ -131,9 +135,10 @@ impl Keeper {
     }
 
     /// Makes the publication anew, in one transaction: whoever decodes finds one or the other.
-    async fn replace(&mut self, scope: &Scope) -> Result<(), Error> {
+    pub(super) async fn replace(&mut self, scope: &Scope) -> Result<(), Error> {
         self.verify().await?;
-        let publish: Vec<&str> = self.tools.publish.iter().map(String::as_str).collect();
+        let operations = self.operations();
+        let publish: Vec<&str> = operations.iter().map(String::as_str).collect();
         publication::replace(
             &self.tools.session,
             &self.tools.name,
@@ -147,7 +152,7 @@ impl Keeper {
 
     /// From now on the publication is right as it is: we have just altered it ourselves. What it had
     /// before must still be there, unless we took it away.
-    async fn expect_present(&mut self, altered: Altered) -> Result<(), Error> {
+    pub(super) async fn expect_present(&mut self, altered: Altered) -> Result<(), Error> {
         // Until it is read, whatever is there must not be taken for right.
         self.lost_track = true;
         let Tools {
@@ -216,6 +221,9 @@ impl Keeper {
             // Announced: it is tried again then.
             return Ok(());
         }
+        if !self.narrow_operations().await? {
+            return Ok(());
+        }
         let Some(present) = Scope::read(&self.tools.session, &self.tools.name).await? else {
             return Ok(());
         };
@@ -260,7 +268,7 @@ impl Keeper {
 
 /// How we have altered the publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Altered {
+pub(super) enum Altered {
     /// It lists more.
     Added,
     /// It may list less.

@@ -14,7 +14,7 @@ use rowcast_pg::ddl_trigger::{MESSAGE_PREFIX, PADDING_PREFIX};
 
 use self::message::{MalformedMessage, Message, RelationBody};
 use super::change::{Change, Images, Relation, RowChange, Transaction, WalMessage};
-use super::filter::Filter;
+use super::filter::{Filter, Kinds};
 
 /// What a frame says.
 #[derive(Debug)]
@@ -253,6 +253,8 @@ impl Decoder {
             .open
             .as_mut()
             .ok_or_else(|| wrong("a truncate outside a transaction"))?;
+        let kinds = self.filter.tracked(open.before).kinds;
+        let truncates = kinds.has(Kinds::TRUNCATE);
         let mut relations = Vec::with_capacity(oids.len());
         for oid in oids {
             let known = self
@@ -260,7 +262,7 @@ impl Decoder {
                 .get(oid)
                 .ok_or_else(|| wrong("a truncate of a table without a shape"))?;
             open.ordinal += 1;
-            if known.is_tracked(open.before) {
+            if truncates && known.is_tracked(open.before) {
                 open.tracked += 1;
                 relations.push((open.ordinal, Arc::clone(&known.relation)));
             }
@@ -305,7 +307,8 @@ impl Decoder {
                 .and_then(|event| open.ddl(event, &self.filter))
                 .map_or(Decoded::Nothing, Decoded::Change));
         }
-        if !known.is_tracked(open.before) {
+        let kinds = self.filter.tracked(open.before).kinds;
+        if !known.is_tracked(open.before) || !kinds.has(kind_of(images)) {
             return Ok(Decoded::Nothing);
         }
         open.tracked += 1;
@@ -358,10 +361,19 @@ impl Decoder {
     }
 }
 
+const fn kind_of(images: Images<'_>) -> Kinds {
+    match images {
+        Images::Insert { .. } => Kinds::INSERT,
+        Images::Update { .. } => Kinds::UPDATE,
+        Images::Delete { .. } => Kinds::DELETE,
+    }
+}
+
 impl Open {
     /// The schema change, if the task wants to know of it.
     fn ddl<'a>(&mut self, event: ddl::Event, filter: &Filter) -> Option<Change<'a>> {
-        if !filter.schema_changes || !event.concerns(filter.tracked(self.before)) {
+        let tracked = filter.tracked(self.before);
+        if !tracked.schema_changes || !event.concerns(tracked) {
             return None;
         }
         self.tracked += 1;

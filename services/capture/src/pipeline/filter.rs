@@ -2,13 +2,13 @@
 //!
 //! The publication is only a coarse filter: one of all tables cannot leave any out, and a transaction
 //! that was open while the task's objects changed is decoded by both. What is told follows the commit
-//! LSN alone, so that a change of the objects takes effect between two transactions.
+//! LSN alone, so that a change of the objects, or of the kinds of changes, takes effect between two transactions.
 
 use std::collections::{BTreeSet, HashSet};
 
 use rowcast_domain::{Lsn, Selector};
 use rowcast_proto::change::TrackedObjects;
-use rowcast_proto::message::ObjectSelection;
+use rowcast_proto::message::{ChangeTypes, ObjectSelection};
 
 use super::change::Relation;
 
@@ -21,8 +21,6 @@ pub(crate) struct Filter {
     pub(crate) before: Option<Tracked>,
     /// Where `now` begins.
     pub(crate) since: Lsn,
-    /// Whether schema changes are told.
-    pub(crate) schema_changes: bool,
 }
 
 /// The tables of one version of the task's objects.
@@ -32,6 +30,40 @@ pub(crate) struct Tracked {
     pub(crate) selector: Selector,
     /// By OID: a table that was renamed after the task took it stays in the task.
     pub(crate) tables: HashSet<u32>,
+    /// Which changes of them are told.
+    pub(crate) kinds: Kinds,
+    /// Whether schema changes are told.
+    pub(crate) schema_changes: bool,
+}
+
+/// Kinds of changes of rows, a bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Kinds(u8);
+
+impl Kinds {
+    pub(crate) const INSERT: Self = Self(1);
+    pub(crate) const UPDATE: Self = Self(2);
+    pub(crate) const DELETE: Self = Self(4);
+    pub(crate) const TRUNCATE: Self = Self(8);
+
+    /// Whether this kind is one of them.
+    pub(crate) const fn has(self, kind: Self) -> bool {
+        self.0 & kind.0 != 0
+    }
+}
+
+impl From<&ChangeTypes> for Kinds {
+    /// A kind that a newer version knows is never sent.
+    fn from(types: &ChangeTypes) -> Self {
+        let kinds = types.data.iter().map(|name| match name.as_str() {
+            "insert" => Self::INSERT.0,
+            "update" => Self::UPDATE.0,
+            "delete" => Self::DELETE.0,
+            "truncate" => Self::TRUNCATE.0,
+            _ => 0,
+        });
+        Self(kinds.fold(0, std::ops::BitOr::bitor))
+    }
 }
 
 impl Tracked {
@@ -44,17 +76,25 @@ impl Tracked {
 
 impl Filter {
     /// Tracks what is written down.
-    pub(crate) fn new(record: &TrackedObjects, schema_changes: bool) -> Self {
-        let tracked = |objects: &ObjectSelection, tables: &BTreeSet<u32>| Tracked {
-            selector: objects.into(),
-            tables: tables.iter().copied().collect(),
-        };
+    pub(crate) fn new(record: &TrackedObjects) -> Self {
+        let tracked =
+            |objects: &ObjectSelection, tables: &BTreeSet<u32>, types: Option<&ChangeTypes>| {
+                let everything = every_change();
+                let types = types.unwrap_or(&everything);
+                Tracked {
+                    selector: objects.into(),
+                    tables: tables.iter().copied().collect(),
+                    kinds: types.into(),
+                    schema_changes: types.schema,
+                }
+            };
+        let types = record.change_types.as_ref();
         let before = record.before.as_ref();
+        let types_before = record.change_types_before.as_ref().or(types);
         Self {
-            now: tracked(&record.objects, &record.tables),
-            before: before.map(|objects| tracked(objects, &record.tables_before)),
+            now: tracked(&record.objects, &record.tables, types),
+            before: before.map(|objects| tracked(objects, &record.tables_before, types_before)),
             since: record.since,
-            schema_changes,
         }
     }
 
@@ -83,6 +123,14 @@ impl Default for Filter {
             objects,
             ..TrackedObjects::default()
         };
-        Self::new(&record, true)
+        Self::new(&record)
+    }
+}
+
+fn every_change() -> ChangeTypes {
+    let kinds = ["insert", "update", "delete", "truncate"];
+    ChangeTypes {
+        data: kinds.map(str::to_owned).to_vec(),
+        schema: true,
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rowcast_domain::Lsn;
 use rowcast_proto::change::TrackedObjects;
-use rowcast_proto::message::{EtlPolicy, ObjectSelection};
+use rowcast_proto::message::{ChangeTypes, EtlPolicy, ObjectSelection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::change::Relation;
@@ -24,6 +24,8 @@ use crate::kept::Kept;
 pub(crate) struct Switch {
     /// What is to be tracked.
     pub(crate) objects: ObjectSelection,
+    /// Which changes of it.
+    pub(crate) change_types: ChangeTypes,
     /// OIDs of the tables that it takes by name.
     pub(crate) tables: BTreeSet<u32>,
     /// What the publication looks like.
@@ -88,6 +90,7 @@ impl Switches {
             record.since = boundary;
             record.before = Some(self.record.objects.clone());
             record.tables_before = self.record.tables.clone();
+            record.change_types_before = record.change_types.replace(switch.change_types);
         }
         let has_other_policy = switch.etl != record.etl;
         if has_other_policy {
@@ -95,7 +98,7 @@ impl Switches {
             record.etl_since = Some(boundary);
         }
         self.kept.write(&record).await?;
-        decoder.set_filter(Filter::new(&record, decoder.filter().schema_changes));
+        decoder.set_filter(Filter::new(&record));
         let told = if has_other_policy {
             transform.replace(&record)
         } else {

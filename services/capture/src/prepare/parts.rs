@@ -94,7 +94,7 @@ impl Parts<'_> {
         };
         let timeout = self.settings.wal_sender_timeout;
         let confirmer = Confirmer::new(writer, settled.checkpoints, &watched, told, timeout);
-        let filter = Filter::new(&settled.record, self.wish.change_types.schema);
+        let filter = Filter::new(&settled.record);
         let stages = Stages {
             decoder: Decoder::new(filter),
             transform: Transform::new(&settled.record, &self.wish.source.database),
@@ -149,7 +149,6 @@ impl Parts<'_> {
             task: self.wish.task.clone(),
             name: self.wish.name.clone(),
             means: self.means,
-            publish: self.wish.change_types.data.clone(),
             publishes: !self.means.translated,
             warnings: Warnings::new(self.wish.change_types.schema, wal_limit, self.hold_back),
             syncs_at_once: self.hold_back.is_zero(),

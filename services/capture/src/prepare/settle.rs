@@ -253,6 +253,9 @@ impl Settlement<'_> {
             Some(record) => record.clone(),
             None => self.record(expected.as_ref()).await?,
         };
+        // Up to the version that writes it down, it could not change.
+        let types = &mut record.change_types;
+        types.get_or_insert_with(|| self.wish.change_types.clone());
         record.log_since = match (&log, record.log_since) {
             (None, _) => None,
             (Some(_), Some(since)) => Some(since),
@@ -422,6 +425,7 @@ impl Settlement<'_> {
             objects: wish.objects.clone(),
             tables,
             publication: expected.map(ToString::to_string).unwrap_or_default(),
+            change_types: Some(wish.change_types.clone()),
             etl: wish.spec.etl.clone(),
             ..TrackedObjects::default()
         })

@@ -57,7 +57,7 @@ impl World {
         let generation = self.wish.generation;
         eventually("the policy is in force", PATIENCE, async || {
             self.status().await.is_some_and(|status| {
-                status.generation == generation && status.state() == CaptureState::Running
+                status.generation == generation && !status.objects_since.is_empty()
             })
         })
         .await;

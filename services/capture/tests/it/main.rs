@@ -16,6 +16,7 @@ mod retention;
 mod broker;
 mod objects;
 mod packed;
+mod change_types;
 mod etl;
 mod events;
 mod old_server;

@@ -81,9 +81,8 @@ pub(super) fn of_task(wanted: &TaskEntry, set: Option<&str>, there: &Task) -> Op
                 .found("retention", &kept(&there.retention), &kept(wanted))
                 .map(|_words| wanted.clone())
         }),
-        change_types: is_fresh(there.state)
-            .then(|| changes.found("change_types", &types.0, &types.1))
-            .flatten()
+        change_types: changes
+            .found("change_types", &types.0, &types.1)
             .map(|_words| PatchChangeTypes {
                 data: Some(wanted.change_types.data.clone()),
                 schema: Some(wanted.change_types.schema),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rowcast_proto::rest::{Packing, Task};
 
-use super::change::{SET_TAG, is_fresh, kinds};
+use super::change::SET_TAG;
 use super::document::{Document, TaskEntry};
 use super::plan::Present;
 use crate::table::or_dash;
@@ -46,7 +46,6 @@ pub(super) fn task_conflicts(
         .iter()
         .find(|source| source.id == there.source_id)
         .map_or_else(|| there.source_id.to_string(), |source| source.name.clone());
-    let changes = (kinds(&there.change_types), kinds(&wanted.change_types));
     let packing = (packed(there.packing), packed(wanted.packing));
     let format = (there.format.as_str(), wanted.format.as_str());
     let transactions = (there.transactions, wanted.transactions);
@@ -63,9 +62,6 @@ pub(super) fn task_conflicts(
     [
         differs(&what("source"), &source, &wanted.source),
         database,
-        (!is_fresh(there.state))
-            .then(|| differs(&what("change_types"), &changes.0, &changes.1))
-            .flatten(),
         of_another_set(&what("set"), &there.tags, document.set.as_ref()),
         differs(&what("partitions"), &there.partitions, &partitions),
         differs(&what("transactions"), &transactions.0, &transactions.1),

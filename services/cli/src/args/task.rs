@@ -349,10 +349,10 @@ pub(crate) struct Update {
     /// Most bytes kept, or `none` for no limit
     #[arg(long, value_name = "BYTES", value_parser = limit)]
     pub(crate) retention_bytes: Option<Limit>,
-    /// Only these changes of rows; only before the first start
+    /// Only these changes of rows
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,…")]
     pub(crate) changes: Vec<Kind>,
-    /// Schema changes too, or not; only before the first start
+    /// Schema changes too, or not
     #[arg(long, value_name = "true|false")]
     pub(crate) schema_changes: Option<bool>,
     #[command(flatten)]

@@ -1,7 +1,6 @@
 //! What a task is otherwise: in its row, in its history, and, where capture must know, in a new version
 //! of its wish.
 
-use axum::http::StatusCode;
 use rowcast_domain::{TaskEvent, TaskId, TaskState};
 use rowcast_proto::rest::{ChangeTypes, Etl, PatchChangeTypes, PatchTask};
 
@@ -48,11 +47,22 @@ pub(crate) async fn change_task(
         wish_anew(&mut task, &step);
     }
     task::update(&mut transaction, &task).await?;
-    task::redefine(&mut transaction, &task).await?;
+    if is_told_otherwise(&locked, &task) {
+        task.objects_since = None;
+        task::replace_objects(&mut transaction, &task).await?;
+    } else {
+        task::redefine(&mut transaction, &task).await?;
+    }
     record(&mut transaction, &locked, &task, step).await?;
     transaction.commit().await?;
     app.wish_changed().notify_one();
     Ok(task)
+}
+
+/// Whether capture has to say since when rows are told as they are to be.
+fn is_told_otherwise(before: &StoredTask, after: &StoredTask) -> bool {
+    let (before, after) = (&before.definition, &after.definition);
+    before.etl != after.etl || before.change_types != after.change_types
 }
 
 /// What is otherwise.
@@ -112,11 +122,9 @@ fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Changes),
     if let Some(types) = change_types.and_then(|patch| other_types(&definition.change_types, patch))
     {
         validate::changed_types(&types)?;
-        if task.was_started() {
-            return Err(change_types_are_fixed());
-        }
         changes.words.push("change_types".to_owned());
-        changes.for_precheck = true;
+        changes.for_precheck |= !task.was_started();
+        changes.for_capture = true;
         definition.change_types = types;
     }
     if let Some(tags) = tags
@@ -154,15 +162,6 @@ fn other_types(present: &ChangeTypes, patch: PatchChangeTypes) -> Option<ChangeT
         && next.data.len() == present.data.len()
         && next.data.iter().all(|kind| present.data.contains(kind));
     (!same).then_some(next)
-}
-
-/// Capture makes the publication once: which operations it publishes is not tied to a transaction of
-/// the source, as its tables are.
-fn change_types_are_fixed() -> ApiError {
-    let detail = "the task was started, and its publication made for the change types it has";
-    ApiError::refused(StatusCode::CONFLICT, "change_types_fixed", detail)
-        .field("change_types")
-        .repair("Clone the task, change the clone before its first start, and release this one.")
 }
 
 #[cfg(test)]
@@ -209,18 +208,19 @@ mod tests {
     }
 
     #[test]
-    fn change_types_are_the_users_until_the_publication_is_made() {
+    fn other_change_types_are_prechecked_before_the_start_and_a_wish_behind_it() {
         let patch = |text: &str| patch(&format!(r#"{{"change_types": {text}}}"#));
         let fresh = task(TaskState::PrecheckPassed, DesiredState::Unspecified);
         let (next, changes) = changed(&fresh, patch(r#"{"data": ["insert"]}"#)).unwrap();
         assert_eq!(next.definition.change_types.data, [DataChange::Insert]);
-        assert!(changes.for_precheck && !changes.for_capture);
+        assert!(changes.for_precheck);
         let (_next, changes) = changed(&next, patch(r#"{"schema": true}"#)).unwrap();
         assert_eq!(changes.words, ["change_types"]);
         assert!(changed(&fresh, patch(r#"{"data": []}"#)).is_err());
 
         let running = task(TaskState::Running, DesiredState::Running);
-        assert!(changed(&running, patch(r#"{"data": ["insert"]}"#)).is_err());
+        let (_next, changes) = changed(&running, patch(r#"{"data": ["insert"]}"#)).unwrap();
+        assert!(changes.for_capture && !changes.for_precheck);
         // The same in another order is no change.
         let same = r#"{"data": ["truncate", "delete", "update", "insert"], "schema": false}"#;
         let (_next, changes) = changed(&running, patch(same)).unwrap();

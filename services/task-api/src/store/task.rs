@@ -285,7 +285,7 @@ pub(crate) async fn redefine(
     Ok(())
 }
 
-/// Writes other objects; since when they are tracked is for capture to say.
+/// Writes what is to be told otherwise; since when it is, is for capture to say.
 pub(crate) async fn replace_objects(
     connection: &mut PgConnection,
     task: &StoredTask,

@@ -111,12 +111,11 @@ fn what_the_api_changes_is_changed() {
 
 #[test]
 fn what_cannot_be_changed_is_told_all_at_once() {
-    let there =
-        json!({"change_types": {"data": ["insert"]}, "database": "other", "state": "abnormal"});
+    let there = json!({"transactions": true, "database": "other", "state": "abnormal"});
     let conflicts = plan(&document(FILE), &applied(&there)).unwrap_err();
     assert_eq!(conflicts.len(), 3, "{conflicts:?}");
     assert!(
-        conflicts[1].contains("change_types is insert"),
+        conflicts[1].contains("transactions is true"),
         "{conflicts:?}"
     );
     let orphan = FILE.replace("source: shop", "source: nobody");

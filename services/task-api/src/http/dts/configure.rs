@@ -218,7 +218,7 @@ fn is_of(listed: &str, database: Option<&str>) -> Result<(), ApiError> {
     Err(malformed_parameter(db_list::NAME, &detail, repair))
 }
 
-/// Replaces what a task tracks, and before its first start also which changes.
+/// Replaces what a task tracks, and which changes.
 pub(super) async fn modify(call: &Call<'_>) -> Result<Answer, ApiError> {
     let parameters = call.parameters;
     let task = call.task().await?;
