@@ -138,7 +138,7 @@ impl View {
         let listed = self.tables.iter().filter(|table| table.listed);
         listed
             .filter(|table| tables.contains(&table.oid) && !self.is_wanted(selector, table))
-            .filter(|table| !self.comes_as_root(selector, table))
+            .filter(|table| !self.comes_as_root(selector, table) && self.may_list(table))
             .map(|table| table.oid)
             .collect()
     }
@@ -154,6 +154,23 @@ impl View {
         partitions
             .filter_map(|table| Some((table.oid, table.root.clone()?)))
             .collect()
+    }
+
+    /// Names of listed tables that must leave before updates or deletes are published, whoever wants them.
+    pub(crate) fn must_leave(&self) -> Vec<TableName> {
+        let listed = self.tables.iter().filter(|table| table.listed);
+        let leaving = listed.filter(|table| !self.may_list(table));
+        leaving.map(|table| table.name.clone()).collect()
+    }
+
+    /// Names that tables with these OIDs have now, of those that may be listed.
+    pub(crate) fn names_of(&self, tables: &BTreeSet<u32>) -> Vec<TableName> {
+        let known = self
+            .tables
+            .iter()
+            .filter(|table| tables.contains(&table.oid));
+        let may = known.filter(|table| self.may_list(table));
+        may.map(|table| table.name.clone()).collect()
     }
 
     /// Names of the tables that the publication lists but nobody wants any more. `kept` are OIDs of
@@ -193,6 +210,26 @@ impl View {
 }
 
 impl Scope {
+    /// With these tables too.
+    pub(crate) fn and(self, more: Vec<TableName>) -> Self {
+        match self {
+            Self::Everything => Self::Everything,
+            Self::Objects {
+                schemas,
+                mut tables,
+            } => {
+                let more = more.into_iter();
+                tables.extend(more.filter(|table| !schemas.contains(&table.schema)));
+                Self::Objects { schemas, tables }
+            }
+        }
+    }
+
+    /// Whether it lists tables one by one and nothing else.
+    pub(crate) fn is_of_tables(&self) -> bool {
+        matches!(self, Self::Objects { schemas, .. } if schemas.is_empty())
+    }
+
     /// Reads what a publication lists; `None` where there is none.
     pub(crate) async fn read(session: &Session, name: &str) -> Result<Option<Self>, Error> {
         let Some(found) = publication::find(session, name).await? else {

@@ -13,7 +13,7 @@ use futures::StreamExt as _;
 use nkeys::KeyPair;
 use rowcast_bus::async_nats::{Message, Subscriber};
 use rowcast_bus::{Bus, BusConfig};
-use rowcast_domain::{Secret, TaskId};
+use rowcast_domain::Secret;
 use rowcast_proto::subject::AUTH_CALLOUT;
 use rowcast_service::{BoxError, CancellationToken};
 
@@ -47,8 +47,8 @@ pub(crate) struct Callout {
 enum Verdict {
     /// A member of this group.
     Member(Box<Group>),
-    /// Nobody, and why, for our own log and that of the task whose group was meant.
-    Refused(&'static str, Option<TaskId>),
+    /// Nobody, and why, for our own log alone.
+    Refused(&'static str),
 }
 
 impl Callout {
@@ -113,7 +113,7 @@ impl Callout {
 
     async fn judge(&self, request: &Request) -> Result<Verdict, BoxError> {
         let Some((account, group_id)) = connection::parse_login(&request.user) else {
-            return Ok(Verdict::Refused("not a login of a group", None));
+            return Ok(Verdict::Refused("not a login of a group"));
         };
         let group = store::group::by_id(&self.state.pool, &group_id).await?;
         let (group, reason) = match group {
@@ -127,8 +127,7 @@ impl Callout {
         let right = self.state.hasher.verify(password, stored).await?;
         Ok(match group {
             Some(group) if right => Verdict::Member(Box::new(group)),
-            Some(group) => Verdict::Refused(reason, Some(group.task_id)),
-            None => Verdict::Refused(reason, None),
+            Some(_) | None => Verdict::Refused(reason),
         })
     }
 
@@ -145,9 +144,8 @@ impl Callout {
                 };
                 jwt::allow(request, &user, &self.issuer, now)
             }
-            Verdict::Refused(reason, task) => {
+            Verdict::Refused(reason) => {
                 tracing::warn!(
-                    task = task.as_ref().map(tracing::field::display),
                     login = request.user,
                     host = request.host,
                     reason,

@@ -49,11 +49,13 @@ async fn sweep(app: &App) -> Result<(), ApiError> {
     }
     for id in source::unneeded(app.pool()).await? {
         // One whose release is not known to the bucket yet, or has met an error, is still needed.
-        if delete_source::delete(app, &id, &IfMatch::ANY)
-            .await?
-            .is_empty()
-        {
-            tracing::info!(source = %id, "source deleted with its task");
+        match delete_source::delete(app, &id, &IfMatch::ANY).await {
+            Ok(needing) if needing.is_empty() => {
+                tracing::info!(source = %id, "source deleted with its task");
+            }
+            Ok(_needing) => {}
+            // Its user was faster, or it is tried again.
+            Err(error) => tracing::debug!(source = %id, error = %error, "source not deleted"),
         }
     }
     idempotency::forget(app.pool(), now - ANSWERS_KEPT).await?;

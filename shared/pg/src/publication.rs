@@ -138,16 +138,25 @@ pub fn can_publish(operation: &str, server_version: u32) -> bool {
     operation != "truncate" || server_version >= TRUNCATE_SINCE
 }
 
-/// Publishes these operations, and no others, of what a publication lists. See [`create`].
+/// Publishes these operations, and no others, of what a publication lists, once these tables have left it; both or
+/// neither. See [`create`].
 pub async fn publish(
     client: &Client,
     name: &str,
     operations: &[&str],
+    leaving: &[TableName],
     server_version: u32,
 ) -> Result<(), Error> {
     let operations = published(operations, server_version)?;
     let (lock, name) = (lock_statement(name), TableName::quote(name));
-    let statement = format!("{lock}; ALTER PUBLICATION {name} SET (publish = '{operations}')");
+    let leaving = list("DROP TABLE ", leaving.iter().map(TableName::quoted));
+    let mut statement = lock;
+    if !leaving.is_empty() {
+        statement.push_str(&format!("; ALTER PUBLICATION {name} {leaving}"));
+    }
+    statement.push_str(&format!(
+        "; ALTER PUBLICATION {name} SET (publish = '{operations}')"
+    ));
     Ok(client.batch_execute(&statement).await?)
 }
 

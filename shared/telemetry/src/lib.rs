@@ -8,6 +8,7 @@ mod metric;
 mod task_log;
 mod trace;
 
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
@@ -70,7 +71,7 @@ pub fn init(options: &Options, lines: Sink) -> Result<Telemetry, Error> {
     let filter = EnvFilter::try_new(&options.filter)?;
     tracing_subscriber::registry()
         .with(tracer.as_ref().map(trace::Tracer::layer))
-        .with(task_log::TaskLog::new(lines))
+        .with(task_log::TaskLog::new(lines, options.service).with_filter(LevelFilter::INFO))
         .with(log::layer(options.format, options.service).with_filter(filter))
         .try_init()?;
     let metrics = Metrics::install().map_err(|error| Error::Metrics(Box::new(error)))?;

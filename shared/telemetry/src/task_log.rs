@@ -39,11 +39,22 @@ pub struct Line {
 /// Takes lines; must not wait.
 pub type Sink = Box<dyn Fn(Line) + Send + Sync>;
 
-pub(crate) struct TaskLog(Sink);
+pub(crate) struct TaskLog {
+    sink: Sink,
+    /// What the service's own crate is called.
+    own: String,
+}
 
 impl TaskLog {
-    pub(crate) const fn new(sink: Sink) -> Self {
-        Self(sink)
+    pub(crate) fn new(sink: Sink, service: &str) -> Self {
+        let own = service.replace('-', "_");
+        Self { sink, own }
+    }
+
+    /// What libraries say is for whoever runs the service.
+    fn is_ours(&self, target: &str) -> bool {
+        let name = target.split("::").next().unwrap_or_default();
+        name == self.own || name.starts_with("rowcast")
     }
 }
 
@@ -69,6 +80,9 @@ where
             Level::INFO => "info",
             _ => return,
         };
+        if !self.is_ours(event.metadata().target()) {
+            return;
+        }
         let mut found = Fields::default();
         event.record(&mut found);
         let of_span = || {
@@ -81,7 +95,7 @@ where
         let current = tracing::Span::current().context();
         let span = current.span();
         let trace = span.span_context();
-        (self.0)(Line {
+        (self.sink)(Line {
             at: SystemTime::now(),
             level,
             task,
@@ -149,7 +163,7 @@ mod tests {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let taken = Arc::clone(&lines);
         let sink: Sink = Box::new(move |line| taken.lock().unwrap().push(line));
-        let subscriber = tracing_subscriber::registry().with(TaskLog::new(sink));
+        let subscriber = tracing_subscriber::registry().with(TaskLog::new(sink, "capture"));
         tracing::subscriber::with_default(subscriber, work);
         lines.lock().unwrap().clone()
     }
@@ -160,6 +174,7 @@ mod tests {
             tracing::info!(task = %"t1", port = 5432, "task {}", "taken");
             tracing::info!("of the process");
             tracing::debug!(task = %"t1", "too small");
+            tracing::info!(target: "async_nats", task = %"t1", "of a library");
         });
         assert_eq!(taken.len(), 1, "{taken:?}");
         assert_eq!((&*taken[0].task, taken[0].level), ("t1", "info"));

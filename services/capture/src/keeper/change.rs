@@ -59,6 +59,13 @@ impl Change {
 impl Keeper {
     /// One step on.
     pub(super) async fn bring_on(&mut self) -> Result<(), Error> {
+        let is_asked = matches!(self.change, Change::Asked { .. });
+        if !is_asked && self.etl_to_ask() != self.record.etl {
+            // It needs nothing of the source, and waits for nothing there: what was under way begins again.
+            let (objects, tables) = (self.record.objects.clone(), self.record.tables.clone());
+            let publication = self.record.publication.clone();
+            return self.send((objects, tables), publication, None).await;
+        }
         let resting = Instant::now() < self.rest_until;
         let step = match &mut self.change {
             Change::None | Change::Narrowing | Change::Waiting { .. } if resting => return Ok(()),
@@ -78,6 +85,9 @@ impl Keeper {
             Change::Asked { taken } => {
                 match taken.try_recv() {
                     Ok(record) => {
+                        if record.etl != self.record.etl {
+                            tracing::info!(since = ?record.etl_since, "another ETL policy applies");
+                        }
                         if record.since > self.record.since {
                             tracing::info!(since = %record.since, "the task's objects have changed");
                         }
@@ -99,12 +109,9 @@ impl Keeper {
         self.survive(TOPIC, step)
     }
 
-    /// Begins a change where the user wants other objects, or another policy.
+    /// Begins a change where the user wants other objects, or other kinds of changes.
     async fn begin_change(&mut self) -> Result<(), Error> {
         let wanted = self.links.wanted.borrow().objects.clone();
-        if self.etl_to_ask() != self.record.etl {
-            return self.remember(self.record.tables.clone()).await;
-        }
         let types = self.links.wanted.borrow().change_types.clone();
         let same_types = self.record.change_types.as_ref() == Some(&types);
         if (wanted == self.record.objects && same_types) || !self.is_confirmed(self.record.since) {

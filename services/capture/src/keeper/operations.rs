@@ -12,6 +12,7 @@ use super::Keeper;
 use super::change::Change;
 use super::members::Altered;
 use crate::error::Error;
+use crate::scope::Scope;
 
 /// Operations for which PostgreSQL needs to know which row it was.
 const NEED_IDENTITY: [&str; 2] = ["update", "delete"];
@@ -101,19 +102,25 @@ impl Keeper {
         })
     }
 
-    /// Alters the publication; where tables have to leave it first, it is made anew in one transaction.
+    /// Alters the publication, in one transaction with the tables that have to leave it first.
     async fn publish(&mut self) -> Result<(), Error> {
         self.verify().await?;
         let selector = Selector::from(&self.record.objects);
         let view = self.view().await?;
         let operations = self.operations();
-        if view.without_identity(&selector).is_empty() {
+        let (session, name) = (&self.tools.session, &self.tools.name);
+        let Some(present) = Scope::read(session, name).await? else {
+            return Ok(());
+        };
+        if present.is_of_tables() || view.without_identity(&selector).is_empty() {
             let named: Vec<&str> = operations.iter().map(String::as_str).collect();
-            let (session, name) = (&self.tools.session, &self.tools.name);
-            publication::publish(session, name, &named, self.tools.means.server_version).await?;
+            let version = self.tools.means.server_version;
+            publication::publish(session, name, &named, &view.must_leave(), version).await?;
             self.expect_present(Altered::Removed).await?;
         } else {
-            self.replace(&view.scope(&selector)).await?;
+            // Of all tables, or of a schema, single ones cannot be taken off.
+            let kept = view.names_of(&self.record.tables);
+            self.replace(&view.scope(&selector).and(kept)).await?;
         }
         self.published = None;
         tracing::info!(

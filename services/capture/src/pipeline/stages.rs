@@ -77,7 +77,8 @@ impl Stages {
             }
         }
         let boundary = boundary(&change);
-        let change = match transformed(&mut self.transform, change, self.stored)? {
+        let (transform, stored) = (&mut self.transform, self.stored);
+        let change = match beside(data.len(), || transformed(transform, change, stored))? {
             Transformed::Told(change) => change,
             Transformed::LeftOut => {
                 self.left_out += 1;

@@ -116,8 +116,9 @@ impl Transform {
         let (fitted, oid) = (tables.fitted(row.relation.oid), row.relation.oid);
         let (program, told) = match fitted {
             None | Some(Fitted::AsIs) => return Ok(Some(row)),
+            // One row after the other would be parked, or vanish: that is for the user to decide.
             Some(Fitted::Unfit(reason)) => {
-                return failed(sources, oid, reason.clone(), tables.action());
+                return failed(sources, oid, reason.clone(), RowErrorAction::Stop);
             }
             Some(Fitted::Changed { program, told }) => (program, told),
         };
@@ -198,17 +199,22 @@ fn apply(
         ordinal: row.ordinal,
     };
     if let Some(new) = new {
-        let full = match old {
-            Some(OldTuple::Full(tuple)) => Some(tuple),
-            Some(OldTuple::Key(_)) | None => None,
+        // Of an old row that is only its key, what is null was not sent.
+        let (sent, of_key) = match old {
+            Some(OldTuple::Full(tuple)) => (Some(tuple), false),
+            Some(OldTuple::Key(tuple)) => (Some(tuple), true),
+            None => (None, false),
         };
-        if !write(program, &whole(new, full), &event, new_out)? {
+        let is_sent = |number: usize| !of_key || row.relation.key.get(number) == Some(&true);
+        if !write(program, &whole(new, sent, is_sent), &event, new_out)? {
             return Ok(None);
         }
     }
     let is_told = match old {
         None => return Ok(Some(Written::OnlyNew)),
-        Some(OldTuple::Full(tuple)) => write(program, &whole(tuple, None), &event, old_out)?,
+        Some(OldTuple::Full(tuple)) => {
+            write(program, &whole(tuple, None, |_| false), &event, old_out)?
+        }
         Some(OldTuple::Key(tuple)) => {
             write_key(program, (row.relation, told), tuple, &event, old_out)?
         }
@@ -222,11 +228,15 @@ fn apply(
 }
 
 /// A row's values; what was not sent again is taken from the old row.
-fn whole<'a>(tuple: Tuple<'a>, old: Option<Tuple<'a>>) -> Vec<Value<'a>> {
+fn whole<'a>(
+    tuple: Tuple<'a>,
+    old: Option<Tuple<'a>>,
+    is_sent: impl Fn(usize) -> bool,
+) -> Vec<Value<'a>> {
     let mut old = old.map(Tuple::datums);
-    let values = tuple.datums().map(|datum| {
+    let values = tuple.datums().enumerate().map(|(number, datum)| {
         let before = old.as_mut().and_then(Iterator::next);
-        match (datum, before) {
+        match (datum, before.filter(|_| is_sent(number))) {
             (Datum::Unchanged, Some(before)) => value(before),
             (Datum::Null | Datum::Text(_) | Datum::Unchanged, _) => value(datum),
         }

@@ -253,9 +253,6 @@ impl Settlement<'_> {
             Some(record) => record.clone(),
             None => self.record(expected.as_ref()).await?,
         };
-        // Up to the version that writes it down, it could not change.
-        let types = &mut record.change_types;
-        types.get_or_insert_with(|| self.wish.change_types.clone());
         record.log_since = match (&log, record.log_since) {
             (None, _) => None,
             (Some(_), Some(since)) => Some(since),

@@ -1,7 +1,7 @@
 //! Other kinds of changes for a running task: at one LSN, nothing lost, nothing too much, and no table broken.
 
 use rowcast_proto::change::{Change, Operation};
-use rowcast_proto::message::{ChangeTypes, DesiredState};
+use rowcast_proto::message::{ChangeTypes, DesiredState, ObjectSelection, SchemaSelection};
 use rowcast_proto::stream::source_object;
 use rowcast_testkit::{Postgres, Stored, eventually};
 
@@ -229,4 +229,49 @@ async fn a_server_without_publications_tells_the_kinds_that_are_asked_for() {
         ops,
         [Operation::Insert, Operation::Truncate, Operation::Insert]
     );
+}
+
+#[tokio::test]
+async fn renamed_tables_stay_and_break_nobody_when_updates_are_asked_for() {
+    let mut world = World::new(SHOP).await;
+    let tables = ["orders", "log", "lines"].map(str::to_owned).to_vec();
+    let schema = SchemaSelection {
+        name: "shop".to_owned(),
+        tables,
+        ..SchemaSelection::default()
+    };
+    world.wish.objects = Some(ObjectSelection {
+        schemas: vec![schema],
+        ..ObjectSelection::default()
+    });
+    world.wish.change_types = Some(kinds(&["insert"]));
+    world
+        .sql
+        .batch_execute("CREATE TABLE shop.lines (line text)")
+        .await
+        .unwrap();
+    world.begin().await;
+    world
+        .sql
+        .batch_execute(
+            "ALTER TABLE shop.orders RENAME TO purchases;
+             ALTER TABLE shop.log RENAME TO journal;
+             INSERT INTO shop.purchases VALUES (1, 'n');
+             INSERT INTO shop.journal VALUES ('n')",
+        )
+        .await
+        .unwrap();
+    world.stream(4).await;
+    world.tell(kinds(&["insert", "update"])).await;
+    world
+        .sql
+        .batch_execute(
+            "UPDATE shop.journal SET line = 'm'; UPDATE shop.lines SET line = 'm';
+             UPDATE shop.purchases SET note = 'm'; INSERT INTO shop.purchases VALUES (2, 'n')",
+        )
+        .await
+        .unwrap();
+    let told = told(&world.stream(6).await);
+    let expected = [Operation::Update, Operation::Insert].map(|op| (op, "purchases".to_owned()));
+    assert_eq!(told[2..], expected);
 }

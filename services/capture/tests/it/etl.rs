@@ -259,3 +259,31 @@ async fn rows_that_a_policy_fails_on_can_be_left_out() {
         .collect();
     assert_eq!(ids, [json!(1), json!(3)]);
 }
+
+#[tokio::test]
+async fn a_table_that_no_longer_fits_stops_the_task_and_loses_nothing() {
+    let script = "e_set(`phone`, str_upper(`phone`))";
+    let mut world = Box::pin(World::applying(script, RowErrorAction::Drop)).await;
+    world
+        .sql("INSERT INTO shop.orders VALUES (1, 'a', 1, 'n')")
+        .await;
+    world.stream(2).await;
+    world
+        .sql(
+            "ALTER TABLE shop.orders DROP COLUMN phone;
+             INSERT INTO shop.orders VALUES (2, 1, 'n'), (3, 1, 'n')",
+        )
+        .await;
+    let error = world.reaches(CaptureState::Stopped).await.error.unwrap();
+    assert_eq!(error.code, "EtlFailed");
+    assert!(error.message.contains("phone"), "{}", error.message);
+    world.wish.etl = None;
+    world.desire(DesiredState::Running).await;
+    world.reaches(CaptureState::Running).await;
+    let stored = world.stream(5).await;
+    let ids: Vec<_> = told(&stored)
+        .iter()
+        .map(|change| json!(change.after)["id"].clone())
+        .collect();
+    assert_eq!(ids, [json!(1), json!(2), json!(3)]);
+}

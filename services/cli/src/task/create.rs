@@ -70,11 +70,12 @@ async fn several(
 ) -> anyhow::Result<Vec<Task>> {
     let mut tasks = Vec::with_capacity(databases.len());
     for database in databases {
-        let body = CreateTask {
-            name: format!("{}-{database}", like.name),
-            database: Some(database),
-            ..like.clone()
-        };
+        let mut body = like.clone();
+        body.name = format!("{}-{database}", like.name);
+        if let Some(own) = &mut body.source {
+            own.name = format!("{}-{database}", own.name);
+        }
+        body.database = Some(database);
         match api.create_task(&body).await {
             Ok(task) => tasks.push(task),
             Err(error) => {

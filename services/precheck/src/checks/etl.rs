@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 
-use rowcast_etl::{Column, Script, Table};
+use rowcast_domain::TableName;
+use rowcast_etl::{Column, Diagnostic, Script, Table};
 use rowcast_pg::catalog::{ReplicaIdentity, TableInfo};
 use rowcast_pg::{Client, Error, settings};
 
@@ -96,7 +97,7 @@ impl Seen {
             Err(problems) => {
                 let told = problems
                     .iter()
-                    .map(|problem| format!("{}: {problem}", table.name));
+                    .map(|problem| sentence(&table.name, problem));
                 self.problems.extend(told);
             }
             Ok(program) => {
@@ -134,6 +135,12 @@ impl Seen {
             ),
         )
     }
+}
+
+/// Without its last stop: others may follow.
+fn sentence(table: &TableName, problem: &Diagnostic) -> String {
+    let text = problem.to_string();
+    format!("{table}: {}", text.trim_end_matches('.'))
 }
 
 fn unfit(problems: &str) -> Finding {

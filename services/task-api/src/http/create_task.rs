@@ -34,7 +34,6 @@ pub(crate) async fn create_task(
     body::Json(wanted): body::Json<CreateTask>,
 ) -> Result<(StatusCode, Tagged<Task>), ApiError> {
     validate::task(&wanted)?;
-    is_there(&app, wanted.network.as_deref())?;
     caller.may_give_to(wanted.resource_group.as_deref())?;
     created(&app, &caller, wanted, "created").await
 }
@@ -64,6 +63,7 @@ pub(crate) async fn created(
     mut wanted: CreateTask,
     reason: &str,
 ) -> Result<(StatusCode, Tagged<Task>), ApiError> {
+    is_there(app, wanted.network.as_deref())?;
     let mut transaction = app.pool().begin().await?;
     let source = match wanted.source.take() {
         None => registered(&mut transaction, caller, wanted.source_id.as_ref()).await?,

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::error::ApiError;
 use crate::http::IfMatch;
 use crate::state::App;
+use crate::store::source;
 use crate::store::task::{self, StoredTask};
 use crate::validate;
 
@@ -52,6 +53,10 @@ pub(crate) async fn change_task(
         task::replace_objects(&mut transaction, &task).await?;
     } else {
         task::redefine(&mut transaction, &task).await?;
+    }
+    if locked.definition.resource_group != task.definition.resource_group {
+        let group = task.definition.resource_group.as_deref();
+        source::give_own(&mut transaction, &task.source_id, group).await?;
     }
     record(&mut transaction, &locked, &task, step).await?;
     transaction.commit().await?;

@@ -274,6 +274,38 @@ pub(crate) async fn delete(
     Ok(())
 }
 
+/// Gives a task's own source to another resource group, with the task; unless another one has it too.
+pub(crate) async fn give_own(
+    connection: &mut PgConnection,
+    id: &SourceId,
+    group: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE sources
+         SET resource_group = $2
+         WHERE id = $1
+           AND own
+           AND (SELECT count(*)
+                FROM tasks AS t
+                WHERE t.source_id = $1
+                  AND t.state <> 'released') = 1",
+    )
+    .bind(id.as_str())
+    .bind(group)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Those that users have registered, and tasks' own; oldest first.
+pub(crate) async fn list_all(pool: &PgPool) -> Result<Vec<StoredSource>, sqlx::Error> {
+    let rows: Vec<Row> =
+        sqlx::query_as("SELECT * FROM sources WHERE deleted_at IS NULL ORDER BY created_at, id")
+            .fetch_all(pool)
+            .await?;
+    rows.into_iter().map(StoredSource::try_from).collect()
+}
+
 /// The resource group of a source; `None` where there is no such source.
 pub(crate) async fn resource_group(
     pool: &PgPool,

@@ -8,6 +8,9 @@ use rowcast_proto::message::{EtlPolicy, RowErrorAction};
 
 use crate::pipeline::change::Relation;
 
+/// Problems that a reason names.
+const PROBLEMS_SHOWN: usize = 3;
+
 /// What a policy makes of a table.
 #[derive(Debug)]
 pub(super) enum Fitted {
@@ -106,7 +109,12 @@ fn fit(script: &Script, source: &Relation, database: &str) -> Fitted {
     }
 }
 
+/// The first few of them.
 fn in_words(problems: &[Diagnostic]) -> String {
-    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    problems.join("; ")
+    let shown = problems.iter().take(PROBLEMS_SHOWN);
+    let mut words: Vec<String> = shown.map(ToString::to_string).collect();
+    if problems.len() > PROBLEMS_SHOWN {
+        words.push(format!("and {} more", problems.len() - PROBLEMS_SHOWN));
+    }
+    words.join("; ")
 }

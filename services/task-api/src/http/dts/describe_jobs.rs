@@ -97,7 +97,7 @@ pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, ApiError> {
 }
 
 async fn visible_sources(call: &Call<'_>) -> Result<BTreeMap<SourceId, Source>, ApiError> {
-    let stored = source::list(call.app.pool()).await?;
+    let stored = source::list_all(call.app.pool()).await?;
     let sources = stored.into_iter().map(|stored| stored.source);
     let visible = sources.filter(|source| call.caller.sees(source.resource_group.as_deref()));
     Ok(visible.map(|source| (source.id.clone(), source)).collect())
