@@ -10,11 +10,13 @@ mod billing;
 mod access;
 mod plan;
 mod etl;
+mod alerting;
 mod form;
 mod log;
 mod system;
 
 pub use access::{AuditEntry, AuditLog, CreateToken, NewToken, Role, Token, TokenList};
+pub use alerting::Alerting;
 pub use billing::{
     ChargeType, Incident, IncidentList, Instance, PurchaseTask, UsageLine, UsageList,
 };

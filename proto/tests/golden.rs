@@ -45,6 +45,7 @@ macro_rules! messages {
 
 fn control_plane() -> Vec<Message> {
     messages!("message", IgnoredEverywhere:
+        message::Alerting,
         message::BrowseRequest,
         message::ChangeTypes,
         message::CheckName,
@@ -166,6 +167,7 @@ fn rest_bodies() -> Vec<Message> {
         rest::UsageList,
     );
     bodies.extend(messages!("rest", Refused:
+        rest::Alerting,
         rest::ChangeObjects,
         rest::ChangeTypes,
         rest::CloneTask,

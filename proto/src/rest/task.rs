@@ -7,6 +7,7 @@ use rowcast_domain::{Lsn, Position, SourceId, TaskId, TaskState};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::alerting::Alerting;
 use super::etl::Etl;
 use super::form::{Format, Packing, default_partitions};
 use super::source::CreateSource;
@@ -182,6 +183,9 @@ pub struct CreateTask {
     /// What is done with each row before it is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etl: Option<Etl>,
+    /// When somebody is to know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerting: Option<Alerting>,
     /// The network by which its clients reach NATS, one of `client_networks` of `GET /system`; fixed at creation.
     /// The platform's own where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -290,6 +294,10 @@ pub struct PatchTask {
     /// for nothing. A running task takes it between two transactions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etl: Option<Etl>,
+    /// When somebody is to know of it, in the place of what was said before; `{}` for nothing of its own. A
+    /// running task goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerting: Option<Alerting>,
     /// All tags, in the place of those before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeMap<String, String>>,
@@ -352,6 +360,9 @@ pub struct Task {
     /// What is done with each row before it is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etl: Option<Etl>,
+    /// When somebody is to know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerting: Option<Alerting>,
     /// The network by which its clients reach NATS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,

@@ -13,6 +13,9 @@ pub(crate) const TASK_ABNORMAL: &str = "task_abnormal";
 /// The rule: what a started task needs of its source or the broker is no longer as it was prechecked.
 pub(crate) const SOURCE_DRIFTED: &str = "source_drifted";
 
+/// The rule: the task is further behind its source than its threshold.
+pub(crate) const TASK_DELAYED: &str = "task_delayed";
+
 /// Something that needs a person.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Incident {

@@ -1,8 +1,9 @@
-//! Incidents when a task fails, or what it needs changes.
+//! Incidents when a task fails or falls behind, or what it needs changes.
 //!
 //! ```text
 //! TaskStateChanged ─▶ state_changed ─▶ incident: raise or resolve? ─▶ store ─▶ outbox ─▶ IncidentRaised
 //! TaskRechecked ────▶ rechecked ───────────────────────────────────────▶│                IncidentResolved
+//! wishes, reports ──▶ watch_delay ─▶ delay ────────────────────────────▶│
 //!                                                  ListIncidents ◀──────┘
 //! ```
 //!
@@ -13,6 +14,8 @@ mod config;
 mod error;
 mod state_changed;
 mod rechecked;
+mod delay;
+mod watch_delay;
 mod incident;
 mod fact;
 mod store;
@@ -31,7 +34,7 @@ const NAME: &str = "alerting";
 /// The consumer of rechecks.
 const RECHECKS: &str = "alerting-rechecks";
 
-/// Connects and spawns: the consumer of events, the relay of facts, the answers.
+/// Connects and spawns: the consumers of events, the judge of delays, the relay of facts, the answers.
 ///
 /// # Errors
 /// Where the database or NATS does not let us in.
@@ -70,6 +73,9 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
             async move { rechecked::take(&pool, event).await.map_err(Into::into) }
         });
     tasks.spawn(Kind::Essential, "consume rechecks", rechecks);
+
+    let judging = watch_delay::run(pool.clone(), bus.clone(), stop.clone());
+    tasks.spawn(Kind::Essential, "judge delays", judging);
 
     let relay = outbox::relay(pool, NAME, stop, async move |fact| {
         publish::send(&bus, fact).await

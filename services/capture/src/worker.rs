@@ -410,6 +410,7 @@ fn take_on(present: &TaskSpec, next: &TaskSpec, wanted: &watch::Sender<Wanted>) 
         etl: next.etl.clone(),
         trace: next.trace.clone(),
         name: next.name.clone(),
+        alerting: next.alerting.clone(),
         accepted_stop: next.accepted_stop.clone(),
         ..present.clone()
     };

@@ -4,6 +4,7 @@ pub(crate) mod context;
 pub(crate) mod source;
 pub(crate) mod task;
 mod etl;
+mod alerting;
 pub(crate) mod group;
 pub(crate) mod incident;
 pub(crate) mod token;

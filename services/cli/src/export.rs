@@ -106,6 +106,7 @@ fn task_entry(task: Task, source: String, groups: Vec<Group>) -> TaskEntry {
         packing: task.packing,
         format: task.format,
         etl: task.etl,
+        alerting: task.alerting,
         network: task.network,
         tags: without_own(task.tags),
         resource_group: task.resource_group,

@@ -30,6 +30,7 @@ pub(crate) fn task(stored: StoredTask) -> rest::Task {
         packing,
         format,
         etl,
+        alerting,
         network,
         tags,
         resource_group,
@@ -52,6 +53,7 @@ pub(crate) fn task(stored: StoredTask) -> rest::Task {
         packing,
         format,
         etl,
+        alerting,
         network,
         tags,
         resource_group,
@@ -135,6 +137,12 @@ pub(crate) fn etl(etl: rest::Etl) -> m::EtlPolicy {
     m::EtlPolicy {
         script: etl.script,
         on_error: on_error.into(),
+    }
+}
+
+pub(crate) fn alerting(alerting: &rest::Alerting) -> m::Alerting {
+    m::Alerting {
+        delay_seconds: alerting.delay_seconds.unwrap_or_default(),
     }
 }
 

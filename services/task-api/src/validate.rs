@@ -1,6 +1,7 @@
 //! What a body must hold beyond its shape. All problems are found at once.
 
 mod access;
+mod alerting;
 mod etl;
 mod source;
 mod tags;
@@ -229,6 +230,7 @@ pub(crate) fn task(body: &CreateTask) -> Result<(), ApiError> {
     if let Some(policy) = &body.etl {
         etl::etl(&mut issues, policy);
     }
+    alerting::alerting(&mut issues, body.alerting.as_ref());
     tags::tags(&mut issues, &body.tags);
     if let Some(name) = &body.resource_group {
         tags::resource_group(&mut issues, name, false);
@@ -278,6 +280,7 @@ pub(crate) fn task_patch(body: &PatchTask) -> Result<(), ApiError> {
     if let Some(policy) = body.etl.as_ref().filter(|etl| !etl.script.is_empty()) {
         etl::etl(&mut issues, policy);
     }
+    alerting::alerting(&mut issues, body.alerting.as_ref());
     if let Some(wanted) = &body.tags {
         tags::tags(&mut issues, wanted);
     }

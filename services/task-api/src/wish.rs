@@ -149,5 +149,6 @@ fn spec(task: &StoredTask, source: StoredSource) -> TaskSpec {
         packing: convert::packing(definition.packing).into(),
         format: convert::format(definition.format).into(),
         etl: definition.etl.clone().map(convert::etl),
+        alerting: definition.alerting.as_ref().map(convert::alerting),
     }
 }

@@ -70,6 +70,26 @@ pub(crate) async fn find_open(
     row.map(Incident::try_from).transpose()
 }
 
+/// The open incidents of a rule. Nobody else changes them who does not hold the rule's lock.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn open_of_rule(
+    connection: &mut PgConnection,
+    rule: &str,
+) -> Result<Vec<Incident>, sqlx::Error> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT id, task_id, task_name, rule, summary, error_code, error_message, error_advice,
+                opened_at, resolved_at
+         FROM incidents
+         WHERE rule = $1 AND resolved_at IS NULL",
+    )
+    .bind(rule)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Incident::try_from).collect()
+}
+
 /// Stores a new incident.
 ///
 /// # Errors

@@ -7,3 +7,4 @@
 
 mod service;
 mod incidents;
+mod delay;

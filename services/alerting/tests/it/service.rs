@@ -21,26 +21,16 @@ pub(crate) const WAIT: Duration = Duration::from_secs(20);
 pub(crate) struct Service {
     pub(crate) bus: Bus,
     pub(crate) postgres: Postgres,
-    _process: Child,
-    _nats: Nats,
+    database: String,
+    processes: Vec<Child>,
+    nats: Nats,
 }
 
 impl Service {
     pub(crate) async fn start() -> Self {
         let (postgres, nats) = tokio::join!(Postgres::start(), Nats::start());
         let (postgres, nats) = (postgres.unwrap(), nats.unwrap());
-        let process = Command::new(env!("CARGO_BIN_EXE_alerting"))
-            .env("ROWCAST_ADMIN_LISTEN", "127.0.0.1:0")
-            .env("ROWCAST_NATS_URL", nats.url())
-            .env("ROWCAST_NATS_PASSWORD", nats.password("alerting"))
-            .env(
-                "ROWCAST_DATABASE_URL",
-                postgres.service_database("alerting").await.unwrap(),
-            )
-            .stdout(Stdio::inherit())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        let database = postgres.service_database("alerting").await.unwrap();
         let config = BusConfig {
             url: nats.url().to_owned(),
             user: "task-api".to_owned(),
@@ -48,12 +38,14 @@ impl Service {
             name: "test".to_owned(),
             replicas: Replicas::One,
         };
-        let service = Self {
+        let mut service = Self {
             bus: Bus::connect(&config).await.unwrap(),
             postgres,
-            _process: process,
-            _nats: nats,
+            database,
+            processes: Vec::new(),
+            nats,
         };
+        service.copy();
         let stream = rowcast_proto::stream::EVENTS.name;
         eventually("alerting answers and consumes", WAIT, async || {
             let consumes = service.bus.jetstream().get_stream(stream).await.is_ok();
@@ -61,6 +53,27 @@ impl Service {
         })
         .await;
         service
+    }
+
+    /// One more copy of the service.
+    pub(crate) fn copy(&mut self) {
+        let process = Command::new(env!("CARGO_BIN_EXE_alerting"))
+            .env("ROWCAST_ADMIN_LISTEN", "127.0.0.1:0")
+            .env("ROWCAST_NATS_URL", self.nats.url())
+            .env("ROWCAST_NATS_PASSWORD", self.nats.password("alerting"))
+            .env("ROWCAST_DATABASE_URL", &self.database)
+            .stdout(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        self.processes.push(process);
+    }
+
+    /// Kills all copies.
+    pub(crate) async fn kill(&mut self) {
+        for mut process in self.processes.drain(..) {
+            process.kill().await.unwrap();
+        }
     }
 
     /// Tells that the task has changed its state; the same event if told twice.

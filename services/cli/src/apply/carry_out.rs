@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use rowcast_domain::{Secret, TaskState};
 use rowcast_proto::rest::{
-    CreateGroup, CreateSource, CreateTask, PatchSource, RunPrecheck, StartTask, Task,
+    Alerting, CreateGroup, CreateSource, CreateTask, PatchSource, RunPrecheck, StartTask, Task,
 };
 
 use super::document::{Document, GroupEntry, SecretFrom, SourceEntry, TaskEntry, WantedState};
@@ -188,6 +188,10 @@ async fn create_task(
         packing: wanted.packing,
         format: wanted.format,
         etl: wanted.etl.clone().filter(|etl| !etl.script.is_empty()),
+        alerting: wanted
+            .alerting
+            .clone()
+            .filter(|said| *said != Alerting::default()),
         network: wanted.network.clone(),
         tags: tags.clone(),
         resource_group: said(wanted.resource_group.as_ref()),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rowcast_domain::TaskState;
 use rowcast_proto::rest::{
-    ChangeTypes, DataChange, Etl, OWN_TAGS, PatchChangeTypes, PatchSource, PatchTask, Retention,
-    Source, Task,
+    Alerting, ChangeTypes, DataChange, Etl, OWN_TAGS, PatchChangeTypes, PatchSource, PatchTask,
+    Retention, Source, Task,
 };
 
 use super::document::{SourceEntry, TaskEntry};
@@ -92,6 +92,12 @@ pub(super) fn of_task(wanted: &TaskEntry, set: Option<&str>, there: &Task) -> Op
                 .found("etl", &policy(there.etl.as_ref()), &policy(Some(&wanted)))
                 .map(|_words| wanted)
         }),
+        alerting: wanted.alerting.clone().and_then(|wanted| {
+            let words = (alerts(there.alerting.as_ref()), alerts(Some(&wanted)));
+            changes
+                .found("alerting", &words.0, &words.1)
+                .map(|_words| wanted)
+        }),
         tags: changes
             .found("tags", &tags.0, &tags.1)
             .map(|_words| tags_wanted),
@@ -156,6 +162,13 @@ fn policy(etl: Option<&Etl>) -> String {
     match etl.filter(|etl| !etl.script.is_empty()) {
         None => "none".to_owned(),
         Some(etl) => format!("{:?} (on_error {})", etl.script, etl.on_error.as_str()),
+    }
+}
+
+fn alerts(alerting: Option<&Alerting>) -> String {
+    match alerting.and_then(|alerting| alerting.delay_seconds) {
+        None => "none".to_owned(),
+        Some(seconds) => format!("delay of {seconds} s"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rowcast_domain::Secret;
 use rowcast_proto::rest::{
-    ChangeTypes, Etl, Format, OWN_TAGS, Objects, Packing, Retention, SourceKind, SslMode,
+    Alerting, ChangeTypes, Etl, Format, OWN_TAGS, Objects, Packing, Retention, SourceKind, SslMode,
     default_port, default_retry_minutes,
 };
 use serde::{Deserialize, Serialize};
@@ -96,6 +96,9 @@ pub(crate) struct TaskEntry {
     /// Where absent, that of a task that is there is left alone; with an empty script for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) etl: Option<Etl>,
+    /// Where absent, that of a task that is there is left alone; `{}` for nothing of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) alerting: Option<Alerting>,
     /// Where absent, that of a task that is there is left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) network: Option<String>,

@@ -8,6 +8,7 @@ use rowcast_proto::rest::{
     default_retry_minutes,
 };
 
+use super::alerting::{AlertingArgs, AlertingChange};
 use super::etl::EtlArgs;
 use super::{Agreement, Shown, Waiting};
 use crate::secret::PasswordArgs;
@@ -197,6 +198,8 @@ pub(crate) struct Create {
     pub(crate) format: FormatArg,
     #[command(flatten)]
     pub(crate) etl: EtlArgs,
+    #[command(flatten)]
+    pub(crate) alerting: AlertingArgs,
     /// By which network its clients reach NATS [default: the platform's own]; see `rowcast task networks`
     #[arg(long, value_name = "NAME")]
     pub(crate) network: Option<String>,
@@ -360,6 +363,8 @@ pub(crate) struct Update {
     /// No ETL policy any more: rows are told as they are
     #[arg(long, conflicts_with_all = ["script", "on_error"])]
     pub(crate) no_etl: bool,
+    #[command(flatten)]
+    pub(crate) alerting: AlertingChange,
     /// Gives it a tag, or the tag another value
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
     pub(crate) tags: Vec<(String, String)>,

@@ -105,6 +105,7 @@ fn wanted(source: &SourceId) -> CreateTask {
         packing: Packing::Row,
         format: Format::Json,
         etl: None,
+        alerting: None,
         network: None,
         tags: BTreeMap::new(),
         resource_group: None,

@@ -44,6 +44,9 @@ fn members(task: &Task) -> Vec<(&'static str, String)> {
         members.push(("etl", etl.script.clone()));
         members.push(("rows it fails on", etl_failures(etl.on_error).to_owned()));
     }
+    if let Some(seconds) = task.alerting.as_ref().and_then(|said| said.delay_seconds) {
+        members.push(("alert where behind", format!("{seconds} s")));
+    }
     if !task.tags.is_empty() {
         members.push(("tags", tags::in_words(&task.tags)));
     }

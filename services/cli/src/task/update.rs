@@ -80,6 +80,7 @@ fn patch(wanted: &Update, task: &Task) -> anyhow::Result<PatchTask> {
         retention,
         change_types: types,
         etl,
+        alerting: wanted.alerting.alerting(task.alerting.as_ref()),
         tags: tags::changed(&task.tags, &wanted.tags, &wanted.untagged),
         resource_group: if wanted.no_resource_group {
             Some(String::new())

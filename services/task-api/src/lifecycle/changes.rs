@@ -1,8 +1,10 @@
 //! What a task is otherwise: in its row, in its history, and, where capture must know, in a new version
 //! of its wish.
 
+use std::collections::BTreeMap;
+
 use rowcast_domain::{TaskEvent, TaskId, TaskState};
-use rowcast_proto::rest::{ChangeTypes, Etl, PatchChangeTypes, PatchTask};
+use rowcast_proto::rest::{Alerting, ChangeTypes, CreateTask, Etl, PatchChangeTypes, PatchTask};
 
 use super::{Step, knows_its_wish, record, wish_anew};
 use crate::auth::Caller;
@@ -89,6 +91,7 @@ fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Changes),
         retention,
         change_types,
         etl,
+        alerting,
         tags,
         resource_group,
     } = patch;
@@ -123,6 +126,10 @@ fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Changes),
         changes.for_precheck |= !task.was_started();
         definition.etl = etl;
     }
+    if let Some(alerting) = alerting.and_then(|said| other_alerting(definition, said)) {
+        changes.words.push("alerting".to_owned());
+        definition.alerting = alerting;
+    }
     changes.for_capture = !changes.words.is_empty();
     if let Some(types) = change_types.and_then(|patch| other_types(&definition.change_types, patch))
     {
@@ -132,28 +139,46 @@ fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Changes),
         changes.for_capture = true;
         definition.change_types = types;
     }
-    if let Some(tags) = tags
-        && tags != definition.tags
-    {
-        changes.words.push("tags".to_owned());
-        definition.tags = tags;
-    }
-    if let Some(group) = resource_group.map(|name| Some(name).filter(|name| !name.is_empty()))
-        && group != definition.resource_group
-    {
-        changes.words.push("resource_group".to_owned());
-        definition.resource_group = group;
-    }
+    let labels = relabel(definition, tags, resource_group);
+    changes.words.extend(labels);
     if !changes.words.is_empty() {
         next.version += 1;
     }
     Ok((next, changes))
 }
 
+/// Gives it what only people read; tells what of it is otherwise.
+fn relabel(
+    definition: &mut CreateTask,
+    tags: Option<BTreeMap<String, String>>,
+    resource_group: Option<String>,
+) -> Vec<String> {
+    let mut words = Vec::new();
+    if let Some(tags) = tags
+        && tags != definition.tags
+    {
+        words.push("tags".to_owned());
+        definition.tags = tags;
+    }
+    if let Some(group) = resource_group.map(|name| Some(name).filter(|name| !name.is_empty()))
+        && group != definition.resource_group
+    {
+        words.push("resource_group".to_owned());
+        definition.resource_group = group;
+    }
+    words
+}
+
 /// The policy that is wanted, or none where its script is empty; `None` where that is the present one.
 fn other_policy(present: Option<&Etl>, wanted: Etl) -> Option<Option<Etl>> {
     let next = Some(wanted).filter(|etl| !etl.script.is_empty());
     (next.as_ref() != present).then_some(next)
+}
+
+/// What is to be told, or nothing of its own; `None` where that is so already.
+fn other_alerting(present: &CreateTask, wanted: Alerting) -> Option<Option<Alerting>> {
+    let next = Some(wanted).filter(|said| *said != Alerting::default());
+    (next != present.alerting).then_some(next)
 }
 
 /// The types with the changes; `None` where they are the same, in whatever order.
@@ -230,6 +255,17 @@ mod tests {
         let same = r#"{"data": ["truncate", "delete", "update", "insert"], "schema": false}"#;
         let (_next, changes) = changed(&running, patch(same)).unwrap();
         assert!(changes.words.is_empty());
+    }
+
+    #[test]
+    fn whom_to_tell_is_a_wish_and_nothing_is_prechecked_for_it() {
+        let fresh = task(TaskState::PrecheckPassed, DesiredState::Unspecified);
+        let (next, changes) =
+            changed(&fresh, patch(r#"{"alerting": {"delay_seconds": 60}}"#)).unwrap();
+        assert_eq!(changes.words, ["alerting"]);
+        assert!(changes.for_capture && !changes.for_precheck);
+        let (next, changes) = changed(&next, patch(r#"{"alerting": {}}"#)).unwrap();
+        assert_eq!((next.definition.alerting, changes.words.len()), (None, 1));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! `rowcast task create`, as a shell reads it.
 
 use rowcast_proto::rest::{
-    ChangeTypes, CreateTask, DataChange, Objects, Packing, Retention, default_partitions,
-    default_retry_minutes,
+    Alerting, ChangeTypes, CreateTask, DataChange, Etl, Objects, Packing, Retention,
+    default_partitions, default_retry_minutes,
 };
 
 use crate::error::ApiError;
@@ -23,6 +23,7 @@ pub(super) fn create_task(body: &CreateTask) -> Result<String, ApiError> {
         packing,
         format,
         etl,
+        alerting,
         network,
         tags,
         resource_group,
@@ -52,14 +53,8 @@ pub(super) fn create_task(body: &CreateTask) -> Result<String, ApiError> {
     if !format.is_json() {
         options.push(format!("--format={}", format.as_str()));
     }
-    if let Some(etl) = etl {
-        // At its beginning `@` would name a file.
-        let blank = if etl.script.starts_with('@') { " " } else { "" };
-        options.push(format!("--etl={blank}{}", etl.script));
-        if !etl.on_error.is_park() {
-            options.push(format!("--etl-on-error={}", etl.on_error.as_str()));
-        }
-    }
+    options.extend(etl.iter().flat_map(policy));
+    options.extend(alerting.iter().flat_map(alerts));
     options.extend(network.iter().map(|name| format!("--network={name}")));
     let number = partitions.filter(|&number| number != default_partitions(*packing));
     options.extend(number.map(|number| format!("--partitions={number}")));
@@ -102,6 +97,23 @@ fn named(objects: &Objects) -> Option<Vec<String>> {
     let patterns = objects.schema_patterns.iter();
     options.extend(patterns.map(|pattern| format!("--schema={pattern}")));
     Some(options)
+}
+
+fn policy(etl: &Etl) -> Vec<String> {
+    // At its beginning `@` would name a file.
+    let blank = if etl.script.starts_with('@') { " " } else { "" };
+    let mut options = vec![format!("--etl={blank}{}", etl.script)];
+    if !etl.on_error.is_park() {
+        options.push(format!("--etl-on-error={}", etl.on_error.as_str()));
+    }
+    options
+}
+
+fn alerts(alerting: &Alerting) -> Vec<String> {
+    let delay = alerting.delay_seconds.iter();
+    delay
+        .map(|seconds| format!("--alert-delay={seconds}"))
+        .collect()
 }
 
 fn changes(types: &ChangeTypes) -> Vec<String> {
@@ -153,10 +165,11 @@ mod tests {
             r"'--table=public.it'\''s' '--table=public.log_*' --schema=a.b '--schema=t?' -- orders"
         );
         let rest = r#""objects": {"all": true}, "change_types": {"data": [], "schema": true},
-            "retention": {"hours": 24, "max_bytes": 1048576}, "packing": "transaction", "format": "protobuf"#;
+            "retention": {"hours": 24, "max_bytes": 1048576}, "packing": "transaction", "format": "protobuf",
+            "alerting": {"delay_seconds": 60}, "network": "public"#;
         assert_eq!(
             line(&format!("{rest}\"")),
-            "--all --no-row-changes --schema-changes --retention-bytes=1048576 --pack --format=protobuf -- orders"
+            "--all --no-row-changes --schema-changes --retention-bytes=1048576 --pack --format=protobuf --alert-delay=60 --network=public -- orders"
         );
     }
 

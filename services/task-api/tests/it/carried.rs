@@ -158,3 +158,26 @@ async fn a_policy_is_read_before_it_is_kept_and_is_part_of_the_wish() {
     assert_eq!(none.body.get("etl"), None, "{none:?}");
     assert_eq!(api.wish(&id, 3).await.etl, None);
 }
+
+#[tokio::test]
+async fn the_delay_that_is_told_is_in_bounds_and_part_of_the_wish() {
+    let api = Api::start().await;
+    let registered = api.created_source().await;
+    let mut wrong = task(&registered);
+    wrong["alerting"] = json!({"delay_seconds": 29});
+    let refused = api.post("/tasks", &wrong).await;
+    refused.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
+    assert_eq!(refused.body["field"], "alerting.delay_seconds");
+
+    let id = api.starting_task().await;
+    let path = format!("/tasks/{id}");
+    let said = json!({"alerting": {"delay_seconds": 60}});
+    let changed = api.patch(&path, &said).await;
+    assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
+    assert_eq!(changed.body["alerting"], said["alerting"]);
+    let wish = api.wish(&id, 2).await;
+    assert_eq!(wish.alerting.unwrap().delay_seconds, 60);
+    let none = api.patch(&path, &json!({"alerting": {}})).await;
+    assert_eq!(none.body.get("alerting"), None, "{none:?}");
+    assert_eq!(api.wish(&id, 3).await.alerting, None);
+}

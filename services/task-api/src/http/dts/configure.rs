@@ -81,6 +81,7 @@ pub(super) async fn configure(call: &Call<'_>) -> Result<Answer, ApiError> {
         packing: Packing::default(),
         format: Format::default(),
         etl: None,
+        alerting: None,
         network: None,
         tags: BTreeMap::new(),
         resource_group: group(call),

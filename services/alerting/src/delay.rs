@@ -1,0 +1,275 @@
+//! How far a task is behind its source, and when that is an incident. Pure.
+//!
+//! ```text
+//! reports ─▶ marks: the end of WAL, and when it was first seen ─▶ the oldest that is not confirmed ─▶ delay
+//! ```
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rowcast_domain::Lsn;
+use rowcast_proto::message::{CaptureState, TaskStatus};
+
+/// With more marks than this, those are dropped without which a delay stays exact to a sixteenth. A day of
+/// reports leaves about 200.
+const MARKS: usize = 64;
+
+/// How much longer than the time to its neighbours a mark is ago that is dropped.
+const EXACTNESS: i32 = 16;
+
+/// A running task reports every five seconds; nothing is known of one that has not for this long.
+const SILENCE: TimeDelta = TimeDelta::seconds(30);
+
+/// What a report says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Seen {
+    /// Changes flow; what is confirmed, and where WAL ends.
+    Flowing {
+        /// What is confirmed.
+        confirmed: Lsn,
+        /// Where WAL ends.
+        end: Lsn,
+    },
+    /// They flow, and how far is not told.
+    Unmeasured,
+    /// They should flow, and do not.
+    Interrupted,
+    /// It waits for a decision, which is an incident of its own.
+    Stopped,
+}
+
+impl Seen {
+    /// Of the last report on a task that should run, `age` after it came.
+    pub(crate) fn of(status: Option<&TaskStatus>, age: TimeDelta) -> Self {
+        let Some(status) = status else {
+            return Self::Interrupted;
+        };
+        match status.state() {
+            CaptureState::Running if age > SILENCE => Self::Interrupted,
+            CaptureState::Running => {
+                match (status.confirmed_lsn.parse(), status.source_lsn.parse()) {
+                    (Ok(confirmed), Ok(end)) => Self::Flowing { confirmed, end },
+                    (Err(_), _) | (_, Err(_)) => Self::Unmeasured,
+                }
+            }
+            CaptureState::Stopped => Self::Stopped,
+            CaptureState::Unspecified => Self::Unmeasured,
+            // The last two are of an older wish: it has not begun yet.
+            CaptureState::Starting
+            | CaptureState::Retrying
+            | CaptureState::Suspended
+            | CaptureState::Released => Self::Interrupted,
+        }
+    }
+}
+
+/// What a task that should run has still to confirm.
+#[derive(Debug, Default)]
+pub(crate) struct Behind {
+    marks: Vec<Mark>,
+    /// Since when nothing flows.
+    interrupted: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug)]
+struct Mark {
+    end: Lsn,
+    seen_at: DateTime<Utc>,
+}
+
+impl Behind {
+    /// A task that was last known to be caught up at `then`.
+    pub(crate) const fn since(then: DateTime<Utc>) -> Self {
+        Self {
+            marks: Vec::new(),
+            interrupted: Some(then),
+        }
+    }
+
+    /// Takes what was seen at `at`.
+    pub(crate) fn observe(&mut self, seen: Seen, at: DateTime<Utc>) {
+        match seen {
+            Seen::Flowing { confirmed, end } => self.flowing(confirmed, end, at),
+            Seen::Unmeasured => {}
+            Seen::Interrupted | Seen::Stopped => {
+                self.interrupted.get_or_insert(at);
+            }
+        }
+    }
+
+    fn flowing(&mut self, confirmed: Lsn, end: Lsn, at: DateTime<Utc>) {
+        // What was written meanwhile is made up for once all of it is confirmed.
+        if let Some(seen_at) = self.interrupted.take() {
+            self.marks.insert(0, Mark { end, seen_at });
+        }
+        self.marks.retain(|mark| mark.end > confirmed);
+        if end > confirmed && self.marks.iter().all(|mark| mark.end < end) {
+            self.marks.push(Mark { end, seen_at: at });
+        }
+        if self.marks.len() > MARKS {
+            self.thin(at);
+        }
+    }
+
+    fn thin(&mut self, now: DateTime<Utc>) {
+        let mut kept: Vec<Mark> = Vec::with_capacity(self.marks.len());
+        for mark in self.marks.drain(..) {
+            if let [.., before, _between] = kept.as_slice()
+                && mark.seen_at - before.seen_at <= (now - mark.seen_at) / EXACTNESS
+            {
+                kept.pop();
+            }
+            kept.push(mark);
+        }
+        self.marks = kept;
+    }
+
+    /// How long ago the first of what is not confirmed was seen.
+    pub(crate) fn delay(&self, now: DateTime<Utc>) -> TimeDelta {
+        let marks = self.marks.iter().map(|mark| mark.seen_at);
+        let first = marks.chain(self.interrupted).min();
+        first.map_or(TimeDelta::zero(), |first| {
+            (now - first).max(TimeDelta::zero())
+        })
+    }
+}
+
+/// What a delay makes of incidents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing.
+    Keep,
+    /// One begins.
+    Raise,
+    /// The open one ends.
+    Resolve,
+}
+
+/// Decides. Between the threshold and half of it nothing changes, so that a delay about the threshold is one
+/// incident.
+pub(crate) fn judge(seen: Seen, delay: TimeDelta, threshold: TimeDelta, is_open: bool) -> Verdict {
+    match (seen, is_open) {
+        (Seen::Stopped, _) => Verdict::Keep,
+        (Seen::Flowing { .. } | Seen::Unmeasured | Seen::Interrupted, false) => {
+            if delay > threshold {
+                Verdict::Raise
+            } else {
+                Verdict::Keep
+            }
+        }
+        (Seen::Flowing { .. } | Seen::Unmeasured | Seen::Interrupted, true) => {
+            if delay < threshold / 2 {
+                Verdict::Resolve
+            } else {
+                Verdict::Keep
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    fn flowing(confirmed: u64, end: u64) -> Seen {
+        Seen::Flowing {
+            confirmed: Lsn::new(confirmed),
+            end: Lsn::new(end),
+        }
+    }
+
+    fn delay(behind: &Behind, now: i64) -> i64 {
+        behind.delay(at(now)).num_seconds()
+    }
+
+    #[test]
+    fn a_busy_task_that_keeps_up_is_as_late_as_its_oldest_mark() {
+        let mut behind = Behind::default();
+        for second in (0..600).step_by(5) {
+            let end = u64::try_from(second).unwrap() * 100;
+            // What was written ten seconds ago is confirmed.
+            behind.observe(flowing(end.saturating_sub(1000), end), at(second));
+            assert!(delay(&behind, second) <= 10, "at {second}");
+        }
+        behind.observe(flowing(60_000, 60_000), at(600));
+        assert_eq!(delay(&behind, 900), 0);
+    }
+
+    #[test]
+    fn one_that_confirms_nothing_grows_later_within_bounds() {
+        let mut behind = Behind::default();
+        for second in (0..86_400).step_by(5) {
+            behind.observe(flowing(1, u64::try_from(second).unwrap() + 2), at(second));
+            assert!(behind.marks.len() <= 4 * MARKS);
+        }
+        assert_eq!(delay(&behind, 86_400), 86_400);
+        // Half of the way is made up for.
+        behind.observe(flowing(43_200, 86_400), at(86_400));
+        let half = delay(&behind, 86_400);
+        assert!((40_500..=43_200).contains(&half), "{half}");
+    }
+
+    #[test]
+    fn an_interruption_counts_until_all_of_it_is_confirmed() {
+        let mut behind = Behind::default();
+        behind.observe(flowing(100, 100), at(0));
+        behind.observe(Seen::Interrupted, at(10));
+        behind.observe(Seen::Interrupted, at(60));
+        assert_eq!(delay(&behind, 100), 90);
+        behind.observe(flowing(150, 900), at(110));
+        assert_eq!(delay(&behind, 110), 100);
+        behind.observe(flowing(899, 950), at(115));
+        assert_eq!(delay(&behind, 115), 105);
+        behind.observe(flowing(900, 960), at(120));
+        assert_eq!(delay(&behind, 120), 5);
+        let found = Behind::since(at(-70));
+        assert_eq!(delay(&found, 0), 70);
+    }
+
+    #[test]
+    fn above_is_raised_and_below_half_resolved() {
+        let judged = |seconds: i64, is_open: bool| {
+            let delay = TimeDelta::seconds(seconds);
+            judge(Seen::Interrupted, delay, TimeDelta::seconds(60), is_open)
+        };
+        for (seconds, is_open, expected) in [
+            (60, false, Verdict::Keep),
+            (61, false, Verdict::Raise),
+            (61, true, Verdict::Keep),
+            (30, true, Verdict::Keep),
+            (29, true, Verdict::Resolve),
+            (29, false, Verdict::Keep),
+        ] {
+            assert_eq!(judged(seconds, is_open), expected, "{seconds} {is_open}");
+        }
+        let hour = TimeDelta::hours(1);
+        let stopped = judge(Seen::Stopped, hour, TimeDelta::seconds(60), false);
+        assert_eq!(stopped, Verdict::Keep);
+    }
+
+    #[test]
+    fn a_report_says_whether_changes_flow() {
+        let status = |state: CaptureState, confirmed: &str| TaskStatus {
+            state: state.into(),
+            confirmed_lsn: confirmed.to_owned(),
+            source_lsn: "0/20".to_owned(),
+            ..TaskStatus::default()
+        };
+        let seen = |status: &TaskStatus, age: i64| Seen::of(Some(status), TimeDelta::seconds(age));
+        let running = status(CaptureState::Running, "0/10");
+        assert_eq!(seen(&running, 5), flowing(16, 32));
+        assert_eq!(seen(&running, 31), Seen::Interrupted);
+        assert_eq!(
+            seen(&status(CaptureState::Running, ""), 5),
+            Seen::Unmeasured
+        );
+        assert_eq!(seen(&status(CaptureState::Stopped, ""), 99), Seen::Stopped);
+        assert_eq!(
+            seen(&status(CaptureState::Retrying, ""), 99),
+            Seen::Interrupted
+        );
+        assert_eq!(Seen::of(None, TimeDelta::zero()), Seen::Interrupted);
+    }
+}
