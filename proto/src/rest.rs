@@ -11,6 +11,7 @@ mod access;
 mod plan;
 mod etl;
 mod alerting;
+mod contact;
 mod form;
 mod log;
 mod system;
@@ -19,6 +20,10 @@ pub use access::{AuditEntry, AuditLog, CreateToken, NewToken, Role, Token, Token
 pub use alerting::Alerting;
 pub use billing::{
     ChargeType, Incident, IncidentList, Instance, PurchaseTask, UsageLine, UsageList,
+};
+pub use contact::{
+    Contact, ContactKind, ContactList, ContactTest, CreateContact, IncidentEvent, IncidentNotice,
+    PatchContact,
 };
 pub use etl::{Etl, OnRowError};
 pub use form::{Format, Packing, default_partitions};

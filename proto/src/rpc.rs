@@ -97,3 +97,23 @@ rpc!(
     /// Incidents, newest first.
     ListIncidents, "alerting", "incidents", m::ListIncidentsRequest => m::ListIncidentsReply
 );
+rpc!(
+    /// Makes or changes a contact.
+    PutContact, "alerting", "put_contact", m::PutContactRequest => m::Contact
+);
+rpc!(
+    /// All contacts.
+    ListContacts, "alerting", "contacts", m::ListContactsRequest => m::ListContactsReply
+);
+rpc!(
+    /// One contact.
+    GetContact, "alerting", "contact", m::ContactRequest => m::Contact
+);
+rpc!(
+    /// Deletes a contact.
+    DeleteContact, "alerting", "delete_contact", m::ContactRequest => m::DeleteContactReply
+);
+rpc!(
+    /// Tells a contact something, to see whether it is heard.
+    TestContact, "alerting", "test_contact", m::ContactRequest => m::TestContactReply
+);

@@ -51,7 +51,8 @@ OWNERS = {
     "async-nats": {BUS, CLIENT, TESTKIT, E2E, BENCH},
     "tokio-postgres": {PG, "capture", TESTKIT, LOCAL, CLI, E2E, BENCH},
     "sqlx": {"task-api", "consumer-group", "billing", "alerting", SERVICE},
-    "axum": {"task-api", SERVICE, E2E},
+    # In alerting's tests it is a webhook.
+    "axum": {"task-api", "alerting", SERVICE, E2E},
     "opentelemetry*": {TELEMETRY, BUS},
     "tracing-opentelemetry": {TELEMETRY, BUS},
 }

@@ -1,5 +1,6 @@
 //! When somebody is to know of a task.
 
+use rowcast_domain::ContactId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -11,4 +12,8 @@ pub struct Alerting {
     /// `task_delayed` is raised, which ends below half of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_seconds: Option<u32>,
+    /// Ids of the contacts that are told of its incidents, at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub contacts: Vec<ContactId>,
 }

@@ -2,6 +2,7 @@
 
 use rowcast_bus::{BusConfig, Replicas};
 use rowcast_domain::Secret;
+use rowcast_pg::Networks;
 use rowcast_service::Settings;
 
 /// What the service needs to know.
@@ -14,6 +15,11 @@ pub struct Config {
     /// `ROWCAST_DATABASE_URL` or `ROWCAST_DATABASE_URL_FILE`: the control-plane database, as
     /// `postgres://user:password@host/database`.
     pub database_url: Secret,
+    /// `ROWCAST_SECRET_KEY` or `ROWCAST_SECRET_KEY_FILE`: opens the secrets of contacts. Lines of 64 hexadecimal digits.
+    pub secret_key: Secret,
+    /// `ROWCAST_WEBHOOK_NETWORKS`: where webhooks may be, as `10.0.0.0/8,!10.9.0.0/16`. Default everywhere; never
+    /// link-local.
+    pub webhook_networks: Networks,
 }
 
 impl Config {
@@ -25,6 +31,8 @@ impl Config {
         let password = settings.secret("nats_password");
         let replicas = settings.optional("nats_replicas", Replicas::One);
         let database_url = settings.secret("database_url");
+        let secret_key = settings.secret("secret_key");
+        let webhook_networks = settings.optional("webhook_networks", Networks::default());
         Some(Self {
             nats: BusConfig {
                 url: url?,
@@ -34,6 +42,8 @@ impl Config {
                 replicas: replicas?,
             },
             database_url: database_url?,
+            secret_key: secret_key?,
+            webhook_networks: webhook_networks?,
         })
     }
 }

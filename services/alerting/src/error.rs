@@ -1,6 +1,7 @@
 //! Events that cannot be taken, now or ever.
 
 use rowcast_bus::Outcome;
+use rowcast_bus::async_nats::jetstream::kv;
 
 /// Why an event was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -13,9 +14,12 @@ pub(crate) enum Error {
         /// What it says.
         value: String,
     },
-    /// The fact that would tell of it cannot be written.
-    #[error("the fact cannot be encoded")]
+    /// What would tell of it cannot be written.
+    #[error("what tells of it cannot be encoded")]
     Encode(#[from] serde_json::Error),
+    /// The task's wish cannot be asked for.
+    #[error("the wish cannot be asked for: {0}")]
+    Wishes(kv::EntryError),
     /// The database did not do it.
     #[error("the database did not do it: {0}")]
     Database(#[from] sqlx::Error),
@@ -26,7 +30,7 @@ impl From<Error> for Outcome {
         match &error {
             Error::Malformed { .. } | Error::Encode(_) => Self::Park(error.into()),
             Error::Database(cause) if is_of_the_data(cause) => Self::Park(error.into()),
-            Error::Database(_) => Self::Retry(error.into()),
+            Error::Wishes(_) | Error::Database(_) => Self::Retry(error.into()),
         }
     }
 }

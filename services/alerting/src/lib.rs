@@ -4,11 +4,12 @@
 //! TaskStateChanged ─▶ state_changed ─▶ incident: raise or resolve? ─▶ store ─▶ outbox ─▶ IncidentRaised
 //! TaskRechecked ────▶ rechecked ───────────────────────────────────────▶│                IncidentResolved
 //! wishes, reports ──▶ watch_delay ─▶ delay ────────────────────────────▶│
-//!                                                  ListIncidents ◀──────┘
+//!                                                  ListIncidents ◀──────┤
+//!                         contacts: notify ─▶ deliveries ─▶ deliver ◀────┘
 //! ```
 //!
-//! The incident, the id of the event that caused it and the fact that tells of it are written in one
-//! transaction: an event that comes twice does nothing the second time.
+//! The incident, what contacts are to be told, the id of the event that caused it and the fact that tells of
+//! it are written in one transaction: an event that comes twice does nothing the second time.
 
 mod config;
 mod error;
@@ -18,23 +19,35 @@ mod delay;
 mod watch_delay;
 mod incident;
 mod fact;
+mod notify;
+mod webhook;
+mod deliver;
+mod contacts;
+mod answer;
 mod store;
 mod list_incidents;
 
-use rowcast_bus::{Bus, Server, consume, publish, task_log};
+use rowcast_bus::{Bus, consume, provision, publish, task_log};
 use rowcast_proto::message::{TaskRechecked, TaskStateChanged};
-use rowcast_proto::rpc::ListIncidents;
+use rowcast_proto::stream::TASKS;
+use rowcast_service::keyring::Keyring;
 use rowcast_service::{BoxError, Context, Kind, database, outbox};
+
+use deliver::Sender;
 
 pub use config::Config;
 
 /// The service's name on the bus, and its schema.
 const NAME: &str = "alerting";
 
+/// Contacts told at a time: one that does not answer holds up few others.
+const TELLERS: usize = 4;
+
 /// The consumer of rechecks.
 const RECHECKS: &str = "alerting-rechecks";
 
-/// Connects and spawns: the consumers of events, the judge of delays, the relay of facts, the answers.
+/// Connects and spawns: the consumers of events, the judge of delays, the relay of facts, what tells
+/// contacts, the answers.
 ///
 /// # Errors
 /// Where the database or NATS does not let us in.
@@ -50,27 +63,37 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         ..
     } = context;
 
-    let mut server = Server::start(&bus, NAME, version, "Incidents of tasks").await?;
-    let answers_from = pool.clone();
-    server
-        .add::<ListIncidents, _, _>(move |request| {
-            let pool = answers_from.clone();
-            async move { list_incidents::answer(&pool, request).await }
-        })
-        .await?;
+    let keyring = Keyring::from_secret(&config.secret_key)?;
+    let sender = Sender {
+        pool: pool.clone(),
+        keyring,
+        networks: config.webhook_networks,
+    };
+    let server = answer::serve(&bus, &sender, version).await?;
     tasks.spawn(Kind::Essential, "answer", server.run(stop.clone()));
+    for _ in 0..TELLERS {
+        let telling = deliver::run(sender.clone(), stop.clone());
+        tasks.spawn(Kind::Essential, "tell contacts", telling);
+    }
 
-    let takes_into = pool.clone();
+    let wishes = provision::bucket(&bus, &TASKS).await?;
+    let (takes_into, asks) = (pool.clone(), wishes.clone());
     let events = consume::<TaskStateChanged, _, _>(bus.clone(), NAME, stop.clone(), move |event| {
-        let pool = takes_into.clone();
-        async move { state_changed::take(&pool, event).await.map_err(Into::into) }
+        let (pool, wishes) = (takes_into.clone(), asks.clone());
+        async move {
+            let taken = state_changed::take(&pool, &wishes, event).await;
+            taken.map_err(Into::into)
+        }
     });
     tasks.spawn(Kind::Essential, "consume", events);
     let takes_into = pool.clone();
     let rechecks =
         consume::<TaskRechecked, _, _>(bus.clone(), RECHECKS, stop.clone(), move |event| {
-            let pool = takes_into.clone();
-            async move { rechecked::take(&pool, event).await.map_err(Into::into) }
+            let (pool, wishes) = (takes_into.clone(), wishes.clone());
+            async move {
+                let taken = rechecked::take(&pool, &wishes, event).await;
+                taken.map_err(Into::into)
+            }
         });
     tasks.spawn(Kind::Essential, "consume rechecks", rechecks);
 

@@ -1,12 +1,14 @@
 //! Takes `TaskRechecked`.
 
 use chrono::Utc;
+use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_domain::IncidentId;
 use rowcast_proto::message::{CheckResult, TaskError, TaskRechecked};
 use sqlx::PgPool;
 
 use crate::error::Error;
 use crate::incident::{About, Incident, SOURCE_DRIFTED};
+use crate::notify;
 use crate::state_changed::{raise, resolve, trace_of};
 use crate::store::{incidents, seen_events};
 
@@ -15,7 +17,11 @@ use crate::store::{incidents, seen_events};
 ///
 /// # Errors
 /// Where the event is malformed or the database did not do it; nothing is changed then.
-pub(crate) async fn take(pool: &PgPool, event: TaskRechecked) -> Result<(), Error> {
+pub(crate) async fn take(
+    pool: &PgPool,
+    wishes: &kv::Store,
+    event: TaskRechecked,
+) -> Result<(), Error> {
     let now = Utc::now();
     let trace = trace_of(event.meta.as_ref());
     let About {
@@ -23,6 +29,7 @@ pub(crate) async fn take(pool: &PgPool, event: TaskRechecked) -> Result<(), Erro
         task_id,
         at,
     } = About::read(event.meta, event.task_id, now)?;
+    let contacts = notify::contacts(wishes, &task_id).await?;
     let mut transaction = pool.begin().await?;
     if !seen_events::insert(&mut transaction, &event_id, now).await? {
         tracing::debug!(event = event_id, "event was taken before");
@@ -46,7 +53,7 @@ pub(crate) async fn take(pool: &PgPool, event: TaskRechecked) -> Result<(), Erro
             opened_at: at,
             resolved_at: None,
         };
-        raise(&mut transaction, incident, &trace).await?;
+        raise(&mut transaction, incident, &contacts, &trace).await?;
     }
     transaction.commit().await?;
     Ok(())

@@ -1,6 +1,7 @@
 //! Takes `TaskStateChanged`.
 
 use chrono::{DateTime, Utc};
+use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_bus::trace_context;
 use rowcast_domain::IncidentId;
 use rowcast_proto::message::{EventMeta, TaskStateChanged, TraceContext};
@@ -8,19 +9,24 @@ use rowcast_service::outbox;
 use sqlx::{PgConnection, PgPool};
 
 use crate::error::Error;
-use crate::fact;
 use crate::incident::{Action, Incident, StateChange, TASK_ABNORMAL, decide};
 use crate::store::{incidents, seen_events};
+use crate::{fact, notify};
 
 /// Raises or resolves, and tells of it, all in one transaction; nothing where the event was taken
 /// before.
 ///
 /// # Errors
 /// Where the event is malformed or the database did not do it; nothing is changed then.
-pub(crate) async fn take(pool: &PgPool, event: TaskStateChanged) -> Result<(), Error> {
+pub(crate) async fn take(
+    pool: &PgPool,
+    wishes: &kv::Store,
+    event: TaskStateChanged,
+) -> Result<(), Error> {
     let now = Utc::now();
     let trace = trace_of(event.meta.as_ref());
     let change = StateChange::read(event, now)?;
+    let contacts = notify::contacts(wishes, &change.task_id).await?;
     let mut transaction = pool.begin().await?;
     if !seen_events::insert(&mut transaction, &change.event_id, now).await? {
         tracing::debug!(event = change.event_id, "event was taken before");
@@ -29,30 +35,32 @@ pub(crate) async fn take(pool: &PgPool, event: TaskStateChanged) -> Result<(), E
     let open = incidents::find_open(&mut transaction, &change.task_id, TASK_ABNORMAL).await?;
     match decide(open, &change, IncidentId::random()) {
         Action::Keep => {}
-        Action::Raise(incident) => raise(&mut transaction, incident, &trace).await?,
+        Action::Raise(incident) => raise(&mut transaction, incident, &contacts, &trace).await?,
         Action::Resolve(incident) => resolve(&mut transaction, incident, change.at, &trace).await?,
     }
     transaction.commit().await?;
     Ok(())
 }
 
-/// Stores a new incident and the fact that tells of it.
+/// Stores a new incident, whom to tell, and the fact that tells of it.
 ///
 /// # Errors
 /// Those of the database.
 pub(crate) async fn raise(
     connection: &mut PgConnection,
     incident: Incident,
+    contacts: &[String],
     trace: &TraceContext,
 ) -> Result<(), Error> {
     incidents::insert(connection, &incident).await?;
+    notify::raised(connection, &incident, contacts).await?;
     tracing::warn!(task = %incident.task_id, incident = %incident.id, rule = incident.rule, "incident raised");
     let fact = fact::raised(incident, trace.clone())?;
     outbox::append(connection, &fact).await?;
     Ok(())
 }
 
-/// Stores that an incident has ended, and the fact that tells of it. Clocks of two machines may differ;
+/// Stores that an incident has ended, whom to tell, and the fact that tells of it. Clocks of two machines may differ;
 /// an incident does not end before it begins.
 ///
 /// # Errors
@@ -68,6 +76,7 @@ pub(crate) async fn resolve(
         ..open
     };
     incidents::resolve(connection, &incident).await?;
+    notify::resolved(connection, &incident).await?;
     tracing::info!(task = %incident.task_id, incident = %incident.id, "incident resolved");
     let fact = fact::resolved(incident, trace.clone())?;
     outbox::append(connection, &fact).await?;

@@ -1,4 +1,6 @@
 //! The service's tables, one a module.
 
+pub(crate) mod contacts;
+pub(crate) mod deliveries;
 pub(crate) mod incidents;
 pub(crate) mod seen_events;

@@ -39,6 +39,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(2);
 struct Wish {
     name: String,
     threshold: TimeDelta,
+    contacts: Vec<String>,
 }
 
 /// The last report on a task.
@@ -74,17 +75,17 @@ pub(crate) async fn run(pool: PgPool, bus: Bus, stop: CancellationToken) -> Resu
 
 /// Ends at once where another copy judges.
 async fn until_failure(pool: &PgPool, bus: &Bus) -> Result<(), BoxError> {
-    // Of the pool no longer: with this connection the lock ends too.
-    let mut connection = pool.acquire().await?.detach();
+    let mut connection = pool.acquire().await?;
     let is_ours: bool = sqlx::query_scalar(
         "SELECT pg_try_advisory_lock(hashtext(current_schema()), hashtext('delays'))",
     )
-    .fetch_one(&mut connection)
+    .fetch_one(&mut *connection)
     .await?;
     if !is_ours {
-        connection.close().await?;
         return Ok(());
     }
+    // Of the pool no longer: the lock ends with the connection, and only with it.
+    let mut connection = connection.detach();
     let wishes = provision::bucket(bus, &TASKS).await?;
     let reports = provision::bucket(bus, &TASK_STATUS).await?;
     follow(&mut connection, &wishes, &reports).await
@@ -126,8 +127,12 @@ impl Tasks {
         let threshold = spec.as_ref().and_then(threshold);
         match (spec, threshold) {
             (Some(spec), Some(threshold)) => {
-                let name = spec.name;
-                self.wishes.insert(task, Wish { name, threshold });
+                let wish = Wish {
+                    name: spec.name,
+                    threshold,
+                    contacts: spec.alerting.unwrap_or_default().contacts,
+                };
+                self.wishes.insert(task, wish);
             }
             (None, _) | (Some(_), None) => {
                 self.wishes.remove(&task);
@@ -178,7 +183,7 @@ impl Tasks {
                 (Verdict::Keep, _) | (Verdict::Raise, Some(_)) | (Verdict::Resolve, None) => {}
                 (Verdict::Raise, None) => {
                     let incident = incident(task, wish, delay, report, now);
-                    begin(connection, incident).await?;
+                    begin(connection, incident, &wish.contacts).await?;
                 }
                 (Verdict::Resolve, Some(open)) => end(connection, open, now).await?,
             }
@@ -246,9 +251,19 @@ fn incident(
     }
 }
 
-async fn begin(connection: &mut PgConnection, incident: Incident) -> Result<(), Error> {
+async fn begin(
+    connection: &mut PgConnection,
+    incident: Incident,
+    contacts: &[String],
+) -> Result<(), Error> {
     let mut transaction = connection.begin().await?;
-    raise(&mut transaction, incident, &trace_context::current()).await?;
+    raise(
+        &mut transaction,
+        incident,
+        contacts,
+        &trace_context::current(),
+    )
+    .await?;
     transaction.commit().await?;
     Ok(())
 }

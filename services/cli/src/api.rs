@@ -1,5 +1,6 @@
 //! The REST API.
 
+mod contacts;
 mod follow;
 mod refusal;
 

@@ -7,6 +7,7 @@ mod etl;
 mod alerting;
 pub(crate) mod group;
 pub(crate) mod incident;
+pub(crate) mod contact;
 pub(crate) mod token;
 
 use std::path::PathBuf;
@@ -70,6 +71,9 @@ pub(crate) enum Command {
     /// What needs a person
     #[command(subcommand)]
     Incident(incident::Command),
+    /// Who is told of incidents
+    #[command(subcommand)]
+    Contact(contact::Command),
     /// Who else may use the API; for admins
     #[command(subcommand)]
     Token(token::Command),

@@ -1,7 +1,7 @@
 //! What a user means by a name or an id.
 
-use rowcast_domain::TaskState;
-use rowcast_proto::rest::{Group, Source, Task, Token};
+use rowcast_domain::{ContactId, TaskState};
+use rowcast_proto::rest::{Contact, Group, Source, Task, Token};
 
 use crate::api::Api;
 use crate::failure::{Exit, Failure};
@@ -62,6 +62,23 @@ pub(crate) async fn group(api: &Api, task: &Task, wanted: &str) -> anyhow::Resul
     let id = |group: &Group| group.id.to_string();
     let what = format!("group of task {}", task.name);
     one(&what, wanted, groups, id, |group| group.name == wanted)
+}
+
+/// The contact with this id or name.
+pub(crate) async fn contact(api: &Api, wanted: &str) -> anyhow::Result<Contact> {
+    let contacts = api.contacts().await?.contacts;
+    let id = |contact: &Contact| contact.id.to_string();
+    let is_named = |contact: &Contact| contact.name == wanted || contact.id.as_str() == wanted;
+    one("contact", wanted, contacts, id, is_named)
+}
+
+/// The ids of the contacts with these ids or names.
+pub(crate) async fn contacts(api: &Api, wanted: &[String]) -> anyhow::Result<Vec<ContactId>> {
+    let mut ids = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        ids.push(contact(api, name).await?.id);
+    }
+    Ok(ids)
 }
 
 /// The token with this id or name.

@@ -1,7 +1,7 @@
 //! The `rowcast` command: the platform on one machine, and every platform's tasks over its REST API.
 //!
 //! ```text
-//! source, task, group, usage, incident, token, audit: connect (which platform, which token) ─▶ api ─▶ table or JSON
+//! source, task, group, usage, incident, contact, token, audit: connect (which platform, which token) ─▶ api ─▶ table or JSON
 //! apply ─▶ document (YAML) ─▶ plan ─▶ api; export: the other way
 //! up ─▶ lock ─▶ platform ─▶ demo (database, REST API, groups) ─▶ platform.json ─▶ writer + live view, until a signal
 //! status, down, reset: read the lock and platform.json
@@ -27,6 +27,7 @@ mod task;
 mod group;
 mod usage;
 mod incident;
+mod contact;
 mod token;
 mod audit;
 mod apply;
@@ -84,6 +85,7 @@ async fn execute(args: Args) -> anyhow::Result<ExitCode> {
             usage::run(&api, wanted.task.as_deref(), &wanted.shown).await?;
         }
         Command::Incident(command) => incident::run(&place.connect(&state)?, command).await?,
+        Command::Contact(command) => contact::run(&place.connect(&state)?, command).await?,
         Command::Token(command) => token::run(&place.connect(&state)?, command).await?,
         Command::Audit(wanted) => audit::run(&place.connect(&state)?, wanted).await?,
         Command::Apply(wanted) => Box::pin(apply::run(&place.connect(&state)?, wanted)).await?,

@@ -143,6 +143,7 @@ pub(crate) fn etl(etl: rest::Etl) -> m::EtlPolicy {
 pub(crate) fn alerting(alerting: &rest::Alerting) -> m::Alerting {
     m::Alerting {
         delay_seconds: alerting.delay_seconds.unwrap_or_default(),
+        contacts: alerting.contacts.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -365,6 +366,17 @@ pub(crate) fn usage_line(line: m::UsageLine) -> Result<rest::UsageLine, ApiError
         amount_micros: line.amount_micros,
         currency: line.currency,
         closed: line.closed,
+    })
+}
+
+pub(crate) fn contact(contact: m::Contact) -> Result<rest::Contact, ApiError> {
+    Ok(rest::Contact {
+        id: id("contact", &contact.id)?,
+        name: contact.name,
+        kind: rest::ContactKind::Webhook,
+        url: contact.url,
+        resource_group: Some(contact.resource_group).filter(|group| !group.is_empty()),
+        created_at: time("created_at", contact.created_at)?,
     })
 }
 

@@ -44,6 +44,13 @@ mod list_events;
 mod list_log;
 mod get_usage;
 mod list_incidents;
+mod contacts;
+mod create_contact;
+mod list_contacts;
+mod get_contact;
+mod patch_contact;
+mod delete_contact;
+mod test_contact;
 mod create_group;
 mod list_groups;
 mod get_group;
@@ -71,7 +78,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use rowcast_proto::rest::{PrecheckBegun, PrecheckEnded};
+use rowcast_proto::rest::{IncidentNotice, PrecheckBegun, PrecheckEnded};
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
@@ -166,7 +173,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list_events::list_events))
         .routes(routes!(list_log::list_log))
         .routes(routes!(get_usage::get_usage))
-        .routes(routes!(list_incidents::list_incidents))
+        .merge(routes_of_incidents())
         .routes(routes!(
             create_group::create_group,
             list_groups::list_groups
@@ -187,6 +194,21 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(dts::dts))
 }
 
+fn routes_of_incidents() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list_incidents::list_incidents))
+        .routes(routes!(
+            create_contact::create_contact,
+            list_contacts::list_contacts
+        ))
+        .routes(routes!(
+            get_contact::get_contact,
+            patch_contact::patch_contact,
+            delete_contact::delete_contact
+        ))
+        .routes(routes!(test_contact::test_contact))
+}
+
 fn describe(document: &mut OpenApi) {
     "Rowcast".clone_into(&mut document.info.title);
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
@@ -199,6 +221,8 @@ fn describe(document: &mut OpenApi) {
     let mut told = Vec::new();
     add_schema::<PrecheckBegun>(&mut told);
     add_schema::<PrecheckEnded>(&mut told);
+    // What a webhook is told.
+    add_schema::<IncidentNotice>(&mut told);
     components.schemas.extend(told);
     document.security = Some(vec![SecurityRequirement::new("token", [""; 0])]);
 }

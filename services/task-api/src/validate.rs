@@ -2,6 +2,7 @@
 
 mod access;
 mod alerting;
+mod contact;
 mod etl;
 mod source;
 mod tags;
@@ -22,6 +23,7 @@ use crate::error::ApiError;
 use crate::http::{Browse, ListedTasks};
 
 pub(crate) use access::token;
+pub(crate) use contact::{contact, contact_patch};
 pub(crate) use source::{KEPT_KEY, source, source_patch};
 
 /// A field at fault.

@@ -122,6 +122,14 @@ id!(
     IncidentId, 'c', "incident"
 );
 id!(
+    /// A contact: who is told of incidents.
+    ContactId, 'a', "contact"
+);
+id!(
+    /// A delivery: what a contact is told, once.
+    DeliveryId, 'd', "delivery"
+);
+id!(
     /// A token of the API.
     TokenId, 'k', "token"
 );

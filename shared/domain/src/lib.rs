@@ -14,7 +14,9 @@ mod secret;
 
 pub use backoff::Backoff;
 pub use fact::Fact;
-pub use id::{GroupId, IncidentId, InstanceId, ParseIdError, SourceId, TaskId, TokenId};
+pub use id::{
+    ContactId, DeliveryId, GroupId, IncidentId, InstanceId, ParseIdError, SourceId, TaskId, TokenId,
+};
 pub use lsn::{Lsn, ParseLsnError};
 pub use position::{ParsePositionError, Position};
 pub use secret::Secret;

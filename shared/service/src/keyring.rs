@@ -143,6 +143,12 @@ pub fn group_password(task_id: &str) -> String {
     format!("group-password/{task_id}")
 }
 
+/// What the secret of a contact is sealed for.
+#[must_use]
+pub fn contact_secret(contact_id: &str) -> String {
+    format!("contact-secret/{contact_id}")
+}
+
 impl Key {
     fn parse(line: &str) -> Option<Self> {
         let bytes = HEXLOWER_PERMISSIVE.decode(line.as_bytes()).ok()?;

@@ -6,6 +6,7 @@ use reqwest::Method;
 use rowcast_e2e::{Api, PASSWORD, Recorder, Shell, untracked_shop};
 use rowcast_testkit::Platform;
 use serde_json::Value;
+use tokio::net::TcpListener;
 
 /// `operationId` and the command that calls it, in an order in which all of them succeed.
 ///
@@ -87,6 +88,18 @@ const COMMANDS: &[(&str, &str)] = &[
     ("get_usage", "usage orders"),
     ("list_incidents", "incident list"),
     (
+        "create_contact",
+        "contact create oncall --webhook WEBHOOK --secret-file webhook.secret",
+    ),
+    ("list_contacts", "contact list"),
+    ("get_contact", "contact show oncall"),
+    (
+        "patch_contact",
+        "contact update oncall --resource-group sales",
+    ),
+    ("test_contact", "contact test oncall"),
+    ("delete_contact", "contact delete oncall --yes"),
+    (
         "create_token",
         "token create ci --role operator --resource-group sales --days 30",
     ),
@@ -151,6 +164,19 @@ async fn with_ids(shell: &Shell, line: &str, port: u16) -> String {
     line
 }
 
+/// The URL of a server that takes whatever it is told.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test's runtime ends it with the test"
+)]
+async fn webhook() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let takes_all = axum::Router::new().fallback(async || ());
+    tokio::spawn(async move { axum::serve(listener, takes_all).await });
+    url
+}
+
 #[tokio::test]
 async fn every_operation_of_the_api_has_a_command() {
     let platform = Box::pin(Platform::start(Default::default())).await.unwrap();
@@ -169,7 +195,12 @@ async fn every_operation_of_the_api_has_a_command() {
     shell.set("ROWCAST_API_URL", &recorder.url);
     shell.write("source.pw", PASSWORD).unwrap();
     shell.write("group.pw", "Blue-horse-7").unwrap();
+    shell
+        .write("webhook.secret", "correct-horse-battery")
+        .unwrap();
+    let webhook = webhook().await;
     for (operation, line) in COMMANDS {
+        let line = &line.replace("WEBHOOK", &webhook);
         let line = with_ids(&shell, line, platform.postgres.port()).await;
         recorder.take();
         shell.prints(&line).await.unwrap();

@@ -33,7 +33,10 @@ impl Buckets {
             task_id: TASK.to_owned(),
             name: "orders".to_owned(),
             desired: desired.into(),
-            alerting: Some(Alerting { delay_seconds }),
+            alerting: Some(Alerting {
+                delay_seconds,
+                contacts: Vec::new(),
+            }),
             ..TaskSpec::default()
         };
         let value = serde_json::to_vec(&spec).unwrap().into();

@@ -8,3 +8,4 @@
 mod service;
 mod incidents;
 mod delay;
+mod contacts;

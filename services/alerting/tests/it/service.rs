@@ -16,6 +16,8 @@ use rowcast_testkit::{Nats, Postgres, eventually};
 use tokio::process::{Child, Command};
 
 pub(crate) const TASK: &str = "t000000000000";
+/// Of the keyring.
+pub(crate) const KEY: &str = "6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b";
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Service {
@@ -62,6 +64,7 @@ impl Service {
             .env("ROWCAST_NATS_URL", self.nats.url())
             .env("ROWCAST_NATS_PASSWORD", self.nats.password("alerting"))
             .env("ROWCAST_DATABASE_URL", &self.database)
+            .env("ROWCAST_SECRET_KEY", KEY)
             .stdout(Stdio::inherit())
             .kill_on_drop(true)
             .spawn()

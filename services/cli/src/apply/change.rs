@@ -166,10 +166,12 @@ fn policy(etl: Option<&Etl>) -> String {
 }
 
 fn alerts(alerting: Option<&Alerting>) -> String {
-    match alerting.and_then(|alerting| alerting.delay_seconds) {
-        None => "none".to_owned(),
-        Some(seconds) => format!("delay of {seconds} s"),
-    }
+    let said = alerting.cloned().unwrap_or_default();
+    let delay = said.delay_seconds.iter();
+    let delay = delay.map(|seconds| format!("delay of {seconds} s"));
+    let contacts = said.contacts.iter().map(|id| format!("contact {id}"));
+    let words: Vec<String> = delay.chain(contacts).collect();
+    or_dash(Some(words.join(", ")).filter(|words| !words.is_empty()))
 }
 
 pub(super) fn kept(retention: &Retention) -> String {

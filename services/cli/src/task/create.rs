@@ -36,7 +36,7 @@ pub(super) async fn run(api: &Api, wanted: Create) -> anyhow::Result<()> {
         partitions: wanted.partitions,
         transactions: wanted.transactions,
         etl: wanted.etl.policy(None)?,
-        alerting: wanted.alerting.alerting(),
+        alerting: wanted.alerting.alerting(api).await?,
         network: wanted.network,
         tags: wanted.tags.into_iter().collect(),
         resource_group: wanted.resource_group,

@@ -1,6 +1,6 @@
 //! Tasks in tables.
 
-use rowcast_proto::rest::{OnRowError, Packing, Task};
+use rowcast_proto::rest::{Alerting, OnRowError, Packing, Task};
 
 use super::selection;
 use super::wait;
@@ -44,8 +44,8 @@ fn members(task: &Task) -> Vec<(&'static str, String)> {
         members.push(("etl", etl.script.clone()));
         members.push(("rows it fails on", etl_failures(etl.on_error).to_owned()));
     }
-    if let Some(seconds) = task.alerting.as_ref().and_then(|said| said.delay_seconds) {
-        members.push(("alert where behind", format!("{seconds} s")));
+    if let Some(alerting) = &task.alerting {
+        members.extend(alerts(alerting));
     }
     if !task.tags.is_empty() {
         members.push(("tags", tags::in_words(&task.tags)));
@@ -73,6 +73,15 @@ fn members(task: &Task) -> Vec<(&'static str, String)> {
         members.push(("warning", warning.clone()));
     }
     members
+}
+
+fn alerts(alerting: &Alerting) -> Vec<(&'static str, String)> {
+    let seconds = alerting.delay_seconds.iter();
+    let delay = seconds.map(|seconds| ("alert where behind", format!("{seconds} s")));
+    let contacts = alerting.contacts.iter();
+    delay
+        .chain(contacts.map(|id| ("tells", id.to_string())))
+        .collect()
 }
 
 const fn etl_failures(action: OnRowError) -> &'static str {

@@ -29,7 +29,12 @@ pub(super) async fn rename(
 pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
     let found = find::task(api, &wanted.task).await?;
     let Versioned { thing, version } = api.task_version(&found.id).await?;
-    let patch = patch(&wanted, &thing)?;
+    let mut patch = patch(&wanted, &thing)?;
+    let alerting = wanted
+        .alerting
+        .alerting(api, thing.alerting.as_ref())
+        .await?;
+    patch.alerting = alerting;
     if patch == PatchTask::default() {
         let sentence = "say what to change: see rowcast task update --help";
         return Err(Failure::of(Exit::Usage, sentence));
@@ -80,7 +85,8 @@ fn patch(wanted: &Update, task: &Task) -> anyhow::Result<PatchTask> {
         retention,
         change_types: types,
         etl,
-        alerting: wanted.alerting.alerting(task.alerting.as_ref()),
+        // Contacts are found by the API.
+        alerting: None,
         tags: tags::changed(&task.tags, &wanted.tags, &wanted.untagged),
         resource_group: if wanted.no_resource_group {
             Some(String::new())

@@ -7,7 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bytes::Bytes;
-use rowcast_domain::{GroupId, SourceId, TaskId, TokenId};
+use rowcast_domain::{ContactId, GroupId, SourceId, TaskId, TokenId};
 use serde::de::DeserializeOwned;
 
 use super::json_path;
@@ -78,7 +78,7 @@ fn malformed(text: &[u8], error: &serde_json::Error) -> ApiError {
     }
     let field = field(read_until(text, error), &detail);
     // The parser quotes what it did not expect.
-    let detail = if field.ends_with("password") {
+    let detail = if field.ends_with("password") || field == "secret" {
         "must be a string".to_owned()
     } else {
         detail
@@ -137,6 +137,18 @@ impl<S: Send + Sync> FromRequestParts<S> for SourcePath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         Ok(Self(only_id("source", parts, state).await?))
+    }
+}
+
+/// The contact that the path names.
+#[derive(Debug)]
+pub(crate) struct ContactPath(pub(crate) ContactId);
+
+impl<S: Send + Sync> FromRequestParts<S> for ContactPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(only_id("contact", parts, state).await?))
     }
 }
 

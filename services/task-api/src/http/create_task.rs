@@ -6,9 +6,9 @@ use rowcast_domain::{SourceId, TaskEvent, TaskId, TaskState};
 use rowcast_proto::rest::{CreateSource, CreateTask, Source, Task};
 use sqlx::postgres::PgConnection;
 
-use super::body;
 use super::create_source::{accepted, register};
 use super::tag::Tagged;
+use super::{body, contacts};
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::lifecycle::{self, Step};
@@ -35,6 +35,7 @@ pub(crate) async fn create_task(
 ) -> Result<(StatusCode, Tagged<Task>), ApiError> {
     validate::task(&wanted)?;
     caller.may_give_to(wanted.resource_group.as_deref())?;
+    contacts::are_there(&app, &caller, wanted.alerting.as_ref()).await?;
     created(&app, &caller, wanted, "created").await
 }
 

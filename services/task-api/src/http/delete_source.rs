@@ -76,8 +76,16 @@ pub(crate) async fn delete(
     Ok(needing)
 }
 
-/// Names the tasks that the caller sees, and counts the others.
 fn in_use(caller: &Caller, id: &SourceId, tasks: &[Needing]) -> ApiError {
+    let detail = format!("the source {id} is used by: {}", named(caller, tasks));
+    ApiError::refused(StatusCode::CONFLICT, "source_in_use", detail).repair(
+        "Release these tasks first: POST /api/v1/tasks/{id}/release. One that is released and still \
+         named has an error, or is being released.",
+    )
+}
+
+/// Names the tasks that the caller sees, and counts the others.
+pub(crate) fn named(caller: &Caller, tasks: &[Needing]) -> String {
     let mut named: Vec<String> = tasks
         .iter()
         .filter(|task| caller.sees(task.resource_group.as_deref()))
@@ -91,9 +99,5 @@ fn in_use(caller: &Caller, id: &SourceId, tasks: &[Needing]) -> ApiError {
     {
         named.push(format!("{more} more"));
     }
-    let detail = format!("the source {id} is used by: {}", named.join(", "));
-    ApiError::refused(StatusCode::CONFLICT, "source_in_use", detail).repair(
-        "Release these tasks first: POST /api/v1/tasks/{id}/release. One that is released and still \
-         named has an error, or is being released.",
-    )
+    named.join(", ")
 }

@@ -4,6 +4,7 @@ use axum::extract::State;
 use rowcast_proto::rest::{PatchTask, Task};
 
 use super::body::{self, TaskPath};
+use super::contacts;
 use super::tag::{IfMatch, Tagged};
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
@@ -33,6 +34,7 @@ pub(crate) async fn patch_task(
     if let Some(group) = &wanted.resource_group {
         caller.may_give_to(Some(group))?;
     }
+    contacts::are_there(&app, &caller, wanted.alerting.as_ref()).await?;
     let task = lifecycle::change_task(&app, &caller, &id, wanted, &expected).await?;
     Ok(Tagged(task.version, convert::task(task)))
 }

@@ -110,10 +110,11 @@ fn policy(etl: &Etl) -> Vec<String> {
 }
 
 fn alerts(alerting: &Alerting) -> Vec<String> {
+    let contacts = alerting.contacts.iter();
+    let contacts = contacts.map(|id| format!("--alert-contact={id}"));
     let delay = alerting.delay_seconds.iter();
-    delay
-        .map(|seconds| format!("--alert-delay={seconds}"))
-        .collect()
+    let delay = delay.map(|seconds| format!("--alert-delay={seconds}"));
+    delay.chain(contacts).collect()
 }
 
 fn changes(types: &ChangeTypes) -> Vec<String> {
@@ -166,10 +167,10 @@ mod tests {
         );
         let rest = r#""objects": {"all": true}, "change_types": {"data": [], "schema": true},
             "retention": {"hours": 24, "max_bytes": 1048576}, "packing": "transaction", "format": "protobuf",
-            "alerting": {"delay_seconds": 60}, "network": "public"#;
+            "alerting": {"delay_seconds": 60, "contacts": ["a00000000000a"]}, "network": "public"#;
         assert_eq!(
             line(&format!("{rest}\"")),
-            "--all --no-row-changes --schema-changes --retention-bytes=1048576 --pack --format=protobuf --alert-delay=60 --network=public -- orders"
+            "--all --no-row-changes --schema-changes --retention-bytes=1048576 --pack --format=protobuf --alert-delay=60 --alert-contact=a00000000000a --network=public -- orders"
         );
     }
 

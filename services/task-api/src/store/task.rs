@@ -3,7 +3,7 @@
 mod list;
 
 use chrono::{DateTime, Utc};
-use rowcast_domain::{Lsn, SourceId, TaskId, TaskState};
+use rowcast_domain::{ContactId, Lsn, SourceId, TaskId, TaskState};
 use rowcast_proto::message::{DesiredState, TraceContext};
 use rowcast_proto::rest::{AcceptableStop, CreateTask, TaskError, TaskPosition};
 use sqlx::postgres::{PgConnection, PgPool};
@@ -338,6 +338,24 @@ pub(crate) async fn needing_source(
     )
     .bind(source.as_str())
     .fetch_all(connection)
+    .await
+}
+
+/// The tasks that name a contact, and are not released.
+pub(crate) async fn naming_contact(
+    pool: &PgPool,
+    contact: &ContactId,
+) -> Result<Vec<Needing>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT definition ->> 'name' AS name, id, false AS is_settling,
+                definition ->> 'resource_group' AS resource_group
+         FROM tasks
+         WHERE definition -> 'alerting' -> 'contacts' ? $1
+           AND state <> 'released'
+         ORDER BY created_at, id",
+    )
+    .bind(contact.as_str())
+    .fetch_all(pool)
     .await
 }
 

@@ -15,6 +15,7 @@ mod bodies;
 mod idempotency;
 mod sources;
 mod carried;
+mod contacts;
 mod changes;
 mod prechecks;
 mod following;

@@ -1,13 +1,17 @@
 //! Other services, as far as a test needs their answers.
 
-use rowcast_bus::{Bus, Server, provision};
+use rowcast_bus::refuse::Refusal as _;
+use rowcast_bus::{Bus, Server, provision, refuse};
 use rowcast_domain::TaskId;
 use rowcast_proto::message::{
-    ChargeType, CheckName, CheckOutcome, CheckResult, Incident, Instance, InstanceReply,
-    InstanceRequest, ListIncidentsReply, ListIncidentsRequest, PrecheckProgress, PrecheckReport,
-    PrecheckRequest, RpcError,
+    ChargeType, CheckName, CheckOutcome, CheckResult, Contact, ContactRequest, Incident, Instance,
+    InstanceReply, InstanceRequest, ListContactsReply, ListContactsRequest, ListIncidentsReply,
+    ListIncidentsRequest, PrecheckProgress, PrecheckReport, PrecheckRequest, PutContactRequest,
+    RpcError,
 };
-use rowcast_proto::rpc::{GetInstance, ListIncidents, RunPrecheck};
+use rowcast_proto::rpc::{
+    GetContact, GetInstance, ListContacts, ListIncidents, PutContact, RunPrecheck,
+};
 use rowcast_proto::stream::PRECHECKS;
 use rowcast_service::CancellationToken;
 use tokio::sync::watch;
@@ -175,4 +179,43 @@ fn report(request: PrecheckRequest, items: Vec<CheckResult>, passed: bool) -> Pr
         started_at: now,
         finished_at: now,
     }
+}
+
+/// An alerting with these contacts, of which none is ever deleted.
+pub(crate) async fn contacts(bus: &Bus, contacts: Vec<Contact>) {
+    let mut server = Server::start(bus, "alerting", "0.0.0", "stands in")
+        .await
+        .unwrap();
+    let all = contacts.clone();
+    server
+        .add::<ListContacts, _, _>(move |_all: ListContactsRequest| {
+            let contacts = all.clone();
+            async move { Ok::<_, RpcError>(ListContactsReply { contacts }) }
+        })
+        .await
+        .unwrap();
+    server
+        .add::<GetContact, _, _>(move |request: ContactRequest| {
+            let mut contacts = contacts.clone().into_iter();
+            async move {
+                let found = contacts.find(|contact| contact.id == request.contact_id);
+                found.ok_or_else(|| {
+                    refuse::not_found("contact_not_found", "there is none").repair("List them.")
+                })
+            }
+        })
+        .await
+        .unwrap();
+    server
+        .add::<PutContact, _, _>(|request: PutContactRequest| async move {
+            let contact = request.contact.unwrap_or_default();
+            let created_at = Some(chrono::Utc::now().into());
+            Ok::<_, RpcError>(Contact {
+                created_at,
+                ..contact
+            })
+        })
+        .await
+        .unwrap();
+    serve(server);
 }

@@ -105,7 +105,8 @@ pub(super) async fn environment(
             environment.set("NATS_MONITOR_URL", &endpoints.nats_monitor_url);
             environment.secret_key()?;
         }
-        Service::Billing | Service::Alerting => {}
+        Service::Alerting => environment.secret_key()?,
+        Service::Billing => {}
     }
     Ok(environment.variables)
 }

@@ -1,0 +1,97 @@
+//! Writes down whom an event of an incident is to be told, in the transaction of the incident.
+
+use rowcast_bus::async_nats::jetstream::kv;
+use rowcast_domain::TaskId;
+use rowcast_proto::message::TaskSpec;
+use rowcast_proto::rest::{self, IncidentEvent, IncidentNotice};
+use sqlx::PgConnection;
+
+use crate::error::Error;
+use crate::incident::Incident;
+use crate::store::deliveries::{self, Notice};
+
+/// Those whom a task's wish names; nobody where it has none, or none that can be read: an incident is raised
+/// whoever is told.
+///
+/// # Errors
+/// Where the bucket does not answer.
+pub(crate) async fn contacts(wishes: &kv::Store, task: &TaskId) -> Result<Vec<String>, Error> {
+    let wish = wishes.get(task.as_str()).await.map_err(Error::Wishes)?;
+    let Some(wish) = wish else {
+        return Ok(Vec::new());
+    };
+    match serde_json::from_slice::<TaskSpec>(&wish) {
+        Ok(spec) => Ok(spec.alerting.unwrap_or_default().contacts),
+        Err(error) => {
+            tracing::error!(%task, %error, "a wish that cannot be read: no contact is told");
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// That it began.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn raised(
+    connection: &mut PgConnection,
+    incident: &Incident,
+    contacts: &[String],
+) -> Result<(), Error> {
+    write(connection, IncidentEvent::Raised, incident, contacts).await
+}
+
+/// That it ended, to those who were told that it began.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn resolved(
+    connection: &mut PgConnection,
+    incident: &Incident,
+) -> Result<(), Error> {
+    let contacts = deliveries::contacts_of(connection, &incident.id).await?;
+    write(connection, IncidentEvent::Resolved, incident, &contacts).await
+}
+
+async fn write(
+    connection: &mut PgConnection,
+    event: IncidentEvent,
+    incident: &Incident,
+    contacts: &[String],
+) -> Result<(), Error> {
+    if contacts.is_empty() {
+        return Ok(());
+    }
+    let body = serde_json::to_string(&IncidentNotice {
+        event,
+        incident: Some(told(incident)),
+    })?;
+    let notice = Notice {
+        incident: &incident.id,
+        task: &incident.task_id,
+        event: event.as_str(),
+        body: &body,
+    };
+    for contact in contacts {
+        deliveries::insert(connection, contact, &notice).await?;
+    }
+    Ok(())
+}
+
+fn told(incident: &Incident) -> rest::Incident {
+    rest::Incident {
+        id: incident.id.clone(),
+        task_id: incident.task_id.clone(),
+        task_name: incident.task_name.clone(),
+        rule: incident.rule.clone(),
+        summary: incident.summary.clone(),
+        error: incident.error.clone().map(|error| rest::TaskError {
+            code: error.code,
+            message: error.message,
+            advice: error.advice,
+            retry_until: None,
+        }),
+        opened_at: incident.opened_at,
+        resolved_at: incident.resolved_at,
+    }
+}

@@ -1,0 +1,30 @@
+//! `GET /contacts/{id}`.
+
+use axum::Json;
+use axum::extract::State;
+use rowcast_proto::rest::Contact;
+
+use super::body::ContactPath;
+use super::contacts;
+use crate::auth::Caller;
+use crate::error::{ApiError, ProblemBody};
+use crate::state::App;
+
+/// Shows a contact.
+#[utoipa::path(
+    get,
+    path = "/contacts/{id}",
+    tag = "incidents",
+    params(("id" = String, Path, description = "The contact")),
+    responses(
+        (status = 200, description = "The contact, without its secret", body = Contact),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn get_contact(
+    State(app): State<App>,
+    caller: Caller,
+    ContactPath(id): ContactPath,
+) -> Result<Json<Contact>, ApiError> {
+    Ok(Json(contacts::existing(&app, &caller, &id).await?))
+}

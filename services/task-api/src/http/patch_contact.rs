@@ -1,0 +1,57 @@
+//! `PATCH /contacts/{id}`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use rowcast_proto::rest::{Contact, PatchContact};
+
+use super::body::{self, ContactPath};
+use super::contacts;
+use crate::auth::Caller;
+use crate::error::{ApiError, ProblemBody};
+use crate::state::App;
+use crate::validate;
+
+/// Changes a contact. What it is still to be told goes where it is then.
+#[utoipa::path(
+    patch,
+    path = "/contacts/{id}",
+    tag = "incidents",
+    params(("id" = String, Path, description = "The contact")),
+    request_body = PatchContact,
+    responses(
+        (status = 200, description = "The contact, without its secret", body = Contact),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn patch_contact(
+    State(app): State<App>,
+    caller: Caller,
+    ContactPath(id): ContactPath,
+    body::Json(wanted): body::Json<PatchContact>,
+) -> Result<Json<Contact>, ApiError> {
+    validate::contact_patch(&wanted)?;
+    let mut contact = contacts::existing(&app, &caller, &id).await?;
+    if let Some(group) = wanted.resource_group {
+        caller.may_give_to(Some(&group))?;
+        contact.resource_group = Some(group).filter(|name| !name.is_empty());
+    }
+    if let Some(name) = wanted.name {
+        contact.name = name;
+    }
+    if let Some(url) = wanted.url.filter(|url| *url != contact.url) {
+        if wanted.secret.is_none() {
+            return Err(secret_is_for_another());
+        }
+        contact.url = url;
+    }
+    Ok(Json(contacts::put(&app, contact, wanted.secret).await?))
+}
+
+/// Who may change where it goes need not know what it is signed with.
+fn secret_is_for_another() -> ApiError {
+    let detail = "the secret was given for another URL";
+    ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "secret_needed", detail)
+        .field("secret")
+        .repair("Give the secret with the URL.")
+}
