@@ -15,6 +15,8 @@ pub enum ContactKind {
     /// `Rowcast-Timestamp`, in seconds; and `Rowcast-Signature: v1=` with the hexadecimal HMAC-SHA256 of the
     /// timestamp, a dot and the body.
     Webhook,
+    /// By a mail in plain text. Its `Message-ID` is the same if it is sent again.
+    Email,
 }
 
 /// `POST /contacts`.
@@ -26,9 +28,14 @@ pub struct CreateContact {
     /// How it is told.
     pub kind: ContactKind,
     /// Where a webhook is told: `https://` or `http://`, without a user. Never a link-local address.
-    pub url: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// Signs what a webhook is told: 16–256 printable ASCII characters. Never returned.
-    pub secret: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// Where mail goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// The name of those who share it: 1–64 of letters, digits and `_.-`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_group: Option<String>,
@@ -41,12 +48,15 @@ pub struct PatchContact {
     /// The user's name for it, 1–64 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Where it is told. With another one its secret is given again.
+    /// Where a webhook is told. With another one its secret is given again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Signs what it is told. Never returned.
+    /// Signs what a webhook is told. Never returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
+    /// Where mail goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// The name of those who share it; empty for nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_group: Option<String>,
@@ -62,8 +72,12 @@ pub struct Contact {
     pub name: String,
     /// How it is told.
     pub kind: ContactKind,
-    /// Where it is told.
-    pub url: String,
+    /// Where a webhook is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Where mail goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// The name of those who share it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_group: Option<String>,

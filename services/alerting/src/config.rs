@@ -1,5 +1,6 @@
 //! Settings, read once at the start.
 
+use lettre::message::Mailbox;
 use rowcast_bus::{BusConfig, Replicas};
 use rowcast_domain::Secret;
 use rowcast_pg::Networks;
@@ -20,6 +21,42 @@ pub struct Config {
     /// `ROWCAST_WEBHOOK_NETWORKS`: where webhooks may be, as `10.0.0.0/8,!10.9.0.0/16`. Default everywhere; never
     /// link-local.
     pub webhook_networks: Networks,
+    /// The server for mail; absent where none is sent.
+    pub mail: Option<MailConfig>,
+}
+
+/// By what mail is sent.
+#[derive(Debug)]
+pub struct MailConfig {
+    /// `ROWCAST_SMTP_URL` or `ROWCAST_SMTP_URL_FILE`, as `smtps://user:password@host:465`, or
+    /// `smtp://user:password@host:587?tls=required` for STARTTLS.
+    pub url: Secret,
+    /// `ROWCAST_MAIL_FROM`: who writes, as `Rowcast <rowcast@example.com>`.
+    pub from: Mailbox,
+}
+
+impl MailConfig {
+    /// Both settings or none.
+    #[expect(
+        clippy::option_option,
+        reason = "noted problem, absent, and present are three things"
+    )]
+    fn read(settings: &mut Settings) -> Option<Option<Self>> {
+        let url = settings.maybe_secret("smtp_url");
+        let from = settings.maybe("mail_from");
+        match (url?, from?) {
+            (Some(url), Some(from)) => Some(Some(Self { url, from })),
+            (None, None) => Some(None),
+            (Some(_), None) => {
+                settings.problem("mail_from", "is not set beside the mail server");
+                None
+            }
+            (None, Some(_)) => {
+                settings.problem("smtp_url", "is not set beside who writes");
+                None
+            }
+        }
+    }
 }
 
 impl Config {
@@ -33,6 +70,7 @@ impl Config {
         let database_url = settings.secret("database_url");
         let secret_key = settings.secret("secret_key");
         let webhook_networks = settings.optional("webhook_networks", Networks::default());
+        let mail = MailConfig::read(settings);
         Some(Self {
             nats: BusConfig {
                 url: url?,
@@ -44,6 +82,7 @@ impl Config {
             database_url: database_url?,
             secret_key: secret_key?,
             webhook_networks: webhook_networks?,
+            mail: mail?,
         })
     }
 }

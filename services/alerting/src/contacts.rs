@@ -11,7 +11,8 @@ use rowcast_proto::rest::{IncidentEvent, IncidentNotice};
 use rowcast_service::keyring::Sealed;
 
 use crate::deliver::Sender;
-use crate::store::contacts::{self, Contact};
+use crate::mail;
+use crate::store::contacts::{self, Contact, Target};
 use crate::webhook;
 
 impl From<Contact> for message::Contact {
@@ -20,16 +21,20 @@ impl From<Contact> for message::Contact {
             id,
             name,
             resource_group,
-            url,
-            secret: _,
+            target,
             created_at,
         } = contact;
+        let (url, address) = match target {
+            Target::Webhook { url, secret: _ } => (url, String::new()),
+            Target::Mail(address) => (String::new(), address),
+        };
         Self {
             id: id.into(),
             name,
             resource_group: resource_group.unwrap_or_default(),
             url,
             created_at: Some(created_at.into()),
+            address,
         }
     }
 }
@@ -37,47 +42,77 @@ impl From<Contact> for message::Contact {
 /// Stores a contact, in the place of the one with its id if there is one.
 ///
 /// # Errors
-/// Where its URL is none, or leads to where no webhook may be, or the secret of a new one is missing.
+/// Where it cannot be told there, or the secret of a new webhook is missing.
 pub(crate) async fn put(
     sender: &Sender,
     request: PutContactRequest,
 ) -> Result<message::Contact, RpcError> {
     let wanted = request.contact.unwrap_or_default();
     let id = read_id(wanted.id)?;
-    let url = webhook::parse(&wanted.url).map_err(|error| at_url(&error))?;
-    match webhook::look_up(&sender.networks, &url).await {
-        // A name that leads nowhere now may lead somewhere once it is needed.
-        Ok(_) | Err(webhook::Error::NotFound { .. }) => {}
-        Err(
-            error @ (webhook::Error::Url(_)
-            | webhook::Error::Forbidden(_)
-            | webhook::Error::Silent(_)
-            | webhook::Error::Answered(_)),
-        ) => return Err(at_url(&error)),
-    }
-    let there = contacts::get(&sender.pool, &id)
-        .await
-        .map_err(|error| database(&error))?;
-    let (secret, created_at) = match (request.secret, there) {
-        (Some(secret), Some(there)) => (sealed(secret), there.created_at),
-        (Some(secret), None) => (sealed(secret), Utc::now().trunc_subsecs(6)),
-        (None, Some(there)) => (there.secret, there.created_at),
-        (None, None) => {
-            return Err(refuse::invalid("secret_missing", "the secret is missing").field("secret"));
+    let there = contacts::get(&sender.pool, &id).await;
+    let there = there.map_err(|error| database(&error))?;
+    let created_at = there.as_ref().map(|there| there.created_at);
+    let target = match (wanted.url.is_empty(), wanted.address.is_empty()) {
+        (false, true) => {
+            let secret = request.secret.map(sealed);
+            let secret = secret.or_else(|| secret_of(there)).ok_or_else(|| {
+                refuse::invalid("secret_missing", "the secret is missing").field("secret")
+            })?;
+            webhook(sender, wanted.url, secret).await?
+        }
+        (true, false) => mail(sender, wanted.address)?,
+        (true, true) | (false, false) => {
+            let detail = "a contact has either a URL or an address";
+            return Err(refuse::invalid("target_unclear", detail).field("kind"));
         }
     };
     let contact = Contact {
         id,
         name: wanted.name,
         resource_group: Some(wanted.resource_group).filter(|group| !group.is_empty()),
-        url: wanted.url,
-        secret,
-        created_at,
+        target,
+        created_at: created_at.unwrap_or_else(|| Utc::now().trunc_subsecs(6)),
     };
     let stored = contacts::put(&sender.pool, &contact).await;
     stored.map_err(|error| database(&error))?;
     tracing::info!(contact = %contact.id, "contact stored");
     Ok(contact.into())
+}
+
+fn secret_of(there: Option<Contact>) -> Option<Sealed> {
+    match there?.target {
+        Target::Webhook { url: _, secret } => Some(secret),
+        Target::Mail(_) => None,
+    }
+}
+
+async fn webhook(sender: &Sender, url: String, secret: Sealed) -> Result<Target, RpcError> {
+    let parsed = webhook::parse(&url).map_err(|error| at_url(&error))?;
+    match webhook::look_up(&sender.networks, &parsed).await {
+        // A name that leads nowhere now may lead somewhere once it is needed.
+        Ok(_) | Err(webhook::Error::NotFound { .. }) => Ok(Target::Webhook { url, secret }),
+        Err(
+            error @ (webhook::Error::Url(_)
+            | webhook::Error::Forbidden(_)
+            | webhook::Error::Silent(_)
+            | webhook::Error::Answered(_)),
+        ) => Err(at_url(&error)),
+    }
+}
+
+fn mail(sender: &Sender, address: String) -> Result<Target, RpcError> {
+    if sender.mailer.is_none() {
+        let detail = "this platform sends no mail";
+        return Err(refuse::invalid("mail_not_set_up", detail)
+            .field("kind")
+            .repair("Whoever runs it sets ROWCAST_SMTP_URL and ROWCAST_MAIL_FROM of alerting; or give a webhook."));
+    }
+    mail::parse(&address).map_err(|error| {
+        refuse::invalid("address_refused", error.to_string())
+            .field("address")
+            .repair("Give one address, as ops@example.com.")
+    })?;
+    Ok(Target::Mail(address))
 }
 
 /// All contacts.

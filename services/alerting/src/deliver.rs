@@ -9,7 +9,8 @@ use rowcast_service::keyring::{self, Keyring};
 use rowcast_service::{BoxError, CancellationToken};
 use sqlx::PgPool;
 
-use crate::store::contacts::{self, Contact};
+use crate::mail::Mailer;
+use crate::store::contacts::{self, Contact, Target};
 use crate::store::deliveries::{self, Delivery};
 use crate::webhook;
 
@@ -34,6 +35,8 @@ pub(crate) struct Sender {
     pub(crate) pool: PgPool,
     pub(crate) keyring: Keyring,
     pub(crate) networks: Networks,
+    /// Absent where no mail is sent.
+    pub(crate) mailer: Option<Mailer>,
 }
 
 /// Tells what is due until told to stop. One that is cut off is told again, under the same id.
@@ -122,9 +125,17 @@ impl Sender {
         id: &DeliveryId,
         body: &str,
     ) -> Result<(), BoxError> {
-        let sealed_for = keyring::contact_secret(contact.id.as_str());
-        let secret = self.keyring.open(&contact.secret, &sealed_for)?;
-        webhook::send(&self.networks, &contact.url, &secret, id, body).await?;
+        match &contact.target {
+            Target::Webhook { url, secret } => {
+                let sealed_for = keyring::contact_secret(contact.id.as_str());
+                let secret = self.keyring.open(secret, &sealed_for)?;
+                webhook::send(&self.networks, url, &secret, id, body).await?;
+            }
+            Target::Mail(address) => {
+                let mailer = self.mailer.as_ref().ok_or("this platform sends no mail")?;
+                mailer.send(address, id, body).await?;
+            }
+        }
         Ok(())
     }
 }

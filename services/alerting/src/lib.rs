@@ -21,6 +21,7 @@ mod incident;
 mod fact;
 mod notify;
 mod webhook;
+mod mail;
 mod deliver;
 mod contacts;
 mod answer;
@@ -34,8 +35,9 @@ use rowcast_service::keyring::Keyring;
 use rowcast_service::{BoxError, Context, Kind, database, outbox};
 
 use deliver::Sender;
+use mail::Mailer;
 
-pub use config::Config;
+pub use config::{Config, MailConfig};
 
 /// The service's name on the bus, and its schema.
 const NAME: &str = "alerting";
@@ -64,10 +66,12 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
     } = context;
 
     let keyring = Keyring::from_secret(&config.secret_key)?;
+    let mailer = config.mail.map(|mail| Mailer::new(&mail.url, mail.from));
     let sender = Sender {
         pool: pool.clone(),
         keyring,
         networks: config.webhook_networks,
+        mailer: mailer.transpose()?,
     };
     let server = answer::serve(&bus, &sender, version).await?;
     tasks.spawn(Kind::Essential, "answer", server.run(stop.clone()));

@@ -28,9 +28,14 @@ pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
 async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
     let body = CreateContact {
         name: wanted.name,
-        kind: ContactKind::Webhook,
+        kind: if wanted.email.is_some() {
+            ContactKind::Email
+        } else {
+            ContactKind::Webhook
+        },
         url: wanted.webhook,
-        secret: secret(&wanted.secret_file)?,
+        secret: wanted.secret_file.as_deref().map(secret).transpose()?,
+        address: wanted.email,
         resource_group: wanted.resource_group,
     };
     one(&api.create_contact(&body).await?, wanted.shown.output)
@@ -48,6 +53,7 @@ async fn update(api: &Api, wanted: Update) -> anyhow::Result<()> {
         name: wanted.name,
         url: wanted.webhook,
         secret: wanted.secret_file.as_deref().map(secret).transpose()?,
+        address: wanted.email,
         resource_group: if wanted.no_resource_group {
             Some(String::new())
         } else {
@@ -91,7 +97,12 @@ async fn delete(api: &Api, contact: &str, yes: bool) -> anyhow::Result<()> {
 const fn kind(kind: ContactKind) -> &'static str {
     match kind {
         ContactKind::Webhook => "webhook",
+        ContactKind::Email => "e-mail",
     }
+}
+
+fn to(contact: &Contact) -> String {
+    or_dash(contact.url.clone().or_else(|| contact.address.clone()))
 }
 
 fn one(contact: &Contact, format: Format) -> anyhow::Result<()> {
@@ -102,7 +113,7 @@ fn one(contact: &Contact, format: Format) -> anyhow::Result<()> {
         ("id", contact.id.to_string()),
         ("name", contact.name.clone()),
         ("told by", kind(contact.kind).to_owned()),
-        ("url", contact.url.clone()),
+        ("to", to(contact)),
         ("resource group", or_dash(contact.resource_group.clone())),
         ("created", time(&contact.created_at)),
     ]))
@@ -113,13 +124,13 @@ async fn list(api: &Api, format: Format) -> anyhow::Result<()> {
     if format == Format::Json {
         return output::json(&list);
     }
-    let mut table = plain_table(["ID", "NAME", "TOLD BY", "URL", "RESOURCE GROUP", "CREATED"]);
+    let mut table = plain_table(["ID", "NAME", "TOLD BY", "TO", "RESOURCE GROUP", "CREATED"]);
     for contact in list.contacts {
         table.add_row([
             contact.id.to_string(),
-            contact.name,
+            contact.name.clone(),
             kind(contact.kind).to_owned(),
-            contact.url,
+            to(&contact),
             or_dash(contact.resource_group),
             time(&contact.created_at),
         ]);

@@ -373,8 +373,13 @@ pub(crate) fn contact(contact: m::Contact) -> Result<rest::Contact, ApiError> {
     Ok(rest::Contact {
         id: id("contact", &contact.id)?,
         name: contact.name,
-        kind: rest::ContactKind::Webhook,
-        url: contact.url,
+        kind: if contact.address.is_empty() {
+            rest::ContactKind::Webhook
+        } else {
+            rest::ContactKind::Email
+        },
+        url: Some(contact.url).filter(|url| !url.is_empty()),
+        address: Some(contact.address).filter(|address| !address.is_empty()),
         resource_group: Some(contact.resource_group).filter(|group| !group.is_empty()),
         created_at: time("created_at", contact.created_at)?,
     })

@@ -140,6 +140,18 @@ impl Settings {
         Some(secret)
     }
 
+    /// A secret that may be absent. The outer `None` is a problem that was noted.
+    #[expect(
+        clippy::option_option,
+        reason = "noted problem, absent, and present are three things"
+    )]
+    pub fn maybe_secret(&mut self, key: &str) -> Option<Option<Secret>> {
+        if self.text(key).is_none() && self.text(&format!("{key}_file")).is_none() {
+            return Some(None);
+        }
+        self.secret(key).map(Some)
+    }
+
     /// Notes a problem with a setting, as of a value that does not fit another.
     pub fn problem(&mut self, key: &str, text: &str) {
         self.problems.push(format!("{} {text}", variable(key)));

@@ -11,11 +11,22 @@ pub(crate) struct Contact {
     pub(crate) id: ContactId,
     pub(crate) name: String,
     pub(crate) resource_group: Option<String>,
-    /// Where it is told.
-    pub(crate) url: String,
-    /// Signs what it is told.
-    pub(crate) secret: Sealed,
+    pub(crate) target: Target,
     pub(crate) created_at: DateTime<Utc>,
+}
+
+/// How a contact is told.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    /// By a webhook.
+    Webhook {
+        /// Where.
+        url: String,
+        /// Signs what it is told.
+        secret: Sealed,
+    },
+    /// By a mail to this address.
+    Mail(String),
 }
 
 #[derive(sqlx::FromRow)]
@@ -23,28 +34,43 @@ struct Row {
     id: String,
     name: String,
     resource_group: Option<String>,
-    url: String,
-    secret_key_id: String,
-    secret_nonce: Vec<u8>,
-    secret_ciphertext: Vec<u8>,
+    url: Option<String>,
+    secret_key_id: Option<String>,
+    secret_nonce: Option<Vec<u8>>,
+    secret_ciphertext: Option<Vec<u8>>,
+    address: Option<String>,
     created_at: DateTime<Utc>,
+}
+
+impl Row {
+    fn target(&mut self) -> Option<Target> {
+        if let Some(address) = self.address.take() {
+            return Some(Target::Mail(address));
+        }
+        Some(Target::Webhook {
+            url: self.url.take()?,
+            secret: Sealed {
+                key_id: self.secret_key_id.take()?,
+                nonce: self.secret_nonce.take()?,
+                ciphertext: self.secret_ciphertext.take()?,
+            },
+        })
+    }
 }
 
 impl TryFrom<Row> for Contact {
     type Error = sqlx::Error;
 
-    fn try_from(row: Row) -> Result<Self, Self::Error> {
+    fn try_from(mut row: Row) -> Result<Self, Self::Error> {
+        let target = row.target();
+        let target =
+            target.ok_or_else(|| sqlx::Error::Decode("a contact that is told nowhere".into()))?;
         let not_an_id = |error: ParseIdError| sqlx::Error::Decode(error.into());
         Ok(Self {
             id: row.id.try_into().map_err(not_an_id)?,
             name: row.name,
             resource_group: row.resource_group,
-            url: row.url,
-            secret: Sealed {
-                key_id: row.secret_key_id,
-                nonce: row.secret_nonce,
-                ciphertext: row.secret_ciphertext,
-            },
+            target,
             created_at: row.created_at,
         })
     }
@@ -62,26 +88,30 @@ pub(crate) async fn put(
         id,
         name,
         resource_group,
-        url,
-        secret,
+        target,
         created_at,
     } = contact;
+    let (url, secret, address) = match target {
+        Target::Webhook { url, secret } => (Some(url), Some(secret), None),
+        Target::Mail(address) => (None, None, Some(address)),
+    };
     sqlx::query(
         "INSERT INTO contacts (id, name, resource_group, url, secret_key_id, secret_nonce,
-                               secret_ciphertext, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                               secret_ciphertext, created_at, address)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (id) DO UPDATE
          SET name = $2, resource_group = $3, url = $4, secret_key_id = $5, secret_nonce = $6,
-             secret_ciphertext = $7",
+             secret_ciphertext = $7, address = $9",
     )
     .bind(id.as_str())
     .bind(name)
     .bind(resource_group)
     .bind(url)
-    .bind(&secret.key_id)
-    .bind(&secret.nonce)
-    .bind(&secret.ciphertext)
+    .bind(secret.map(|secret| &secret.key_id))
+    .bind(secret.map(|secret| &secret.nonce))
+    .bind(secret.map(|secret| &secret.ciphertext))
     .bind(created_at)
+    .bind(address)
     .execute(executor)
     .await?;
     Ok(())

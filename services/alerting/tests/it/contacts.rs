@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 
 use crate::service::{KEY, Service, TASK, WAIT, changed};
 
-const ID: &str = "a000000000001";
+pub(crate) const ID: &str = "a000000000001";
 const SECRET: &str = "correct horse battery";
 
 /// Longer than it takes to tell a contact twice.
@@ -119,7 +119,7 @@ async fn put(service: &Service, url: &str) -> Result<Contact, AskError> {
 }
 
 /// The task's wish names the contact.
-async fn name_contact(service: &Service) {
+pub(crate) async fn name_contact(service: &Service) {
     let wishes = provision::bucket(&service.bus, &TASKS).await.unwrap();
     let spec = TaskSpec {
         task_id: TASK.to_owned(),

@@ -9,3 +9,4 @@ mod service;
 mod incidents;
 mod delay;
 mod contacts;
+mod mail;

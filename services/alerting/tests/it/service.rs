@@ -24,12 +24,18 @@ pub(crate) struct Service {
     pub(crate) bus: Bus,
     pub(crate) postgres: Postgres,
     database: String,
+    settings: Vec<(&'static str, String)>,
     processes: Vec<Child>,
     nats: Nats,
 }
 
 impl Service {
     pub(crate) async fn start() -> Self {
+        Self::start_with(Vec::new()).await
+    }
+
+    /// With these settings beside its own.
+    pub(crate) async fn start_with(settings: Vec<(&'static str, String)>) -> Self {
         let (postgres, nats) = tokio::join!(Postgres::start(), Nats::start());
         let (postgres, nats) = (postgres.unwrap(), nats.unwrap());
         let database = postgres.service_database("alerting").await.unwrap();
@@ -44,6 +50,7 @@ impl Service {
             bus: Bus::connect(&config).await.unwrap(),
             postgres,
             database,
+            settings,
             processes: Vec::new(),
             nats,
         };
@@ -65,6 +72,7 @@ impl Service {
             .env("ROWCAST_NATS_PASSWORD", self.nats.password("alerting"))
             .env("ROWCAST_DATABASE_URL", &self.database)
             .env("ROWCAST_SECRET_KEY", KEY)
+            .envs(self.settings.iter().cloned())
             .stdout(Stdio::inherit())
             .kill_on_drop(true)
             .spawn()

@@ -38,11 +38,19 @@ pub(crate) struct Create {
     /// What to call it, 1 to 64 characters
     pub(crate) name: String,
     /// The URL of the webhook that it is told by
-    #[arg(long, value_name = "URL")]
-    pub(crate) webhook: String,
-    /// File with the secret that signs what it is told, 16 to 256 characters
-    #[arg(long, value_name = "FILE")]
-    pub(crate) secret_file: PathBuf,
+    #[arg(
+        long,
+        value_name = "URL",
+        required_unless_present = "email",
+        requires = "secret_file"
+    )]
+    pub(crate) webhook: Option<String>,
+    /// File with the secret that signs what the webhook is told, 16 to 256 characters
+    #[arg(long, value_name = "FILE", requires = "webhook")]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// The address to which mail goes
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "webhook")]
+    pub(crate) email: Option<String>,
     /// The name of those who share it
     #[arg(long, value_name = "NAME")]
     pub(crate) resource_group: Option<String>,
@@ -63,6 +71,9 @@ pub(crate) struct Update {
     /// File with the secret that signs what it is told
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_file: Option<PathBuf>,
+    /// The address to which mail goes
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) email: Option<String>,
     /// The name of those who share it
     #[arg(long, value_name = "NAME")]
     pub(crate) resource_group: Option<String>,

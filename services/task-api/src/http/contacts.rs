@@ -60,8 +60,9 @@ pub(crate) async fn put(
             id: contact.id.into(),
             name: contact.name,
             resource_group: contact.resource_group.unwrap_or_default(),
-            url: contact.url,
+            url: contact.url.unwrap_or_default(),
             created_at: None,
+            address: contact.address.unwrap_or_default(),
         }),
         secret: secret.map(convert::sealed),
     };

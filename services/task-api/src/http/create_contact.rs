@@ -35,9 +35,10 @@ pub(crate) async fn create_contact(
         name: wanted.name,
         kind: wanted.kind,
         url: wanted.url,
+        address: wanted.address,
         resource_group: wanted.resource_group,
         created_at: clock::now(),
     };
-    let stored = contacts::put(&app, contact, Some(wanted.secret)).await?;
+    let stored = contacts::put(&app, contact, wanted.secret).await?;
     Ok((StatusCode::CREATED, Json(stored)))
 }

@@ -30,8 +30,8 @@ pub(crate) async fn patch_contact(
     ContactPath(id): ContactPath,
     body::Json(wanted): body::Json<PatchContact>,
 ) -> Result<Json<Contact>, ApiError> {
-    validate::contact_patch(&wanted)?;
     let mut contact = contacts::existing(&app, &caller, &id).await?;
+    validate::contact_patch(&wanted, contact.kind)?;
     if let Some(group) = wanted.resource_group {
         caller.may_give_to(Some(&group))?;
         contact.resource_group = Some(group).filter(|name| !name.is_empty());
@@ -39,11 +39,14 @@ pub(crate) async fn patch_contact(
     if let Some(name) = wanted.name {
         contact.name = name;
     }
-    if let Some(url) = wanted.url.filter(|url| *url != contact.url) {
+    if wanted.address.is_some() {
+        contact.address = wanted.address;
+    }
+    if let Some(url) = wanted.url.filter(|url| contact.url.as_ref() != Some(url)) {
         if wanted.secret.is_none() {
             return Err(secret_is_for_another());
         }
-        contact.url = url;
+        contact.url = Some(url);
     }
     Ok(Json(contacts::put(&app, contact, wanted.secret).await?))
 }

@@ -16,6 +16,7 @@ fn contact(id: &str, group: &str) -> Contact {
         resource_group: group.to_owned(),
         url: "https://hooks.example.com/a".to_owned(),
         created_at: Some(chrono::Utc::now().into()),
+        ..Contact::default()
     }
 }
 
@@ -37,6 +38,16 @@ async fn a_contact_never_tells_its_secret_and_keeps_it_for_its_url() {
     let refused = api.post("/contacts", &short).await;
     refused.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
     assert_eq!(refused.body["field"], "secret");
+
+    let mail = json!({"name": "ops", "kind": "email", "address": "ops@example.com"});
+    let made = api.post("/contacts", &mail).await;
+    assert_eq!(made.body["address"], "ops@example.com", "{made:?}");
+    assert_eq!(made.body["kind"], "email");
+    let both =
+        json!({"name": "ops", "kind": "email", "address": "ops@example.com", "url": "https://h/"});
+    let refused = api.post("/contacts", &both).await;
+    refused.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
+    assert_eq!(refused.body["field"], "url");
 
     let path = format!("/contacts/{ID}");
     let moved = json!({"url": "https://evil.example.com/"});
