@@ -98,7 +98,7 @@ impl Behind {
     fn flowing(&mut self, confirmed: Lsn, end: Lsn, at: DateTime<Utc>) {
         // What was written meanwhile is made up for once all of it is confirmed.
         if let Some(seen_at) = self.interrupted.take() {
-            self.marks.insert(0, Mark { end, seen_at });
+            self.marks.push(Mark { end, seen_at });
         }
         self.marks.retain(|mark| mark.end > confirmed);
         if end > confirmed && self.marks.iter().all(|mark| mark.end < end) {
@@ -226,6 +226,21 @@ mod tests {
         assert_eq!(delay(&behind, 120), 5);
         let found = Behind::since(at(-70));
         assert_eq!(delay(&found, 0), 70);
+    }
+
+    #[test]
+    fn an_interruption_forgets_nothing_of_what_was_behind_before() {
+        let mut behind = Behind::default();
+        for second in (0..10_800).step_by(5) {
+            let end = u64::try_from(second).unwrap() + 2;
+            behind.observe(flowing(1, end), at(second));
+        }
+        behind.observe(Seen::Interrupted, at(10_800));
+        for second in (10_810..10_900).step_by(5) {
+            let end = u64::try_from(second).unwrap() + 2;
+            behind.observe(flowing(1, end), at(second));
+        }
+        assert_eq!(delay(&behind, 10_900), 10_900);
     }
 
     #[test]

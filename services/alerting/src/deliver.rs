@@ -17,6 +17,9 @@ use crate::webhook;
 /// How often it is looked for what is due.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// How long one contact may take, whatever it does.
+const TELL_WITHIN: Duration = Duration::from_secs(20);
+
 /// How often what was told long ago is forgotten.
 const FORGET_EVERY: TimeDelta = TimeDelta::hours(1);
 
@@ -72,12 +75,12 @@ impl Sender {
             deliveries::forget(&self.pool, now).await?;
             *forget_at = now + FORGET_EVERY;
         }
-        self.tell_next(now).await
+        self.tell_next().await
     }
 
     /// `false` where nothing is due.
-    async fn tell_next(&self, now: DateTime<Utc>) -> Result<bool, sqlx::Error> {
-        let Some(delivery) = deliveries::take_due(&self.pool, now).await? else {
+    async fn tell_next(&self) -> Result<bool, sqlx::Error> {
+        let Some(delivery) = deliveries::take_due(&self.pool).await? else {
             return Ok(false);
         };
         let Delivery {
@@ -101,7 +104,7 @@ impl Sender {
             }
             Err(error) => {
                 tracing::warn!(delivery = %id, contact = %contact_id, task = %task_id, %error, attempts, "contact not told, trying again");
-                deliveries::put_off(&self.pool, id, now + wait_after(*attempts)).await?;
+                deliveries::put_off(&self.pool, id, *attempts, wait_after(*attempts)).await?;
             }
         }
         Ok(true)
@@ -109,7 +112,11 @@ impl Sender {
 
     async fn tell(&self, delivery: &Delivery) -> Result<Result<(), BoxError>, sqlx::Error> {
         match contacts::get(&self.pool, &delivery.contact_id).await? {
-            Some(contact) => Ok(self.send(&contact, &delivery.id, &delivery.body).await),
+            Some(contact) => {
+                let sent = self.send(&contact, &delivery.id, &delivery.body);
+                let sent = tokio::time::timeout(TELL_WITHIN, Box::pin(sent)).await;
+                Ok(sent.unwrap_or_else(|_elapsed| Err("it did not answer in time".into())))
+            }
             // And so is the delivery.
             None => Ok(Ok(())),
         }

@@ -25,6 +25,9 @@ pub(crate) enum Error {
     /// It cannot be written.
     #[error("the mail cannot be written: {0}")]
     Write(#[from] lettre::error::Error),
+    /// Anybody on the way could read the password.
+    #[error("the password would go in clear: begin the URL with smtps://, or add ?tls=required")]
+    Clear,
     /// The server did not take it.
     #[error("the mail server did not take it: {0}")]
     Server(#[from] smtp::Error),
@@ -41,6 +44,9 @@ impl Mailer {
     /// # Errors
     /// Where the URL is none of a mail server.
     pub(crate) fn new(url: &Secret, from: Mailbox) -> Result<Self, Error> {
+        if tells_password(url.expose()) {
+            return Err(Error::Clear);
+        }
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose())?;
         let transport = transport.timeout(Some(TIMEOUT)).build();
         Ok(Self { transport, from })
@@ -62,6 +68,18 @@ impl Mailer {
         self.transport.send(message).await?;
         Ok(())
     }
+}
+
+/// Whether a password would be sent without TLS.
+fn tells_password(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else {
+        return false;
+    };
+    let has_tls = url.scheme() == "smtps"
+        || url
+            .query_pairs()
+            .any(|(name, value)| name == "tls" && value == "required");
+    url.password().is_some() && !has_tls
 }
 
 /// Reads an address. What could begin another line of a mail is in none.

@@ -145,7 +145,15 @@ impl Tasks {
     fn hear(&mut self, entry: &kv::Entry) {
         match read::<TaskStatus>(entry) {
             Some((task, Some(status))) => {
-                let came_at = Utc::now();
+                // What was there before we looked is as old as its entry: capture may be dead.
+                let now = Utc::now();
+                let is_first = !self.reports.contains_key(&task);
+                let created = Some(entry.created)
+                    .filter(|_| is_first)
+                    .and_then(|created| {
+                        DateTime::from_timestamp(created.unix_timestamp(), created.nanosecond())
+                    });
+                let came_at = created.map_or(now, |created| created.min(now));
                 self.reports.insert(task, Report { status, came_at });
             }
             Some((task, None)) => {

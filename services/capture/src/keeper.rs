@@ -98,6 +98,8 @@ pub(crate) struct Tracking {
     pub(crate) generation: u64,
     /// Where they begin to apply.
     pub(crate) since: Lsn,
+    /// Where the source's WAL ended when it was last asked for; what is read says only how far that was sent.
+    pub(crate) source_end: Lsn,
     /// What the task cannot see though it should.
     pub(crate) warnings: Vec<String>,
 }
@@ -170,6 +172,8 @@ pub(crate) struct Keeper {
     follow_at: Instant,
     /// What was found when the tables were last looked at, and left nothing to do.
     followed: Followed,
+    /// Where the source's WAL ended when it was last asked for.
+    source_end: Lsn,
     /// The last look, and where the stream ended then.
     looked: Option<(Instant, u64)>,
     rest_until: Instant,
@@ -199,6 +203,7 @@ impl Keeper {
             altering: false,
             follow_at: now,
             followed: Followed::default(),
+            source_end: Lsn::INVALID,
             looked: None,
             rest_until: now,
         }
@@ -260,6 +265,9 @@ impl Keeper {
             let rest = (now.elapsed() * REST).min(LONGEST_REST);
             self.follow_at = beat::next(FOLLOW_EVERY).max(now + rest);
         }
+        if !self.tools.publishes {
+            self.source_end = self.recent_insert_lsn().await?;
+        }
         Ok(())
     }
 
@@ -267,6 +275,7 @@ impl Keeper {
     /// have sources where nothing happens that concerns them.
     async fn follow_news(&mut self) -> Result<(), Error> {
         let written = self.recent_insert_lsn().await?;
+        self.source_end = written;
         if self.followed.written == Some(written) {
             return Ok(());
         }
@@ -340,6 +349,7 @@ impl Keeper {
         let tracking = Tracking {
             generation: if in_force { wanted.generation } else { 0 },
             since: self.record.since,
+            source_end: self.source_end,
             warnings: self.tools.warnings.all(),
         };
         drop(wanted);

@@ -6,7 +6,7 @@ mod entry;
 use std::time::Duration;
 
 use chrono::Utc;
-use rowcast_domain::TaskId;
+use rowcast_domain::{Lsn, TaskId};
 use rowcast_proto::message::{CaptureState, TaskError, TaskSpec, TaskStatus, Timestamp};
 
 use self::entry::StatusEntry;
@@ -31,6 +31,9 @@ pub(crate) struct Reporter {
     first_sequence: Option<u64>,
     silent_looks: u32,
 }
+
+/// The longest header of a page of WAL, in bytes (`xlog_internal.h`).
+const PAGE_HEADER: u64 = 40;
 
 impl Reporter {
     /// Of a task whose lease this process holds.
@@ -105,14 +108,26 @@ impl Reporter {
     fn observe(&mut self, watched: &Watched) -> bool {
         let durable = *watched.durable.borrow();
         let confirmed = *watched.confirmed.borrow();
-        let source = watched.received.lsn().max(confirmed);
+        let end = watched.tracking.borrow().source_end;
+        let source = watched.received.lsn().max(confirmed).max(end);
+        // The position for the next record lies behind the header of a page that has none yet.
+        let source = if source.as_u64() - confirmed.as_u64() <= PAGE_HEADER {
+            confirmed
+        } else {
+            source
+        };
         let first = *self.first_sequence.get_or_insert(durable.sequence);
         let before = self.status.clone();
         let status = &mut self.status;
         status.position = durable.position.to_string();
         status.stream_sequence = durable.sequence;
         status.confirmed_lsn = confirmed.to_string();
-        status.source_lsn = source.to_string();
+        // Of a session that has just begun it is not known yet.
+        status.source_lsn = if end == Lsn::INVALID {
+            String::new()
+        } else {
+            source.to_string()
+        };
         status.durable = watched.hold_back.is_zero();
         status.lag_bytes = source.as_u64() - confirmed.as_u64();
         status.changes = durable.sequence.saturating_sub(first);

@@ -22,6 +22,10 @@ pub(crate) mod replication_login;
 mod privileges;
 mod objects;
 mod keys;
+mod generated_columns;
+mod sender_timeout;
+mod slot_failover;
+mod wal_held;
 mod wal_keep;
 mod prepared_transactions;
 mod long_transactions;
@@ -84,7 +88,17 @@ const CHECKS: &[(Rule, Check)] = &[
     (objects::RULE, |source| objects::check(source).boxed()),
     (privileges::RULE, |source| privileges::check(source).boxed()),
     (keys::RULE, |source| keys::check(source).boxed()),
+    (generated_columns::RULE, |source| {
+        generated_columns::check(source).boxed()
+    }),
     (wal_keep::RULE, |source| wal_keep::check(source).boxed()),
+    (wal_held::RULE, |source| wal_held::check(source).boxed()),
+    (sender_timeout::RULE, |source| {
+        sender_timeout::check(source).boxed()
+    }),
+    (slot_failover::RULE, |source| {
+        slot_failover::check(source).boxed()
+    }),
     (prepared_transactions::RULE, |source| {
         prepared_transactions::check(source).boxed()
     }),

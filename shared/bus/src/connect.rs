@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::context::ContextBuilder;
-use async_nats::{Client, ConnectOptions, Event, jetstream};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, jetstream};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use rowcast_domain::Secret;
+use tokio::time::Instant;
 
 use crate::BoxError;
 use crate::replicas::Replicas;
@@ -52,37 +53,34 @@ const API_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the first connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a server may be away while we start.
+const WAITED_FOR: Duration = Duration::from_secs(10);
+
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
 impl Bus {
-    /// Connects. Later interruptions are healed in the background.
+    /// Connects; a server that restarts in this moment is waited for. Later interruptions are healed in the
+    /// background.
     ///
     /// # Errors
     /// Where no server answers, or the login is refused.
     pub async fn connect(config: &BusConfig) -> Result<Self, ConnectError> {
-        let name = config.name.clone();
-        let connected = ConnectOptions::with_user_and_password(
-            config.user.clone(),
-            config.password.expose().to_owned(),
-        )
-        .name(&config.name)
-        .connection_timeout(CONNECT_TIMEOUT)
-        .event_callback(move |event| {
-            let name = name.clone();
-            async move { report(&name, &event) }
-        })
-        .connect(
-            config
-                .url
-                .split(',')
-                .map(str::trim)
-                .collect::<Vec<_>>()
-                .as_slice(),
-        )
-        .await;
-        let client = connected.map_err(|source| ConnectError {
-            url: config.url.clone(),
-            user: config.user.clone(),
-            source,
-        })?;
+        let deadline = Instant::now() + WAITED_FOR;
+        let client = loop {
+            let source = match attempt(config).await {
+                Ok(client) => break client,
+                Err(source) => source,
+            };
+            if source.kind() != ConnectErrorKind::Io || Instant::now() >= deadline {
+                return Err(ConnectError {
+                    url: config.url.clone(),
+                    user: config.user.clone(),
+                    source,
+                });
+            }
+            tracing::warn!(error = %source, "NATS is not there, trying again");
+            tokio::time::sleep(TRY_AGAIN_AFTER).await;
+        };
         let jetstream = ContextBuilder::new()
             .timeout(API_TIMEOUT)
             .build(client.clone());
@@ -132,6 +130,20 @@ impl Bus {
     pub const fn jetstream(&self) -> &jetstream::Context {
         &self.jetstream
     }
+}
+
+async fn attempt(config: &BusConfig) -> Result<Client, async_nats::ConnectError> {
+    let name = config.name.clone();
+    let urls: Vec<&str> = config.url.split(',').map(str::trim).collect();
+    ConnectOptions::with_user_and_password(config.user.clone(), config.password.expose().to_owned())
+        .name(&config.name)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .event_callback(move |event| {
+            let name = name.clone();
+            async move { report(&name, &event) }
+        })
+        .connect(urls.as_slice())
+        .await
 }
 
 /// Permission errors reach the client as events only, never as the error of a call.

@@ -102,30 +102,27 @@ pub(crate) async fn insert(
 ///
 /// # Errors
 /// Those of the database.
-pub(crate) async fn take_due(
-    pool: &PgPool,
-    now: DateTime<Utc>,
-) -> Result<Option<Delivery>, sqlx::Error> {
+pub(crate) async fn take_due(pool: &PgPool) -> Result<Option<Delivery>, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
         "UPDATE deliveries
-         SET attempts = attempts + 1, due_at = $2
+         SET attempts = attempts + 1, due_at = clock_timestamp() + $1
          WHERE id = (SELECT d.id
                      FROM deliveries AS d
                      WHERE d.ended_at IS NULL
-                       AND d.due_at <= $1
+                       AND d.due_at <= clock_timestamp()
                        AND NOT EXISTS (SELECT 1
                                        FROM deliveries AS before
                                        WHERE before.incident_id = d.incident_id
                                          AND before.contact_id = d.contact_id
                                          AND before.created_at < d.created_at
                                          AND before.ended_at IS NULL)
-                     ORDER BY d.due_at
+                     -- Who does not answer must not hold up the others.
+                     ORDER BY d.attempts, d.due_at
                      LIMIT 1
                      FOR UPDATE SKIP LOCKED)
          RETURNING id, contact_id, task_id, body, created_at, attempts",
     )
-    .bind(now)
-    .bind(now + TAKEN_FOR)
+    .bind(TAKEN_FOR)
     .fetch_optional(pool)
     .await?;
     row.map(Delivery::try_from).transpose()
@@ -148,20 +145,27 @@ pub(crate) async fn end(
     Ok(())
 }
 
-/// It is to be tried again then.
+/// It is to be tried again after so long, unless another copy has taken it since.
 ///
 /// # Errors
 /// Those of the database.
 pub(crate) async fn put_off(
     pool: &PgPool,
     id: &DeliveryId,
-    due_at: DateTime<Utc>,
+    attempts: u32,
+    wait: TimeDelta,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE deliveries SET due_at = $2 WHERE id = $1")
-        .bind(id.as_str())
-        .bind(due_at)
-        .execute(pool)
-        .await?;
+    sqlx::query(
+        "UPDATE deliveries
+         SET due_at = clock_timestamp() + $3
+         WHERE id = $1
+           AND attempts = $2",
+    )
+    .bind(id.as_str())
+    .bind(i32::try_from(attempts).unwrap_or(i32::MAX))
+    .bind(wait)
+    .execute(pool)
+    .await?;
     Ok(())
 }
 

@@ -17,6 +17,7 @@ mod patterns;
 mod old_server;
 mod schema_changes;
 mod etl;
+mod kept;
 mod started;
 mod steps;
 mod open_transactions;

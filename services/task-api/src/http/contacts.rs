@@ -69,18 +69,22 @@ pub(crate) async fn put(
     convert::contact(ask::<PutContact>(app.bus(), &question, ASK_TIMEOUT).await?)
 }
 
-/// Whether all whom a task names are there for the caller.
+/// Whether all whom a task is to name are there for the caller; those whom it names already may stay, whoever
+/// chose them.
 pub(crate) async fn are_there(
     app: &App,
     caller: &Caller,
     alerting: Option<&Alerting>,
+    present: &[ContactId],
 ) -> Result<(), ApiError> {
-    let Some(alerting) = alerting.filter(|said| !said.contacts.is_empty()) else {
+    let is_new = |id: &ContactId| !present.contains(id);
+    let Some(alerting) = alerting.filter(|said| said.contacts.iter().any(is_new)) else {
         return Ok(());
     };
     let visible = visible(app, caller).await?;
     let is_missing = |id: &&ContactId| visible.iter().all(|contact| contact.id != **id);
-    let Some(missing) = alerting.contacts.iter().find(is_missing) else {
+    let mut named = alerting.contacts.iter().filter(|id| is_new(id));
+    let Some(missing) = named.find(is_missing) else {
         return Ok(());
     };
     let detail = format!("there is no contact {:?}", missing.as_str());

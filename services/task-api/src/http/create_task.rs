@@ -35,7 +35,7 @@ pub(crate) async fn create_task(
 ) -> Result<(StatusCode, Tagged<Task>), ApiError> {
     validate::task(&wanted)?;
     caller.may_give_to(wanted.resource_group.as_deref())?;
-    contacts::are_there(&app, &caller, wanted.alerting.as_ref()).await?;
+    contacts::are_there(&app, &caller, wanted.alerting.as_ref(), &[]).await?;
     created(&app, &caller, wanted, "created").await
 }
 

@@ -5,6 +5,7 @@ use rowcast_proto::rest::{PatchTask, Task};
 
 use super::body::{self, TaskPath};
 use super::contacts;
+use super::get_task::existing;
 use super::tag::{IfMatch, Tagged};
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
@@ -34,7 +35,11 @@ pub(crate) async fn patch_task(
     if let Some(group) = &wanted.resource_group {
         caller.may_give_to(Some(group))?;
     }
-    contacts::are_there(&app, &caller, wanted.alerting.as_ref()).await?;
+    if wanted.alerting.is_some() {
+        let present = existing(&app, &id).await?.definition.alerting;
+        let present = present.unwrap_or_default().contacts;
+        contacts::are_there(&app, &caller, wanted.alerting.as_ref(), &present).await?;
+    }
     let task = lifecycle::change_task(&app, &caller, &id, wanted, &expected).await?;
     Ok(Tagged(task.version, convert::task(task)))
 }
