@@ -121,9 +121,9 @@ async fn is_prechecked_check_by_check(shell: &Shell) {
     let progress = String::from_utf8(output.stderr).unwrap();
     let lines: Vec<&str> = progress.lines().collect();
     assert!(lines[0].ends_with("orders is prechecking"), "{progress}");
-    assert!(lines[1].contains(" 1/18 pass "), "{progress}");
-    assert!(progress.contains("/18 pass connectivity"), "{progress}");
-    assert!(progress.contains("18/18 "), "{progress}");
+    assert!(lines[1].contains(" 1/22 pass "), "{progress}");
+    assert!(progress.contains("/22 pass connectivity"), "{progress}");
+    assert!(progress.contains("22/22 "), "{progress}");
     assert!(progress.contains(" alert wal_keep"), "{progress}");
     let last = lines.last().unwrap();
     assert!(last.ends_with("orders is precheck_passed"), "{progress}");

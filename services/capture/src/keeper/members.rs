@@ -229,8 +229,8 @@ impl Keeper {
         };
         let before = self.record.before.as_ref().map(Selector::from);
         let bridges = before.map(|before| view.bridges(&before, &selector));
-        let kept = &self.record.tables - &bridges.unwrap_or_default();
-        let kept = view.renamed(&selector, &kept);
+        let known = &self.record.tables - &bridges.unwrap_or_default();
+        let kept = view.renamed(&selector, &known);
         let replaced = present == Scope::Everything && wanted != Scope::Everything;
         let unwanted = present.without(&wanted, view.unwanted(&selector, &kept));
         if replaced || unwanted.is_some() {
@@ -252,11 +252,18 @@ impl Keeper {
                 "publication narrowed"
             );
         }
-        self.write_down(&selector, &kept).await
+        self.write_down(&selector, &known).await
     }
 
-    async fn write_down(&mut self, selector: &Selector, kept: &BTreeSet<u32>) -> Result<(), Error> {
-        let tables = &self.view().await?.members(selector) | kept;
+    /// `known` are the tables that were taken by name so far. What they are called now is looked at together with
+    /// who has a name that is wanted: one that is renamed between two looks would be in neither.
+    async fn write_down(
+        &mut self,
+        selector: &Selector,
+        known: &BTreeSet<u32>,
+    ) -> Result<(), Error> {
+        let view = self.view().await?;
+        let tables = &view.members(selector) | &view.renamed(selector, known);
         let text = self.expected.as_ref().map(ToString::to_string);
         if tables == self.record.tables && text.as_deref() == Some(&self.record.publication) {
             self.change = Change::None;
