@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use rowcast_bus::{Bus, beat};
 use rowcast_domain::{Lsn, TableName, TaskId};
-use rowcast_pg::publication::{self, Memberships};
+use rowcast_pg::publication::{self, Memberships, PublicationState};
 use rowcast_pg::{Session, catalog};
 use rowcast_proto::change::TrackedObjects;
 use rowcast_proto::message::{ChangeTypes, EtlPolicy, ObjectSelection, TaskSpec, TraceContext};
@@ -158,8 +158,8 @@ pub(crate) struct Keeper {
     /// The same in short, where it is known.
     fingerprint: Option<String>,
     change: Change,
-    /// The operations that the publication publishes, once they were asked for.
-    published: Option<Vec<String>>,
+    /// The publication, once what it publishes was asked for.
+    published: Option<PublicationState>,
     /// Transactions up to this one were open when the publication was last widened: what they do is
     /// decoded by both.
     decoded_by_both: Option<i64>,

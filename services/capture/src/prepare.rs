@@ -178,7 +178,7 @@ impl<'a> Wish<'a> {
 
     /// A policy that was changed while nothing ran applies to all that is read from here on: it may be the repair of
     /// what the task has stopped for.
-    pub(crate) fn with_policy(&self, mut record: TrackedObjects) -> TrackedObjects {
+    pub(crate) fn with_wish(&self, mut record: TrackedObjects) -> TrackedObjects {
         // Up to the version that writes it down, it could not change.
         let types = &mut record.change_types;
         types.get_or_insert_with(|| self.change_types.clone());

@@ -119,6 +119,27 @@ pub(crate) struct Agreement {
     pub(crate) yes: bool,
 }
 
+/// Who shares a thing from now on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SharingArgs {
+    /// The name of those who share it
+    #[arg(long, value_name = "NAME")]
+    resource_group: Option<String>,
+    /// Nobody shares it any more
+    #[arg(long, conflicts_with = "resource_group")]
+    no_resource_group: bool,
+}
+
+impl SharingArgs {
+    /// As the API takes it: an empty name for nobody; `None` where nothing was said.
+    pub(crate) fn patch(&self) -> Option<String> {
+        if self.no_resource_group {
+            return Some(String::new());
+        }
+        self.resource_group.clone()
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Waiting {
     /// Wait until it is done, and show each state on standard error

@@ -54,11 +54,7 @@ async fn update(api: &Api, wanted: Update) -> anyhow::Result<()> {
         url: wanted.webhook,
         secret: wanted.secret_file.as_deref().map(secret).transpose()?,
         address: wanted.email,
-        resource_group: if wanted.no_resource_group {
-            Some(String::new())
-        } else {
-            wanted.resource_group
-        },
+        resource_group: wanted.sharing.patch(),
     };
     if patch == PatchContact::default() {
         let sentence = "say what to change: see rowcast contact update --help";

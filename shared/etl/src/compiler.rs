@@ -4,6 +4,8 @@ mod action;
 mod call;
 mod columns;
 mod constant;
+#[cfg(test)]
+mod trial;
 mod value;
 
 use std::{collections::HashMap, sync::Arc};

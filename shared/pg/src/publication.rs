@@ -57,6 +57,29 @@ pub struct PublicationState {
     pub tables: Vec<TableName>,
 }
 
+impl PublicationState {
+    /// Whether it publishes these operations, as far as a server of this version can, and nothing else.
+    #[must_use]
+    pub fn publishes_just(&self, operations: &[impl AsRef<str>], server_version: u32) -> bool {
+        let can_publish = |name: &&str| can_publish(name, server_version);
+        let count = operations
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(can_publish)
+            .count();
+        self.publishes_all(operations, server_version) && count == self.publish.len()
+    }
+
+    /// Whether it publishes these operations, as far as a server of this version can.
+    #[must_use]
+    pub fn publishes_all(&self, operations: &[impl AsRef<str>], server_version: u32) -> bool {
+        let mut wanted = operations.iter().map(AsRef::as_ref);
+        wanted.all(|name| {
+            !can_publish(name, server_version) || self.publish.iter().any(|there| there == name)
+        })
+    }
+}
+
 /// Creates a publication and marks it as ours, both or neither.
 ///
 /// `publish` names operations; `truncate` is left out where the server cannot publish it (before
@@ -133,8 +156,7 @@ async fn alter_objects(
 }
 
 /// Whether a server of this version can publish the operation.
-#[must_use]
-pub fn can_publish(operation: &str, server_version: u32) -> bool {
+fn can_publish(operation: &str, server_version: u32) -> bool {
     operation != "truncate" || server_version >= TRUNCATE_SINCE
 }
 

@@ -5,7 +5,8 @@
 //! application.
 
 use rowcast_domain::Selector;
-use rowcast_pg::{catalog, publication};
+use rowcast_pg::catalog;
+use rowcast_pg::publication::{self, PublicationState};
 use rowcast_proto::message::ChangeTypes;
 
 use super::Keeper;
@@ -52,7 +53,10 @@ impl Keeper {
                 self.altering = true;
                 return self.announce().await;
             }
-            if !self.publishes(Least::These).await? {
+            let (operations, version) = (self.operations(), self.tools.means.server_version);
+            // Whoever looks at a publication will say where it is gone.
+            let published = self.published().await?;
+            if published.is_some_and(|found| !found.publishes_all(&operations, version)) {
                 self.publish().await?;
             }
             // Also where it was published already: an earlier session may have done it.
@@ -69,7 +73,9 @@ impl Keeper {
     /// Publishes nothing any more that is not told. Tells false where that must be announced first, which it is
     /// then.
     pub(super) async fn narrow_operations(&mut self) -> Result<bool, Error> {
-        if self.publishes(Least::AndNoMore).await? {
+        let (operations, version) = (self.operations(), self.tools.means.server_version);
+        let published = self.published().await?;
+        if published.is_none_or(|found| found.publishes_just(&operations, version)) {
             return Ok(true);
         }
         if !self.record.publication.is_empty() {
@@ -80,26 +86,12 @@ impl Keeper {
         Ok(true)
     }
 
-    async fn publishes(&mut self, least: Least) -> Result<bool, Error> {
+    /// What the publication is; asked once, and again after we have altered it.
+    async fn published(&mut self) -> Result<Option<&PublicationState>, Error> {
         if self.published.is_none() {
-            let found = publication::find(&self.tools.session, &self.tools.name).await?;
-            self.published = found.map(|found| found.publish);
+            self.published = publication::find(&self.tools.session, &self.tools.name).await?;
         }
-        let Some(published) = &self.published else {
-            // Whoever looks at the publication will say that it is gone.
-            return Ok(true);
-        };
-        let version = self.tools.means.server_version;
-        let wanted = self.operations();
-        let wanted = wanted
-            .iter()
-            .filter(|name| publication::can_publish(name, version));
-        let wanted: Vec<&String> = wanted.collect();
-        let has_all = wanted.iter().all(|name| published.contains(name));
-        Ok(match least {
-            Least::These => has_all,
-            Least::AndNoMore => has_all && wanted.len() == published.len(),
-        })
+        Ok(self.published.as_ref())
     }
 
     /// Alters the publication, in one transaction with the tables that have to leave it first.
@@ -130,13 +122,4 @@ impl Keeper {
         );
         Ok(())
     }
-}
-
-/// What is asked of a publication.
-#[derive(Debug, Clone, Copy)]
-enum Least {
-    /// That it publishes what must be.
-    These,
-    /// That, and nothing else.
-    AndNoMore,
 }

@@ -47,16 +47,8 @@ pub(crate) async fn ensure_publication(
         Some(_) => {
             // An earlier start may have made it for other operations, and got no further.
             let found = publication::find(session, name).await?;
-            let published = found.map(|found| found.publish).unwrap_or_default();
-            let mut wanted = publish;
-            wanted.retain(|operation| publication::can_publish(operation, version));
-            let is_same = wanted.len() == published.len();
-            if !is_same
-                || wanted
-                    .iter()
-                    .any(|name| !published.iter().any(|there| there == name))
-            {
-                publication::publish(session, name, &wanted, &view.must_leave(), version).await?;
+            if found.is_none_or(|found| !found.publishes_just(&publish, version)) {
+                publication::publish(session, name, &publish, &view.must_leave(), version).await?;
                 tracing::info!(publication = name, "publication altered");
             }
         }

@@ -258,7 +258,7 @@ impl Settlement<'_> {
             (Some(_), Some(since)) => Some(since),
             (Some(_), None) => Some(self.insert_lsn().await?),
         };
-        let record = self.wish.with_policy(record);
+        let record = self.wish.with_wish(record);
         if found.record.as_ref() != Some(&record) {
             kept.write(&record).await?;
         }
@@ -302,7 +302,7 @@ impl Settlement<'_> {
             Some(lsn) => Made {
                 lsn,
                 expected: self.memberships().await?,
-                record: self.wish.with_policy(before),
+                record: self.wish.with_wish(before),
                 log: None,
             },
             None => {

@@ -5,7 +5,7 @@ use rowcast_proto::message::{ChangeTypes, DesiredState, ObjectSelection, SchemaS
 use rowcast_proto::stream::source_object;
 use rowcast_testkit::{Postgres, Stored, eventually};
 
-use crate::world::{PATIENCE, World};
+use crate::world::{PATIENCE, World, told};
 
 const SHOP: &str = "CREATE SCHEMA shop;
     CREATE TABLE shop.orders (id int PRIMARY KEY, note text);
@@ -18,11 +18,11 @@ fn kinds(data: &[&str]) -> ChangeTypes {
     }
 }
 
-fn told(stored: &[Stored]) -> Vec<(Operation, String)> {
-    let is_told = |change: &&Change| !matches!(change.op, Operation::Schema | Operation::Heartbeat);
-    let changes = stored.iter().map(|message| &message.change).filter(is_told);
-    let table = |change: &Change| change.table.clone().unwrap_or_default();
-    changes.map(|change| (change.op, table(change))).collect()
+/// What is told, and of which table.
+fn ops(stored: &[Stored]) -> Vec<(Operation, String)> {
+    let changes = told(stored).into_iter();
+    let of_table = |change: &Change| (change.op, change.table.clone().unwrap_or_default());
+    changes.map(of_table).collect()
 }
 
 impl World {
@@ -31,13 +31,10 @@ impl World {
         let data = types.data.clone();
         self.wish.change_types = Some(types);
         self.desire(DesiredState::Running).await;
-        let generation = self.wish.generation;
         eventually("the kinds are in force", PATIENCE, async || {
-            let status = self.status().await;
             let published = self.published().await;
-            status.is_some_and(|status| {
-                status.generation == generation && !status.objects_since.is_empty()
-            }) && data.iter().all(|kind| published.contains(kind))
+            self.is_in_force().await
+                && data.iter().all(|kind| published.contains(kind))
                 && published.len() == data.len()
         })
         .await;
@@ -81,7 +78,7 @@ async fn kinds_come_and_go(major: u32) {
         (Operation::Insert, "orders".to_owned()),
         (Operation::Insert, "log".to_owned()),
     ];
-    assert_eq!(told(&stored), inserts, "{major}");
+    assert_eq!(ops(&stored), inserts, "{major}");
 
     // The log has no identity: published for updates, PostgreSQL would refuse them.
     world
@@ -93,7 +90,7 @@ async fn kinds_come_and_go(major: u32) {
         .batch_execute("UPDATE shop.log SET line = 'x'; DELETE FROM shop.log")
         .await
         .unwrap();
-    let told_now = told(&world.stream(8).await);
+    let told_now = ops(&world.stream(8).await);
     let orders = [
         Operation::Insert,
         Operation::Update,
@@ -110,7 +107,7 @@ async fn kinds_come_and_go(major: u32) {
     world.kill_capture().await;
     world.start_capture();
     world.every_kind(4).await;
-    let told_now = told(&world.stream(12).await);
+    let told_now = ops(&world.stream(12).await);
     let expected = [
         Operation::Insert,
         Operation::Delete,
@@ -158,20 +155,14 @@ async fn a_transaction_that_was_open_is_told_by_the_kinds_before() {
         .await
         .unwrap();
     open.commit().await.unwrap();
-    let generation = world.wish.generation;
-    eventually("the kinds are in force", PATIENCE, async || {
-        world.status().await.is_some_and(|status| {
-            status.generation == generation && !status.objects_since.is_empty()
-        })
-    })
-    .await;
+    eventually("the kinds are in force", PATIENCE, || world.is_in_force()).await;
     world
         .sql
         .batch_execute("UPDATE shop.orders SET note = 'now' WHERE id = 5")
         .await
         .unwrap();
     let stored = world.stream(11).await;
-    let updates: Vec<_> = told(&stored).into_iter().skip(9).collect();
+    let updates: Vec<_> = ops(&stored).into_iter().skip(9).collect();
     assert_eq!(updates, [(Operation::Update, "orders".to_owned())]);
     let last = stored.last().unwrap().change.after.clone().unwrap();
     assert_eq!(last["note"], "now");
@@ -192,20 +183,14 @@ async fn schema_changes_can_be_asked_for_later() {
         ..kinds(&["insert"])
     });
     world.desire(DesiredState::Running).await;
-    let generation = world.wish.generation;
-    eventually("schema changes are told", PATIENCE, async || {
-        world.status().await.is_some_and(|status| {
-            status.generation == generation && !status.objects_since.is_empty()
-        })
-    })
-    .await;
+    eventually("schema changes are told", PATIENCE, || world.is_in_force()).await;
     world
         .sql
         .batch_execute("ALTER TABLE shop.orders ADD COLUMN late int")
         .await
         .unwrap();
     world.stream(1).await;
-    let told = told(&world.stream(1).await);
+    let told = ops(&world.stream(1).await);
     assert_eq!(told, [(Operation::Ddl, "orders".to_owned())]);
 }
 
@@ -223,7 +208,7 @@ async fn a_server_without_publications_tells_the_kinds_that_are_asked_for() {
     world.wish.change_types = Some(kinds(&["insert", "truncate"]));
     world.begin().await;
     world.every_kind(1).await;
-    let told = told(&world.stream(5).await);
+    let told = ops(&world.stream(5).await);
     let ops: Vec<Operation> = told.into_iter().map(|(op, _)| op).collect();
     assert_eq!(
         ops,
@@ -271,7 +256,7 @@ async fn renamed_tables_stay_and_break_nobody_when_updates_are_asked_for() {
         )
         .await
         .unwrap();
-    let told = told(&world.stream(6).await);
+    let told = ops(&world.stream(6).await);
     let expected = [Operation::Update, Operation::Insert].map(|op| (op, "purchases".to_owned()));
     assert_eq!(told[2..], expected);
 }

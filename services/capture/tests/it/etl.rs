@@ -1,11 +1,11 @@
 //! An ETL policy: of a new task, for a running one, over kills, and on rows that it fails on.
 
-use rowcast_proto::change::{Change, Operation};
+use rowcast_proto::change::Operation;
 use rowcast_proto::message::{CaptureState, DesiredState, EtlPolicy, Packing, RowErrorAction};
 use rowcast_testkit::{Stored, eventually, read_stream, rows_in_order, stream_length};
 use serde_json::json;
 
-use crate::world::{PATIENCE, World};
+use crate::world::{PATIENCE, World, told};
 
 const SHOP: &str = "CREATE SCHEMA shop;
     CREATE TABLE shop.orders (id int PRIMARY KEY, phone text, total numeric, note text);
@@ -21,13 +21,6 @@ fn etl(script: &str, on_error: RowErrorAction) -> EtlPolicy {
         script: script.to_owned(),
         on_error: on_error.into(),
     }
-}
-
-fn told(stored: &[Stored]) -> Vec<&Change> {
-    let changes = stored.iter().map(|message| &message.change);
-    changes
-        .filter(|change| !matches!(change.op, Operation::Schema | Operation::Heartbeat))
-        .collect()
 }
 
 /// Whether a value stands somewhere in a message.
@@ -54,13 +47,7 @@ impl World {
     async fn apply(&mut self, policy: Option<EtlPolicy>) {
         self.wish.etl = policy;
         self.desire(DesiredState::Running).await;
-        let generation = self.wish.generation;
-        eventually("the policy is in force", PATIENCE, async || {
-            self.status().await.is_some_and(|status| {
-                status.generation == generation && !status.objects_since.is_empty()
-            })
-        })
-        .await;
+        eventually("the policy is in force", PATIENCE, || self.is_in_force()).await;
     }
 }
 

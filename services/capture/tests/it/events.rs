@@ -1,21 +1,13 @@
 //! What is about no row: schema changes, messages of applications, gaps.
 
-use rowcast_proto::change::{Change, Operation};
+use rowcast_proto::change::Operation;
 use rowcast_proto::message::{CaptureState, DesiredState};
 use rowcast_proto::stream::{PARKED, source_object};
-use rowcast_testkit::{Postgres, Stored, eventually};
+use rowcast_testkit::{Postgres, eventually};
 
-use crate::world::{PATIENCE, World};
+use crate::world::{PATIENCE, World, told};
 
 const SHOP: &str = "CREATE SCHEMA shop; CREATE TABLE shop.orders (id int PRIMARY KEY);";
-
-/// Everything but shapes and heartbeats, in the stream's order.
-fn told(stored: &[Stored]) -> Vec<&Change> {
-    let changes = stored.iter().map(|message| &message.change);
-    changes
-        .filter(|change| !matches!(change.op, Operation::Schema | Operation::Heartbeat))
-        .collect()
-}
 
 async fn schema_changes_stand_between_the_rows_they_separate(postgres: Postgres) {
     let mut world = World::on(postgres, SHOP).await;

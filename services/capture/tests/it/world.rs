@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::{self, kv};
 use rowcast_domain::{Secret, TaskId};
 use rowcast_local::{Child, Launch, Signal, port};
-use rowcast_proto::change::Operation;
+use rowcast_proto::change::{Change, Operation};
 use rowcast_proto::message::{
     CaptureState, ChangeTypes, DesiredState, ObjectSelection, Retention, SchemaSelection,
     SealedSecret, SourceConnection, TaskSpec, TaskStatus,
@@ -346,6 +346,14 @@ impl<B: Broker> World<B> {
         serde_json::from_slice(&value).ok()
     }
 
+    /// Whether objects, kinds of changes and policy of the present wish are those by which rows are told.
+    pub(crate) async fn is_in_force(&self) -> bool {
+        let status = self.status().await;
+        status.is_some_and(|status| {
+            status.generation == self.wish.generation && !status.objects_since.is_empty()
+        })
+    }
+
     /// Waits until the present version of the wish is in this state.
     pub(crate) async fn reaches(&self, state: CaptureState) -> TaskStatus {
         let reached = async || {
@@ -425,4 +433,12 @@ fn source(postgres: &Postgres) -> SourceConnection {
         sslmode: "disable".to_owned(),
         ..SourceConnection::default()
     }
+}
+
+/// Everything but shapes and heartbeats, in the stream's order.
+pub(crate) fn told(stored: &[Stored]) -> Vec<&Change> {
+    let changes = stored.iter().map(|message| &message.change);
+    changes
+        .filter(|change| !matches!(change.op, Operation::Schema | Operation::Heartbeat))
+        .collect()
 }

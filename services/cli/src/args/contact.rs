@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Agreement, Shown};
+use super::{Agreement, SharingArgs, Shown};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -74,12 +74,8 @@ pub(crate) struct Update {
     /// The address to which mail goes
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) email: Option<String>,
-    /// The name of those who share it
-    #[arg(long, value_name = "NAME")]
-    pub(crate) resource_group: Option<String>,
-    /// Nobody shares it
-    #[arg(long, conflicts_with = "resource_group")]
-    pub(crate) no_resource_group: bool,
+    #[command(flatten)]
+    pub(crate) sharing: SharingArgs,
     #[command(flatten)]
     pub(crate) shown: Shown,
 }

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use rowcast_proto::rest::{SourceKind, SslMode, default_port};
 
-use super::{Agreement, Shown};
+use super::{Agreement, SharingArgs, Shown};
 use crate::secret::PasswordArgs;
 use crate::tags::tag;
 
@@ -136,7 +136,6 @@ pub(crate) enum Level {
 }
 
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub(crate) struct Update {
     /// Name or id of the source
     pub(crate) source: String,
@@ -189,12 +188,8 @@ pub(crate) struct Update {
     /// Takes a tag away
     #[arg(long = "untag", value_name = "KEY")]
     pub(crate) untagged: Vec<String>,
-    /// The name of those who share it
-    #[arg(long, value_name = "NAME")]
-    pub(crate) resource_group: Option<String>,
-    /// Nobody shares it any more
-    #[arg(long, conflicts_with = "resource_group")]
-    pub(crate) no_resource_group: bool,
+    #[command(flatten)]
+    pub(crate) sharing: SharingArgs,
     #[command(flatten)]
     pub(crate) shown: Shown,
 }

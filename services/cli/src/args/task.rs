@@ -10,7 +10,7 @@ use rowcast_proto::rest::{
 
 use super::alerting::{AlertingArgs, AlertingChange};
 use super::etl::EtlArgs;
-use super::{Agreement, Shown, Waiting};
+use super::{Agreement, SharingArgs, Shown, Waiting};
 use crate::secret::PasswordArgs;
 use crate::tags::tag;
 use crate::task::selection::ObjectArgs;
@@ -371,12 +371,8 @@ pub(crate) struct Update {
     /// Takes a tag away
     #[arg(long = "untag", value_name = "KEY")]
     pub(crate) untagged: Vec<String>,
-    /// The name of those who share it
-    #[arg(long, value_name = "NAME")]
-    pub(crate) resource_group: Option<String>,
-    /// Nobody shares it
-    #[arg(long, conflicts_with = "resource_group")]
-    pub(crate) no_resource_group: bool,
+    #[command(flatten)]
+    pub(crate) sharing: SharingArgs,
     #[command(flatten)]
     pub(crate) agreement: Agreement,
     #[command(flatten)]

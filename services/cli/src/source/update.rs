@@ -42,11 +42,7 @@ pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
         sslcert: of_client(wanted.client.sslcert.as_deref())?,
         sslkey: of_client(wanted.client.sslkey.as_deref())?,
         tags: tags::changed(&source.tags, &wanted.tags, &wanted.untagged),
-        resource_group: if wanted.no_resource_group {
-            Some(String::new())
-        } else {
-            wanted.resource_group
-        },
+        resource_group: wanted.sharing.patch(),
     };
     let is_given = wanted.password || wanted.password_from.password_file.is_some();
     if is_given || needs_password(&patch) {

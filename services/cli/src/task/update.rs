@@ -88,10 +88,6 @@ fn patch(wanted: &Update, task: &Task) -> anyhow::Result<PatchTask> {
         // Contacts are found by the API.
         alerting: None,
         tags: tags::changed(&task.tags, &wanted.tags, &wanted.untagged),
-        resource_group: if wanted.no_resource_group {
-            Some(String::new())
-        } else {
-            wanted.resource_group.clone()
-        },
+        resource_group: wanted.sharing.patch(),
     })
 }

@@ -10,15 +10,9 @@ use rowcast_etl::{Column, Diagnostic, Script, Table};
 use rowcast_pg::catalog::{ReplicaIdentity, TableInfo};
 use rowcast_pg::{Client, Error, settings};
 
-use super::Rule;
+use super::{Rule, generated_columns};
 use crate::finding::{Finding, name_some};
 use crate::source::Source;
-
-/// First version with generated columns.
-const GENERATED_SINCE: u32 = 120_000;
-
-/// First version that sends generated columns, the stored ones.
-const GENERATED_SENT_SINCE: u32 = 180_000;
 
 pub(super) const RULE: Rule = Rule {
     code: "etl",
@@ -158,11 +152,7 @@ async fn columns(
     oids: &[u32],
     version: u32,
 ) -> Result<HashMap<u32, Vec<(String, u32)>>, Error> {
-    let sent = match version {
-        ..GENERATED_SINCE => "true",
-        GENERATED_SINCE..GENERATED_SENT_SINCE => "a.attgenerated = ''",
-        GENERATED_SENT_SINCE.. => "a.attgenerated IN ('', 's')",
-    };
+    let unsent = generated_columns::unsent(version);
     let statement = format!(
         "SELECT a.attrelid,
                 a.attname::text,
@@ -171,7 +161,7 @@ async fn columns(
          WHERE a.attrelid = ANY ($1::oid[])
            AND a.attnum > 0
            AND NOT a.attisdropped
-           AND {sent}
+           AND NOT {unsent}
          ORDER BY a.attrelid, a.attnum"
     );
     let mut columns: HashMap<u32, Vec<(String, u32)>> = HashMap::new();

@@ -23,11 +23,7 @@ pub(super) const RULE: Rule = Rule {
 
 pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
     let version = settings::read(&source.session).await?.server_version;
-    let unsent = match version {
-        ..GENERATED_SINCE => return Ok(judge(&[])),
-        GENERATED_SINCE..GENERATED_SENT_SINCE => "a.attgenerated <> ''",
-        GENERATED_SENT_SINCE.. => "a.attgenerated = 'v'",
-    };
+    let unsent = unsent(version);
     let tables = source.selected().await?.tables();
     let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
     let query = format!(
@@ -46,6 +42,15 @@ pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
     let rows = source.session.query(&query, &[&oids]).await?;
     let columns: Result<Vec<String>, Error> = rows.iter().map(|row| Ok(row.try_get(0)?)).collect();
     Ok(judge(&columns?))
+}
+
+/// The condition on a row `a` of `pg_attribute` under which a server of this version does not send the column.
+pub(super) const fn unsent(version: u32) -> &'static str {
+    match version {
+        ..GENERATED_SINCE => "false",
+        GENERATED_SINCE..GENERATED_SENT_SINCE => "a.attgenerated <> ''",
+        GENERATED_SENT_SINCE.. => "a.attgenerated = 'v'",
+    }
 }
 
 fn judge(unsent: &[String]) -> Finding {

@@ -336,10 +336,7 @@ pub(crate) async fn unneeded(pool: &PgPool) -> Result<Vec<SourceId>, sqlx::Error
 
 /// Those that users have registered; oldest first.
 pub(crate) async fn list(pool: &PgPool) -> Result<Vec<StoredSource>, sqlx::Error> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT * FROM sources WHERE deleted_at IS NULL AND NOT own ORDER BY created_at, id",
-    )
-    .fetch_all(pool)
-    .await?;
-    rows.into_iter().map(StoredSource::try_from).collect()
+    let mut sources = list_all(pool).await?;
+    sources.retain(|source| !source.own);
+    Ok(sources)
 }

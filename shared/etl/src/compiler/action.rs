@@ -373,26 +373,7 @@ impl Compiler<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        program::Program,
-        script::Script,
-        table::{Column, Table},
-    };
-
-    fn compiled(text: &str) -> Program {
-        let column = |name, type_oid| Column {
-            name,
-            type_oid,
-            key: false,
-        };
-        let table = Table {
-            database: "d",
-            schema: "s",
-            table: "t",
-            columns: vec![column("a", 25), column("n", 20)],
-        };
-        Script::parse(text).unwrap().compile(&table).unwrap()
-    }
+    use crate::compiler::trial::compiled;
 
     #[test]
     fn choices_without_actions_are_left_out() {

@@ -236,26 +236,7 @@ impl Compiler<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        program::{Action, Program},
-        script::Script,
-        table::{Column, Table},
-    };
-
-    fn compiled(text: &str) -> Program {
-        let column = |name, type_oid| Column {
-            name,
-            type_oid,
-            key: false,
-        };
-        let table = Table {
-            database: "d",
-            schema: "s",
-            table: "t",
-            columns: vec![column("a", 25), column("n", 20)],
-        };
-        Script::parse(text).unwrap().compile(&table).unwrap()
-    }
+    use crate::{compiler::trial::compiled, program::Action};
 
     /// The constant that a statement sets a column to.
     fn constant(value: &str) -> Option<Value<'static>> {
