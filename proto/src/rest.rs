@@ -41,7 +41,7 @@ pub use source::{
 };
 pub use system::{ClientNetwork, System};
 pub use task::{
-    AcceptableStop, ChangeTypes, CloneTask, CreateTask, DataChange, OWN_TAGS, Objects,
+    AcceptableStop, ChangeTypes, CloneTask, CreateTask, DataChange, HeldRange, OWN_TAGS, Objects,
     PatchChangeTypes, PatchTask, Retention, SchemaObjects, StartTask, Task, TaskError, TaskList,
     TaskPosition, TaskPreview, TaskTransition, TaskTransitionList, default_retry_minutes,
 };

@@ -414,7 +414,7 @@ pub struct TaskError {
 }
 
 /// How far a task has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskPosition {
     /// Position of the last change in the stream.
     #[schema(value_type = String)]
@@ -431,10 +431,40 @@ pub struct TaskPosition {
     pub lag_bytes: u64,
     /// Changes published since the capture took the task.
     pub changes: u64,
+    /// How long ago the first of what is not in the stream yet was seen in the source's WAL, in seconds; absent where
+    /// the task does not run, or it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_seconds: Option<u32>,
+    /// Messages that have come into the stream, a second, over ten seconds; absent where the task does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages_per_second: Option<f64>,
+    /// The same in bytes of payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<f64>,
+    /// What the stream holds; absent where it holds nothing, or was not looked at yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldRange>,
     /// Whether the broker syncs to disk before it acknowledges.
     pub durable: bool,
     /// When this was reported.
     pub reported_at: DateTime<Utc>,
+}
+
+/// What a task's stream holds: the range in which a group may begin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeldRange {
+    /// Sequence of the oldest message.
+    pub first_sequence: u64,
+    /// Sequence of the newest one.
+    pub last_sequence: u64,
+    /// When the oldest was stored.
+    pub first_at: DateTime<Utc>,
+    /// When the newest was stored.
+    pub last_at: DateTime<Utc>,
+    /// Number of messages.
+    pub messages: u64,
+    /// Their size in the stream, in bytes.
+    pub bytes: u64,
 }
 
 /// `GET /tasks`.

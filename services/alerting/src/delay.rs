@@ -5,15 +5,8 @@
 //! ```
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rowcast_domain::Lsn;
+use rowcast_domain::{Backlog, Lsn};
 use rowcast_proto::message::{CaptureState, TaskStatus};
-
-/// With more marks than this, those are dropped without which a delay stays exact to a sixteenth. A day of
-/// reports leaves about 200.
-const MARKS: usize = 64;
-
-/// How much longer than the time to its neighbours a mark is ago that is dropped.
-const EXACTNESS: i32 = 16;
 
 /// A running task reports every five seconds; nothing is known of one that has not for this long.
 const SILENCE: TimeDelta = TimeDelta::seconds(30);
@@ -64,22 +57,16 @@ impl Seen {
 /// What a task that should run has still to confirm.
 #[derive(Debug, Default)]
 pub(crate) struct Behind {
-    marks: Vec<Mark>,
+    backlog: Backlog,
     /// Since when nothing flows.
     interrupted: Option<DateTime<Utc>>,
 }
 
-#[derive(Debug)]
-struct Mark {
-    end: Lsn,
-    seen_at: DateTime<Utc>,
-}
-
 impl Behind {
     /// A task that was last known to be caught up at `then`.
-    pub(crate) const fn since(then: DateTime<Utc>) -> Self {
+    pub(crate) fn since(then: DateTime<Utc>) -> Self {
         Self {
-            marks: Vec::new(),
+            backlog: Backlog::default(),
             interrupted: Some(then),
         }
     }
@@ -98,34 +85,19 @@ impl Behind {
     fn flowing(&mut self, confirmed: Lsn, end: Lsn, at: DateTime<Utc>) {
         // What was written meanwhile is made up for once all of it is confirmed.
         if let Some(seen_at) = self.interrupted.take() {
-            self.marks.push(Mark { end, seen_at });
+            self.backlog.add(end, seen_at);
         }
-        self.marks.retain(|mark| mark.end > confirmed);
-        if end > confirmed && self.marks.iter().all(|mark| mark.end < end) {
-            self.marks.push(Mark { end, seen_at: at });
-        }
-        if self.marks.len() > MARKS {
-            self.thin(at);
-        }
-    }
-
-    fn thin(&mut self, now: DateTime<Utc>) {
-        let mut kept: Vec<Mark> = Vec::with_capacity(self.marks.len());
-        for mark in self.marks.drain(..) {
-            if let [.., before, _between] = kept.as_slice()
-                && mark.seen_at - before.seen_at <= (now - mark.seen_at) / EXACTNESS
-            {
-                kept.pop();
-            }
-            kept.push(mark);
-        }
-        self.marks = kept;
+        self.backlog.observe(confirmed, end, at);
     }
 
     /// How long ago the first of what is not confirmed was seen.
     pub(crate) fn delay(&self, now: DateTime<Utc>) -> TimeDelta {
-        let marks = self.marks.iter().map(|mark| mark.seen_at);
-        let first = marks.chain(self.interrupted).min();
+        let first = self
+            .backlog
+            .oldest()
+            .into_iter()
+            .chain(self.interrupted)
+            .min();
         first.map_or(TimeDelta::zero(), |first| {
             (now - first).max(TimeDelta::zero())
         })
@@ -195,20 +167,6 @@ mod tests {
         }
         behind.observe(flowing(60_000, 60_000), at(600));
         assert_eq!(delay(&behind, 900), 0);
-    }
-
-    #[test]
-    fn one_that_confirms_nothing_grows_later_within_bounds() {
-        let mut behind = Behind::default();
-        for second in (0..86_400).step_by(5) {
-            behind.observe(flowing(1, u64::try_from(second).unwrap() + 2), at(second));
-            assert!(behind.marks.len() <= 4 * MARKS);
-        }
-        assert_eq!(delay(&behind, 86_400), 86_400);
-        // Half of the way is made up for.
-        behind.observe(flowing(43_200, 86_400), at(86_400));
-        let half = delay(&behind, 86_400);
-        assert!((40_500..=43_200).contains(&half), "{half}");
     }
 
     #[test]

@@ -29,6 +29,7 @@ impl Checkpoints {
             lsn: known.reported_lsn,
             position: known.position,
             sequence: known.sequence,
+            bytes: 0,
             committed_at: None,
         });
         Self {

@@ -20,7 +20,9 @@ use rowcast_domain::{Lsn, TableName, TaskId};
 use rowcast_pg::publication::{self, Memberships, PublicationState};
 use rowcast_pg::{Session, catalog};
 use rowcast_proto::change::TrackedObjects;
-use rowcast_proto::message::{ChangeTypes, EtlPolicy, ObjectSelection, TaskSpec, TraceContext};
+use rowcast_proto::message::{
+    ChangeTypes, EtlPolicy, HeldRange, ObjectSelection, TaskSpec, TraceContext,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -92,7 +94,7 @@ impl From<&TaskSpec> for Wanted {
 }
 
 /// What is told of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Tracking {
     /// Version of the wish whose objects and policy are in force.
     pub(crate) generation: u64,
@@ -102,6 +104,8 @@ pub(crate) struct Tracking {
     pub(crate) source_end: Lsn,
     /// What the task cannot see though it should.
     pub(crate) warnings: Vec<String>,
+    /// What the stream held when it was last looked at.
+    pub(crate) held: Option<HeldRange>,
 }
 
 /// Asks whether the publication is still right, as of now.
@@ -126,6 +130,8 @@ pub(crate) struct Tools {
     pub(crate) warnings: Warnings,
     /// The broker syncs to disk before it acknowledges.
     pub(crate) syncs_at_once: bool,
+    /// What the stream held when it was last looked at.
+    pub(crate) held: Option<HeldRange>,
 }
 
 /// How the keeper is reached, and whom it reaches.
@@ -351,6 +357,7 @@ impl Keeper {
             since: self.record.since,
             source_end: self.source_end,
             warnings: self.tools.warnings.all(),
+            held: self.tools.held.clone(),
         };
         drop(wanted);
         self.links.tracking.send_if_modified(|told| {

@@ -222,6 +222,9 @@ impl Pipeline {
         if open || self.stages.decoder.in_transaction() {
             return Ok(Step::Taken);
         }
+        if self.stages.is_settled() {
+            self.source.received.settle(wal_end);
+        }
         let due = self.last_heartbeat.elapsed() >= HEARTBEAT_EVERY;
         if due && self.stages.wants_heartbeat(wal_end) {
             self.last_heartbeat = Instant::now();

@@ -2,16 +2,21 @@
 //! source's WAL moves on with nothing for the task is no change: hundreds of tasks may be told so.
 
 mod entry;
+mod rates;
 
 use std::time::Duration;
 
 use chrono::Utc;
-use rowcast_domain::{Lsn, TaskId};
+use rowcast_domain::{Backlog, Lsn, TaskId};
 use rowcast_proto::message::{CaptureState, TaskError, TaskSpec, TaskStatus, Timestamp};
 
+use tokio::time::Instant;
+
 use self::entry::StatusEntry;
+use self::rates::{Come, Rates};
 use crate::keeper::Wanted;
 use crate::metrics;
+use crate::pipeline::progress::Durable;
 use crate::pipeline::source::Watched;
 use crate::prepare::step::StartStep;
 use crate::server_time;
@@ -30,6 +35,8 @@ pub(crate) struct Reporter {
     status: TaskStatus,
     first_sequence: Option<u64>,
     silent_looks: u32,
+    rates: Rates,
+    backlog: Backlog,
 }
 
 /// The longest header of a page of WAL, in bytes (`xlog_internal.h`).
@@ -55,6 +62,8 @@ impl Reporter {
             status,
             first_sequence: None,
             silent_looks: 0,
+            rates: Rates::default(),
+            backlog: Backlog::default(),
         }
     }
 
@@ -90,6 +99,10 @@ impl Reporter {
         self.status.step.clear();
         self.status.error = error;
         self.status.retry_until = retry_until;
+        // That was said of a task that runs.
+        self.status.delay_seconds = None;
+        self.status.messages_per_second = None;
+        self.status.bytes_per_second = None;
         self.write().await;
     }
 
@@ -110,12 +123,7 @@ impl Reporter {
         let confirmed = *watched.confirmed.borrow();
         let end = watched.tracking.borrow().source_end;
         let source = watched.received.lsn().max(confirmed).max(end);
-        // The position for the next record lies behind the header of a page that has none yet.
-        let source = if source.as_u64() - confirmed.as_u64() <= PAGE_HEADER {
-            confirmed
-        } else {
-            source
-        };
+        let source = behind_header(confirmed, source);
         let first = *self.first_sequence.get_or_insert(durable.sequence);
         let before = self.status.clone();
         let status = &mut self.status;
@@ -141,6 +149,7 @@ impl Reporter {
             status.objects_since = tracking.since.to_string();
         }
         status.warnings.clone_from(&tracking.warnings);
+        status.held.clone_from(&tracking.held);
         drop(tracking);
         status.warnings.extend(watched.quarantined.borrow().clone());
         metrics::progress(
@@ -148,13 +157,30 @@ impl Reporter {
             status.lag_bytes,
             status.changes.saturating_sub(before.changes),
         );
-        let without_wal = |of: &TaskStatus| TaskStatus {
-            source_lsn: String::new(),
-            confirmed_lsn: String::new(),
-            lag_bytes: 0,
-            ..of.clone()
+        self.measure(watched, durable, end);
+        is_news(&before, &self.status)
+    }
+
+    /// How fast changes come, and how late.
+    fn measure(&mut self, watched: &Watched, durable: Durable, end: Lsn) {
+        let come = Come {
+            messages: durable.sequence,
+            bytes: durable.bytes,
         };
-        without_wal(status) != without_wal(&before)
+        let rate = self.rates.look(come, Instant::now());
+        self.status.messages_per_second = Some(rate.messages);
+        self.status.bytes_per_second = Some(rate.bytes);
+        let now = Utc::now();
+        let stored = durable.lsn.max(watched.received.settled());
+        self.backlog
+            .observe(stored, behind_header(stored, end), now);
+        let late = self
+            .backlog
+            .oldest()
+            .map_or(0, |since| (now - since).num_seconds());
+        // Of a session that has just begun it is not known yet.
+        self.status.delay_seconds =
+            (end != Lsn::INVALID).then(|| u32::try_from(late.max(0)).unwrap_or(u32::MAX));
     }
 
     async fn write(&mut self) {
@@ -170,4 +196,28 @@ impl Reporter {
             tracing::warn!(task = %self.task, %error, "status not reported");
         }
     }
+}
+
+/// `end`, or `reached` where nothing lies between but the header of a page that has no record yet.
+fn behind_header(reached: Lsn, end: Lsn) -> Lsn {
+    if end.as_u64().saturating_sub(reached.as_u64()) <= PAGE_HEADER {
+        reached
+    } else {
+        end
+    }
+}
+
+/// Whether a status tells something that cannot wait for the next regular one.
+fn is_news(before: &TaskStatus, status: &TaskStatus) -> bool {
+    let told = |of: &TaskStatus| TaskStatus {
+        source_lsn: String::new(),
+        confirmed_lsn: String::new(),
+        lag_bytes: 0,
+        delay_seconds: None,
+        messages_per_second: None,
+        bytes_per_second: None,
+        held: None,
+        ..of.clone()
+    };
+    told(before) != told(status)
 }

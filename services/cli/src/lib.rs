@@ -35,6 +35,7 @@ mod export;
 mod completion;
 mod lock;
 mod platform_file;
+mod quantity;
 mod signals;
 mod up;
 mod down;

@@ -11,8 +11,8 @@ use async_nats::jetstream::kv;
 use futures::StreamExt as _;
 use rowcast_bus::{async_nats, provision, trace_context};
 use rowcast_domain::{Backoff, Lsn, TaskEvent, TaskId, TaskState};
-use rowcast_proto::message::{CaptureState, TaskStatus};
-use rowcast_proto::rest::{TaskError, TaskPosition};
+use rowcast_proto::message::{self, CaptureState, TaskStatus};
+use rowcast_proto::rest::{HeldRange, TaskError, TaskPosition};
 use rowcast_proto::stream::TASK_STATUS;
 use rowcast_service::{BoxError, CancellationToken};
 use tokio::time::MissedTickBehavior;
@@ -192,15 +192,29 @@ fn position(status: &TaskStatus) -> Option<TaskPosition> {
         confirmed_lsn: status.confirmed_lsn.parse().ok()?,
         lag_bytes: status.lag_bytes,
         changes: status.changes,
+        delay_seconds: status.delay_seconds,
+        messages_per_second: status.messages_per_second,
+        bytes_per_second: status.bytes_per_second,
+        held: status.held.and_then(held),
         durable: status.durable,
         reported_at: status.updated_at?.try_into().ok()?,
     })
 }
 
+/// `None` where a newer capture says it in a way that is not known here.
+fn held(held: message::HeldRange) -> Option<HeldRange> {
+    Some(HeldRange {
+        first_sequence: held.first_sequence,
+        last_sequence: held.last_sequence,
+        first_at: held.first_at?.try_into().ok()?,
+        last_at: held.last_at?.try_into().ok()?,
+        messages: held.messages,
+        bytes: held.bytes,
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use rowcast_proto::message;
-
     use super::*;
 
     fn status(state: CaptureState) -> TaskStatus {

@@ -8,10 +8,12 @@ mod table;
 mod selection;
 mod task_state;
 mod backoff;
+mod backlog;
 mod fact;
 mod task_line;
 mod secret;
 
+pub use backlog::Backlog;
 pub use backoff::Backoff;
 pub use fact::Fact;
 pub use id::{

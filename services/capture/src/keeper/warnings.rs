@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rowcast_bus::async_nats::datetime::DateTime;
+use rowcast_bus::async_nats::jetstream::stream::State;
 use rowcast_pg::ddl_trigger::{self, TriggerState};
 use rowcast_pg::slot;
+use rowcast_proto::message::{HeldRange, Timestamp};
 use tokio::time::Instant;
 
 use super::Tools;
@@ -73,6 +76,23 @@ impl Warnings {
     }
 }
 
+/// What a stream in this state holds.
+fn held(state: &State) -> Option<HeldRange> {
+    let time = |at: DateTime| {
+        let nanos = i32::try_from(at.nanosecond()).unwrap_or_default();
+        let seconds = at.unix_timestamp();
+        Timestamp { seconds, nanos }
+    };
+    (state.messages > 0).then(|| HeldRange {
+        first_sequence: state.first_sequence,
+        last_sequence: state.last_sequence,
+        first_at: Some(time(state.first_timestamp)),
+        last_at: Some(time(state.last_timestamp)),
+        messages: state.messages,
+        bytes: state.bytes,
+    })
+}
+
 impl Tools {
     /// Whether the task's stream still holds what it has acknowledged. A broker that does not answer is
     /// the publisher's affair.
@@ -84,6 +104,7 @@ impl Tools {
             Err(_silent) => return Ok(()),
         };
         let (config, state) = (&found.cached_info().config, &found.cached_info().state);
+        self.held = held(state);
         if state.last_sequence < durable.sequence {
             let what = format!(
                 "the stream ends with sequence {}, sequence {} was acknowledged",

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 
 use rowcast_domain::{Lsn, Position};
 
+use super::publish::Acked;
+
 /// How far a task has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Durable {
@@ -16,6 +18,8 @@ pub(crate) struct Durable {
     pub(crate) position: Position,
     /// Its stream sequence.
     pub(crate) sequence: u64,
+    /// Bytes of payload that this session has brought into the stream.
+    pub(crate) bytes: u64,
     /// When the last transaction before `lsn` was committed, in microseconds since 2000-01-01 UTC;
     /// `None` where none was read since the start.
     pub(crate) committed_at: Option<i64>,
@@ -77,17 +81,18 @@ impl Progress {
         }
     }
 
-    /// The stream has acknowledged `messages` more, the last of them at `position`.
-    pub(crate) fn ack(&mut self, messages: u64, position: Position, sequence: u64) {
-        self.acked += messages;
+    /// The stream has acknowledged more.
+    pub(crate) fn ack(&mut self, acked: Acked) {
+        self.acked += acked.messages;
         while let Some(commit) = self
             .waiting
             .pop_front_if(|commit| commit.queued <= self.acked)
         {
             self.pass(commit);
         }
-        self.durable.position = position;
-        self.durable.sequence = sequence;
+        self.durable.position = acked.position;
+        self.durable.sequence = acked.sequence;
+        self.durable.bytes += acked.bytes;
     }
 
     fn pass(&mut self, commit: Waiting) {
@@ -114,7 +119,12 @@ mod tests {
     use super::*;
 
     fn ack(progress: &mut Progress, messages: u64) {
-        progress.ack(messages, Position::default(), 0);
+        progress.ack(Acked {
+            messages,
+            position: Position::default(),
+            sequence: 0,
+            bytes: 0,
+        });
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub(crate) struct Acked {
     pub(crate) position: Position,
     /// Stream sequence of the last message.
     pub(crate) sequence: u64,
+    /// Bytes of their payloads.
+    pub(crate) bytes: u64,
 }
 
 /// Publishes the messages of one task. Of no use after an error: open a new one behind the tail.
@@ -69,6 +71,8 @@ impl Drop for Publisher {
 /// A batch in flight, or a message.
 struct InFlight {
     messages: usize,
+    /// Of their payloads.
+    bytes: u64,
     /// Up to where the stream is whole with it.
     position: Position,
     /// Closes with the acknowledgement.
@@ -80,6 +84,10 @@ impl InFlight {
     fn whole(batch: &[Outbound]) -> Option<Self> {
         batch.last().map(|last| Self {
             messages: batch.len(),
+            bytes: batch
+                .iter()
+                .map(|message| message.payload.len() as u64)
+                .sum(),
             position: last.whole_up_to(),
             span: Span::none(),
         })
@@ -204,17 +212,19 @@ impl Publisher {
     /// Waits until more is acknowledged; for ever where nothing is in flight. Cancel safe.
     pub(crate) async fn acked(&mut self) -> Result<Acked, BatchError> {
         let acked = self.writer.acked().await?;
-        let (mut messages, mut position) = (0, Position::default());
+        let (mut messages, mut bytes, mut position) = (0, 0, Position::default());
         while messages < acked.messages
             && let Some(stored) = self.in_flight.pop_front()
         {
             messages += stored.messages;
+            bytes += stored.bytes;
             position = stored.position;
         }
         Ok(Acked {
             messages: acked.messages as u64,
             position,
             sequence: acked.last_sequence,
+            bytes,
         })
     }
 }

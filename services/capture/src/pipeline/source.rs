@@ -50,6 +50,8 @@ pub(crate) fn patience(server_timeout: Option<Duration>) -> Duration {
 pub(crate) struct Received {
     /// End of what was received.
     lsn: AtomicU64,
+    /// Up to where nothing is left to be stored.
+    settled: AtomicU64,
     /// The server wants an answer now.
     reply: Notify,
     /// Somebody waits for the source to say how far it is.
@@ -62,6 +64,7 @@ impl Received {
     pub(crate) fn new(lsn: Lsn) -> Arc<Self> {
         Arc::new(Self {
             lsn: AtomicU64::new(lsn.as_u64()),
+            settled: AtomicU64::new(lsn.as_u64()),
             reply: Notify::new(),
             word: AtomicBool::new(false),
             heard: AtomicBool::new(false),
@@ -76,6 +79,16 @@ impl Received {
     /// End of what has arrived.
     pub(crate) fn lsn(&self) -> Lsn {
         Lsn::new(self.lsn.load(Ordering::Relaxed))
+    }
+
+    /// Everything up to `lsn` is in the stream, or was nothing for it.
+    pub(super) fn settle(&self, lsn: Lsn) {
+        self.settled.fetch_max(lsn.as_u64(), Ordering::Relaxed);
+    }
+
+    /// Up to where nothing is left to be stored; it may be confirmed later.
+    pub(crate) fn settled(&self) -> Lsn {
+        Lsn::new(self.settled.load(Ordering::Relaxed))
     }
 
     /// The server asked for an answer.

@@ -125,10 +125,14 @@ impl Stages {
         Ok(())
     }
 
+    /// Whether everything that has come is in the stream.
+    pub(crate) const fn is_settled(&self) -> bool {
+        !self.decoder.in_transaction() && self.progress.is_idle()
+    }
+
     /// Whether a heartbeat at this LSN would tell something.
     pub(crate) fn wants_heartbeat(&self, wal_end: Lsn) -> bool {
-        !self.decoder.in_transaction()
-            && self.progress.is_idle()
+        self.is_settled()
             && wal_end > self.progress.durable().lsn
             && !self.stored.holds(Position::new(wal_end, 0))
     }
@@ -148,8 +152,7 @@ impl Stages {
 
     /// A batch is in the stream.
     pub(crate) fn acknowledged(&mut self, acked: Acked) {
-        self.progress
-            .ack(acked.messages, acked.position, acked.sequence);
+        self.progress.ack(acked);
         self.durable.send_replace(self.progress.durable());
     }
 }

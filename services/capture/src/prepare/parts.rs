@@ -152,6 +152,7 @@ impl Parts<'_> {
             publishes: !self.means.translated,
             warnings: Warnings::new(self.wish.change_types.schema, wal_limit, self.hold_back),
             syncs_at_once: self.hold_back.is_zero(),
+            held: None,
         }
     }
 

@@ -73,6 +73,7 @@ pub(crate) fn decide(seen: &Observation<'_>) -> Result<Start, StopReason> {
         lsn: confirmed,
         position,
         sequence: tail.sequence,
+        bytes: 0,
         committed_at: None,
     }))
 }
@@ -273,6 +274,7 @@ mod tests {
             lsn: Lsn::new(450),
             position: Position::new(Lsn::new(600), 1),
             sequence: 50,
+            bytes: 0,
             committed_at: None,
         };
         assert_eq!(

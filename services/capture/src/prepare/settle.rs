@@ -330,6 +330,7 @@ impl Settlement<'_> {
                 lsn: to,
                 position,
                 sequence: tail.sequence,
+                bytes: 0,
                 committed_at: None,
             },
             tail,

@@ -1,12 +1,12 @@
 //! Tasks in tables.
 
-use rowcast_proto::rest::{Alerting, OnRowError, Packing, Task};
+use rowcast_proto::rest::{Alerting, OnRowError, Packing, Task, TaskPosition};
 
 use super::selection;
 use super::wait;
 use crate::args::Format;
 use crate::table::{description, or_dash, time};
-use crate::{output, tags};
+use crate::{output, quantity, tags};
 
 /// Everything that is known of a task.
 pub(super) fn one(task: &Task, format: Format) -> anyhow::Result<()> {
@@ -62,6 +62,7 @@ fn members(task: &Task) -> Vec<(&'static str, String)> {
             ("not confirmed", format!("{} bytes", position.lag_bytes)),
             ("reported", time(&position.reported_at)),
         ]);
+        members.extend(measured(position));
     }
     if let Some(step) = &task.step {
         members.push(("at", wait::step(step)));
@@ -71,6 +72,23 @@ fn members(task: &Task) -> Vec<(&'static str, String)> {
     }
     for warning in &task.warnings {
         members.push(("warning", warning.clone()));
+    }
+    members
+}
+
+/// How late and how fast changes come, and what can still be read of them.
+fn measured(position: &TaskPosition) -> Vec<(&'static str, String)> {
+    let delay = position.delay_seconds;
+    let delay = delay.map(|late| ("delay", quantity::seconds(late.into())));
+    let mut members: Vec<_> = delay.into_iter().collect();
+    if let (Some(messages), Some(bytes)) = (position.messages_per_second, position.bytes_per_second)
+    {
+        let bytes = quantity::bytes(bytes);
+        members.push(("speed", format!("{messages:.0} messages/s, {bytes}/s")));
+    }
+    if let Some(held) = &position.held {
+        let range = format!("{} to {}", time(&held.first_at), time(&held.last_at));
+        members.push(("held", range));
     }
     members
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rowcast_domain::{TaskId, TaskState};
-use rowcast_proto::rest::{Source, TaskError};
+use rowcast_proto::rest::{Source, TaskError, TaskPosition};
 use serde::Serialize;
 
 use super::{db_list, status};
@@ -28,9 +28,17 @@ pub(super) struct Job {
     #[serde(skip_serializing_if = "Option::is_none")]
     db_object: Option<String>,
     source_endpoint: SourceEndpoint,
+    /// When the oldest message of the stream was stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    begin_timestamp: Option<String>,
     /// Commit time of the last change in the stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     end_timestamp: Option<String>,
+    /// In seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    performance: Option<Performance>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,6 +61,16 @@ struct SourceEndpoint {
     port: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_name: Option<String>,
+}
+
+/// DTS tells numbers as text.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Performance {
+    /// Messages a second.
+    rps: String,
+    /// MB a second.
+    flow: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,7 +100,9 @@ pub(super) fn job(
         true => Some(db_list::write(&database, &definition.objects)?),
         false => None,
     };
-    let committed_at = task.position.and_then(|position| position.committed_at);
+    let position = task.position.as_ref();
+    let held = position.and_then(|position| position.held.as_ref());
+    let committed_at = position.and_then(|position| position.committed_at);
     let error = task.error.as_ref().map(told);
     let retrying = task.state == TaskState::Retrying;
     let tags = definition.tags.into_iter();
@@ -102,7 +122,10 @@ pub(super) fn job(
             port: source.map(|source| source.port.to_string()),
             user_name: source.map(|source| source.account.clone()),
         },
+        begin_timestamp: held.map(|held| time(held.first_at)),
         end_timestamp: committed_at.map(time),
+        delay: position.and_then(|position| position.delay_seconds),
+        performance: position.and_then(performance),
         retry_state: RetryState {
             retrying,
             err_message: error.clone().filter(|_told| retrying),
@@ -112,6 +135,13 @@ pub(super) fn job(
         tag_list: tags
             .map(|(tag_key, tag_value)| Tag { tag_key, tag_value })
             .collect(),
+    })
+}
+
+fn performance(position: &TaskPosition) -> Option<Performance> {
+    Some(Performance {
+        rps: format!("{:.2}", position.messages_per_second?),
+        flow: format!("{:.3}", position.bytes_per_second? / 1e6),
     })
 }
 
