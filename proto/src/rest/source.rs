@@ -139,7 +139,9 @@ pub struct CreateSource {
     /// What its provider calls it, for people: 1–64 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<String>,
-    /// DNS name, address, or the folder of a unix socket.
+    /// DNS name, address, or the folder of a unix socket. Up to eight hosts of one cluster, with commas between, each
+    /// with a port of its own where it has another one (`a,b:5433`): the one that takes writes is read, the first where
+    /// several do.
     pub host: String,
     /// TCP port.
     #[serde(default = "default_port")]
@@ -193,7 +195,7 @@ pub struct PatchSource {
     /// What its provider calls it; empty for no word of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<String>,
-    /// DNS name, address, or the folder of a unix socket. Needs the password, or the client certificate, again.
+    /// DNS name, address, or the folder of a unix socket, or several with commas between. Needs the password, or the client certificate, again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// TCP port. Needs the password, or the client certificate, again.
@@ -246,7 +248,9 @@ pub struct Source {
     /// What its provider calls it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<String>,
-    /// DNS name, address, or the folder of a unix socket.
+    /// DNS name, address, or the folder of a unix socket. Up to eight hosts of one cluster, with commas between, each
+    /// with a port of its own where it has another one (`a,b:5433`): the one that takes writes is read, the first where
+    /// several do.
     pub host: String,
     /// TCP port.
     pub port: u16,

@@ -15,7 +15,7 @@ use rowcast_bus::trace_context;
 use rowcast_domain::{Lsn, TaskId};
 use rowcast_pg::replication::{FrameReader, StatusWriter};
 use rowcast_pg::settings::{self, Settings};
-use rowcast_pg::{ReplicationConnection, Session, slot};
+use rowcast_pg::{ReplicationConnection, Session, hosts, slot};
 use rowcast_proto::change::TrackedObjects;
 use rowcast_proto::message as m;
 use rowcast_proto::message::{ChangeTypes, ObjectSelection, Packing, SourceConnection, TaskSpec};
@@ -79,6 +79,8 @@ pub(crate) async fn prepare(
         .map_err(Error::broker)?;
     let wish = Wish::read(task, spec)?;
     let options = connection::options(wish.source, platform)?;
+    // Of several hosts one, for all of this session.
+    let options = hosts::primary(&options).await?;
     let session = Arc::new(rowcast_pg::connect(&options).await?);
     let settings = settings::read(&session).await?;
     if settings.server_version < DECODING_SINCE {

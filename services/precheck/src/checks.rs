@@ -173,9 +173,9 @@ pub(crate) async fn run_on_source(
     mut found: impl FnMut(CheckResult),
 ) {
     let begun = Instant::now();
-    let (finding, session) = connectivity::check(options).await;
+    let (finding, reached) = connectivity::check(options).await;
     found(result(&connectivity::RULE, finding, begun));
-    let Some(session) = session else {
+    let Some((session, options)) = reached else {
         for (rule, _) in concerning(&wish) {
             let skipped = Finding::skipped("The source cannot be reached.");
             found(result(rule, skipped, Instant::now()));
@@ -183,7 +183,7 @@ pub(crate) async fn run_on_source(
         return;
     };
     let checks = concerning(&wish);
-    let source = Source::new(session, options.clone(), wish);
+    let source = Source::new(session, options, wish);
     let end = begun + ALL_WITHIN;
     let mut silent = false;
     for (rule, check) in checks {

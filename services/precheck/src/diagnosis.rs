@@ -48,6 +48,11 @@ impl Diagnosis {
                 "Give another host, or ask who runs Rowcast to allow the network in \
                  ROWCAST_SOURCE_NETWORKS of precheck and capture; link-local addresses never are.",
             ),
+            Error::NoPrimary { .. } => Self::new(
+                "no_primary",
+                "Each of the hosts that answers is a standby, and changes are decoded on the primary.",
+                "Name all hosts of the cluster, or wait for its failover to end.",
+            ),
             Error::Tls(_) => of_tls(options),
             Error::Server(answer) => of_answer(answer, options),
             Error::Timeout { .. } => timed_out(options),

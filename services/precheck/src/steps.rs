@@ -1,14 +1,15 @@
 //! The way to a source, one step after the other.
 //!
 //! ```text
-//! name ─▶ tcp ─▶ tls ─▶ login ─┬─▶ replication_login
-//!                              ├─▶ version
-//!                              └─▶ databases
+//! (hosts) ─▶ name ─▶ tcp ─▶ tls ─▶ login ─┬─▶ replication_login
+//!                                         ├─▶ version
+//!                                         └─▶ databases
 //! ```
 //!
 //! Each step has a time limit of its own, so that a server which takes connections and says nothing
 //! costs one limit.
 
+mod hosts;
 mod name;
 mod tcp;
 mod tls;
@@ -19,6 +20,7 @@ mod databases;
 
 use std::time::Duration;
 
+use rowcast_pg::hosts::are_several;
 use rowcast_pg::{ConnectOptions, Error};
 use rowcast_proto::message::{CheckOutcome, CheckResult};
 use tokio::time::Instant;
@@ -44,6 +46,14 @@ pub(crate) struct Walk {
 pub(crate) async fn walk(options: &ConnectOptions) -> Walk {
     let mut walk = Walk::default();
     let start = Some(());
+    let chosen = if are_several(&options.host) {
+        walk.step(options, &hosts::RULE, start, |()| hosts::take(options))
+            .await
+    } else {
+        Some(options.clone())
+    };
+    let start = chosen.as_ref().map(|_chosen| ());
+    let options = chosen.as_ref().unwrap_or(options);
     let addresses = walk
         .step(options, &name::RULE, start, |()| name::take(options))
         .await;

@@ -12,11 +12,11 @@ use tokio::task::JoinSet;
 use tokio_postgres::Statement;
 use tokio_postgres::config::SslNegotiation;
 
-use crate::Error;
 use crate::networks::Networks;
 use crate::password_guard::{Established, PasswordRefused};
 use crate::tls;
 use crate::transport::{self, Transport};
+use crate::{Error, hosts};
 
 /// Settings of every SQL session.
 ///
@@ -39,7 +39,8 @@ pub(crate) const WITHOUT_TIME_LIMITS: &str = "SELECT pg_catalog.set_config(name,
 /// Where a PostgreSQL server is and who logs in.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
-    /// Host name or address; a leading `/` makes it the directory of a Unix-domain socket.
+    /// Host name or address; a leading `/` makes it the directory of a Unix-domain socket. Several, with commas
+    /// between, are one source of which one host takes writes ([`crate::hosts`]).
     pub host: String,
     /// Port; on a Unix-domain socket it is the suffix of the socket's file name.
     pub port: u16,
@@ -164,11 +165,16 @@ impl DerefMut for Session {
     }
 }
 
-/// Opens a SQL session.
+/// Opens a SQL session, of several hosts on the one that takes writes.
 ///
 /// A server that is not known to be the right one (TLS without verification, or none, to another
 /// machine) gets no password in clear or as MD5, only a SCRAM proof.
 pub async fn connect(options: &ConnectOptions) -> Result<Session, Error> {
+    connect_to_one(&hosts::primary(options).await?).await
+}
+
+/// Opens a SQL session on the only host that is named.
+pub(crate) async fn connect_to_one(options: &ConnectOptions) -> Result<Session, Error> {
     let limit = options.connect_timeout;
     tokio::time::timeout(limit, open(options))
         .await
@@ -237,6 +243,7 @@ fn login_error(error: tokio_postgres::Error) -> Error {
         Error::Protocol(text) => Error::Authentication(text),
         error @ (Error::Connect { .. }
         | Error::NotAllowed { .. }
+        | Error::NoPrimary { .. }
         | Error::Tls(_)
         | Error::Authentication(_)
         | Error::ConnectionLost(_)

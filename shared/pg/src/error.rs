@@ -25,6 +25,12 @@ pub enum Error {
         /// What the name leads to.
         address: String,
     },
+    /// Of several hosts none takes writes: a failover may be under way.
+    #[error("none of the hosts takes writes: {hosts}")]
+    NoPrimary {
+        /// What each of them is.
+        hosts: String,
+    },
     /// TLS is refused, or the server's certificate is not the one asked for.
     #[error("TLS: {0}")]
     Tls(String),
@@ -81,9 +87,10 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Connect { .. } | Self::ConnectionLost(_) | Self::Timeout { .. } => {
-                ErrorClass::Transient
-            }
+            Self::Connect { .. }
+            | Self::NoPrimary { .. }
+            | Self::ConnectionLost(_)
+            | Self::Timeout { .. } => ErrorClass::Transient,
             Self::Server(error) => error.class(),
             Self::NotAllowed { .. }
             | Self::Tls(_)
@@ -100,6 +107,7 @@ impl Error {
             Self::Server(error) => Some(&error.code),
             Self::Connect { .. }
             | Self::NotAllowed { .. }
+            | Self::NoPrimary { .. }
             | Self::Tls(_)
             | Self::Authentication(_)
             | Self::ConnectionLost(_)

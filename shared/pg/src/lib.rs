@@ -11,6 +11,7 @@
 //! Both ways share one transport: the same dialling, TLS and refusal to give a password away.
 
 mod connect;
+pub mod hosts;
 mod networks;
 pub mod transport;
 mod tls;

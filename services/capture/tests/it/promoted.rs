@@ -74,6 +74,48 @@ async fn a_promoted_standby_with_a_copy_of_the_slot_goes_on_where_the_source_was
 }
 
 #[tokio::test]
+async fn of_several_hosts_the_one_that_takes_writes_is_read() {
+    let postgres = Box::pin(Postgres::start_version(17)).await.unwrap();
+    let mut world = Box::pin(World::on(postgres, TABLES)).await;
+    let link = Proxy::start(world.postgres.port()).await.unwrap();
+    let standby = Box::pin(world.postgres.standby(true)).await.unwrap();
+    // The standby is named first, and nobody moves an address.
+    let hosts = format!("127.0.0.1:{},127.0.0.1:{}", standby.port(), link.port());
+    world.wish.source.as_mut().unwrap().host = hosts;
+    world.start_capture();
+    world.desire(DesiredState::Running).await;
+    world.reaches(CaptureState::Running).await;
+    let load = Load::over(&link, &world.postgres);
+    let story = load.during(async {
+        world.grows_by(200).await;
+        let copies = standby.client("postgres").await.unwrap();
+        eventually("the standby keeps the slot", PATIENCE, async || {
+            world.one("SELECT pg_log_standby_snapshot()::text").await;
+            let query = "SELECT count(*) FROM pg_replication_slots WHERE synced AND NOT temporary";
+            copies.query_one(query, &[]).await.unwrap().get::<_, i64>(0) == 1
+        })
+        .await;
+        let place = standby.port();
+        link.refuse().await;
+        world.postgres.stop().await.unwrap();
+        eventually("the task waits for a primary", PATIENCE, async || {
+            let error = world.status().await.and_then(|status| status.error);
+            error.is_some_and(|error| error.message.contains("is a standby"))
+        })
+        .await;
+        standby.promote().await.unwrap();
+        // For the load alone, which knows one address.
+        link.redirect(place);
+        world.sql = standby.client("postgres").await.unwrap();
+        world.postgres = standby;
+        link.resume().await;
+        world.grows_by(200).await;
+    });
+    Box::pin(story).await;
+    Box::pin(load.is_told(&world)).await;
+}
+
+#[tokio::test]
 async fn a_promoted_standby_without_a_copy_of_the_slot_is_a_gap() {
     let postgres = Box::pin(Postgres::start()).await.unwrap();
     let (mut world, standby, link) = Box::pin(with_standby(postgres, false)).await;

@@ -58,7 +58,7 @@ pub(crate) struct Create {
     /// What its provider calls it
     #[arg(long, value_name = "ID")]
     pub(crate) instance_id: Option<String>,
-    /// DNS name, address, or the folder of a unix socket
+    /// DNS name, address, or the folder of a unix socket; several hosts of one cluster with commas between
     #[arg(long)]
     pub(crate) host: String,
     /// TCP port

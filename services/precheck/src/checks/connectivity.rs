@@ -1,6 +1,6 @@
 //! Can the source be reached and logged in to?
 
-use rowcast_pg::{ConnectOptions, Session, connect};
+use rowcast_pg::{ConnectOptions, Session, connect, hosts};
 
 use super::Rule;
 use crate::diagnosis::Diagnosis;
@@ -12,15 +12,22 @@ pub(super) const RULE: Rule = Rule {
     ran: "Resolve the host, connect, agree on TLS, log in",
 };
 
-/// Logs in; the session is for the checks that follow.
-pub(super) async fn check(options: &ConnectOptions) -> (Finding, Option<Session>) {
-    match connect(options).await {
-        Ok(session) => {
+/// Logs in; the session is for the checks that follow, and so is the host that was chosen where several are
+/// named.
+pub(super) async fn check(
+    options: &ConnectOptions,
+) -> (Finding, Option<(Session, ConnectOptions)>) {
+    let found = async {
+        let chosen = hosts::primary(options).await?;
+        Ok((connect(&chosen).await?, chosen))
+    };
+    match found.await {
+        Ok((session, chosen)) => {
             let saw = format!(
                 "logged in to {} on {}:{} as {}",
-                options.database, options.host, options.port, options.user
+                chosen.database, chosen.host, chosen.port, chosen.user
             );
-            (Finding::pass(saw), Some(session))
+            (Finding::pass(saw), Some((session, chosen)))
         }
         Err(error) => (Diagnosis::of(&error, options).finding(&error), None),
     }

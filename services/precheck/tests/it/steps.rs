@@ -208,3 +208,57 @@ async fn a_server_that_takes_connections_and_says_nothing_costs_one_limit() {
         assert!(took < Duration::from_secs(8), "{took:?}");
     }
 }
+
+#[tokio::test]
+async fn of_several_hosts_the_way_to_the_primary_is_walked() {
+    let mut service = Service::start().await;
+    let standby = Box::pin(service.postgres.standby(false)).await.unwrap();
+    let primary = service.postgres.port();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = closed.local_addr().unwrap().port();
+    drop(closed);
+    let cluster = |ports: &[u16]| {
+        let hosts: Vec<_> = ports
+            .iter()
+            .map(|port| format!("127.0.0.1:{port}"))
+            .collect();
+        SourceConnection {
+            host: hosts.join(","),
+            ..service.superuser()
+        }
+    };
+    let all = cluster(&[standby.port(), primary]);
+    let with_another = cluster(&[nobody, primary]);
+    let test = service.test(all.clone()).await;
+    assert!(test.passed, "{test:?}");
+    let hosts = &test.steps[0];
+    let saw = format!(
+        "127.0.0.1:{} is a standby; 127.0.0.1:{primary} takes writes",
+        standby.port()
+    );
+    assert_eq!(
+        (hosts.code.as_str(), hosts.saw.as_str()),
+        ("hosts", saw.as_str())
+    );
+    assert!(
+        service
+            .report(all.clone(), &[])
+            .await
+            .items
+            .iter()
+            .any(|item| {
+                item.code == "connectivity" && item.saw.contains(&format!(":{primary} as"))
+            })
+    );
+
+    let test = service.test(with_another).await;
+    assert!(test.passed, "{test:?}");
+    assert_eq!(test.steps[0].outcome(), CheckOutcome::Alert, "{test:?}");
+    assert!(test.steps[0].cause.contains("After a failover"), "{test:?}");
+
+    service.postgres.stop().await.unwrap();
+    let test = service.test(all).await;
+    assert_eq!(test.steps[0].outcome(), CheckOutcome::Fail, "{test:?}");
+    assert!(test.steps[0].saw.starts_with("no_primary: "), "{test:?}");
+    assert_eq!(outcome(&test, "login"), CheckOutcome::Skipped);
+}

@@ -7,6 +7,9 @@ use rowcast_proto::rest::{CreateSource, PatchSource, SslMode};
 use super::{Issue, Issues, tags};
 use crate::error::ApiError;
 
+/// Most hosts of a cluster.
+const HOSTS_MAX: usize = 8;
+
 /// The longest DNS name; a unix socket's folder is shorter.
 const HOST_BYTES_MAX: usize = 255;
 
@@ -143,15 +146,27 @@ fn client_certificate(issues: &mut Issues, body: &CreateSource) {
 }
 
 fn host(issues: &mut Issues, host: &str) {
-    let is_folder = host.starts_with('/');
-    let strange =
-        |c: char| c.is_control() || (!is_folder && (c.is_whitespace() || "/@,".contains(c)));
-    if host.is_empty() || host.len() > HOST_BYTES_MAX || host.contains(strange) {
-        let detail = "must be one DNS name, one address, or the folder of a unix socket";
+    let hosts: Vec<&str> = host.split(',').collect();
+    if hosts.iter().any(|host| !is_host(host)) {
+        let detail = "must be a DNS name, an address, or the folder of a unix socket; or several with commas between";
         issues.note(
             "host",
             detail,
             "Give the host alone, without scheme, port or database.",
         );
     }
+    if hosts.len() > HOSTS_MAX {
+        issues.note(
+            "host",
+            "names more than 8 hosts",
+            "Name the primary and those that may become it.",
+        );
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    let is_folder = host.starts_with('/');
+    let strange =
+        |c: char| c.is_control() || (!is_folder && (c.is_whitespace() || "/@".contains(c)));
+    !host.is_empty() && host.len() <= HOST_BYTES_MAX && !host.contains(strange)
 }

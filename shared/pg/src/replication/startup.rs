@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::Error;
 use crate::connect::{ConnectOptions, WITHOUT_TIME_LIMITS};
 use crate::error::ServerError;
+use crate::hosts;
 use crate::replication::{Encoding, auth};
 use crate::tls;
 use crate::transport::{self, Stream};
@@ -55,6 +56,7 @@ pub(crate) struct Startup {
 
 /// Connects, logs in, and waits until the server takes commands.
 pub(crate) async fn login(options: &ConnectOptions, encoding: Encoding) -> Result<Startup, Error> {
+    let options = &hosts::primary(options).await?;
     let transport = transport::open(options).await?;
     let mut startup = Startup {
         stream: transport.stream,

@@ -11,6 +11,7 @@ mod login;
 mod stream;
 mod tls;
 mod networks;
+mod hosts;
 mod catalog;
 mod objects;
 mod ddl;

@@ -10,6 +10,14 @@ use crate::server::options;
 /// Versions that differ in what the tests look at: 14 sends logical messages, 17 has failover slots.
 pub(crate) const MAJORS: [u32; 4] = [10, 14, 17, 18];
 
+/// The superuser of a server.
+pub(crate) fn superuser(postgres: &Postgres) -> ConnectOptions {
+    ConnectOptions {
+        password: Secret::new(postgres.password()),
+        ..options(postgres.port())
+    }
+}
+
 /// A server, and a superuser's session in its database `postgres`.
 pub(crate) struct Source {
     pub(crate) postgres: Postgres,
@@ -20,11 +28,7 @@ pub(crate) struct Source {
 impl Source {
     pub(crate) async fn start(major: u32) -> Self {
         let postgres = Postgres::start_version(major).await.unwrap();
-        let options = ConnectOptions {
-            password: Secret::new(postgres.password()),
-            ..options(postgres.port())
-        };
-        let client = connect(&options).await.unwrap();
+        let client = connect(&superuser(&postgres)).await.unwrap();
         let version = settings::read(&client).await.unwrap().server_version;
         assert_eq!(version / 10_000, major);
         Self {
