@@ -36,6 +36,10 @@ event!(
     InstancePurchased,
     "rowcast.event.billing.instance.purchased"
 );
+event!(
+    InstanceStateChanged,
+    "rowcast.event.billing.instance.state_changed"
+);
 event!(UsageMetered, "rowcast.event.billing.usage.metered");
 event!(GroupCreated, "rowcast.event.consumer-group.group.created");
 event!(GroupDeleted, "rowcast.event.consumer-group.group.deleted");

@@ -19,7 +19,8 @@ mod system;
 pub use access::{AuditEntry, AuditLog, CreateToken, NewToken, Role, Token, TokenList};
 pub use alerting::Alerting;
 pub use billing::{
-    ChargeType, Incident, IncidentList, Instance, PurchaseTask, UsageLine, UsageList,
+    ChargeType, Incident, IncidentList, Instance, InstanceState, Order, PatchInstance, Prices,
+    PurchaseTask, RenewTask, Subscription, UsageLine, UsageList,
 };
 pub use contact::{
     Contact, ContactKind, ContactList, ContactTest, CreateContact, IncidentEvent, IncidentNotice,

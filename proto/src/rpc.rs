@@ -66,6 +66,18 @@ rpc!(
     GetInstance, "billing", "instance", m::InstanceRequest => m::InstanceReply
 );
 rpc!(
+    /// The instances of several tasks, at most 200.
+    ListInstances, "billing", "list_instances", m::ListInstancesRequest => m::ListInstancesReply
+);
+rpc!(
+    /// Pays further months of a subscription.
+    RenewInstance, "billing", "renew", m::RenewRequest => m::Instance
+);
+rpc!(
+    /// Says whether a subscription is renewed by itself.
+    UpdateInstance, "billing", "update_instance", m::UpdateInstanceRequest => m::Instance
+);
+rpc!(
     /// What a task has used, by hour.
     GetUsage, "billing", "usage", m::UsageRequest => m::UsageReply
 );

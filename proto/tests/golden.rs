@@ -74,18 +74,23 @@ fn control_plane() -> Vec<Message> {
         message::InstancePurchased,
         message::InstanceReply,
         message::InstanceRequest,
+        message::InstanceStateChanged,
         message::ListGroupsReply,
         message::ListGroupsRequest,
         message::ListIncidentsReply,
         message::ListIncidentsRequest,
+        message::ListInstancesReply,
+        message::ListInstancesRequest,
         message::ObjectPage,
         message::ObjectSelection,
+        message::Order,
         message::PrecheckProgress,
         message::PrecheckReport,
         message::PrecheckRequest,
         message::PurchaseRequest,
         message::Quote,
         message::QuoteRequest,
+        message::RenewRequest,
         message::Retention,
         message::RpcError,
         message::SchemaSelection,
@@ -102,6 +107,7 @@ fn control_plane() -> Vec<Message> {
         message::TestSourceRequest,
         message::TraceContext,
         message::UpdateGroupRequest,
+        message::UpdateInstanceRequest,
         message::UsageLine,
         message::UsageMetered,
         message::UsageReply,
@@ -144,7 +150,6 @@ fn rest_bodies() -> Vec<Message> {
         rest::Ignored,
         rest::Incident,
         rest::IncidentList,
-        rest::Instance,
         rest::NewToken,
         rest::Precheck,
         rest::PrecheckBegun,
@@ -172,8 +177,6 @@ fn rest_bodies() -> Vec<Message> {
         rest::TaskTransitionList,
         rest::Token,
         rest::TokenList,
-        rest::UsageLine,
-        rest::UsageList,
     );
     bodies.extend(messages!("rest", Refused:
         rest::Alerting,
@@ -191,11 +194,27 @@ fn rest_bodies() -> Vec<Message> {
         rest::PatchGroup,
         rest::PatchSource,
         rest::PatchTask,
-        rest::PurchaseTask,
         rest::Retention,
         rest::RunPrecheck,
         rest::SchemaObjects,
         rest::StartTask,
+    ));
+    bodies
+}
+
+fn billing_bodies() -> Vec<Message> {
+    let mut bodies = messages!("rest", IgnoredAtTop:
+        rest::Instance,
+        rest::Order,
+        rest::Prices,
+        rest::Subscription,
+        rest::UsageLine,
+        rest::UsageList,
+    );
+    bodies.extend(messages!("rest", Refused:
+        rest::PatchInstance,
+        rest::PurchaseTask,
+        rest::RenewTask,
     ));
     bodies
 }
@@ -330,6 +349,7 @@ fn every_message_of_the_control_plane_is_read_and_written_as_sampled() {
 #[test]
 fn every_rest_body_is_read_and_written_as_sampled() {
     let mut bodies = rest_bodies();
+    bodies.extend(billing_bodies());
     bodies.extend(contact_bodies());
     let sampled = check_folder("rest", &bodies);
     assert_eq!(sampled, declared(&files("src/rest"), "pub struct "));

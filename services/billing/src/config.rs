@@ -1,8 +1,14 @@
 //! What the service is told at start.
 
+use std::num::NonZeroU16;
+
+use chrono::TimeDelta;
 use rowcast_bus::{BusConfig, Replicas};
 use rowcast_domain::Secret;
 use rowcast_service::Settings;
+
+/// As Alibaba Cloud DTS: frozen for seven days, released on the eighth.
+const GRACE_DAYS: NonZeroU16 = NonZeroU16::MIN.saturating_add(6);
 
 /// Settings of billing.
 #[derive(Debug)]
@@ -14,6 +20,9 @@ pub struct Config {
     pub bus: BusConfig,
     /// `ROWCAST_DATABASE_URL_FILE`: file with the URL of the control-plane database. Required.
     pub database_url: Secret,
+    /// `ROWCAST_GRACE_DAYS`: days for which a subscription that has expired can be renewed before its task is
+    /// released, at least 1. Default 7, as in Alibaba Cloud DTS.
+    pub grace: TimeDelta,
 }
 
 impl Config {
@@ -24,6 +33,7 @@ impl Config {
         let password = settings.secret("nats_password");
         let replicas = settings.optional("nats_replicas", Replicas::One);
         let database_url = settings.secret("database_url");
+        let grace_days = settings.optional("grace_days", GRACE_DAYS);
         Some(Self {
             bus: BusConfig {
                 url: url?,
@@ -33,6 +43,7 @@ impl Config {
                 replicas: replicas?,
             },
             database_url: database_url?,
+            grace: TimeDelta::days(grace_days?.get().into()),
         })
     }
 }

@@ -3,19 +3,24 @@
 //! ```text
 //! questions ─▶ answer ─▶ instances ──────────────┐
 //! task.state_changed ─▶ intake ─▶ intervals ─▶ close ─▶ usage ─▶ outbox ─▶ usage.metered
+//! expire ─▶ renewed, expired, ended ─▶ outbox ─▶ instance.state_changed
 //! ```
 //!
-//! An instance is bought once per task. The task's changes of state make intervals of billable time;
-//! each hour that is over becomes one usage line, priced and rounded once, and is final.
+//! An instance is bought once per task, by the hour or in advance for months. The task's changes of state make
+//! intervals of billable time; each hour that is over becomes one usage line, priced and rounded once, and is
+//! final: at no price where the months are paid. What is paid in advance is an order.
 
 mod config;
 mod price;
+mod calendar;
 mod meter;
 mod store;
 mod outbox;
 mod answer;
 mod intake;
 mod close;
+mod renew;
+mod expire;
 
 use rowcast_bus::{Bus, publish, task_log};
 use rowcast_service::{BoxError, Context, Kind, database};
@@ -53,6 +58,11 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
         Kind::Essential,
         "close",
         close::run(bus.clone(), pool.clone(), stop.clone()),
+    );
+    tasks.spawn(
+        Kind::Essential,
+        "expire",
+        expire::run(bus.clone(), pool.clone(), config.grace, stop.clone()),
     );
     let relay = rowcast_service::outbox::relay(pool, SCHEMA, stop, async move |fact| {
         publish::send(&bus, fact).await

@@ -1,25 +1,47 @@
-//! The price list, and what a number of seconds costs.
+//! The price list, and what time costs.
 
+use rowcast_domain::Months;
 use rowcast_proto::message::{ChargeType, Quote};
 
 /// Price of one hour, in millionths of [`CURRENCY`].
-pub(crate) const HOUR_MICROS: u64 = 120_000;
+const HOUR_MICROS: u64 = 120_000;
+
+/// Price of one month of a subscription, in millionths of [`CURRENCY`]: that of 500 hours.
+pub(crate) const MONTH_MICROS: u64 = 60_000_000;
 
 /// ISO 4217.
-pub(crate) const CURRENCY: &str = "USD";
+const CURRENCY: &str = "USD";
 
-/// Changes with every change of the prices; stands on each instance.
-pub(crate) const VERSION: &str = "2026-11";
+/// Changes with every change of the prices; stands on each instance and order.
+const VERSION: &str = "2026-12";
 
 const HOUR_SECONDS: u128 = 3600;
 
-/// What an instance costs now, the only way it is sold.
-pub(crate) fn quote() -> Quote {
+/// What an instance costs now that is paid by the hour.
+pub(crate) fn by_the_hour() -> Quote {
     Quote {
         charge_type: ChargeType::PayAsYouGo.into(),
-        currency: CURRENCY.to_owned(),
         hour_micros: HOUR_MICROS,
+        ..nothing()
+    }
+}
+
+/// What these months cost now.
+pub(crate) fn in_advance(months: Months) -> Quote {
+    Quote {
+        charge_type: ChargeType::Subscription.into(),
+        month_micros: MONTH_MICROS,
+        months: months.get(),
+        amount_micros: u64::from(months.get()) * MONTH_MICROS,
+        ..nothing()
+    }
+}
+
+fn nothing() -> Quote {
+    Quote {
+        currency: CURRENCY.to_owned(),
         price_version: VERSION.to_owned(),
+        ..Quote::default()
     }
 }
 

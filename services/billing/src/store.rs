@@ -1,6 +1,8 @@
 //! The service's tables. SQL only.
 
 pub(crate) mod instance;
+pub(crate) mod subscription;
+pub(crate) mod order;
 pub(crate) mod interval;
 pub(crate) mod usage;
 pub(crate) mod seen_event;

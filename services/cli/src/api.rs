@@ -1,6 +1,7 @@
 //! The REST API.
 
 mod contacts;
+mod billing;
 mod follow;
 mod refusal;
 
@@ -11,11 +12,11 @@ use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder};
 use rowcast_domain::{GroupId, Secret, SourceId, TaskId, TokenId};
 use rowcast_proto::rest::{
-    AuditLog, ChangeObjects, ChargeType, CloneTask, CreateGroup, CreateSource, CreateTask,
-    CreateToken, Group, GroupConnection, GroupList, IgnoreChecks, IncidentList, Instance, NewToken,
-    Objects, ObjectsPlan, PatchGroup, PatchSource, PatchTask, Precheck, Problem, PurchaseTask,
-    Recheck, ReleasePlan, RunPrecheck, Source, SourceList, SourceObjects, SourceTest, StartTask,
-    System, Task, TaskList, TaskLog, TaskPreview, TaskTransitionList, TokenList, UsageList,
+    AuditLog, ChangeObjects, CloneTask, CreateGroup, CreateSource, CreateTask, CreateToken, Group,
+    GroupConnection, GroupList, IgnoreChecks, IncidentList, NewToken, Objects, ObjectsPlan,
+    PatchGroup, PatchSource, PatchTask, Precheck, Problem, Recheck, ReleasePlan, RunPrecheck,
+    Source, SourceList, SourceObjects, SourceTest, StartTask, System, Task, TaskList, TaskLog,
+    TaskPreview, TaskTransitionList, TokenList,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -208,14 +209,6 @@ impl Api {
         self.get(&format!("/tasks/{id}/precheck")).await
     }
 
-    /// Bought once, however often it is asked for: without a key of ours the task is the order.
-    pub(crate) async fn purchase(&self, id: &TaskId) -> anyhow::Result<Instance> {
-        let order = PurchaseTask {
-            charge_type: ChargeType::PayAsYouGo,
-        };
-        self.post(&format!("/tasks/{id}/purchase"), &order).await
-    }
-
     pub(crate) async fn start(&self, id: &TaskId, how: &StartTask) -> anyhow::Result<Task> {
         self.post(&format!("/tasks/{id}/start"), how).await
     }
@@ -274,10 +267,6 @@ impl Api {
 
     pub(crate) async fn log(&self, id: &TaskId, query: &Query) -> anyhow::Result<TaskLog> {
         self.get_where(&format!("/tasks/{id}/log"), query).await
-    }
-
-    pub(crate) async fn usage(&self, id: &TaskId) -> anyhow::Result<UsageList> {
-        self.get(&format!("/tasks/{id}/usage")).await
     }
 
     pub(crate) async fn incidents(

@@ -7,6 +7,7 @@ mod etl;
 mod alerting;
 pub(crate) mod group;
 pub(crate) mod incident;
+pub(crate) mod instance;
 pub(crate) mod contact;
 pub(crate) mod token;
 
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     /// Readers of a task's changes
     #[command(subcommand)]
     Group(group::Command),
+    /// Show what an instance costs, by the hour and by the month
+    Prices(Shown),
     /// Show billed hours: of one task, or the sums of all
     Usage(Usage),
     /// What needs a person

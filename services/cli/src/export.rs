@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rowcast_domain::TaskState;
-use rowcast_proto::rest::{Group, OWN_TAGS, Source, Task};
+use rowcast_proto::rest::{ChargeType, Group, OWN_TAGS, PurchaseTask, Source, Task};
 
 use crate::api::Api;
 use crate::apply::document::{
     Document, GroupEntry, SecretFrom, SourceEntry, TaskEntry, WantedState,
 };
 use crate::args::Export;
+use crate::failure::{Exit, Failure};
 use crate::{find, output};
 
 pub(crate) async fn run(api: &Api, wanted: &Export) -> anyhow::Result<()> {
@@ -36,7 +37,10 @@ pub(crate) async fn run(api: &Api, wanted: &Export) -> anyhow::Result<()> {
         let groups = api.groups(&task.id).await?.groups;
         let id = task.source_id.to_string();
         let source = names.get(&id).cloned().unwrap_or(id);
-        document.tasks.push(task_entry(task, source, groups));
+        let purchase = purchase(api, &task).await?;
+        document
+            .tasks
+            .push(task_entry(task, source, purchase, groups));
     }
     Ok(output::text(document.to_yaml()?)?)
 }
@@ -85,7 +89,26 @@ fn source_entry(source: Source) -> SourceEntry {
     }
 }
 
-fn task_entry(task: Task, source: String, groups: Vec<Group>) -> TaskEntry {
+/// How its subscription was bought; `None` where it is paid by the hour, or not bought.
+async fn purchase(api: &Api, task: &Task) -> anyhow::Result<Option<PurchaseTask>> {
+    let instance = match api.instance(&task.id).await {
+        Ok(instance) => instance,
+        Err(error) if Failure::exit_of(&error) == Exit::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(instance.subscription.map(|subscription| PurchaseTask {
+        charge_type: ChargeType::Subscription,
+        months: Some(subscription.months),
+        auto_renew: subscription.auto_renew,
+    }))
+}
+
+fn task_entry(
+    task: Task,
+    source: String,
+    purchase: Option<PurchaseTask>,
+    groups: Vec<Group>,
+) -> TaskEntry {
     let groups = groups.into_iter().map(|group| GroupEntry {
         password: Some(SecretFrom::variable_of(&[&task.name, &group.name])),
         name: group.name,
@@ -94,6 +117,7 @@ fn task_entry(task: Task, source: String, groups: Vec<Group>) -> TaskEntry {
     TaskEntry {
         groups: groups.collect(),
         source,
+        purchase,
         state: wanted_state(task.state),
         name: task.name,
         database: Some(task.database),

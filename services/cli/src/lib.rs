@@ -26,6 +26,7 @@ mod source;
 mod task;
 mod group;
 mod usage;
+mod prices;
 mod incident;
 mod contact;
 mod token;
@@ -81,6 +82,7 @@ async fn execute(args: Args) -> anyhow::Result<ExitCode> {
         Command::Source(command) => source::run(&place.connect(&state)?, command).await?,
         Command::Task(command) => Box::pin(task::run(&place.connect(&state)?, command)).await?,
         Command::Group(command) => group::run(&place.connect(&state)?, command).await?,
+        Command::Prices(shown) => prices::run(&place.connect(&state)?, shown.output).await?,
         Command::Usage(wanted) => {
             let api = place.connect(&state)?;
             usage::run(&api, wanted.task.as_deref(), &wanted.shown).await?;

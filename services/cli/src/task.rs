@@ -14,12 +14,13 @@ pub(crate) mod wait;
 pub(crate) mod precheck;
 mod recheck;
 mod step;
+pub(crate) mod instance;
 mod tail;
 
 use crate::api::Api;
 use crate::args::Format;
 use crate::args::task::{Command, Named};
-use crate::table::{description, plain_table, time};
+use crate::table::{plain_table, time};
 use crate::{find, output};
 
 pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
@@ -33,7 +34,9 @@ pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         Command::Precheck(wanted) => precheck::run(api, wanted).await,
         Command::Recheck(wanted) => recheck::run(api, wanted).await,
         Command::IgnoreAlerts(wanted) => precheck::ignore(api, wanted).await,
-        Command::Purchase(named) => purchase(api, named).await,
+        Command::Purchase(wanted) => instance::purchase(api, wanted).await,
+        Command::Renew(wanted) => instance::renew(api, wanted).await,
+        Command::Instance(wanted) => instance::run(api, wanted).await,
         Command::Start(begin) => step::start(api, begin).await,
         Command::Suspend(step) => step::suspend(api, step).await,
         Command::Resume(begin) => step::resume(api, begin).await,
@@ -48,23 +51,6 @@ pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         Command::Log(wanted) => log::run(api, wanted).await,
         Command::Events(named) => events(api, named).await,
         Command::Tail(wanted) => Box::pin(tail::run(api, wanted)).await,
-    }
-}
-
-async fn purchase(api: &Api, named: Named) -> anyhow::Result<()> {
-    let task = find::task(api, &named.task).await?;
-    let instance = api.purchase(&task.id).await?;
-    match named.shown.output {
-        Format::Json => output::json(&instance),
-        Format::Table => output::table(&description(vec![
-            ("id", instance.id.to_string()),
-            ("task", task.name),
-            (
-                "price an hour",
-                crate::usage::amount(instance.hour_micros, &instance.currency),
-            ),
-            ("bought", time(&instance.purchased_at)),
-        ])),
     }
 }
 

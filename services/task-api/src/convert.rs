@@ -1,5 +1,7 @@
 //! From the bodies of the API to the messages of the bus, and back.
 
+mod instance;
+
 use chrono::{DateTime, Utc};
 use rowcast_domain::{TaskId, TaskState};
 use rowcast_proto::message as m;
@@ -11,6 +13,8 @@ use rowcast_service::keyring::Sealed;
 use crate::error::ApiError;
 use crate::store::source::StoredSource;
 use crate::store::task::StoredTask;
+
+pub(crate) use instance::{charge_type, instance, instance_with_orders, usage_line};
 
 const SECONDS_PER_HOUR: u64 = 3600;
 
@@ -336,37 +340,6 @@ pub(crate) fn check_result(item: rest::CheckItem) -> m::CheckResult {
         repair: item.repair,
         duration_ms: item.duration_ms,
     }
-}
-
-pub(crate) const fn charge_type(kind: rest::ChargeType) -> m::ChargeType {
-    match kind {
-        rest::ChargeType::PayAsYouGo => m::ChargeType::PayAsYouGo,
-    }
-}
-
-pub(crate) fn instance(instance: m::Instance) -> Result<rest::Instance, ApiError> {
-    let charge_type = match instance.charge_type() {
-        m::ChargeType::PayAsYouGo => rest::ChargeType::PayAsYouGo,
-        m::ChargeType::Unspecified => return Err(unreadable("charge_type", "is unknown")),
-    };
-    Ok(rest::Instance {
-        id: id("instance", &instance.id)?,
-        task_id: id("task_id", &instance.task_id)?,
-        charge_type,
-        hour_micros: instance.hour_micros,
-        currency: instance.currency,
-        purchased_at: time("purchased_at", instance.purchased_at)?,
-    })
-}
-
-pub(crate) fn usage_line(line: m::UsageLine) -> Result<rest::UsageLine, ApiError> {
-    Ok(rest::UsageLine {
-        hour: time("hour", line.hour)?,
-        seconds: line.seconds,
-        amount_micros: line.amount_micros,
-        currency: line.currency,
-        closed: line.closed,
-    })
 }
 
 pub(crate) fn contact(contact: m::Contact) -> Result<rest::Contact, ApiError> {

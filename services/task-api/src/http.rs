@@ -32,6 +32,10 @@ pub(crate) mod rerun;
 mod recheck_task;
 mod ignore_checks;
 mod purchase_task;
+mod renew_task;
+mod get_instance;
+mod patch_instance;
+mod get_prices;
 mod start_task;
 mod suspend_task;
 mod resume_task;
@@ -156,7 +160,6 @@ fn routes() -> OpenApiRouter<App> {
             recheck_task::recheck_task,
             recheck_task::get_recheck
         ))
-        .routes(routes!(purchase_task::purchase_task))
         .routes(routes!(start_task::start_task))
         .routes(routes!(suspend_task::suspend_task))
         .routes(routes!(resume_task::resume_task))
@@ -172,7 +175,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(change_objects::preview_objects))
         .routes(routes!(list_events::list_events))
         .routes(routes!(list_log::list_log))
-        .routes(routes!(get_usage::get_usage))
+        .merge(routes_of_billing())
         .merge(routes_of_incidents())
         .routes(routes!(
             create_group::create_group,
@@ -192,6 +195,18 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list_audit::list_audit))
         .routes(routes!(get_system::get_system))
         .routes(routes!(dts::dts))
+}
+
+fn routes_of_billing() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(get_prices::get_prices))
+        .routes(routes!(purchase_task::purchase_task))
+        .routes(routes!(renew_task::renew_task))
+        .routes(routes!(
+            get_instance::get_instance,
+            patch_instance::patch_instance
+        ))
+        .routes(routes!(get_usage::get_usage))
 }
 
 fn routes_of_incidents() -> OpenApiRouter<App> {

@@ -114,6 +114,10 @@ id!(
     InstanceId, 'n', "instance"
 );
 id!(
+    /// An order: one thing that was bought.
+    OrderId, 'o', "order"
+);
+id!(
     /// A consumer group.
     GroupId, 'g', "group"
 );

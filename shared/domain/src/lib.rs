@@ -7,6 +7,7 @@ mod position;
 mod table;
 mod selection;
 mod task_state;
+mod months;
 mod backoff;
 mod backlog;
 mod fact;
@@ -17,9 +18,11 @@ pub use backlog::Backlog;
 pub use backoff::Backoff;
 pub use fact::Fact;
 pub use id::{
-    ContactId, DeliveryId, GroupId, IncidentId, InstanceId, ParseIdError, SourceId, TaskId, TokenId,
+    ContactId, DeliveryId, GroupId, IncidentId, InstanceId, OrderId, ParseIdError, SourceId,
+    TaskId, TokenId,
 };
 pub use lsn::{Lsn, ParseLsnError};
+pub use months::{Months, UnsoldMonths};
 pub use position::{ParsePositionError, Position};
 pub use secret::Secret;
 pub use selection::{SchemaSelector, Selector};

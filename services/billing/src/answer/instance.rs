@@ -1,4 +1,4 @@
-//! The instance of a task.
+//! The instance of a task, and what was bought for it.
 
 use rowcast_proto::message::{InstanceReply, InstanceRequest, RpcError};
 use sqlx::postgres::PgPool;
@@ -11,11 +11,19 @@ pub(super) async fn answer(
     question: InstanceRequest,
 ) -> Result<InstanceReply, RpcError> {
     let task_id = check_task_id(&question.task_id)?;
-    let instance = store::instance::of_task(&pool, task_id.as_str())
-        .await
-        .map_err(database)?
-        .map(|instance| instance.to_message())
-        .transpose()
-        .map_err(database)?;
-    Ok(InstanceReply { instance })
+    find(&pool, task_id.as_str()).await.map_err(database)
+}
+
+async fn find(pool: &PgPool, task_id: &str) -> Result<InstanceReply, sqlx::Error> {
+    let Some(instance) = store::instance::of_task(pool, task_id).await? else {
+        return Ok(InstanceReply::default());
+    };
+    let orders = store::order::of_task(pool, task_id).await?;
+    Ok(InstanceReply {
+        instance: Some(instance.to_message()?),
+        orders: orders
+            .iter()
+            .map(store::order::Order::to_message)
+            .collect::<Result<_, _>>()?,
+    })
 }

@@ -1,6 +1,7 @@
 //! Table `instances`.
 
 use chrono::{DateTime, Utc};
+use rowcast_domain::Months;
 use rowcast_proto::message as m;
 use sqlx::postgres::{PgConnection, PgExecutor};
 
@@ -18,6 +19,19 @@ pub(crate) struct Instance {
     pub(crate) purchased_at: DateTime<Utc>,
     /// Start of the first hour that is not closed yet.
     pub(crate) metered_until: DateTime<Utc>,
+    /// When the task was released.
+    ended_at: Option<DateTime<Utc>>,
+    charge_type: String,
+    months: i32,
+    month_micros: i64,
+    pub(crate) auto_renew: bool,
+    /// When the months of a subscription are over.
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+    /// While it is expired: when it ends, unless it is renewed.
+    pub(crate) release_at: Option<DateTime<Utc>>,
+    /// When it ended because it was not renewed in time.
+    lapsed_at: Option<DateTime<Utc>>,
+    version: i64,
 }
 
 /// A purchase to be written.
@@ -30,6 +44,27 @@ pub(crate) struct Purchase<'a> {
     pub(crate) quote: &'a m::Quote,
     pub(crate) purchased_at: DateTime<Utc>,
     pub(crate) metered_until: DateTime<Utc>,
+    /// When the months of a subscription are over.
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+    pub(crate) auto_renew: bool,
+}
+
+/// The stored name of a charge type.
+pub(super) const fn charge_type_name(charge_type: m::ChargeType) -> &'static str {
+    match charge_type {
+        m::ChargeType::Subscription => "subscription",
+        // Nothing of an unknown type is sold.
+        m::ChargeType::PayAsYouGo | m::ChargeType::Unspecified => "pay_as_you_go",
+    }
+}
+
+/// The charge type with this stored name.
+pub(super) fn charge_type(name: &str) -> Result<m::ChargeType, sqlx::Error> {
+    match name {
+        "pay_as_you_go" => Ok(m::ChargeType::PayAsYouGo),
+        "subscription" => Ok(m::ChargeType::Subscription),
+        other => Err(sqlx::Error::Decode(format!("charge type {other:?}").into())),
+    }
 }
 
 impl Instance {
@@ -38,16 +73,49 @@ impl Instance {
         unsigned(self.hour_micros)
     }
 
+    /// For how many months it was bought; `None` where it is paid by the hour.
+    pub(crate) fn months(&self) -> Result<Option<Months>, sqlx::Error> {
+        if self.months == 0 {
+            return Ok(None);
+        }
+        Months::of_renewal(unsigned(self.months)?)
+            .map(Some)
+            .map_err(|error| sqlx::Error::Decode(error.into()))
+    }
+
+    /// Counts the changes of its state.
+    pub(crate) const fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// Whether it lets its task run.
+    pub(crate) const fn state(&self) -> m::InstanceState {
+        if self.ended_at.is_some() || self.lapsed_at.is_some() {
+            m::InstanceState::Ended
+        } else if self.release_at.is_some() {
+            m::InstanceState::Expired
+        } else {
+            m::InstanceState::Active
+        }
+    }
+
     /// As the others see it.
     pub(crate) fn to_message(&self) -> Result<m::Instance, sqlx::Error> {
         Ok(m::Instance {
             id: self.id.clone(),
             task_id: self.task_id.clone(),
-            charge_type: m::ChargeType::PayAsYouGo.into(),
+            charge_type: charge_type(&self.charge_type)?.into(),
             hour_micros: self.hour_micros()?,
             currency: self.currency.clone(),
             price_version: self.price_version.clone(),
             purchased_at: Some(self.purchased_at.into()),
+            expires_at: self.expires_at.map(Into::into),
+            auto_renew: self.auto_renew,
+            months: unsigned(self.months)?,
+            month_micros: unsigned(self.month_micros)?,
+            state: self.state().into(),
+            version: unsigned(self.version)?,
+            release_at: self.release_at.map(Into::into),
         })
     }
 }
@@ -59,11 +127,11 @@ pub(crate) async fn insert(
 ) -> Result<Option<Instance>, sqlx::Error> {
     sqlx::query_as(
         "INSERT INTO instances (id, task_id, order_key, actor, hour_micros, currency, price_version,
-                                purchased_at, metered_until)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                                purchased_at, metered_until, charge_type, months, month_micros,
+                                auto_renew, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
          ON CONFLICT DO NOTHING
-         RETURNING id, task_id, order_key, hour_micros, currency, price_version, purchased_at,
-                   metered_until",
+         RETURNING *",
     )
     .bind(purchase.id)
     .bind(purchase.task_id)
@@ -74,6 +142,11 @@ pub(crate) async fn insert(
     .bind(&purchase.quote.price_version)
     .bind(purchase.purchased_at)
     .bind(purchase.metered_until)
+    .bind(charge_type_name(purchase.quote.charge_type()))
+    .bind(signed::<i32>(purchase.quote.months)?)
+    .bind(signed::<i64>(purchase.quote.month_micros)?)
+    .bind(purchase.auto_renew)
+    .bind(purchase.expires_at)
     .fetch_optional(connection)
     .await
 }
@@ -83,15 +156,21 @@ pub(crate) async fn of_task(
     executor: impl PgExecutor<'_>,
     task_id: &str,
 ) -> Result<Option<Instance>, sqlx::Error> {
-    sqlx::query_as(
-        "SELECT id, task_id, order_key, hour_micros, currency, price_version, purchased_at,
-                metered_until
-         FROM instances
-         WHERE task_id = $1",
-    )
-    .bind(task_id)
-    .fetch_optional(executor)
-    .await
+    sqlx::query_as("SELECT * FROM instances WHERE task_id = $1")
+        .bind(task_id)
+        .fetch_optional(executor)
+        .await
+}
+
+/// The instances of several tasks, by task id.
+pub(crate) async fn of_tasks(
+    executor: impl PgExecutor<'_>,
+    task_ids: &[String],
+) -> Result<Vec<Instance>, sqlx::Error> {
+    sqlx::query_as("SELECT * FROM instances WHERE task_id = ANY ($1) ORDER BY task_id")
+        .bind(task_ids)
+        .fetch_all(executor)
+        .await
 }
 
 /// Tasks with hours before `horizon` that are not closed.

@@ -59,6 +59,20 @@ impl Billing {
 
     /// Starts the process and waits until it answers.
     pub(crate) async fn resume(&mut self) -> anyhow::Result<()> {
+        self.process = Some(self.new_copy()?);
+        let question = m::QuoteRequest {
+            charge_type: m::ChargeType::PayAsYouGo.into(),
+            ..m::QuoteRequest::default()
+        };
+        eventually("billing answers", LIMIT, async || {
+            self.ask::<GetQuote>(&question).await.is_ok()
+        })
+        .await;
+        Ok(())
+    }
+
+    /// Starts a process beside whatever runs.
+    pub(crate) fn new_copy(&self) -> anyhow::Result<Child> {
         let process = Command::new(env!("CARGO_BIN_EXE_billing"))
             .env("ROWCAST_ADMIN_LISTEN", "127.0.0.1:0")
             .env("ROWCAST_LOG_FORMAT", "text")
@@ -69,15 +83,7 @@ impl Billing {
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .spawn()?;
-        self.process = Some(process);
-        let question = m::QuoteRequest {
-            charge_type: m::ChargeType::PayAsYouGo.into(),
-        };
-        eventually("billing answers", LIMIT, async || {
-            self.ask::<GetQuote>(&question).await.is_ok()
-        })
-        .await;
-        Ok(())
+        Ok(process)
     }
 
     /// Ends the process without a warning.
@@ -165,5 +171,6 @@ pub(crate) fn order(task: &TaskId, key: &str) -> m::PurchaseRequest {
         charge_type: m::ChargeType::PayAsYouGo.into(),
         order_key: key.to_owned(),
         actor: "user:test".to_owned(),
+        ..m::PurchaseRequest::default()
     }
 }

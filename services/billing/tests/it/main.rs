@@ -3,3 +3,4 @@
 mod fixture;
 mod purchase;
 mod metering;
+mod subscription;

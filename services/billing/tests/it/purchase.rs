@@ -21,6 +21,7 @@ async fn the_same_order_buys_once_and_tells_once() -> anyhow::Result<()> {
     let quote = billing
         .ask::<GetQuote>(&m::QuoteRequest {
             charge_type: m::ChargeType::PayAsYouGo.into(),
+            ..m::QuoteRequest::default()
         })
         .await?;
     assert_eq!(first.hour_micros, quote.hour_micros);

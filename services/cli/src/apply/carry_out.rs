@@ -6,7 +6,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use rowcast_domain::{Secret, TaskState};
 use rowcast_proto::rest::{
-    Alerting, CreateGroup, CreateSource, CreateTask, PatchSource, RunPrecheck, StartTask, Task,
+    Alerting, CreateGroup, CreateSource, CreateTask, PatchSource, PurchaseTask, RunPrecheck,
+    StartTask, Task,
 };
 
 use super::document::{Document, GroupEntry, SecretFrom, SourceEntry, TaskEntry, WantedState};
@@ -50,10 +51,10 @@ pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::R
             let deleted = api.delete_source(&source.id).await;
             deleted.with_context(|| format!("the source {}", source.name))
         }
-        Step::Bring { task, to } => {
+        Step::Bring { task, to, purchase } => {
             let task = find::task(api, task).await?;
             match to {
-                WantedState::Running => run(api, task, &waiting).await,
+                WantedState::Running => run(api, task, purchase, &waiting).await,
                 WantedState::Suspended => {
                     api.suspend(&task.id).await?;
                     Ok(())
@@ -215,8 +216,26 @@ async fn create_group(api: &Api, task: &str, wanted: &GroupEntry) -> anyhow::Res
     Ok(())
 }
 
+/// What was bought already stays as it is, however the file would buy it.
+async fn buy(api: &Api, task: &Task, purchase: &PurchaseTask) -> anyhow::Result<()> {
+    match api.instance(&task.id).await {
+        Ok(_bought) => Ok(()),
+        Err(error) if Failure::exit_of(&error) == Exit::NotFound => {
+            let bought = api.purchase(&task.id, purchase).await;
+            bought.with_context(|| format!("the task {}", task.name))?;
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// From wherever it is, by whatever is missing, to where changes flow.
-async fn run(api: &Api, mut task: Task, waiting: &Waiting) -> anyhow::Result<()> {
+async fn run(
+    api: &Api,
+    mut task: Task,
+    purchase: &PurchaseTask,
+    waiting: &Waiting,
+) -> anyhow::Result<()> {
     if matches!(
         task.state,
         TaskState::NotConfigured
@@ -229,7 +248,7 @@ async fn run(api: &Api, mut task: Task, waiting: &Waiting) -> anyhow::Result<()>
         task = api.task(&task.id).await?;
     }
     if task.state == TaskState::PrecheckPassed {
-        api.purchase(&task.id).await?;
+        buy(api, &task, purchase).await?;
     }
     let started = api.start(&task.id, &StartTask::default()).await?;
     let watch = wait::Watch::of(&started, waiting);

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rowcast_domain::Secret;
+use rowcast_domain::{Months, Secret};
 use rowcast_proto::rest::{
-    Alerting, ChangeTypes, Etl, Format, OWN_TAGS, Objects, Packing, Retention, SourceKind, SslMode,
-    default_port, default_retry_minutes,
+    Alerting, ChangeTypes, ChargeType, Etl, Format, OWN_TAGS, Objects, Packing, PurchaseTask,
+    Retention, SourceKind, SslMode, default_port, default_retry_minutes,
 };
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +108,9 @@ pub(crate) struct TaskEntry {
     /// Where absent, it is left alone; empty for nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) resource_group: Option<String>,
+    /// How its instance is bought, where it has none yet; by the hour where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) purchase: Option<PurchaseTask>,
     /// Where to bring it; where absent, it is left where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<WantedState>,
@@ -189,6 +192,7 @@ impl Document {
             return Err(format!("the tag {key} is Rowcast's own: leave it out"));
         }
         for task in &self.tasks {
+            check_purchase(task)?;
             let what = format!("group of task {}", task.name);
             once(&what, task.groups.iter().map(|group| &group.name))?;
         }
@@ -218,6 +222,25 @@ impl Document {
     /// As YAML.
     pub(crate) fn to_yaml(&self) -> anyhow::Result<String> {
         serde_saphyr::to_string(self).context("cannot write YAML")
+    }
+}
+
+/// What billing would refuse, before anything is done.
+fn check_purchase(task: &TaskEntry) -> Result<(), String> {
+    let Some(purchase) = &task.purchase else {
+        return Ok(());
+    };
+    let wrong = |what: String| Err(format!("`purchase` of the task {}: {what}", task.name));
+    match (purchase.charge_type, purchase.months) {
+        (ChargeType::Subscription, Some(months)) => match Months::of_purchase(months) {
+            Ok(_sold) => Ok(()),
+            Err(error) => wrong(error.to_string()),
+        },
+        (ChargeType::Subscription, None) => wrong("say for how many `months`".to_owned()),
+        (ChargeType::PayAsYouGo, None) if !purchase.auto_renew => Ok(()),
+        (ChargeType::PayAsYouGo, _) => {
+            wrong("`months` and `auto_renew` are of a subscription".to_owned())
+        }
     }
 }
 
@@ -347,6 +370,27 @@ tasks:
                 "twice",
             ),
             (FILE.replace("{file: shop.pw}", "secret"), "line 7"),
+            (
+                FILE.replace(
+                    "state:",
+                    "purchase: {charge_type: subscription, months: 10}\n    state:",
+                ),
+                "10 months",
+            ),
+            (
+                FILE.replace(
+                    "state:",
+                    "purchase: {charge_type: subscription}\n    state:",
+                ),
+                "how many",
+            ),
+            (
+                FILE.replace(
+                    "state:",
+                    "purchase: {charge_type: pay_as_you_go, months: 1}\n    state:",
+                ),
+                "of a subscription",
+            ),
         ] {
             let error = parse(&wrong).unwrap_err();
             assert_eq!(Failure::exit_of(&error), Exit::Usage);

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use rowcast_domain::TaskState;
-use rowcast_proto::rest::{Group, Objects, PatchSource, PatchTask, Source, Task};
+use rowcast_proto::rest::{Group, Objects, PatchSource, PatchTask, PurchaseTask, Source, Task};
 use serde::Serialize;
 
 use super::change;
 use super::conflict::{differs, of_another_set, source_database, task_conflicts};
 use super::document::{Document, GroupEntry, SourceEntry, TaskEntry, WantedState};
-use crate::task::selection;
+use crate::task::{instance, selection};
 
 /// What is there.
 #[derive(Debug, Default)]
@@ -93,6 +93,8 @@ pub(super) enum Step {
     Bring {
         task: String,
         to: WantedState,
+        /// Where it has no instance yet.
+        purchase: PurchaseTask,
     },
     Release(Task),
     DeleteSource(Source),
@@ -134,14 +136,15 @@ impl Step {
                 let detail = format!("account {}", group.account);
                 ("create", "group", name, detail)
             }
-            Self::Bring { task, to } => {
+            Self::Bring { task, to, purchase } => {
                 let detail = match to {
                     WantedState::Running => {
-                        "precheck, purchase by the hour, start, as far as missing"
+                        let how = in_words(purchase);
+                        format!("precheck, purchase {how}, start, as far as missing")
                     }
-                    WantedState::Suspended => "suspend",
+                    WantedState::Suspended => "suspend".to_owned(),
                 };
-                ("bring", "task", task.clone(), detail.to_owned())
+                ("bring", "task", task.clone(), detail)
             }
             Self::Release(task) => {
                 let detail = format!("{}, with its stream and all its groups", task.id);
@@ -159,6 +162,20 @@ impl Step {
             kind,
             name,
             detail,
+        }
+    }
+}
+
+fn in_words(purchase: &PurchaseTask) -> String {
+    match purchase.months {
+        None => "by the hour".to_owned(),
+        Some(months) => {
+            let renewed = if purchase.auto_renew {
+                " that renew themselves"
+            } else {
+                ""
+            };
+            format!("for {}{renewed}", instance::in_words(months))
         }
     }
 }
@@ -301,6 +318,7 @@ fn bring(wanted: &TaskEntry, state: Option<TaskState>) -> Result<Option<Step>, S
     let step = Ok(Some(Step::Bring {
         task: wanted.name.clone(),
         to,
+        purchase: wanted.purchase.clone().unwrap_or(PurchaseTask::BY_THE_HOUR),
     }));
     let refused = |advice: &str| {
         let state = state.map_or_else(|| "new".to_owned(), |state| state.to_string());

@@ -10,6 +10,7 @@ use rowcast_proto::rest::{
 
 use super::alerting::{AlertingArgs, AlertingChange};
 use super::etl::EtlArgs;
+use super::instance::{Instance, Purchase, Renew};
 use super::{Agreement, SharingArgs, Shown, Waiting};
 use crate::secret::PasswordArgs;
 use crate::tags::tag;
@@ -48,8 +49,12 @@ pub(crate) enum Command {
     Recheck(Recheck),
     /// Say who answers for alerts of the last precheck, and why
     IgnoreAlerts(Ignore),
-    /// Buy an instance, paid by the hour; twice buys once
-    Purchase(Named),
+    /// Buy an instance, paid by the hour or in advance; twice buys once
+    Purchase(Purchase),
+    /// Pay further months of a subscription; a task that is locked goes on
+    Renew(Renew),
+    /// Show what was bought, until when it is paid, and every order; or say whether it renews itself
+    Instance(Instance),
     /// Let changes flow
     Start(Begin),
     /// Stop reading; the source keeps its WAL until the task goes on

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use rowcast_domain::{SourceId, TaskId, TaskState};
 use rowcast_proto::rest::{
-    ChangeTypes, CheckOutcome, CreateTask, Format, Objects, Packing, Precheck, Retention,
-    RunPrecheck, SchemaObjects, StartTask, Task, default_retry_minutes,
+    ChangeTypes, CheckOutcome, CreateTask, Format, Objects, Packing, Precheck, PurchaseTask,
+    Retention, RunPrecheck, SchemaObjects, StartTask, Task, default_retry_minutes,
 };
 use tokio::time::Instant;
 
@@ -56,7 +56,7 @@ pub(super) async fn running(api: &Api, source: &SourceId) -> anyhow::Result<Task
                 check(api, &task.id).await?;
             }
             TaskState::PrecheckPassed => {
-                api.purchase(&task.id).await?;
+                api.purchase(&task.id, &PurchaseTask::BY_THE_HOUR).await?;
                 api.start(&task.id, &StartTask::default()).await?;
             }
             TaskState::Abnormal | TaskState::Locked | TaskState::Released => {

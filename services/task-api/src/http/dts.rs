@@ -116,6 +116,7 @@ async fn carry_out(call: &Call<'_>, action: Action) -> Result<Answer, ApiError> 
         Action::DescribePreCheckStatus => precheck::describe(call).await,
         Action::SkipPreCheck => precheck::skip(call).await,
         Action::CreateDtsInstance => run_job::buy(call).await,
+        Action::RenewInstance => run_job::renew(call).await,
         Action::StartDtsJob => run_job::start(call).await,
         Action::SuspendDtsJob => run_job::suspend(call).await,
         Action::ResetDtsJob => run_job::reset(call).await,

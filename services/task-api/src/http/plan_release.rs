@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use rowcast_bus::request::ask;
 use rowcast_domain::{TaskId, TaskState};
-use rowcast_proto::message::InstanceRequest;
+use rowcast_proto::message::{ChargeType, InstanceRequest};
 use rowcast_proto::rest::{ReleasePlan, ReleasedItem, ReleasedKind};
 use rowcast_proto::rpc::GetInstance;
 use rowcast_proto::stream::{source_object, task_stream};
@@ -96,8 +96,11 @@ async fn instance(app: &App, id: &TaskId) -> Result<Option<ReleasedItem>, ApiErr
     };
     let answer = ask::<GetInstance>(app.bus(), &question, ASK_TIMEOUT).await?;
     Ok(answer.instance.map(|instance| {
-        let detail = "billed no further".to_owned();
-        item(ReleasedKind::Instance, &instance.id, detail)
+        let detail = match instance.charge_type() {
+            ChargeType::Subscription => "the months that are paid for are not refunded",
+            ChargeType::PayAsYouGo | ChargeType::Unspecified => "billed no further",
+        };
+        item(ReleasedKind::Instance, &instance.id, detail.to_owned())
     }))
 }
 

@@ -65,6 +65,8 @@ pub(crate) async fn bought(
         charge_type: convert::charge_type(wanted.charge_type).into(),
         order_key,
         actor: caller.actor(),
+        months: wanted.months.unwrap_or_default(),
+        auto_renew: wanted.auto_renew,
     };
     let bought = ask::<PurchaseInstance>(app.bus(), &order, ASK_TIMEOUT).await?;
     convert::instance(bought)

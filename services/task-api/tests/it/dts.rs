@@ -231,6 +231,36 @@ async fn an_instance_is_bought_and_groups_come_and_go() {
 }
 
 #[tokio::test]
+async fn months_are_bought_and_renewed_by_the_names_of_dts() {
+    let api = Api::start().await;
+    let expires_at = "2027-11-29T10:00:00Z";
+    peers::subscriptions(&api.bus, expires_at.parse().unwrap()).await;
+    let id = configured(&api, &[("DtsJobName", "orders"), ("DbList", ALL)]).await;
+    let job = ("DtsJobId", id.as_str());
+    let listed = async || done(&api, "DescribeDtsJobs", &[]).await["DtsJobList"][0].clone();
+    assert_eq!(listed().await["PayType"], Value::Null);
+
+    let order = [
+        ("JobId", id.as_str()),
+        ("PayType", "PrePaid"),
+        ("Period", "Year"),
+        ("UsedTime", "2"),
+    ];
+    done(&api, "CreateDtsInstance", &order).await;
+    for told in [
+        listed().await,
+        done(&api, "DescribeDtsJobDetail", &[job]).await,
+    ] {
+        assert_eq!(told["PayType"], "PrePaid", "{told}");
+        assert_eq!(told["ExpireTime"], expires_at, "{told}");
+    }
+    let renewal = [job, ("Period", "Month"), ("BuyCount", "7")];
+    let renewed = done(&api, "RenewInstance", &renewal).await;
+    assert_eq!(renewed["EndTime"], expires_at);
+    assert_eq!(renewed["InstanceId"], id.as_str());
+}
+
+#[tokio::test]
 async fn what_is_configured_is_what_was_given() {
     let api = Api::start().await;
     let list = r#"{"shop":{"name":"shop","all":false,"Schema":{"public":{"name":"public","all":false,"Table":{"orders":{"name":"orders","all":true}}}}}}"#;

@@ -40,6 +40,7 @@ pub(crate) async fn billing(bus: &Bus) {
             };
             Ok::<_, RpcError>(InstanceReply {
                 instance: Some(instance),
+                ..InstanceReply::default()
             })
         })
         .await

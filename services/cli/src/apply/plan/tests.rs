@@ -69,6 +69,20 @@ fn everything_is_made_where_nothing_is() {
 }
 
 #[test]
+fn a_file_says_how_an_instance_is_bought() {
+    let months =
+        "purchase: {charge_type: subscription, months: 12, auto_renew: true}\n    state: running";
+    let bought = FILE.replace("state: running", months);
+    let steps = plan(&document(&bought), &Present::default()).unwrap();
+    assert_eq!(
+        lines(&steps).last().map(String::as_str),
+        Some(
+            "> task orders (precheck, purchase for 12 months that renew themselves, start, as far as missing)"
+        )
+    );
+}
+
+#[test]
 fn nothing_is_left_to_do_once_it_is_done() {
     assert!(
         plan(&document(FILE), &applied(&json!({})))

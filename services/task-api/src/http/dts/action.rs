@@ -17,6 +17,7 @@ pub(super) enum Action {
     DescribePreCheckStatus,
     SkipPreCheck,
     CreateDtsInstance,
+    RenewInstance,
     StartDtsJob,
     SuspendDtsJob,
     ResetDtsJob,
@@ -27,7 +28,7 @@ pub(super) enum Action {
 }
 
 /// Operations of change tracking that no alias carries out, and what does instead.
-const UNSUPPORTED: [(&str, &str); 46] = [
+const UNSUPPORTED: [(&str, &str); 45] = [
     // Many at once: halfway there is no honest answer.
     ("StartDtsJobs", "Call StartDtsJob for each task."),
     ("SuspendDtsJobs", "Call SuspendDtsJob for each task."),
@@ -115,14 +116,10 @@ const UNSUPPORTED: [(&str, &str); 46] = [
         "DescribeSubscriptionInstanceAlert",
         "Read GET /api/v1/incidents: its rules hold for every task.",
     ),
-    // Of money: there is pay-as-you-go only.
+    // Of money.
     (
         "TransferPayType",
-        "Leave it out: every instance is paid by the hour.",
-    ),
-    (
-        "RenewInstance",
-        "Leave it out: every instance is paid by the hour.",
+        "Leave it out: an instance stays paid as it was bought.",
     ),
     (
         "TransferInstanceClass",
@@ -172,7 +169,7 @@ const UNSUPPORTED: [(&str, &str); 46] = [
 ];
 
 impl Action {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::DescribeDtsJobs,
         Self::DescribeDtsJobDetail,
         Self::ConfigureSubscription,
@@ -181,6 +178,7 @@ impl Action {
         Self::DescribePreCheckStatus,
         Self::SkipPreCheck,
         Self::CreateDtsInstance,
+        Self::RenewInstance,
         Self::StartDtsJob,
         Self::SuspendDtsJob,
         Self::ResetDtsJob,
@@ -227,6 +225,7 @@ impl Action {
             Self::DescribePreCheckStatus => "DescribePreCheckStatus",
             Self::SkipPreCheck => "SkipPreCheck",
             Self::CreateDtsInstance => "CreateDtsInstance",
+            Self::RenewInstance => "RenewInstance",
             Self::StartDtsJob => "StartDtsJob",
             Self::SuspendDtsJob => "SuspendDtsJob",
             Self::ResetDtsJob => "ResetDtsJob",
@@ -249,6 +248,7 @@ impl Action {
             | Self::ModifyDtsJobName
             | Self::SkipPreCheck
             | Self::CreateDtsInstance
+            | Self::RenewInstance
             | Self::StartDtsJob
             | Self::SuspendDtsJob
             | Self::ResetDtsJob

@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rowcast_domain::{TaskId, TaskState};
-use rowcast_proto::rest::{Source, TaskError, TaskPosition};
+use rowcast_proto::rest::{ChargeType, Instance, Source, TaskError, TaskPosition};
 use serde::Serialize;
 
+use super::run_job::{POSTPAID, PREPAID};
 use super::{db_list, status};
 use crate::error::ApiError;
 use crate::store::task::StoredTask;
@@ -25,6 +26,11 @@ pub(super) struct Job {
     job_type: &'static str,
     status: &'static str,
     create_time: String,
+    /// Absent where nothing was bought, or billing does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pay_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expire_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     db_object: Option<String>,
     source_endpoint: SourceEndpoint,
@@ -88,10 +94,11 @@ struct RetryState {
     err_message: Option<String>,
 }
 
-/// The job that a task is; `source` is its source where the caller sees that.
+/// The job that a task is; `source` is its source where the caller sees that, `instance` what was bought for it.
 pub(super) fn job(
     task: StoredTask,
     source: Option<&Source>,
+    instance: Option<&Instance>,
     with_objects: bool,
 ) -> Result<Job, ApiError> {
     let definition = task.definition;
@@ -113,6 +120,10 @@ pub(super) fn job(
         job_type: JOB_TYPE,
         status: status::word(task.state),
         create_time: time(task.created_at),
+        pay_type: instance.map(|instance| pay_type(instance.charge_type)),
+        expire_time: instance
+            .and_then(|instance| instance.subscription.as_ref())
+            .map(|subscription| time(subscription.expires_at)),
         db_object,
         source_endpoint: SourceEndpoint {
             engine_name: ENGINE,
@@ -143,6 +154,13 @@ fn performance(position: &TaskPosition) -> Option<Performance> {
         rps: format!("{:.2}", position.messages_per_second?),
         flow: format!("{:.3}", position.bytes_per_second? / 1e6),
     })
+}
+
+const fn pay_type(charge_type: ChargeType) -> &'static str {
+    match charge_type {
+        ChargeType::PayAsYouGo => POSTPAID,
+        ChargeType::Subscription => PREPAID,
+    }
 }
 
 /// DTS has one text where we have three.

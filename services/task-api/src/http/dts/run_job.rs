@@ -1,4 +1,4 @@
-//! `CreateDtsInstance`, `StartDtsJob`, `SuspendDtsJob`, `ResetDtsJob`, `DeleteDtsJob` and `ModifyDtsJobName`.
+//! `CreateDtsInstance`, `RenewInstance`, `StartDtsJob`, `SuspendDtsJob`, `ResetDtsJob`, `DeleteDtsJob` and `ModifyDtsJobName`.
 
 use axum::http::StatusCode;
 use rowcast_domain::{TaskEvent, TaskState};
@@ -10,17 +10,33 @@ use serde::Serialize;
 use super::Call;
 use super::action::unsupported;
 use super::answer::Answer;
-use super::job::JOB_TYPE;
+use super::job::{JOB_TYPE, time};
 use super::wording::of_parameters;
 use crate::error::ApiError;
 use crate::http::IfMatch;
 use crate::http::body;
 use crate::http::purchase_task::bought;
+use crate::http::query::malformed_parameter;
+use crate::http::renew_task::renewed;
 use crate::http::run_precheck::prechecked;
 use crate::http::start_task::begin;
 use crate::lifecycle::{self, Step};
 use crate::store::task::StoredTask;
 use crate::validate;
+
+/// Paid by the hour.
+pub(super) const POSTPAID: &str = "PostPaid";
+
+/// Paid in advance.
+pub(super) const PREPAID: &str = "PrePaid";
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Renewed<'a> {
+    instance_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_time: Option<String>,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -41,11 +57,7 @@ pub(super) async fn buy(call: &Call<'_>) -> Result<Answer, ApiError> {
         return Err(unsupported(detail, "JobId", instead));
     };
     let task = call.visible(&body::id("task", id)?).await?;
-    for (name, only) in [
-        ("PayType", "PostPaid"),
-        ("Type", JOB_TYPE),
-        ("Quantity", "1"),
-    ] {
+    for (name, only) in [("Type", JOB_TYPE), ("Quantity", "1")] {
         let given = parameters.optional(name);
         if given.is_some_and(|given| !given.eq_ignore_ascii_case(only)) {
             let detail = format!("{name} can only be {only}");
@@ -53,11 +65,11 @@ pub(super) async fn buy(call: &Call<'_>) -> Result<Answer, ApiError> {
         }
     }
     let starts = parameters.flag("AutoStart")? == Some(true);
-    let order = PurchaseTask {
-        charge_type: ChargeType::PayAsYouGo,
-    };
+    let order = order(call)?;
     let id = task.id.clone();
-    bought(call.app, call.caller, id.clone(), &order, call.key.clone()).await?;
+    bought(call.app, call.caller, id.clone(), &order, call.key.clone())
+        .await
+        .map_err(|error| of_parameters(error, &[("months", "UsedTime")]))?;
     if starts {
         run(call, task).await?;
     }
@@ -67,6 +79,66 @@ pub(super) async fn buy(call: &Call<'_>) -> Result<Answer, ApiError> {
     })?;
     answer.task = Some(id);
     Ok(answer)
+}
+
+/// What `PayType`, `Period` and `UsedTime` say.
+fn order(call: &Call<'_>) -> Result<PurchaseTask, ApiError> {
+    let parameters = call.parameters;
+    let pay_type = parameters.optional("PayType").unwrap_or(POSTPAID);
+    if pay_type.eq_ignore_ascii_case(POSTPAID) {
+        return Ok(PurchaseTask::BY_THE_HOUR);
+    }
+    if !pay_type.eq_ignore_ascii_case(PREPAID) {
+        let detail = format!("PayType can only be {PREPAID} or {POSTPAID}");
+        return Err(unsupported(&detail, "PayType", "Give one of these."));
+    }
+    Ok(PurchaseTask {
+        charge_type: ChargeType::Subscription,
+        months: Some(months(call, "UsedTime")?),
+        auto_renew: false,
+    })
+}
+
+/// The months that `Period` and a number of it make.
+fn months(call: &Call<'_>, number: &str) -> Result<u32, ApiError> {
+    let parameters = call.parameters;
+    let period = parameters.optional("Period").unwrap_or("Month");
+    let months_each = if period.eq_ignore_ascii_case("Month") {
+        1
+    } else if period.eq_ignore_ascii_case("Year") {
+        12
+    } else {
+        let repair = "Give Month or Year.";
+        return Err(malformed_parameter("Period", "is no period", repair));
+    };
+    let count: u32 = parameters
+        .number(number)?
+        .ok_or_else(|| malformed_parameter(number, "is missing", "Give it."))?;
+    Ok(count.saturating_mul(months_each))
+}
+
+/// Pays further months of a task's subscription: `BuyCount` of `Period`.
+pub(super) async fn renew(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let task = call.task().await?;
+    let charge_type = call.parameters.optional("ChargeType").unwrap_or("PREPAY");
+    if !charge_type.eq_ignore_ascii_case("PREPAY") {
+        let detail = "only what is paid in advance is renewed";
+        return Err(unsupported(
+            detail,
+            "ChargeType",
+            "Give PREPAY, or leave it out.",
+        ));
+    }
+    let months = months(call, "BuyCount")?;
+    let key = call.key.clone();
+    let instance = renewed(call.app, call.caller, task.id.clone(), months, key)
+        .await
+        .map_err(|error| of_parameters(error, &[("months", "BuyCount")]))?;
+    let subscription = instance.subscription;
+    Answer::with(&Renewed {
+        instance_id: task.id.as_str(),
+        end_time: subscription.map(|subscription| time(subscription.expires_at)),
+    })
 }
 
 /// Starts a task; one that has not passed its precheck is prechecked first, as in DTS.

@@ -6,10 +6,12 @@ use rowcast_bus::{Bus, Server};
 use rowcast_proto::message::{
     ChargeType, CheckOutcome, CheckResult, CreateGroupRequest, DeleteGroupReply, Group,
     GroupRequest, Instance, InstanceReply, InstanceRequest, ListGroupsReply, ListGroupsRequest,
-    PrecheckReport, PrecheckRequest, PurchaseRequest, RpcError,
+    ListInstancesReply, ListInstancesRequest, PrecheckReport, PrecheckRequest, PurchaseRequest,
+    RenewRequest, RpcError,
 };
 use rowcast_proto::rpc::{
-    CreateGroup, DeleteGroup, GetInstance, ListGroups, PurchaseInstance, RunPrecheck,
+    CreateGroup, DeleteGroup, GetInstance, ListGroups, ListInstances, PurchaseInstance,
+    RenewInstance, RunPrecheck,
 };
 
 use crate::stand_in::serve;
@@ -68,9 +70,54 @@ pub(super) async fn billing(bus: &Bus) {
         .unwrap();
     let get = move |_question: InstanceRequest| {
         let instance = sold.lock().unwrap().clone();
-        async move { Ok::<_, RpcError>(InstanceReply { instance }) }
+        async move {
+            Ok::<_, RpcError>(InstanceReply {
+                instance,
+                ..InstanceReply::default()
+            })
+        }
     };
     server.add::<GetInstance, _, _>(get).await.unwrap();
+    serve(server);
+}
+
+/// A billing that sells subscriptions, all of one time.
+pub(super) async fn subscriptions(bus: &Bus, expires_at: chrono::DateTime<chrono::Utc>) {
+    let sold = Arc::new(Mutex::new(None));
+    let mut server = server(bus, "billing").await;
+    let shelf = Arc::clone(&sold);
+    let purchase = move |request: PurchaseRequest| {
+        assert_eq!(request.charge_type(), ChargeType::Subscription);
+        let instance = Instance {
+            id: "n000000000000".to_owned(),
+            task_id: request.task_id,
+            charge_type: request.charge_type,
+            months: request.months,
+            purchased_at: Some(chrono::Utc::now().into()),
+            expires_at: Some(expires_at.into()),
+            ..Instance::default()
+        };
+        *shelf.lock().unwrap() = Some(instance.clone());
+        async move { Ok::<_, RpcError>(instance) }
+    };
+    server
+        .add::<PurchaseInstance, _, _>(purchase)
+        .await
+        .unwrap();
+    let shelf = Arc::clone(&sold);
+    let renew = move |request: RenewRequest| {
+        let mut sold = shelf.lock().unwrap();
+        let instance = sold.as_mut().unwrap();
+        instance.months += request.months;
+        let instance = instance.clone();
+        async move { Ok::<_, RpcError>(instance) }
+    };
+    server.add::<RenewInstance, _, _>(renew).await.unwrap();
+    let list = move |_question: ListInstancesRequest| {
+        let instances = sold.lock().unwrap().clone().into_iter().collect();
+        async move { Ok::<_, RpcError>(ListInstancesReply { instances }) }
+    };
+    server.add::<ListInstances, _, _>(list).await.unwrap();
     serve(server);
 }
 

@@ -7,7 +7,7 @@ use super::{ALL, ENDPOINT, Given, calls};
 use crate::fixture::{Api, TOKEN, send};
 
 /// Parameters, `ID` standing for a task's id; then the problem's code, and the parameter at fault.
-const REFUSED: [(&str, &str, &str); 15] = [
+const REFUSED: [(&str, &str, &str); 18] = [
     ("Action=", "malformed_query", "Action"),
     ("Action=Frobnicate", "dts_action_unknown", "Action"),
     (
@@ -21,9 +21,24 @@ const REFUSED: [(&str, &str, &str); 15] = [
         "JobId",
     ),
     (
-        "Action=CreateDtsInstance&JobId=ID&PayType=PrePaid",
+        "Action=CreateDtsInstance&JobId=ID&PayType=Card",
         "dts_action_unsupported",
         "PayType",
+    ),
+    (
+        "Action=CreateDtsInstance&JobId=ID&PayType=PrePaid",
+        "malformed_query",
+        "UsedTime",
+    ),
+    (
+        "Action=CreateDtsInstance&JobId=ID&PayType=PrePaid&UsedTime=1&Period=Week",
+        "malformed_query",
+        "Period",
+    ),
+    (
+        "Action=RenewInstance&DtsJobId=ID&Period=Year",
+        "malformed_query",
+        "BuyCount",
     ),
     (
         "Action=ConfigureSubscription&DtsJobId=ID",

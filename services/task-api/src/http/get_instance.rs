@@ -1,0 +1,44 @@
+//! `GET /tasks/{id}/instance`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use rowcast_bus::request::ask;
+use rowcast_proto::message::InstanceRequest;
+use rowcast_proto::rest::Instance;
+use rowcast_proto::rpc::GetInstance;
+
+use super::ASK_TIMEOUT;
+use super::body::TaskPath;
+use super::get_task::existing;
+use crate::convert;
+use crate::error::{ApiError, ProblemBody};
+use crate::state::App;
+
+/// Shows what was bought for a task, when it expires, and every order.
+#[utoipa::path(
+    get,
+    path = "/tasks/{id}/instance",
+    tag = "tasks",
+    params(("id" = String, Path, description = "The task")),
+    responses(
+        (status = 200, description = "The instance", body = Instance),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn get_instance(
+    State(app): State<App>,
+    TaskPath(id): TaskPath,
+) -> Result<Json<Instance>, ApiError> {
+    existing(&app, &id).await?;
+    let question = InstanceRequest { task_id: id.into() };
+    let answer = ask::<GetInstance>(app.bus(), &question, ASK_TIMEOUT).await?;
+    let Some(instance) = answer.instance else {
+        let detail = "the task has no instance";
+        return Err(
+            ApiError::refused(StatusCode::NOT_FOUND, "instance_missing", detail)
+                .repair("Buy one: POST /api/v1/tasks/{id}/purchase."),
+        );
+    };
+    convert::instance_with_orders(instance, answer.orders).map(Json)
+}
