@@ -18,6 +18,7 @@ mod precheck;
 mod recheck;
 mod service_log;
 mod reset;
+mod subscription;
 mod command_line;
 mod described;
 mod versions;

@@ -14,7 +14,9 @@ use crate::error::ApiError;
 use crate::store::source::StoredSource;
 use crate::store::task::StoredTask;
 
-pub(crate) use instance::{charge_type, instance, instance_with_orders, usage_line};
+pub(crate) use instance::{
+    charge_type, instance, instance_with_orders, known_instance, usage_line,
+};
 
 const SECONDS_PER_HOUR: u64 = 3600;
 

@@ -257,7 +257,8 @@ const fn command(event: TaskEvent) -> Option<&'static str> {
         | TaskEvent::CaptureRetrying
         | TaskEvent::CaptureStopped
         | TaskEvent::CaptureRemoved
-        | TaskEvent::Lock => None,
+        | TaskEvent::Lock
+        | TaskEvent::Unlock => None,
     }
 }
 

@@ -113,7 +113,12 @@ async fn apply(app: &App, id: &TaskId, status: TaskStatus) -> Result<(), BoxErro
         return Ok(());
     }
     let observed = Observed {
-        error: error(&status),
+        // Why it is locked stays, whatever capture says of the way there.
+        error: if locked.state == TaskState::Locked {
+            locked.error.clone()
+        } else {
+            error(&status)
+        },
         position: position(&status),
         objects_since: objects_since(&status),
         warnings: status.warnings.clone(),

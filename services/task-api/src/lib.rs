@@ -7,7 +7,7 @@
 //!      questions to others        wish      intake
 //!                                   │          ▲
 //!                                   ▼          │
-//!                                KV wishes  KV reports (capture)
+//!                                KV wishes  KV reports (capture), instance.state_changed (billing)
 //! ```
 //!
 //! Only `lifecycle` changes a task's state. What capture must do follows from the tasks' rows, never
@@ -26,6 +26,7 @@ mod store;
 mod clock;
 mod wish;
 mod intake;
+mod instance_changed;
 mod sweep;
 mod recheck;
 mod client_networks;
@@ -69,6 +70,11 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         Kind::Essential,
         "intake",
         intake::run(app.clone(), stop.clone()),
+    );
+    tasks.spawn(
+        Kind::Essential,
+        "instance_changed",
+        instance_changed::run(app.clone(), stop.clone()),
     );
     let bus = app.bus().clone();
     let relay = outbox::relay(

@@ -7,6 +7,7 @@ mod objects;
 mod changes;
 mod sources;
 mod ignored;
+mod start;
 
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -28,6 +29,7 @@ pub(crate) use changes::change_task;
 pub(crate) use ignored::ignore_checks;
 pub(crate) use objects::{change_objects, plan_objects};
 pub(crate) use sources::change_source;
+pub(crate) use start::start;
 
 /// Something that happens to a task, and who and what is behind it.
 #[derive(Debug, Clone)]
@@ -137,7 +139,9 @@ const fn desired_by(event: TaskEvent) -> Option<DesiredState> {
         | TaskEvent::CaptureRunning
         | TaskEvent::CaptureRetrying
         | TaskEvent::CaptureRemoved
-        | TaskEvent::CaptureStopped => None,
+        | TaskEvent::CaptureStopped
+        // The lock has wished the suspension already.
+        | TaskEvent::Unlock => None,
     }
 }
 

@@ -6,6 +6,7 @@
 //!                                                                                     └─ Suspended ◀┘     any ─▶ Released
 //!
 //! started ─▶ Resetting ─▶ NotStarted
+//! started ─▶ Locked (expired) ─▶ Starting, or Suspended where it was so (renewed) | Released (not renewed)
 //! ```
 
 use std::fmt;
@@ -73,13 +74,15 @@ pub enum TaskEvent {
     CaptureRemoved,
     /// The instance is expired or unpaid.
     Lock,
+    /// The instance was renewed, and the user had suspended the task before it was locked.
+    Unlock,
     /// The user asked to release.
     Release,
 }
 
 impl TaskEvent {
     /// Every event.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Configured,
         Self::PrecheckStarted,
         Self::PrecheckSucceeded,
@@ -92,6 +95,7 @@ impl TaskEvent {
         Self::Reset,
         Self::CaptureRemoved,
         Self::Lock,
+        Self::Unlock,
         Self::Release,
     ];
 
@@ -151,6 +155,7 @@ impl TaskEvent {
                 (from, S::Suspended)
             }
             Self::Lock => (Self::STARTED, S::Locked),
+            Self::Unlock => (&[S::Locked], S::Suspended),
             Self::Reset => {
                 let from = &[
                     S::Starting,
@@ -297,6 +302,25 @@ mod tests {
         {
             assert!(TaskState::Released.transition(event).is_err(), "{event:?}");
         }
+    }
+
+    #[test]
+    fn a_locked_task_goes_on_or_is_suspended_again() {
+        for state in [
+            TaskState::Running,
+            TaskState::Abnormal,
+            TaskState::Suspended,
+        ] {
+            assert_eq!(state.transition(TaskEvent::Lock), Ok(TaskState::Locked));
+        }
+        let locked = TaskState::Locked;
+        assert_eq!(locked.transition(TaskEvent::Start), Ok(TaskState::Starting));
+        assert_eq!(
+            locked.transition(TaskEvent::Unlock),
+            Ok(TaskState::Suspended)
+        );
+        assert!(locked.transition(TaskEvent::Suspend).is_err());
+        assert!(locked.transition(TaskEvent::CaptureRunning).is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use rowcast_domain::TaskState;
 use rowcast_e2e::{PASSWORD, Shell, untracked_shop};
-use rowcast_proto::rest::{GroupList, Source, SourceList, Task, TaskList};
+use rowcast_proto::rest::{GroupList, Instance, Source, SourceList, Task, TaskList};
 use rowcast_testkit::Platform;
 use serde_json::{Value, json};
 
@@ -26,6 +26,7 @@ tasks:
         - name: shop
           tables: [orders]
     state: running
+    purchase: {{charge_type: subscription, months: 3}}
     groups:
       - name: warehouse
         account: reader
@@ -70,8 +71,12 @@ async fn a_file_is_made_true_once_and_written_again_by_export() {
     let again = shell.prints("apply -f deploy/shop.yaml").await.unwrap();
     assert_eq!(again, "nothing to change\n");
 
+    let bought: Instance = shell.json("task instance orders").await.unwrap();
+    assert_eq!(bought.subscription.unwrap().months, 3);
+
     // What was exported says the same, and no secret.
     let exported = shell.prints("export").await.unwrap();
+    assert!(exported.contains("months: 3"), "{exported}");
     for secret in [PASSWORD, "Blue-horse-7"] {
         assert!(!exported.contains(secret), "{exported}");
     }

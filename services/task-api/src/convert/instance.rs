@@ -6,6 +6,7 @@ use rowcast_proto::rest;
 
 use super::{id, time, unreadable};
 use crate::error::ApiError;
+use crate::store::instance_state::KnownInstance;
 
 pub(crate) const fn charge_type(kind: rest::ChargeType) -> m::ChargeType {
     match kind {
@@ -81,6 +82,16 @@ fn order(order: m::Order) -> Result<rest::Order, ApiError> {
         months: Some(order.months).filter(|months| *months > 0),
         period_from: maybe("period_from", order.period_from)?,
         period_until: maybe("period_until", order.period_until)?,
+    })
+}
+
+/// As far as it decides whether a task may run.
+pub(crate) fn known_instance(instance: &m::Instance) -> Result<KnownInstance, ApiError> {
+    Ok(KnownInstance {
+        version: instance.version,
+        state: state(instance.state()),
+        expires_at: maybe("expires_at", instance.expires_at)?,
+        release_at: maybe("release_at", instance.release_at)?,
     })
 }
 

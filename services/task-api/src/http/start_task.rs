@@ -58,17 +58,20 @@ pub(crate) async fn begin(
         task_id: id.to_string(),
     };
     let answer = ask::<GetInstance>(app.bus(), &question, ASK_TIMEOUT).await?;
-    if answer.instance.is_none() {
+    let Some(instance) = answer.instance else {
         let detail = "the task has no instance";
         return Err(
             ApiError::refused(StatusCode::CONFLICT, "instance_missing", detail)
                 .repair("Buy one: POST /api/v1/tasks/{id}/purchase."),
         );
-    }
+    };
+    let instance = convert::known_instance(&instance)?;
     let mut step = Step::requested(TaskEvent::Start, &caller.actor(), reason);
     if let Some(stop) = how.accept_stop {
         step.reason = format!("{reason}, {} accepted", stop.as_str());
         step.accept_stop = Some(stop);
     }
-    Ok(convert::task(lifecycle::take(app, id, step).await?))
+    Ok(convert::task(
+        lifecycle::start(app, id, step, &instance).await?,
+    ))
 }

@@ -55,6 +55,25 @@ pub(crate) async fn insert(
     Ok(())
 }
 
+/// The state in which a task was when it was locked last.
+pub(crate) async fn state_before_lock(
+    connection: &mut PgConnection,
+    task: &TaskId,
+) -> Result<Option<TaskState>, sqlx::Error> {
+    let before: Option<String> = sqlx::query_scalar(
+        "SELECT from_state
+         FROM task_transitions
+         WHERE task_id = $1
+           AND to_state = 'locked'
+         ORDER BY id DESC
+         LIMIT 1",
+    )
+    .bind(task.as_str())
+    .fetch_optional(connection)
+    .await?;
+    before.as_deref().map(state).transpose()
+}
+
 /// Oldest first.
 pub(crate) async fn list(pool: &PgPool, task: &TaskId) -> Result<Vec<TaskTransition>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(

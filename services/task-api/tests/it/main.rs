@@ -25,4 +25,5 @@ mod sorting;
 mod lifecycle;
 mod objects;
 mod stops;
+mod instances;
 mod peers;

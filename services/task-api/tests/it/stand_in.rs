@@ -7,10 +7,10 @@ use rowcast_proto::message::{
     ChargeType, CheckName, CheckOutcome, CheckResult, Contact, ContactRequest, Incident, Instance,
     InstanceReply, InstanceRequest, ListContactsReply, ListContactsRequest, ListIncidentsReply,
     ListIncidentsRequest, PrecheckProgress, PrecheckReport, PrecheckRequest, PutContactRequest,
-    RpcError,
+    RenewRequest, RpcError,
 };
 use rowcast_proto::rpc::{
-    GetContact, GetInstance, ListContacts, ListIncidents, PutContact, RunPrecheck,
+    GetContact, GetInstance, ListContacts, ListIncidents, PutContact, RenewInstance, RunPrecheck,
 };
 use rowcast_proto::stream::PRECHECKS;
 use rowcast_service::CancellationToken;
@@ -42,6 +42,47 @@ pub(crate) async fn billing(bus: &Bus) {
                 instance: Some(instance),
                 ..InstanceReply::default()
             })
+        })
+        .await
+        .unwrap();
+    serve(server);
+}
+
+/// A billing that answers this about a task's instance.
+pub(crate) async fn billing_of(
+    bus: &Bus,
+    instance: impl Fn(&TaskId) -> Instance + Clone + Send + Sync + 'static,
+) {
+    let mut server = Server::start(bus, "billing", "0.0.0", "stands in")
+        .await
+        .unwrap();
+    server
+        .add::<GetInstance, _, _>(move |request: InstanceRequest| {
+            let instance = Some(instance(&request.task_id.parse().unwrap()));
+            async move {
+                Ok::<_, RpcError>(InstanceReply {
+                    instance,
+                    ..InstanceReply::default()
+                })
+            }
+        })
+        .await
+        .unwrap();
+    serve(server);
+}
+
+/// A billing that answers this to whoever renews.
+pub(crate) async fn renewing(
+    bus: &Bus,
+    answer: impl Fn(RenewRequest) -> Result<Instance, RpcError> + Clone + Send + Sync + 'static,
+) {
+    let mut server = Server::start(bus, "billing", "0.0.0", "stands in")
+        .await
+        .unwrap();
+    server
+        .add::<RenewInstance, _, _>(move |request: RenewRequest| {
+            let renewed = answer(request);
+            async move { renewed }
         })
         .await
         .unwrap();
