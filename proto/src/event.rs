@@ -43,5 +43,10 @@ event!(
 event!(UsageMetered, "rowcast.event.billing.usage.metered");
 event!(GroupCreated, "rowcast.event.consumer-group.group.created");
 event!(GroupDeleted, "rowcast.event.consumer-group.group.deleted");
+event!(GroupMoved, "rowcast.event.consumer-group.group.moved");
+event!(
+    GroupStateChanged,
+    "rowcast.event.consumer-group.group.state_changed"
+);
 event!(IncidentRaised, "rowcast.event.alerting.incident.raised");
 event!(IncidentResolved, "rowcast.event.alerting.incident.resolved");

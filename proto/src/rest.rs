@@ -4,6 +4,7 @@ mod source;
 mod objects;
 mod task;
 mod group;
+mod group_status;
 mod problem;
 mod precheck;
 mod billing;
@@ -29,6 +30,10 @@ pub use contact::{
 pub use etl::{Etl, OnRowError};
 pub use form::{Format, Packing, default_partitions};
 pub use group::{CreateGroup, Group, GroupConnection, GroupList, GroupMode, PatchGroup};
+pub use group_status::{
+    GroupHistory, GroupMember, GroupSample, GroupState, GroupStatus, MoveGroup, StreamPosition,
+    StreamRange,
+};
 pub use log::{LogLevel, LogLine, TaskLog};
 pub use objects::{ObjectLevel, SchemaSummary, SourceObjects, TableSummary};
 pub use plan::{ChangeObjects, ObjectsPlan, ReleasePlan, ReleasedItem, ReleasedKind};

@@ -102,6 +102,14 @@ rpc!(
     UpdateGroup, "consumer-group", "update", m::UpdateGroupRequest => m::Group
 );
 rpc!(
+    /// Moves what a group is sent next.
+    MoveGroup, "consumer-group", "move", m::MoveGroupRequest => m::Group
+);
+rpc!(
+    /// How it was with a group over time.
+    GetGroupHistory, "consumer-group", "history", m::GroupHistoryRequest => m::GroupHistoryReply
+);
+rpc!(
     /// Deletes a group and closes its connections.
     DeleteGroup, "consumer-group", "delete", m::GroupRequest => m::DeleteGroupReply
 );

@@ -141,6 +141,19 @@ pub fn group_consumer(group: &GroupId) -> String {
     format!("g_{group}")
 }
 
+/// Whether a consumer of a task's stream is this group's: its only one, or that of a partition.
+#[must_use]
+pub fn is_consumer_of(group: &GroupId, consumer: &str) -> bool {
+    consumer
+        .strip_prefix(&group_consumer(group))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+}
+
+/// Member of a consumer's metadata with the number of the last move of its group's position.
+///
+/// Who holds changes from before a move must forget them: an acknowledgement would reach beyond what was sent since.
+pub const GENERATION: &str = "rowcast_generation";
+
 /// The slot and the publication that a task owns on its source.
 ///
 /// `[a-z0-9_]` only, as a slot name must be (PostgreSQL docs, "Replication Slots").

@@ -120,6 +120,22 @@ fn billing() -> Vec<Message> {
     )
 }
 
+/// How it is with consumer groups.
+fn of_groups() -> Vec<Message> {
+    messages!("message", IgnoredEverywhere:
+        message::GroupHistoryReply,
+        message::GroupHistoryRequest,
+        message::GroupMember,
+        message::GroupMoved,
+        message::GroupSample,
+        message::GroupStateChanged,
+        message::GroupStatus,
+        message::MoveGroupRequest,
+        message::StreamPosition,
+        message::StreamRange,
+    )
+}
+
 /// Those with a map, in which nothing is unknown.
 fn with_maps() -> Vec<Message> {
     messages!("message", IgnoredAtTop: message::TaskLogLine)
@@ -238,6 +254,19 @@ fn contact_bodies() -> Vec<Message> {
     bodies
 }
 
+fn group_bodies() -> Vec<Message> {
+    let mut bodies = messages!("rest", IgnoredAtTop:
+        rest::GroupHistory,
+        rest::GroupMember,
+        rest::GroupSample,
+        rest::GroupStatus,
+        rest::StreamPosition,
+        rest::StreamRange,
+    );
+    bodies.extend(messages!("rest", Refused: rest::MoveGroup));
+    bodies
+}
+
 fn check<T: Serialize + DeserializeOwned>(file: &str, sample: &Value, unknown: UnknownField) {
     let again = match T::deserialize(sample) {
         Ok(message) => encode(file, &message),
@@ -344,6 +373,7 @@ fn declared(texts: &[(String, String)], keyword: &str) -> BTreeSet<String> {
 fn every_message_of_the_control_plane_is_read_and_written_as_sampled() {
     let mut messages = control_plane();
     messages.extend(billing());
+    messages.extend(of_groups());
     messages.extend(with_maps());
     let sampled = check_folder("message", &messages);
     let mut schemas = files("schema");
@@ -357,6 +387,7 @@ fn every_rest_body_is_read_and_written_as_sampled() {
     let mut bodies = rest_bodies();
     bodies.extend(billing_bodies());
     bodies.extend(contact_bodies());
+    bodies.extend(group_bodies());
     let sampled = check_folder("rest", &bodies);
     assert_eq!(sampled, declared(&files("src/rest"), "pub struct "));
 }

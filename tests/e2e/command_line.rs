@@ -6,6 +6,7 @@ mod wizard;
 mod parity;
 mod source;
 mod preview;
+mod group;
 
 use std::process::Stdio;
 

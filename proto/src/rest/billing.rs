@@ -1,7 +1,7 @@
 //! Instances, usage, incidents.
 
 use chrono::{DateTime, Utc};
-use rowcast_domain::{IncidentId, InstanceId, OrderId, TaskId};
+use rowcast_domain::{GroupId, IncidentId, InstanceId, OrderId, TaskId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -204,6 +204,13 @@ pub struct Incident {
     /// When it ended; absent while open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<DateTime<Utc>>,
+    /// The consumer group that it is about; absent where it is about the whole task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub group_id: Option<GroupId>,
+    /// The group's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_name: Option<String>,
 }
 
 /// `GET /incidents`.

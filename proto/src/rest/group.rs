@@ -5,6 +5,8 @@ use rowcast_domain::{GroupId, TaskId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::group_status::GroupStatus;
+
 /// In which order members of a group get changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -61,6 +63,9 @@ pub struct Group {
     pub in_flight: u64,
     /// When it was created.
     pub created_at: DateTime<Utc>,
+    /// How it is with the group now.
+    #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
+    pub status: Option<GroupStatus>,
 }
 
 /// `GET /tasks/{id}/groups`.

@@ -1,7 +1,7 @@
 //! When an incident is raised, and when it ends.
 
 use chrono::{DateTime, Utc};
-use rowcast_domain::{IncidentId, TaskId, TaskState};
+use rowcast_domain::{GroupId, IncidentId, TaskId, TaskState};
 use rowcast_proto::message;
 use rowcast_proto::message::{EventMeta, TaskError, TaskStateChanged};
 
@@ -15,6 +15,19 @@ pub(crate) const SOURCE_DRIFTED: &str = "source_drifted";
 
 /// The rule: the task is further behind its source than its threshold.
 pub(crate) const TASK_DELAYED: &str = "task_delayed";
+
+/// The rule: retention has removed what a group had not read.
+pub(crate) const GROUP_GAP: &str = "group_gap";
+
+/// The rule: retention will soon remove what a group has not read.
+pub(crate) const GROUP_BEHIND: &str = "group_behind";
+
+/// A consumer group that an incident is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AboutGroup {
+    pub(crate) id: GroupId,
+    pub(crate) name: String,
+}
 
 /// Something that needs a person.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +44,8 @@ pub(crate) struct Incident {
     pub(crate) opened_at: DateTime<Utc>,
     /// `None` while open.
     pub(crate) resolved_at: Option<DateTime<Utc>>,
+    /// `None` where it is about the whole task.
+    pub(crate) group: Option<AboutGroup>,
 }
 
 impl From<Incident> for message::Incident {
@@ -44,7 +59,11 @@ impl From<Incident> for message::Incident {
             error,
             opened_at,
             resolved_at,
+            group,
         } = incident;
+        let (group_id, group_name) = group
+            .map(|group| (group.id.into(), group.name))
+            .unwrap_or_default();
         Self {
             id: id.into(),
             task_id: task_id.into(),
@@ -54,6 +73,8 @@ impl From<Incident> for message::Incident {
             error,
             opened_at: Some(opened_at.into()),
             resolved_at: resolved_at.map(Into::into),
+            group_id,
+            group_name,
         }
     }
 }
@@ -170,6 +191,7 @@ pub(crate) fn decide(open: Option<Incident>, change: &StateChange, id: IncidentI
             error: change.error.clone(),
             opened_at: change.at,
             resolved_at: None,
+            group: None,
         }),
         // A task that fails again while it is failed is the same incident.
         (Some(_), true) | (None, false) => Action::Keep,

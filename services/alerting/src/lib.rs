@@ -1,8 +1,9 @@
-//! Incidents when a task fails or falls behind, or what it needs changes.
+//! Incidents when a task fails or falls behind, what it needs changes, or a group loses what it has not read.
 //!
 //! ```text
 //! TaskStateChanged ─▶ state_changed ─▶ incident: raise or resolve? ─▶ store ─▶ outbox ─▶ IncidentRaised
 //! TaskRechecked ────▶ rechecked ───────────────────────────────────────▶│                IncidentResolved
+//! GroupStateChanged, GroupDeleted ─▶ group_changed ────────────────────▶│
 //! wishes, reports ──▶ watch_delay ─▶ delay ────────────────────────────▶│
 //!                                                  ListIncidents ◀──────┤
 //!                         contacts: notify ─▶ deliveries ─▶ deliver ◀────┘
@@ -15,6 +16,7 @@ mod config;
 mod error;
 mod state_changed;
 mod rechecked;
+mod group_changed;
 mod delay;
 mod watch_delay;
 mod incident;
@@ -90,16 +92,19 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         }
     });
     tasks.spawn(Kind::Essential, "consume", events);
-    let takes_into = pool.clone();
+    let (takes_into, asks) = (pool.clone(), wishes.clone());
     let rechecks =
         consume::<TaskRechecked, _, _>(bus.clone(), RECHECKS, stop.clone(), move |event| {
-            let (pool, wishes) = (takes_into.clone(), wishes.clone());
+            let (pool, wishes) = (takes_into.clone(), asks.clone());
             async move {
                 let taken = rechecked::take(&pool, &wishes, event).await;
                 taken.map_err(Into::into)
             }
         });
     tasks.spawn(Kind::Essential, "consume rechecks", rechecks);
+    for (name, consuming) in group_changed::consumers(&bus, &pool, &wishes, &stop) {
+        tasks.spawn(Kind::Essential, name, consuming);
+    }
 
     let judging = watch_delay::run(pool.clone(), bus.clone(), stop.clone());
     tasks.spawn(Kind::Essential, "judge delays", judging);

@@ -118,6 +118,8 @@ fn text(notice: &IncidentNotice) -> String {
         error,
         opened_at,
         resolved_at,
+        group_id,
+        group_name,
     } = incident;
     let mut text = match notice.event {
         IncidentEvent::Raised | IncidentEvent::Test => format!("{summary}\n\n"),
@@ -132,6 +134,9 @@ fn text(notice: &IncidentNotice) -> String {
     text.push_str(&format!(
         "Task: {task_name} ({task_id})\nIncident: {id}, {rule}\nSince: {opened_at}\n"
     ));
+    if let (Some(id), Some(name)) = (group_id, group_name) {
+        text.push_str(&format!("Group: {name} ({id})\n"));
+    }
     if let Some(resolved_at) = resolved_at {
         text.push_str(&format!("Until: {resolved_at}\n"));
     }

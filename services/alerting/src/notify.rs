@@ -10,21 +10,44 @@ use crate::error::Error;
 use crate::incident::Incident;
 use crate::store::deliveries::{self, Notice};
 
+/// What a task's wish says of its incidents.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// The task's name; its id where there is no wish.
+    pub(crate) name: String,
+    pub(crate) contacts: Vec<String>,
+}
+
 /// Those whom a task's wish names; nobody where it has none, or none that can be read: an incident is raised
 /// whoever is told.
 ///
 /// # Errors
 /// Where the bucket does not answer.
 pub(crate) async fn contacts(wishes: &kv::Store, task: &TaskId) -> Result<Vec<String>, Error> {
+    Ok(told(wishes, task).await?.contacts)
+}
+
+/// As [`contacts`], with the task's name.
+///
+/// # Errors
+/// Where the bucket does not answer.
+pub(crate) async fn told(wishes: &kv::Store, task: &TaskId) -> Result<Told, Error> {
+    let nobody = Told {
+        name: task.to_string(),
+        contacts: Vec::new(),
+    };
     let wish = wishes.get(task.as_str()).await.map_err(Error::Wishes)?;
     let Some(wish) = wish else {
-        return Ok(Vec::new());
+        return Ok(nobody);
     };
     match serde_json::from_slice::<TaskSpec>(&wish) {
-        Ok(spec) => Ok(spec.alerting.unwrap_or_default().contacts),
+        Ok(spec) => Ok(Told {
+            name: spec.name,
+            contacts: spec.alerting.unwrap_or_default().contacts,
+        }),
         Err(error) => {
             tracing::error!(%task, %error, "a wish that cannot be read: no contact is told");
-            Ok(Vec::new())
+            Ok(nobody)
         }
     }
 }
@@ -64,7 +87,7 @@ async fn write(
     }
     let body = serde_json::to_string(&IncidentNotice {
         event,
-        incident: Some(told(incident)),
+        incident: Some(in_rest(incident)),
     })?;
     let notice = Notice {
         incident: &incident.id,
@@ -78,7 +101,7 @@ async fn write(
     Ok(())
 }
 
-fn told(incident: &Incident) -> rest::Incident {
+fn in_rest(incident: &Incident) -> rest::Incident {
     rest::Incident {
         id: incident.id.clone(),
         task_id: incident.task_id.clone(),
@@ -93,5 +116,7 @@ fn told(incident: &Incident) -> rest::Incident {
         }),
         opened_at: incident.opened_at,
         resolved_at: incident.resolved_at,
+        group_id: incident.group.as_ref().map(|group| group.id.clone()),
+        group_name: incident.group.as_ref().map(|group| group.name.clone()),
     }
 }

@@ -35,7 +35,9 @@ pub(crate) async fn take(
         tracing::debug!(event = event_id, "event was taken before");
         return Ok(());
     }
-    if let Some(open) = incidents::find_open(&mut transaction, &task_id, SOURCE_DRIFTED).await? {
+    if let Some(open) =
+        incidents::find_open(&mut transaction, &task_id, None, SOURCE_DRIFTED).await?
+    {
         resolve(&mut transaction, open, at, &trace).await?;
     }
     if let Some((first, others)) = event.problems.split_first() {
@@ -52,6 +54,7 @@ pub(crate) async fn take(
             }),
             opened_at: at,
             resolved_at: None,
+            group: None,
         };
         raise(&mut transaction, incident, &contacts, &trace).await?;
     }

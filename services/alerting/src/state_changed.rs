@@ -32,7 +32,7 @@ pub(crate) async fn take(
         tracing::debug!(event = change.event_id, "event was taken before");
         return Ok(());
     }
-    let open = incidents::find_open(&mut transaction, &change.task_id, TASK_ABNORMAL).await?;
+    let open = incidents::find_open(&mut transaction, &change.task_id, None, TASK_ABNORMAL).await?;
     match decide(open, &change, IncidentId::random()) {
         Action::Keep => {}
         Action::Raise(incident) => raise(&mut transaction, incident, &contacts, &trace).await?,

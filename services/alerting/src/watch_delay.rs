@@ -256,6 +256,7 @@ fn incident(
         error: report.and_then(|report| report.status.error.clone()),
         opened_at: now,
         resolved_at: None,
+        group: None,
     }
 }
 

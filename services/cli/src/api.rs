@@ -3,6 +3,7 @@
 mod contacts;
 mod billing;
 mod follow;
+mod groups;
 mod refusal;
 
 use std::time::Duration;
@@ -10,13 +11,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder};
-use rowcast_domain::{GroupId, Secret, SourceId, TaskId, TokenId};
+use rowcast_domain::{Secret, SourceId, TaskId, TokenId};
 use rowcast_proto::rest::{
-    AuditLog, ChangeObjects, CloneTask, CreateGroup, CreateSource, CreateTask, CreateToken, Group,
-    GroupConnection, GroupList, IgnoreChecks, IncidentList, NewToken, Objects, ObjectsPlan,
-    PatchGroup, PatchSource, PatchTask, Precheck, Problem, Recheck, ReleasePlan, RunPrecheck,
-    Source, SourceList, SourceObjects, SourceTest, StartTask, System, Task, TaskList, TaskLog,
-    TaskPreview, TaskTransitionList, TokenList,
+    AuditLog, ChangeObjects, CloneTask, CreateSource, CreateTask, CreateToken, IgnoreChecks,
+    IncidentList, NewToken, Objects, ObjectsPlan, PatchSource, PatchTask, Precheck, Problem,
+    Recheck, ReleasePlan, RunPrecheck, Source, SourceList, SourceObjects, SourceTest, StartTask,
+    System, Task, TaskList, TaskLog, TaskPreview, TaskTransitionList, TokenList,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -277,45 +277,6 @@ impl Api {
         let mut query = vec![("open", open.to_string())];
         query.extend(task.map(|task| ("task_id", task.to_string())));
         self.get_where("/incidents", &query).await
-    }
-
-    pub(crate) async fn groups(&self, task: &TaskId) -> anyhow::Result<GroupList> {
-        self.get(&format!("/tasks/{task}/groups")).await
-    }
-
-    pub(crate) async fn group(&self, task: &TaskId, group: &GroupId) -> anyhow::Result<Group> {
-        self.get(&format!("/tasks/{task}/groups/{group}")).await
-    }
-
-    pub(crate) async fn create_group(
-        &self,
-        task: &TaskId,
-        body: &CreateGroup,
-    ) -> anyhow::Result<Group> {
-        self.post(&format!("/tasks/{task}/groups"), body).await
-    }
-
-    pub(crate) async fn connection(
-        &self,
-        task: &TaskId,
-        group: &GroupId,
-    ) -> anyhow::Result<GroupConnection> {
-        self.get(&format!("/tasks/{task}/groups/{group}/connection"))
-            .await
-    }
-
-    pub(crate) async fn patch_group(
-        &self,
-        task: &TaskId,
-        group: &GroupId,
-        body: &PatchGroup,
-    ) -> anyhow::Result<Group> {
-        self.patch(&format!("/tasks/{task}/groups/{group}"), body, None)
-            .await
-    }
-
-    pub(crate) async fn delete_group(&self, task: &TaskId, group: &GroupId) -> anyhow::Result<()> {
-        self.delete(&format!("/tasks/{task}/groups/{group}")).await
     }
 
     pub(crate) async fn create_token(&self, body: &CreateToken) -> anyhow::Result<NewToken> {

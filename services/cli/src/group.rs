@@ -1,27 +1,33 @@
 //! `rowcast group`.
 
-use rowcast_proto::rest::{CreateGroup, Group, PatchGroup};
+mod history;
+mod seek;
+mod show;
+
+use rowcast_proto::rest::{CreateGroup, PatchGroup};
 
 use crate::api::Api;
 use crate::args::Format;
 use crate::args::group::{Command, Create, Delete, Named, Update};
 use crate::failure::{Exit, Failure};
-use crate::table::{description, plain_table, time};
+use crate::table::description;
 use crate::{confirm, find, output};
 
 pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Create(wanted) => create(api, wanted).await,
-        Command::List { task, shown } => list(api, &task, shown.output).await,
+        Command::List { task, shown } => show::list(api, &task, shown.output).await,
         Command::Show(named) => {
             let task = find::task(api, &named.task).await?;
-            show(
+            show::one(
                 &find::group(api, &task, &named.group).await?,
                 named.shown.output,
             )
         }
         Command::Connection(named) => connection(api, named).await,
         Command::Update(wanted) => update(api, wanted).await,
+        Command::Seek(wanted) => seek::run(api, wanted).await,
+        Command::History(wanted) => history::run(api, wanted).await,
         Command::Delete(delete) => remove(api, delete).await,
     }
 }
@@ -37,7 +43,7 @@ async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
         password: password.expose().to_owned(),
         mode: None,
     };
-    show(
+    show::one(
         &api.create_group(&task.id, &body).await?,
         wanted.shown.output,
     )
@@ -62,50 +68,7 @@ async fn update(api: &Api, wanted: Update) -> anyhow::Result<()> {
         password,
     };
     let changed = api.patch_group(&task.id, &group.id, &body).await?;
-    show(&changed, wanted.shown.output)
-}
-
-fn show(group: &Group, format: Format) -> anyhow::Result<()> {
-    match format {
-        Format::Json => output::json(group),
-        Format::Table => output::table(&description(vec![
-            ("id", group.id.to_string()),
-            ("name", group.name.clone()),
-            ("account", group.account.clone()),
-            ("login", format!("{}-{}", group.account, group.id)),
-            ("acknowledged", group.acknowledged_sequence.to_string()),
-            ("pending", group.pending.to_string()),
-            ("in flight", group.in_flight.to_string()),
-            ("created", time(&group.created_at)),
-        ])),
-    }
-}
-
-async fn list(api: &Api, task: &str, format: Format) -> anyhow::Result<()> {
-    let task = find::task(api, task).await?;
-    let list = api.groups(&task.id).await?;
-    if format == Format::Json {
-        return output::json(&list);
-    }
-    let mut table = plain_table([
-        "ID",
-        "NAME",
-        "ACCOUNT",
-        "ACKNOWLEDGED",
-        "PENDING",
-        "IN FLIGHT",
-    ]);
-    for group in list.groups {
-        table.add_row([
-            group.id.to_string(),
-            group.name,
-            group.account,
-            group.acknowledged_sequence.to_string(),
-            group.pending.to_string(),
-            group.in_flight.to_string(),
-        ]);
-    }
-    output::table(&table)
+    show::one(&changed, wanted.shown.output)
 }
 
 async fn connection(api: &Api, named: Named) -> anyhow::Result<()> {

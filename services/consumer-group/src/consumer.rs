@@ -7,7 +7,6 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use rowcast_bus::Bus;
 use rowcast_bus::async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use rowcast_bus::async_nats::jetstream::context::ConsumerInfoErrorKind;
 use rowcast_bus::async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 use rowcast_bus::async_nats::jetstream::{self, ErrorCode};
 use rowcast_domain::{GroupId, TaskId};
@@ -102,36 +101,6 @@ pub(crate) async fn names(data: &Bus, task: &TaskId) -> Result<HashSet<String>, 
     }
 }
 
-/// Where the group stands; at the beginning where its consumer is not there yet.
-pub(crate) async fn position(
-    data: &Bus,
-    task: &TaskId,
-    group: &GroupId,
-) -> Result<Position, BoxError> {
-    let stream = data
-        .jetstream()
-        .get_stream_no_info(task_stream(task))
-        .await?;
-    match stream.consumer_info(group_consumer(group)).await {
-        Ok(info) => Ok(Position {
-            acknowledged_sequence: info.ack_floor.stream_sequence,
-            pending: info.num_pending,
-            in_flight: u64::try_from(info.num_ack_pending)?,
-        }),
-        Err(error) => match error.kind() {
-            ConsumerInfoErrorKind::NotFound | ConsumerInfoErrorKind::StreamNotFound => {
-                Ok(Position::default())
-            }
-            ConsumerInfoErrorKind::InvalidName
-            | ConsumerInfoErrorKind::Offline
-            | ConsumerInfoErrorKind::Request
-            | ConsumerInfoErrorKind::NoResponders
-            | ConsumerInfoErrorKind::JetStream(_)
-            | ConsumerInfoErrorKind::TimedOut => Err(error.into()),
-        },
-    }
-}
-
 fn is_missing(error: &ConsumerError) -> bool {
     match error.kind() {
         ConsumerErrorKind::JetStream(error) => {
@@ -147,7 +116,7 @@ fn is_missing(error: &ConsumerError) -> bool {
 }
 
 /// A listing tells the server's answer only as the cause of its cause.
-fn says_no_stream(error: &(dyn Error + 'static)) -> bool {
+pub(crate) fn says_no_stream(error: &(dyn Error + 'static)) -> bool {
     std::iter::successors(Some(error), |&error| error.source())
         .filter_map(|error| error.downcast_ref::<jetstream::Error>())
         .any(|error| error.error_code() == ErrorCode::STREAM_NOT_FOUND)

@@ -1,10 +1,13 @@
 //! Consumer groups: accounts, authorization, positions.
 //!
 //! ```text
-//! questions ─▶ respond ─▶ groups ─▶ outbox ─▶ group.created, group.deleted
-//!                           │
-//!                           ├─▶ reconcile ─▶ consumers of the tasks' streams, connections of deleted groups
-//!                           └─▶ callout ◀─ nats-server: may this login in, and what may it do?
+//! questions ─▶ respond ─▶ groups ─▶ outbox ─▶ group.created, group.deleted, group.moved, group.state_changed
+//!                │          │                     ▲
+//!                │          ├─▶ reconcile ─▶ consumers of the tasks' streams, connections of deleted groups
+//!                │          ├─▶ watch ─▶ gap ─────┘ and samples over time
+//!                │          └─▶ callout ◀─ nats-server: may this login in, and what may it do?
+//!                ├─▶ status: stream, consumers and members, now
+//!                └─▶ seek ─▶ moving: the position, as it was wished
 //! ```
 //!
 //! The tables say which groups are wanted; what NATS has follows them. Members of a group log in with
@@ -22,6 +25,15 @@ mod reconcile;
 mod consumer;
 mod connection;
 mod kick;
+mod head;
+mod held;
+mod standing;
+mod members;
+mod status;
+mod gap;
+mod watch;
+mod seek;
+mod moving;
 mod callout;
 mod jwt;
 mod permission;
@@ -70,6 +82,8 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
         "reconcile",
         reconcile::run(state.clone(), stop.clone()),
     );
+    let watching = watch::run(state.clone(), stop.clone());
+    tasks.spawn(Kind::Essential, "watch", watching);
     tasks.spawn(
         Kind::Essential,
         "task-released",

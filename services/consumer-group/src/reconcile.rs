@@ -14,7 +14,7 @@ use rowcast_service::{BoxError, CancellationToken};
 
 use crate::state::State;
 use crate::store::group::Group;
-use crate::{connection, consumer, kick, store};
+use crate::{connection, consumer, kick, moving, store};
 
 /// How often everything is looked at.
 const EVERY: Duration = Duration::from_secs(2);
@@ -44,6 +44,7 @@ async fn everything(state: &State) -> Result<(), BoxError> {
     if let Err(error) = close_with_old_passwords(state).await {
         tracing::warn!(%error, "connections with an old password not closed yet");
     }
+    moving::unfinished(state).await?;
     let groups = store::group::open(&state.pool).await?;
     let by_task: Vec<&[Group]> = groups
         .chunk_by(|one, next| one.task_id == next.task_id)

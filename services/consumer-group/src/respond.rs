@@ -6,20 +6,23 @@ mod list;
 mod get;
 mod connection;
 mod delete;
+mod move_position;
+mod history;
 
 use rowcast_bus::refuse::Refusal as _;
 use rowcast_bus::{Bus, Server, refuse};
 use rowcast_domain::{GroupId, ParseIdError, TaskId};
 use rowcast_proto::message::{self, GroupRequest, RpcError};
 use rowcast_proto::rpc::{
-    CreateGroup, DeleteGroup, GetGroup, GetGroupConnection, ListGroups, Rpc, UpdateGroup,
+    CreateGroup, DeleteGroup, GetGroup, GetGroupConnection, GetGroupHistory, ListGroups, MoveGroup,
+    Rpc, UpdateGroup,
 };
 use rowcast_service::BoxError;
 
-use crate::consumer::{self, Position};
+use crate::consumer::Position;
 use crate::state::State;
-use crate::store;
 use crate::store::group::Group;
+use crate::{status, store};
 
 /// Announces the service and its endpoints.
 pub(crate) async fn serve(bus: &Bus, state: &State, version: &str) -> Result<Server, BoxError> {
@@ -50,6 +53,16 @@ pub(crate) async fn serve(bus: &Bus, state: &State, version: &str) -> Result<Ser
     let shared = state.clone();
     server
         .add::<DeleteGroup, _, _>(move |question| delete::answer(shared.clone(), question))
+        .await?;
+    let shared = state.clone();
+    server
+        .add::<MoveGroup, _, _>(move |question| {
+            Box::pin(move_position::answer(shared.clone(), question))
+        })
+        .await?;
+    let shared = state.clone();
+    server
+        .add::<GetGroupHistory, _, _>(move |question| history::answer(shared.clone(), question))
         .await?;
     Ok(server)
 }
@@ -95,19 +108,34 @@ fn check_task_id(text: &str) -> Result<TaskId, RpcError> {
     })
 }
 
-/// A group as others see it, with where it stands now.
-async fn with_position(state: &State, group: &Group) -> Result<message::Group, RpcError> {
-    let position = consumer::position(&state.data, &group.task_id, &group.id)
-        .await
-        .map_err(|error| {
-            tracing::error!(group = %group.id, task = %group.task_id, error = %error, "position not known");
-            refuse::unavailable(
-                "group_position",
-                "NATS does not tell where the group stands",
-            )
-            .repair("ask again in some seconds")
-        })?;
-    Ok(to_message(group, position))
+/// A group as others see it, with how it is with it now.
+async fn shown(state: &State, group: &Group) -> Result<message::Group, RpcError> {
+    let mut shown = all_shown(state, &group.task_id, std::slice::from_ref(group)).await?;
+    shown.pop().ok_or_else(|| unknown(&group.id))
+}
+
+/// Groups of one task as others see them, in their order.
+async fn all_shown(
+    state: &State,
+    task_id: &TaskId,
+    groups: &[Group],
+) -> Result<Vec<message::Group>, RpcError> {
+    let looked = status::of(state, task_id, groups).await.map_err(|error| {
+        tracing::error!(task = %task_id, error = %error, "positions not known");
+        refuse::unavailable(
+            "group_position",
+            "NATS does not tell where the group stands",
+        )
+        .repair("ask again in some seconds")
+    })?;
+    let shown = groups
+        .iter()
+        .zip(looked)
+        .map(|(group, looked)| message::Group {
+            status: Some(looked.status),
+            ..to_message(group, looked.position)
+        });
+    Ok(shown.collect())
 }
 
 fn to_message(group: &Group, position: Position) -> message::Group {
@@ -120,6 +148,7 @@ fn to_message(group: &Group, position: Position) -> message::Group {
         acknowledged_sequence: position.acknowledged_sequence,
         pending: position.pending,
         in_flight: position.in_flight,
+        status: None,
     }
 }
 

@@ -8,6 +8,7 @@ use sqlx::postgres::PgPool;
 use tokio::sync::Notify;
 
 use crate::config::Config;
+use crate::members::Members;
 use crate::password::{HashError, Hasher};
 
 /// Connections and settings. Cheap to clone.
@@ -19,6 +20,8 @@ pub(crate) struct State {
     pub(crate) data: Bus,
     /// The system account: connections of clients.
     pub(crate) system: Bus,
+    /// Who is connected, as last told.
+    pub(crate) members: Members,
     /// Opens the passwords of new groups.
     pub(crate) keyring: Keyring,
     /// Hashes passwords.
@@ -52,6 +55,7 @@ impl State {
             pool,
             data: Bus::connect(&config.data).await?,
             system: Bus::connect(&config.system).await?,
+            members: Members::default(),
             keyring: Keyring::from_secret(&config.secret_key)?,
             hasher: Hasher::new()?,
             client_urls: config.client_urls.as_slice().into(),

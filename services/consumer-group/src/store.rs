@@ -1,6 +1,8 @@
 //! The service's tables. SQL only.
 
 pub(crate) mod group;
+pub(crate) mod sample;
+pub(crate) mod standing;
 
 use sqlx::postgres::PgConnection;
 

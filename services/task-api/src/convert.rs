@@ -1,5 +1,6 @@
 //! From the bodies of the API to the messages of the bus, and back.
 
+mod group;
 mod instance;
 
 use chrono::{DateTime, Utc};
@@ -14,6 +15,7 @@ use crate::error::ApiError;
 use crate::store::source::StoredSource;
 use crate::store::task::StoredTask;
 
+pub(crate) use group::{group, group_sample};
 pub(crate) use instance::{
     charge_type, instance, instance_with_orders, known_instance, usage_line,
 };
@@ -374,19 +376,11 @@ pub(crate) fn incident(incident: m::Incident) -> Result<rest::Incident, ApiError
         error: incident.error.map(|error| task_error(error, None)),
         opened_at: time("opened_at", incident.opened_at)?,
         resolved_at,
-    })
-}
-
-pub(crate) fn group(group: m::Group) -> Result<rest::Group, ApiError> {
-    Ok(rest::Group {
-        id: id("group", &group.id)?,
-        task_id: id("task_id", &group.task_id)?,
-        name: group.name,
-        account: group.account,
-        acknowledged_sequence: group.acknowledged_sequence,
-        pending: group.pending,
-        in_flight: group.in_flight,
-        created_at: time("created_at", group.created_at)?,
+        group_id: Some(incident.group_id)
+            .filter(|group| !group.is_empty())
+            .map(|group| id("group_id", &group))
+            .transpose()?,
+        group_name: Some(incident.group_name).filter(|name| !name.is_empty()),
     })
 }
 

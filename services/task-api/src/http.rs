@@ -61,6 +61,8 @@ mod get_group;
 mod get_connection;
 mod patch_group;
 mod delete_group;
+mod move_group;
+mod get_group_history;
 mod create_token;
 mod list_tokens;
 mod revoke_token;
@@ -98,6 +100,9 @@ use crate::state::App;
 
 /// How long another service may take to answer.
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a move of a group's position may take: a transaction is searched for some seconds, and members are cut off.
+const MOVE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a precheck may take: it makes several connections to a server that may be slow.
 pub(crate) const PRECHECK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -177,6 +182,19 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list_log::list_log))
         .merge(routes_of_billing())
         .merge(routes_of_incidents())
+        .merge(routes_of_groups())
+        .routes(routes!(
+            create_token::create_token,
+            list_tokens::list_tokens
+        ))
+        .routes(routes!(revoke_token::revoke_token))
+        .routes(routes!(list_audit::list_audit))
+        .routes(routes!(get_system::get_system))
+        .routes(routes!(dts::dts))
+}
+
+fn routes_of_groups() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .routes(routes!(
             create_group::create_group,
             list_groups::list_groups
@@ -187,14 +205,8 @@ fn routes() -> OpenApiRouter<App> {
             delete_group::delete_group
         ))
         .routes(routes!(get_connection::get_connection))
-        .routes(routes!(
-            create_token::create_token,
-            list_tokens::list_tokens
-        ))
-        .routes(routes!(revoke_token::revoke_token))
-        .routes(routes!(list_audit::list_audit))
-        .routes(routes!(get_system::get_system))
-        .routes(routes!(dts::dts))
+        .routes(routes!(move_group::move_group))
+        .routes(routes!(get_group_history::get_group_history))
 }
 
 fn routes_of_billing() -> OpenApiRouter<App> {

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use async_nats::jetstream::Message;
+use async_nats::jetstream::{self, Message};
 use rowcast_domain::Position;
 use rowcast_proto::change::{Change, Operation};
 
+use crate::credentials::GroupCredentials;
 use crate::error::{Error, MalformedChange, Source};
 use crate::fence::Fence;
+use crate::generation::Validity;
+use crate::subscription::look;
 
 /// A change, to be acknowledged once it is dealt with.
 #[derive(Debug)]
@@ -24,7 +27,16 @@ pub struct Delivery {
     /// Whether it was sent before; the caller may have seen it.
     pub redelivered: bool,
     acknowledges: Acknowledges,
-    fence: Arc<Fence>,
+    session: Arc<Session>,
+}
+
+/// What a member's deliveries share, until the group's position is moved.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) fence: Fence,
+    pub(crate) validity: Validity,
+    pub(crate) jetstream: jetstream::Context,
+    pub(crate) credentials: GroupCredentials,
 }
 
 /// What tells the server of an acknowledgement.
@@ -95,7 +107,7 @@ impl Delivery {
         subject: String,
         place: Place,
         acknowledges: Acknowledges,
-        fence: Arc<Fence>,
+        session: Arc<Session>,
     ) -> Self {
         Self {
             position: change.id,
@@ -104,7 +116,7 @@ impl Delivery {
             stream_sequence: place.stream_sequence,
             redelivered: place.redelivered,
             acknowledges,
-            fence,
+            session,
         }
     }
 
@@ -116,14 +128,32 @@ impl Delivery {
     ///
     /// # Errors
     /// [`Error::NotAcknowledged`]: the connection failed; the change may come again.
+    /// [`Error::PositionMoved`]: the group's position was moved since.
     pub async fn ack(&self) -> Result<(), Error> {
+        let Session {
+            fence,
+            validity,
+            jetstream,
+            credentials,
+        } = &*self.session;
+        validity
+            .verify(&jetstream.client(), look(jetstream, credentials))
+            .await
+            .map_err(|error| match error {
+                Error::Unreachable(source) => Error::NotAcknowledged(source),
+                other @ (Error::LoginRefused { .. }
+                | Error::GroupDeleted { .. }
+                | Error::Malformed(_)
+                | Error::TooManyPieces { .. }
+                | Error::NotAcknowledged(_)
+                | Error::PositionMoved) => other,
+            })?;
         let Acknowledges { message, sequence } = &self.acknowledges;
-        let is_news = self.fence.stored().is_none_or(|stored| stored != *sequence);
+        let is_news = fence.stored().is_none_or(|stored| stored != *sequence);
         if let Some(message) = message.as_ref().filter(|_message| is_news) {
             message.double_ack().await.map_err(Error::NotAcknowledged)?;
         }
-        self.fence
-            .advance(self.position, self.stream_sequence, *sequence);
+        fence.advance(self.position, self.stream_sequence, *sequence);
         Ok(())
     }
 }

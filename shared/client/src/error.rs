@@ -44,6 +44,10 @@ pub enum Error {
     /// It is not known whether the acknowledgement was stored. If not, the change comes again.
     #[error("the acknowledgement was not confirmed")]
     NotAcknowledged(#[source] Source),
+    /// The group's position was moved after the change came: nothing is acknowledged. The subscription goes on at the
+    /// new position.
+    #[error("the group's position was moved after the change came")]
+    PositionMoved,
 }
 
 /// A message that is not a change.
@@ -76,7 +80,10 @@ impl Error {
             Self::LoginRefused { .. } | Self::GroupDeleted { .. } | Self::TooManyPieces { .. } => {
                 true
             }
-            Self::Malformed(_) | Self::Unreachable(_) | Self::NotAcknowledged(_) => false,
+            Self::Malformed(_)
+            | Self::Unreachable(_)
+            | Self::NotAcknowledged(_)
+            | Self::PositionMoved => false,
         }
     }
 }

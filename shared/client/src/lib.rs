@@ -12,12 +12,18 @@
 //! the caller sees the whole, and its acknowledgement covers all pieces. For such a change the process
 //! needs memory for its JSON and for the [`Change`] read from it, one at a time.
 //!
+//! Where the group's position is moved with force, its members are cut off. A subscription comes back by itself and goes on at
+//! the new position, whatever it had before; [`Delivery::ack`] of a change from before then is refused as
+//! [`Error::PositionMoved`].
+//!
 //! A group has one active member. While two are connected neither gets anything: each waits, for the
 //! sake of order, for what the other was sent. The one that stays goes on when the other has gone and
 //! what it had been sent comes back, within the 30 s that a change may stay unacknowledged.
 
 mod credentials;
 mod error;
+mod generation;
+mod login;
 mod row;
 mod fence;
 mod gate;

@@ -6,22 +6,23 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use async_nats::Client;
 use async_nats::jetstream::consumer::{PullConsumer, pull};
 use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 use async_nats::jetstream::{self, ErrorCode, Message};
-use async_nats::{Client, ClientError, ConnectErrorKind, ConnectOptions, Event};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
 use rowcast_domain::{Backoff, Position};
 use rowcast_proto::change::{Change, Operation, Part};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::credentials::GroupCredentials;
-use crate::delivery::{self, Acknowledges, Delivery, Place};
+use crate::delivery::{self, Acknowledges, Delivery, Place, Session};
 use crate::error::Error;
 use crate::fence::Fence;
 use crate::gate::{Gate, Seen};
+use crate::generation::{Validity, connects, generation};
+use crate::login::{Refused, another_connection, log_in, refused_for_good};
 use crate::patience::Patience;
 use crate::pieces::Pieces;
 
@@ -39,13 +40,6 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// How often a closed gate looks whether everything in flight has come.
 const GATE_CHECK: Duration = Duration::from_millis(500);
-
-/// How long the first connection may take; the login is checked by a service behind NATS.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long logins may be refused before a subscription ends: the service that checks them may be
-/// restarting.
-const REFUSED_LIMIT: Duration = Duration::from_secs(60);
 
 /// A group's changes, in commit order.
 ///
@@ -90,91 +84,16 @@ impl std::fmt::Debug for Subscription {
     }
 }
 
-/// Since when logins are refused.
-type Refused = watch::Receiver<Option<Instant>>;
-
-async fn log_in(credentials: &GroupCredentials) -> Result<(Client, Refused), Error> {
-    let (sender, refused) = watch::channel(None);
-    let sender = Arc::new(sender);
-    let login = credentials.login.clone();
-    let connected =
-        ConnectOptions::with_user_and_password(login.clone(), credentials.password.expose().into())
-            .name(format!("rowcast-client {}", credentials.group_id))
-            .custom_inbox_prefix(&credentials.inbox_prefix)
-            .connection_timeout(CONNECT_TIMEOUT)
-            .event_callback(move |event| {
-                note(&sender, &event);
-                std::future::ready(())
-            })
-            .connect(credentials.urls.as_slice())
-            .await;
-    match connected {
-        Ok(client) => Ok((client, refused)),
-        Err(error) => Err(match error.kind() {
-            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-                Error::LoginRefused { login }
-            }
-            ConnectErrorKind::ServerParse
-            | ConnectErrorKind::Dns
-            | ConnectErrorKind::TimedOut
-            | ConnectErrorKind::Tls
-            | ConnectErrorKind::Io
-            | ConnectErrorKind::MaxReconnects => Error::Unreachable(error.into()),
-        }),
-    }
-}
-
-/// A refused reconnection comes as the text of an event only.
-fn note(refused: &watch::Sender<Option<Instant>>, event: &Event) {
-    tracing::debug!(%event, "NATS connection");
-    let is_refusal = |text: &str| {
-        [
-            ConnectErrorKind::Authentication,
-            ConnectErrorKind::AuthorizationViolation,
-        ]
-        .iter()
-        .any(|kind| text.contains(&kind.to_string()))
-    };
-    if matches!(event, Event::Connected) {
-        refused.send_replace(None);
-    } else if let Event::ClientError(ClientError::Other(text)) = event
-        && is_refusal(text)
-    {
-        refused.send_modify(|since| {
-            since.get_or_insert_with(Instant::now);
-        });
-    }
-}
-
-/// Ends once logins have been refused for too long.
-async fn refused_for_good(mut refused: Refused) {
-    loop {
-        let since = *refused.borrow_and_update();
-        let changed = match since {
-            Some(since) => {
-                let limit = since + REFUSED_LIMIT;
-                match tokio::time::timeout_at(limit, refused.changed()).await {
-                    Ok(changed) => changed,
-                    Err(_elapsed) => return,
-                }
-            }
-            None => refused.changed().await,
-        };
-        if changed.is_err() {
-            // The client is gone, and nothing refuses any more.
-            return std::future::pending().await;
-        }
-    }
-}
-
 /// One member of the group, as the server sees it.
 struct Member {
-    credentials: GroupCredentials,
-    jetstream: jetstream::Context,
     refused: Refused,
+    /// Tells of connections that have begun.
+    connected: Refused,
+    /// When to ask whether the position has moved; since there was another connection.
+    unsure: Option<Instant>,
     messages: pull::Stream,
     gate: Gate<(Message, Place)>,
-    fence: Arc<Fence>,
+    session: Arc<Session>,
     pieces: Pieces,
     /// What is left of a pack.
     unpacked: VecDeque<Delivery>,
@@ -193,9 +112,14 @@ impl Member {
         credentials: GroupCredentials,
     ) -> Result<Self, Error> {
         let jetstream = jetstream::new(client);
+        let mut connected = refused.clone();
+        connected.mark_unchanged();
+        let connects = connects(&jetstream.client());
         let consumer = look(&jetstream, &credentials).await?;
         Ok(Self {
             messages: pull(&consumer).await?,
+            connected,
+            unsure: None,
             gate: Gate::new(seen(&consumer)),
             pieces: Pieces::default(),
             unpacked: VecDeque::new(),
@@ -205,30 +129,46 @@ impl Member {
             },
             patience: Patience::new(consumer.cached_info().config.ack_wait),
             in_flight: most_in_flight(&consumer),
-            jetstream,
             refused,
-            credentials,
-            fence: Arc::new(Fence::default()),
+            session: Arc::new(Session {
+                fence: Fence::default(),
+                validity: Validity::new(generation(&consumer), connects),
+                jetstream,
+                credentials,
+            }),
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
         })
     }
 
     async fn next(&mut self) -> Result<Delivery, Error> {
         loop {
-            if let Some(delivery) = self.unpacked.pop_front() {
+            let Session {
+                validity,
+                jetstream,
+                ..
+            } = &*self.session;
+            if self.unsure.is_none() && validity.is_in_doubt(&jetstream.client()) {
+                self.unsure = Some(Instant::now());
+            }
+            if self.unsure.is_none()
+                && let Some(delivery) = self.unpacked.pop_front()
+            {
                 return Ok(delivery);
             }
-            if let Some(sequence) = self.fence.stored() {
+            if let Some(sequence) = self.session.fence.stored() {
                 self.gate.acknowledged(sequence);
             }
-            while let Some((message, place)) = self.gate.next() {
+            // Not while what is held may be of before a move.
+            while self.unsure.is_none()
+                && let Some((message, place)) = self.gate.next()
+            {
                 if let Some(delivery) = self.admit(message, place)? {
                     return Ok(delivery);
                 }
             }
             tokio::select! {
                 () = refused_for_good(self.refused.clone()) => {
-                    let login = self.credentials.login.clone();
+                    let login = self.session.credentials.login.clone();
                     return Err(Error::LoginRefused { login });
                 }
                 message = self.messages.next() => match message {
@@ -239,8 +179,10 @@ impl Member {
                     }
                     None => self.resume().await?,
                 },
+                () = another_connection(&mut self.connected) => self.unsure = Some(Instant::now()),
+                () = when(self.unsure) => self.check().await?,
                 () = tokio::time::sleep(GATE_CHECK), if !self.gate.is_open() => {
-                    self.check_gate().await?;
+                    self.check().await?;
                 }
                 () = self.patience.due(), if !self.gate.has_repeats() => self.patience.ask().await,
             }
@@ -255,7 +197,7 @@ impl Member {
             self.unpack(change, message, place);
             return Ok(self.unpacked.pop_front());
         }
-        if place.redelivered && self.fence.covers(change.id, place.stream_sequence) {
+        if place.redelivered && self.session.fence.covers(change.id, place.stream_sequence) {
             return Ok(None);
         }
         let change = match change.part {
@@ -284,8 +226,8 @@ impl Member {
             message: Some(Arc::new(message)),
             sequence: place.stream_sequence,
         };
-        let (acknowledges, fence) = (self.before.clone(), Arc::clone(&self.fence));
-        let delivery = Delivery::new(change, subject, place, acknowledges, fence);
+        let (acknowledges, session) = (self.before.clone(), Arc::clone(&self.session));
+        let delivery = Delivery::new(change, subject, place, acknowledges, session);
         Ok(Some(delivery))
     }
 
@@ -301,8 +243,8 @@ impl Member {
         let end = pack.id;
         for change in pack.pack {
             let sequence = place.stream_sequence;
-            let is_known = place.redelivered && self.fence.covers(change.id, sequence);
-            if is_known || self.fence.is_within(change.id, sequence) {
+            let is_known = place.redelivered && self.session.fence.covers(change.id, sequence);
+            if is_known || self.session.fence.is_within(change.id, sequence) {
                 continue;
             }
             let acknowledges = if change.id == end {
@@ -310,8 +252,8 @@ impl Member {
             } else {
                 &before
             };
-            let (acknowledges, fence) = (acknowledges.clone(), Arc::clone(&self.fence));
-            let delivery = Delivery::new(change, subject.clone(), place, acknowledges, fence);
+            let (acknowledges, session) = (acknowledges.clone(), Arc::clone(&self.session));
+            let delivery = Delivery::new(change, subject.clone(), place, acknowledges, session);
             self.unpacked.push_back(delivery);
         }
     }
@@ -347,30 +289,90 @@ impl Member {
         // What was under way to the old request is lost.
         self.gate.close();
         tokio::time::sleep(self.backoff.next_wait()).await;
-        let resumed = match look(&self.jetstream, &self.credentials).await {
-            Ok(consumer) => pull(&consumer).await,
-            Err(error) => Err(error),
-        };
-        match resumed {
-            Ok(messages) => self.messages = messages,
+        let (connects, consumer) = match self.look().await {
+            Ok(looked) => looked,
             Err(error) if error.is_final() => return Err(error),
-            Err(error) => tracing::debug!(error = %error, "not resumed yet"),
+            Err(error) => {
+                tracing::debug!(error = %error, "not resumed yet");
+                return Ok(());
+            }
+        };
+        match pull(&consumer).await {
+            Ok(messages) => self.messages = messages,
+            Err(error) => {
+                tracing::debug!(error = %error, "not resumed yet");
+                return Ok(());
+            }
+        }
+        if self.is_moved(&consumer) {
+            self.start_over(connects, &consumer);
         }
         Ok(())
     }
 
-    async fn check_gate(&mut self) -> Result<(), Error> {
-        match look(&self.jetstream, &self.credentials).await {
-            Ok(consumer) => self.gate.check(seen(&consumer)),
+    /// Looks whether the position has moved, and whether the gate may be opened.
+    async fn check(&mut self) -> Result<(), Error> {
+        match self.look().await {
+            Ok((_connects, consumer)) if self.is_moved(&consumer) => self.resume().await?,
+            Ok((connects, consumer)) => {
+                self.session.validity.confirm(connects);
+                self.unsure = None;
+                if !self.gate.is_open() {
+                    self.gate.check(seen(&consumer));
+                }
+            }
             Err(error) if error.is_final() => return Err(error),
-            Err(error) => tracing::debug!(error = %error, "gate not checked"),
+            Err(error) => {
+                tracing::debug!(error = %error, "consumer not looked at");
+                self.unsure = self.unsure.map(|_due| Instant::now() + GATE_CHECK);
+            }
         }
         Ok(())
+    }
+
+    /// The consumer as it is now, and after how many connects it was asked.
+    async fn look(&self) -> Result<(u64, PullConsumer), Error> {
+        let connects = connects(&self.session.jetstream.client());
+        let consumer = look(&self.session.jetstream, &self.session.credentials).await?;
+        Ok((connects, consumer))
+    }
+
+    fn is_moved(&self, consumer: &PullConsumer) -> bool {
+        generation(consumer) != self.session.validity.generation()
+    }
+
+    /// Forgets everything from before the position was moved, and goes on where the group stands now.
+    fn start_over(&mut self, connects: u64, consumer: &PullConsumer) {
+        tracing::info!(group = %self.session.credentials.group_id, "the position was moved");
+        self.session.validity.end();
+        self.session = Arc::new(Session {
+            fence: Fence::default(),
+            validity: Validity::new(generation(consumer), connects),
+            jetstream: self.session.jetstream.clone(),
+            credentials: self.session.credentials.clone(),
+        });
+        self.gate = Gate::new(seen(consumer));
+        self.pieces = Pieces::default();
+        self.unpacked.clear();
+        self.before = Acknowledges {
+            message: None,
+            sequence: 0,
+        };
+        self.patience = Patience::new(consumer.cached_info().config.ack_wait);
+        self.unsure = None;
+    }
+}
+
+/// Ends at that time, or never.
+async fn when(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 
 /// The consumer as it is now. Asks for nothing but what a group may ask for.
-async fn look(
+pub(crate) async fn look(
     jetstream: &jetstream::Context,
     credentials: &GroupCredentials,
 ) -> Result<PullConsumer, Error> {

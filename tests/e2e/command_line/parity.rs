@@ -85,6 +85,11 @@ const COMMANDS: &[(&str, &str)] = &[
         "patch_group",
         "group update orders warehouse --password-file group.pw",
     ),
+    ("move_group", "group seek orders warehouse --earliest"),
+    (
+        "get_group_history",
+        "group history orders warehouse --points 10",
+    ),
     ("delete_group", "group delete orders warehouse --yes"),
     ("plan_release", "task release orders --dry-run"),
     ("suspend_task", "task suspend orders"),

@@ -1,11 +1,11 @@
 //! Incidents, open and past.
 
 use chrono::{DateTime, Utc};
-use rowcast_domain::{ParseIdError, TaskId};
+use rowcast_domain::{GroupId, ParseIdError, TaskId};
 use rowcast_proto::message::TaskError;
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::{AssertSqlSafe, PgConnection, PgExecutor};
 
-use crate::incident::Incident;
+use crate::incident::{AboutGroup, Incident};
 
 /// Most incidents in one answer.
 const LISTED: i64 = 200;
@@ -22,7 +22,12 @@ struct Row {
     error_advice: String,
     opened_at: DateTime<Utc>,
     resolved_at: Option<DateTime<Utc>>,
+    group_id: Option<String>,
+    group_name: Option<String>,
 }
+
+const COLUMNS: &str = "id, task_id, task_name, rule, summary, error_code, error_message, error_advice, \
+                       opened_at, resolved_at, group_id, group_name";
 
 impl TryFrom<Row> for Incident {
     type Error = sqlx::Error;
@@ -30,6 +35,13 @@ impl TryFrom<Row> for Incident {
     fn try_from(row: Row) -> Result<Self, Self::Error> {
         let not_an_id = |error: ParseIdError| sqlx::Error::Decode(error.into());
         let (message, advice) = (row.error_message, row.error_advice);
+        let group = match row.group_id {
+            Some(id) => Some(AboutGroup {
+                id: id.try_into().map_err(not_an_id)?,
+                name: row.group_name.unwrap_or_default(),
+            }),
+            None => None,
+        };
         Ok(Self {
             id: row.id.try_into().map_err(not_an_id)?,
             task_id: row.task_id.try_into().map_err(not_an_id)?,
@@ -43,30 +55,33 @@ impl TryFrom<Row> for Incident {
             }),
             opened_at: row.opened_at,
             resolved_at: row.resolved_at,
+            group,
         })
     }
 }
 
-/// The open incident of a task and rule. Nobody else changes it before the transaction ends.
+/// The open incident of a task and rule, about this group or the whole task. Nobody else changes it before the transaction ends.
 ///
 /// # Errors
 /// Those of the database.
 pub(crate) async fn find_open(
     connection: &mut PgConnection,
     task: &TaskId,
+    group: Option<&GroupId>,
     rule: &str,
 ) -> Result<Option<Incident>, sqlx::Error> {
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT id, task_id, task_name, rule, summary, error_code, error_message, error_advice,
-                opened_at, resolved_at
+    let query = format!(
+        "SELECT {COLUMNS}
          FROM incidents
-         WHERE task_id = $1 AND rule = $2 AND resolved_at IS NULL
-         FOR UPDATE",
-    )
-    .bind(task.as_str())
-    .bind(rule)
-    .fetch_optional(connection)
-    .await?;
+         WHERE task_id = $1 AND rule = $2 AND coalesce(group_id, '') = $3 AND resolved_at IS NULL
+         FOR UPDATE"
+    );
+    let row: Option<Row> = sqlx::query_as(AssertSqlSafe(query))
+        .bind(task.as_str())
+        .bind(rule)
+        .bind(group.map_or("", GroupId::as_str))
+        .fetch_optional(connection)
+        .await?;
     row.map(Incident::try_from).transpose()
 }
 
@@ -78,15 +93,11 @@ pub(crate) async fn open_of_rule(
     connection: &mut PgConnection,
     rule: &str,
 ) -> Result<Vec<Incident>, sqlx::Error> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, task_id, task_name, rule, summary, error_code, error_message, error_advice,
-                opened_at, resolved_at
-         FROM incidents
-         WHERE rule = $1 AND resolved_at IS NULL",
-    )
-    .bind(rule)
-    .fetch_all(connection)
-    .await?;
+    let query = format!("SELECT {COLUMNS} FROM incidents WHERE rule = $1 AND resolved_at IS NULL");
+    let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(query))
+        .bind(rule)
+        .fetch_all(connection)
+        .await?;
     rows.into_iter().map(Incident::try_from).collect()
 }
 
@@ -107,12 +118,13 @@ pub(crate) async fn insert(
         error,
         opened_at,
         resolved_at,
+        group,
     } = incident;
     let text = |part: fn(&TaskError) -> &String| error.as_ref().map_or("", |error| part(error));
     sqlx::query(
         "INSERT INTO incidents (id, task_id, task_name, rule, summary, error_code, error_message,
-                                error_advice, opened_at, resolved_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                                error_advice, opened_at, resolved_at, group_id, group_name)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(id.as_str())
     .bind(task_id.as_str())
@@ -124,6 +136,8 @@ pub(crate) async fn insert(
     .bind(text(|error| &error.advice))
     .bind(opened_at)
     .bind(resolved_at)
+    .bind(group.as_ref().map(|group| group.id.as_str()))
+    .bind(group.as_ref().map(|group| &group.name))
     .execute(connection)
     .await?;
     Ok(())
@@ -155,21 +169,21 @@ pub(crate) async fn list(
     within: &[String],
     only_open: bool,
 ) -> Result<Vec<Incident>, sqlx::Error> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, task_id, task_name, rule, summary, error_code, error_message, error_advice,
-                opened_at, resolved_at
+    let query = format!(
+        "SELECT {COLUMNS}
          FROM incidents
          WHERE ($1::text IS NULL OR task_id = $1)
            AND (NOT $2 OR resolved_at IS NULL)
            AND (cardinality($4::text[]) = 0 OR task_id = ANY ($4))
          ORDER BY opened_at DESC, id DESC
-         LIMIT $3",
-    )
-    .bind(task.map(TaskId::as_str))
-    .bind(only_open)
-    .bind(LISTED)
-    .bind(within)
-    .fetch_all(executor)
-    .await?;
+         LIMIT $3"
+    );
+    let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(query))
+        .bind(task.map(TaskId::as_str))
+        .bind(only_open)
+        .bind(LISTED)
+        .bind(within)
+        .fetch_all(executor)
+        .await?;
     rows.into_iter().map(Incident::try_from).collect()
 }

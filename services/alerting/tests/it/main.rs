@@ -8,5 +8,6 @@
 mod service;
 mod incidents;
 mod delay;
+mod groups;
 mod contacts;
 mod mail;

@@ -137,7 +137,12 @@ impl Service {
     pub(crate) async fn is_settled(&self) -> bool {
         let name = rowcast_proto::stream::EVENTS.name;
         let stream = self.bus.jetstream().get_stream(name).await.unwrap();
-        for consumer in ["alerting", "alerting-rechecks"] {
+        for consumer in [
+            "alerting",
+            "alerting-rechecks",
+            "alerting-groups",
+            "alerting-deleted-groups",
+        ] {
             let info = stream.consumer_info(consumer).await;
             if !info.is_ok_and(|info| info.num_pending == 0 && info.num_ack_pending == 0) {
                 return false;

@@ -1,5 +1,8 @@
 //! `rowcast group`.
 
+use chrono::{DateTime, Utc};
+use rowcast_domain::Lsn;
+
 use super::{Agreement, Shown};
 use crate::secret::PasswordArgs;
 
@@ -14,12 +17,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         shown: Shown,
     },
-    /// Show one group: how far it has read, what waits
+    /// Show one group: how far it has read, what waits, who is connected
     Show(Named),
     /// Show what a client of the group must know, all but the password
     Connection(Named),
     /// Give a group another name or password; another password closes its connections
     Update(Update),
+    /// Move what a group is sent next, within what the task's stream holds
+    Seek(Seek),
+    /// Show how far behind a group was over time
+    History(History),
     /// Remove a group: its login, its position, its connections
     Delete(Delete),
 }
@@ -63,6 +70,64 @@ pub(crate) struct Update {
     pub(crate) password: bool,
     #[command(flatten)]
     pub(crate) password_from: PasswordArgs,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Seek {
+    /// Name or id of the task
+    pub(crate) task: String,
+    /// Name or id of the group
+    pub(crate) group: String,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Cut off members that are connected; without it they forbid the move
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// What a group is sent next.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Place {
+    /// The first change committed at this time or later, as 2026-11-28T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to_time: Option<DateTime<Utc>>,
+    /// The first change whose commit LSN is this one or greater, as 16/B374D848
+    #[arg(long, value_name = "LSN")]
+    pub(crate) to_lsn: Option<Lsn>,
+    /// The first change of the transaction with this id
+    #[arg(long, value_name = "XID")]
+    pub(crate) to_transaction: Option<u32>,
+    /// The message with this sequence in the stream
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) to_sequence: Option<u64>,
+    /// The first that the stream still holds
+    #[arg(long)]
+    pub(crate) earliest: bool,
+    /// The next one to come
+    #[arg(long)]
+    pub(crate) latest: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct History {
+    /// Name or id of the task
+    pub(crate) task: String,
+    /// Name or id of the group
+    pub(crate) group: String,
+    /// Not before this time, as 2026-11-28T12:00:00Z [default: a day before --until]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<DateTime<Utc>>,
+    /// Before this time [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<DateTime<Utc>>,
+    /// Most lines, 1 to 1000; of each piece of the time the worst is told
+    #[arg(long, value_name = "NUMBER", default_value_t = 48)]
+    pub(crate) points: u32,
     #[command(flatten)]
     pub(crate) shown: Shown,
 }

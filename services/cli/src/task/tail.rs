@@ -127,9 +127,10 @@ fn failure(error: &Error) -> anyhow::Error {
             Exit::Unreachable,
             ": see whether this machine reaches the address of `rowcast group connection`",
         ),
-        Error::Malformed(_) | Error::TooManyPieces { .. } | Error::NotAcknowledged(_) => {
-            (Exit::Failed, "")
-        }
+        Error::Malformed(_)
+        | Error::TooManyPieces { .. }
+        | Error::NotAcknowledged(_)
+        | Error::PositionMoved => (Exit::Failed, ""),
     };
     Failure::of(exit, format!("{error}{advice}"))
 }

@@ -123,7 +123,7 @@ async fn repeat(state: &State, wish: &Wish, group: Group) -> Result<message::Gro
         .field("request_key")
         .repair("use a new request key for each group"));
     }
-    super::with_position(state, &group).await
+    super::shown(state, &group).await
 }
 
 /// The reconciler makes the consumer where this fails.

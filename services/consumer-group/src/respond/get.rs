@@ -2,10 +2,10 @@
 
 use rowcast_proto::message::{Group, GroupRequest, RpcError};
 
-use super::{find_live, with_position};
+use super::{find_live, shown};
 use crate::state::State;
 
 pub(super) async fn answer(state: State, question: GroupRequest) -> Result<Group, RpcError> {
     let group = find_live(&state, &question).await?;
-    with_position(&state, &group).await
+    shown(&state, &group).await
 }

@@ -3,7 +3,7 @@
 use rowcast_proto::message::{self, GroupRequest, RpcError, UpdateGroupRequest};
 
 use super::create::{check_name, checked_password, hashing, name_taken};
-use super::{database, find_live, to_message, with_position};
+use super::{database, find_live, shown, to_message};
 use crate::consumer::Position;
 use crate::state::State;
 use crate::store::group::{Group, Update};
@@ -32,8 +32,8 @@ pub(super) async fn answer(
         }
     }
     // It is done, also where NATS does not tell where the group stands.
-    let shown = with_position(&state, &group).await;
-    Ok(shown.unwrap_or_else(|_silent| to_message(&group, Position::default())))
+    let looked = shown(&state, &group).await;
+    Ok(looked.unwrap_or_else(|_silent| to_message(&group, Position::default())))
 }
 
 async fn wanted(state: &State, question: &UpdateGroupRequest) -> Result<Update, RpcError> {

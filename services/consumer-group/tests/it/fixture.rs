@@ -164,6 +164,39 @@ impl Service {
         Ok(())
     }
 
+    /// What capture does when a task with another retention starts.
+    pub(crate) async fn make_stream_of(
+        &self,
+        task: &TaskId,
+        max_age: Duration,
+        max_bytes: i64,
+    ) -> anyhow::Result<()> {
+        let config = stream::Config {
+            name: task_stream(task),
+            subjects: task_stream_subjects(task),
+            max_age,
+            max_bytes,
+            ..stream::Config::default()
+        };
+        self.capture.jetstream().create_stream(config).await?;
+        Ok(())
+    }
+
+    /// Changes as capture writes them: transactions from `numbers`, of two rows each, a minute apart. The transaction
+    /// `n` commits at LSN 0/n00 and has the id 700 + n.
+    pub(crate) async fn transactions(
+        &self,
+        task: &TaskId,
+        numbers: std::ops::RangeInclusive<u32>,
+    ) -> anyhow::Result<()> {
+        for number in numbers {
+            for ordinal in 1..=2 {
+                self.change(task, &change(number, ordinal)).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// What capture does for a change.
     pub(crate) async fn change(&self, task: &TaskId, body: &str) -> anyhow::Result<()> {
         let acked = self
@@ -217,6 +250,26 @@ impl Service {
     }
 }
 
+/// The body of a change; see [`Service::transactions`].
+pub(crate) fn change(number: u32, ordinal: u64) -> String {
+    format!(
+        r#"{{"id":"0/{number:X}00.{ordinal}","op":"insert","database":"shop","schema":"public",
+            "table":"orders","lsn":"0/{number:X}00","ordinal":{ordinal},"xid":{},
+            "committed_at":"{}","after":{{"id":{number}}}}}"#,
+        700 + number,
+        committed_at(number)
+    )
+}
+
+/// When the transaction with this number was committed.
+pub(crate) fn committed_at(number: u32) -> String {
+    format!(
+        "2026-11-23T{:02}:{:02}:00.000000Z",
+        number / 60,
+        number % 60
+    )
+}
+
 /// A member of a group.
 pub(crate) struct Member {
     pub(crate) group: m::Group,
@@ -231,6 +284,15 @@ impl Member {
 
     pub(crate) async fn connect(&self) -> anyhow::Result<Client> {
         Ok(self.options().connect(&self.connection.urls).await?)
+    }
+
+    /// Reads so many changes and acknowledges all of them.
+    pub(crate) async fn reads(&self, client: &Client, count: usize) -> anyhow::Result<()> {
+        let messages = read(&self.consumer(client).await?, count).await?;
+        let last = messages.last().context("nothing was read")?;
+        last.double_ack()
+            .await
+            .map_err(|error| anyhow::anyhow!(error))
     }
 
     /// The group's consumer, as a stock client finds it.

@@ -8,3 +8,6 @@ mod login;
 mod permission;
 mod deletion;
 mod update;
+mod status;
+mod moving;
+mod gap;

@@ -217,7 +217,8 @@ async fn an_instance_is_bought_and_groups_come_and_go() {
     assert_eq!(channels["TotalRecordCount"], 1);
     let channel = json!({
         "ConsumerGroupId": group, "ConsumerGroupName": "warehouse",
-        "ConsumerGroupUserName": "reader", "UnconsumedData": 5
+        "ConsumerGroupUserName": "reader", "UnconsumedData": 5,
+        "ConsumptionCheckpoint": "", "MessageDelay": -1
     });
     assert_eq!(channels["ConsumerChannels"], json!([channel]));
     done(

@@ -3,5 +3,6 @@
 mod fixture;
 mod delivery;
 mod failure;
+mod moved;
 mod packs;
 mod pieces;

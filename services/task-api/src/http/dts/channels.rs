@@ -1,5 +1,6 @@
 //! `CreateConsumerChannel`, `DescribeConsumerChannel` and `DeleteConsumerChannel`: consumer groups.
 
+use chrono::SecondsFormat;
 use rowcast_domain::GroupId;
 use rowcast_proto::rest::{CreateGroup, Group};
 use serde::Serialize;
@@ -40,8 +41,12 @@ struct Channel {
     consumer_group_id: String,
     consumer_group_name: String,
     consumer_group_user_name: String,
-    /// Not sent, or sent and not acknowledged.
-    unconsumed_data: u64,
+    /// Commit time of the last change acknowledged.
+    consumption_checkpoint: String,
+    /// In seconds; −1 without a client.
+    message_delay: i64,
+    /// Not sent, or sent and not acknowledged; −1 without a client.
+    unconsumed_data: i64,
 }
 
 /// Creates a group.
@@ -74,11 +79,23 @@ pub(super) async fn describe(call: &Call<'_>) -> Result<Answer, ApiError> {
 }
 
 fn channel(group: Group) -> Channel {
+    let status = group.status.as_ref();
+    let position = status.and_then(|status| status.position.as_ref());
+    let unread = group.pending.saturating_add(group.in_flight);
     Channel {
+        consumption_checkpoint: position.map_or_else(String::new, |position| {
+            position
+                .committed_at
+                .to_rfc3339_opts(SecondsFormat::Secs, true)
+        }),
+        message_delay: status.map_or(-1, |status| status.delay_seconds),
+        unconsumed_data: status.map_or_else(
+            || i64::try_from(unread).unwrap_or(i64::MAX),
+            |status| status.unconsumed,
+        ),
         consumer_group_id: group.id.into(),
         consumer_group_name: group.name,
         consumer_group_user_name: group.account,
-        unconsumed_data: group.pending + group.in_flight,
     }
 }
 

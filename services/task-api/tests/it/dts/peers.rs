@@ -136,6 +136,7 @@ pub(super) async fn groups(bus: &Bus) {
             acknowledged_sequence: 0,
             pending: 3,
             in_flight: 2,
+            status: None,
         };
         groups.lock().unwrap().push(group.clone());
         async move { Ok::<_, RpcError>(group) }

@@ -1,0 +1,94 @@
+//! Incidents of consumer groups.
+
+use rowcast_bus::{event_meta, provision};
+use rowcast_proto::message::{GroupDeleted, GroupState, GroupStateChanged, TaskSpec};
+use rowcast_proto::stream::TASKS;
+
+use crate::service::{Service, TASK};
+
+const GROUP: &str = "g000000000001";
+const OTHER: &str = "g000000000002";
+
+fn became(group: &str, to: GroupState) -> GroupStateChanged {
+    GroupStateChanged {
+        meta: Some(event_meta()),
+        group_id: group.to_owned(),
+        group_name: format!("reader {group}"),
+        task_id: TASK.to_owned(),
+        from: GroupState::Ok.into(),
+        to: to.into(),
+        reason: format!("it is {}.", to.as_str_name()),
+    }
+}
+
+/// The open incidents: rule and group.
+async fn open(service: &Service) -> Vec<(String, String)> {
+    service.settled().await;
+    let mut open: Vec<_> = service
+        .incidents(TASK, true)
+        .await
+        .into_iter()
+        .map(|incident| (incident.rule, incident.group_id))
+        .collect();
+    open.sort();
+    open
+}
+
+fn pair(rule: &str, group: &str) -> (String, String) {
+    (rule.to_owned(), group.to_owned())
+}
+
+#[tokio::test]
+async fn each_group_has_its_own_incident_and_a_warning_becomes_a_gap() {
+    let service = Service::start().await;
+    let wishes = provision::bucket(&service.bus, &TASKS).await.unwrap();
+    let spec = TaskSpec {
+        name: "orders".to_owned(),
+        ..TaskSpec::default()
+    };
+    let spec = serde_json::to_vec(&spec).unwrap();
+    wishes.put(TASK, spec.into()).await.unwrap();
+
+    let warned = became(GROUP, GroupState::Warning);
+    service.tell(&warned).await;
+    service.tell_late(&warned).await;
+    service.tell(&became(OTHER, GroupState::Warning)).await;
+    let both = [pair("group_behind", GROUP), pair("group_behind", OTHER)];
+    assert_eq!(open(&service).await, both);
+
+    service.tell(&became(GROUP, GroupState::Gap)).await;
+    let both = [pair("group_behind", OTHER), pair("group_gap", GROUP)];
+    assert_eq!(open(&service).await, both);
+    let all = service.incidents(TASK, true).await;
+    let gap = all.iter().find(|one| one.rule == "group_gap").unwrap();
+    assert_eq!(gap.task_name, "orders");
+    assert_eq!(gap.group_name, format!("reader {GROUP}"));
+    assert_eq!(
+        gap.summary,
+        format!("Group reader {GROUP} of task orders: it is GROUP_STATE_GAP.")
+    );
+    assert!(!gap.error.as_ref().unwrap().advice.is_empty());
+
+    service.tell(&became(GROUP, GroupState::Ok)).await;
+    assert_eq!(open(&service).await, [pair("group_behind", OTHER)]);
+    assert_eq!(service.incidents(TASK, false).await.len(), 3);
+}
+
+#[tokio::test]
+async fn the_incidents_of_a_deleted_group_end_and_what_comes_late_of_it_begins_none() {
+    let service = Service::start().await;
+    service.tell(&became(GROUP, GroupState::Gap)).await;
+    assert_eq!(open(&service).await, [pair("group_gap", GROUP)]);
+    let deleted = GroupDeleted {
+        meta: Some(event_meta()),
+        group_id: GROUP.to_owned(),
+        task_id: TASK.to_owned(),
+    };
+    service.tell(&deleted).await;
+    assert_eq!(open(&service).await, []);
+    service.tell(&became(GROUP, GroupState::Gap)).await;
+    assert_eq!(open(&service).await, []);
+    service.tell(&became("no group", GroupState::Gap)).await;
+    service.tell(&became(OTHER, GroupState::Warning)).await;
+    assert_eq!(open(&service).await, [pair("group_behind", OTHER)]);
+}

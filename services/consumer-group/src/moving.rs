@@ -1,0 +1,130 @@
+//! Moves the position of a group.
+//!
+//! ```text
+//! wish in the table ─▶ consumers: number of the move, paused ─▶ members cut off ─▶ consumers: reset ─▶ done, told of
+//! ```
+//!
+//! The wish is written first, and the reconciler carries out what a crash has left. A reset (nats-server 2.14,
+//! `CONSUMER.RESET`) keeps the consumer, so there is no moment without it. Done twice it is the same, but for
+//! what members have read in between, which they are sent again.
+//!
+//! An acknowledgement from before the move names messages of the stream and would count for what is sent after it,
+//! unread. So members are cut off before, and the consumer is paused for longer than a client takes to come back and
+//! send what it still had to say: the server ignores acknowledgements of what it has not sent yet. Rowcast's SDK reads
+//! the number of the move and gives up what it had.
+
+use std::time::{Duration, SystemTime};
+
+use rowcast_bus::event_meta;
+use rowcast_proto::message::{GroupMoved, GroupStateChanged};
+use rowcast_proto::stream::GENERATION;
+use rowcast_service::BoxError;
+
+use crate::gap::Level;
+use crate::held::TaskStream;
+use crate::state::State;
+use crate::status::state_of;
+use crate::store::group::Group;
+use crate::store::standing::Known;
+use crate::{connection, held, kick, outbox, standing, store};
+
+/// How long nothing is sent after members were cut off.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Carries out the move that is wished of a group, if there is one. Another copy that is at it is waited for.
+pub(crate) async fn carry_out(state: &State, group: &Group) -> Result<(), BoxError> {
+    let mut transaction = state.pool.begin().await?;
+    let Some(known) = store::standing::lock_wish(&mut transaction, &group.id).await? else {
+        return Ok(());
+    };
+    let next_sequence = known.next_sequence.unwrap_or(1);
+    let stream = held::stream(&state.data, &group.task_id).await?;
+    let Some(held) = held::look(&state.data, &group.task_id).await? else {
+        return Err("the task has no stream".into());
+    };
+    if next_sequence > held.last + 1 {
+        // It was meant for a stream that is no longer there: in this one it would go over what was never read.
+        store::standing::moved(&mut transaction, &group.id).await?;
+        transaction.commit().await?;
+        tracing::warn!(group = %group.id, task = %group.task_id, next_sequence, last_sequence = held.last,
+            "a move that the stream does not reach any more is given up");
+        return Ok(());
+    }
+    let standings = standing::of_stream(&stream, &group.task_id).await?;
+    let consumers = standing::of_group(&standings, &group.id);
+    let before = standing::position(consumers.clone());
+    let names: Vec<&str> = consumers.map(|one| one.name.as_str()).collect();
+    if names.is_empty() {
+        return Err("the group has no consumer yet".into());
+    }
+    for name in &names {
+        announce(&stream, name, known.generation).await?;
+    }
+    let login = connection::login(&group.account, &group.id);
+    let cut_off = kick::login(&state.system, &login).await?;
+    for name in &names {
+        stream.reset_consumer(name, Some(next_sequence)).await?;
+    }
+    if cut_off == 0 {
+        for name in &names {
+            stream.resume_consumer(name).await?;
+        }
+    }
+    store::standing::moved(&mut transaction, &group.id).await?;
+    let event = GroupMoved {
+        meta: Some(event_meta()),
+        group_id: group.id.to_string(),
+        group_name: group.name.clone(),
+        task_id: group.task_id.to_string(),
+        actor: known.moved_by.clone(),
+        acknowledged_sequence: before.acknowledged_sequence,
+        next_sequence,
+        generation: known.generation,
+    };
+    outbox::append(&mut transaction, &event).await?;
+    if let Some(event) = ended(group, &known) {
+        outbox::append(&mut transaction, &event).await?;
+    }
+    transaction.commit().await?;
+    tracing::info!(group = %group.id, task = %group.task_id, actor = known.moved_by, next_sequence,
+        acknowledged_sequence = before.acknowledged_sequence, connections = cut_off, "position moved");
+    Ok(())
+}
+
+/// Carries out what a crash, or NATS, has left undone.
+pub(crate) async fn unfinished(state: &State) -> Result<(), BoxError> {
+    for id in store::standing::moving(&state.pool).await? {
+        let Some(group) = store::group::by_id(&state.pool, &id.parse()?).await? else {
+            continue;
+        };
+        if let Err(error) = Box::pin(carry_out(state, &group)).await {
+            // The others are not held up.
+            tracing::warn!(group = %group.id, task = %group.task_id, %error, "position not moved yet");
+        }
+    }
+    Ok(())
+}
+
+/// Tells the consumer's members of the move, and sends them nothing for now.
+async fn announce(stream: &TaskStream, name: &str, generation: u64) -> Result<(), BoxError> {
+    let mut config = stream.consumer_info(name).await?.config;
+    config
+        .metadata
+        .insert(GENERATION.to_owned(), generation.to_string());
+    config.pause_until = Some((SystemTime::now() + PAUSE).into());
+    stream.update_consumer(config).await?;
+    Ok(())
+}
+
+/// A group that was moved is judged anew.
+fn ended(group: &Group, known: &Known) -> Option<GroupStateChanged> {
+    (known.level != Level::Ok).then(|| GroupStateChanged {
+        meta: Some(event_meta()),
+        group_id: group.id.to_string(),
+        group_name: group.name.clone(),
+        task_id: group.task_id.to_string(),
+        from: state_of(known.level).into(),
+        to: state_of(Level::Ok).into(),
+        reason: "The position was moved.".to_owned(),
+    })
+}

@@ -1,0 +1,135 @@
+//! Where groups stand in their task's stream, by all consumers that each of them has.
+
+use futures::TryStreamExt as _;
+use rowcast_bus::async_nats::jetstream::consumer::Info;
+use rowcast_domain::{GroupId, TaskId};
+use rowcast_proto::stream::{GENERATION, is_consumer_of};
+use rowcast_proto::subject;
+use rowcast_service::BoxError;
+
+use crate::consumer::{self, Position};
+use crate::held::TaskStream;
+
+/// A consumer as its server sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// The consumer's name.
+    pub(crate) name: String,
+    /// Stream sequence up to which everything is acknowledged.
+    pub(crate) acknowledged: u64,
+    /// Stream sequence of the last one sent.
+    pub(crate) delivered: u64,
+    /// Number of messages sent since it was made or moved, repeats counted.
+    pub(crate) deliveries: u64,
+    /// Not sent.
+    pub(crate) pending: u64,
+    /// Sent and not acknowledged.
+    pub(crate) in_flight: u64,
+    /// Whether it reads all of the stream, and not a part.
+    pub(crate) reads_all: bool,
+    /// Number of the last move that it has gone through.
+    pub(crate) generation: u64,
+}
+
+impl Standing {
+    fn of(info: &Info, task: &TaskId) -> Self {
+        let config = &info.config;
+        let filters = &config.filter_subjects;
+        Self {
+            name: info.name.clone(),
+            acknowledged: info.ack_floor.stream_sequence,
+            delivered: info.delivered.stream_sequence,
+            deliveries: info.delivered.consumer_sequence,
+            pending: info.num_pending,
+            in_flight: u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX),
+            reads_all: filters.is_empty()
+                && (config.filter_subject.is_empty()
+                    || config.filter_subject == subject::task_changes(task)),
+            generation: config
+                .metadata
+                .get(GENERATION)
+                .and_then(|number| number.parse().ok())
+                .unwrap_or_default(),
+        }
+    }
+
+    pub(crate) const fn unread(&self) -> u64 {
+        self.pending.saturating_add(self.in_flight)
+    }
+}
+
+/// All consumers of a task's stream, in one question for each 256 of them; none where there is no stream.
+pub(crate) async fn of_stream(
+    stream: &TaskStream,
+    task: &TaskId,
+) -> Result<Vec<Standing>, BoxError> {
+    let listed: Result<Vec<Info>, _> = stream.consumers().try_collect().await;
+    match listed {
+        Ok(infos) => Ok(infos.iter().map(|info| Standing::of(info, task)).collect()),
+        Err(error) if consumer::says_no_stream(&error) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Those of one group.
+pub(crate) fn of_group<'a>(
+    all: &'a [Standing],
+    group: &GroupId,
+) -> impl Iterator<Item = &'a Standing> + Clone {
+    let group = group.clone();
+    all.iter()
+        .filter(move |one| is_consumer_of(&group, &one.name))
+}
+
+/// The group's position: the lowest of its consumers that have something unread, for a consumer of a part that has read
+/// all of it stands wherever that part last had a change.
+pub(crate) fn position<'a>(consumers: impl Iterator<Item = &'a Standing> + Clone) -> Position {
+    let behind = consumers.clone().filter(|one| one.unread() > 0);
+    let lowest = behind.map(|one| one.acknowledged).min();
+    let highest = consumers.clone().map(|one| one.acknowledged).max();
+    Position {
+        acknowledged_sequence: lowest.or(highest).unwrap_or_default(),
+        pending: consumers.clone().map(|one| one.pending).sum(),
+        in_flight: consumers.map(|one| one.in_flight).sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(name: &str, acknowledged: u64, pending: u64) -> Standing {
+        Standing {
+            name: name.to_owned(),
+            acknowledged,
+            delivered: acknowledged,
+            deliveries: acknowledged,
+            pending,
+            in_flight: 0,
+            reads_all: true,
+            generation: 0,
+        }
+    }
+
+    #[test]
+    fn a_group_stands_where_its_last_consumer_does() {
+        let group: GroupId = "g111111111111".parse().unwrap();
+        let all = [
+            standing("g_g111111111111_00", 10, 0),
+            standing("g_g111111111111_01", 40, 3),
+            standing("g_g111111111111_02", 50, 1),
+            standing("g_g222222222222", 1, 9),
+        ];
+        let mine = of_group(&all, &group);
+        assert_eq!(mine.clone().count(), 3);
+        let expected = Position {
+            acknowledged_sequence: 40,
+            pending: 4,
+            in_flight: 0,
+        };
+        assert_eq!(position(mine), expected);
+        let idle = [standing("a", 10, 0), standing("b", 50, 0)];
+        assert_eq!(position(idle.iter()).acknowledged_sequence, 50);
+        assert_eq!(position([].iter()), Position::default());
+    }
+}

@@ -1,0 +1,335 @@
+//! Looks at all groups again and again: whether what they have not read is still there, and how far they are.
+//!
+//! ```text
+//! every 10 s: streams and their consumers ─▶ gap ─▶ standings ─▶ outbox ─▶ GroupStateChanged
+//! every 30 s: the same and the members ─▶ samples
+//! ```
+//!
+//! One copy of the service looks: the one whose connection holds a lock of the database.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures::{FutureExt as _, StreamExt as _, stream};
+use rowcast_bus::event_meta;
+use rowcast_domain::TaskId;
+use rowcast_proto::message::GroupStateChanged;
+use rowcast_service::{BoxError, CancellationToken};
+use sqlx::postgres::PgConnection;
+use tokio::time::MissedTickBehavior;
+
+use crate::consumer::Position;
+use crate::gap::{self, Level, Oldest, Seen};
+use crate::held::{self, Held, Range};
+use crate::standing::{self, Standing};
+use crate::state::State;
+use crate::status::{self, View};
+use crate::store::group::Group;
+use crate::store::sample::{self, Sample};
+use crate::store::standing::{Known, Look};
+use crate::{outbox, store};
+
+/// How often groups are looked at: nats-server hides a gap after a minute at the earliest.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// How long to wait after a failure, or while another copy looks.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// Tasks looked at at a time.
+const CONCURRENT: usize = 8;
+
+/// How often old samples are removed, in samples.
+const THIN_EVERY: u32 = 20;
+
+/// Looks until told to stop.
+pub(crate) async fn run(state: State, stop: CancellationToken) -> Result<(), BoxError> {
+    while !stop.is_cancelled() {
+        let looking = stop.run_until_cancelled(Box::pin(until_failure(&state)));
+        if let Some(Err(error)) = looking.await {
+            tracing::warn!(%error, "groups are not looked at, trying again");
+        }
+        stop.run_until_cancelled(tokio::time::sleep(AGAIN_AFTER))
+            .await;
+    }
+    Ok(())
+}
+
+/// Ends at once where another copy looks.
+async fn until_failure(state: &State) -> Result<(), BoxError> {
+    let mut connection = state.pool.acquire().await?;
+    let is_ours: bool = sqlx::query_scalar(
+        "SELECT pg_try_advisory_lock(hashtext(current_schema()), hashtext('watch'))",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if !is_ours {
+        return Ok(());
+    }
+    // Of the pool no longer: the lock ends with the connection, and only with it.
+    let mut connection = connection.detach();
+    let mut timer = tokio::time::interval(EVERY);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut last_slot, mut sampled) = (0, 0_u32);
+    loop {
+        timer.tick().await;
+        let now = Utc::now();
+        let slot = now.timestamp() / sample::EVERY;
+        let at = (slot != last_slot)
+            .then(|| DateTime::from_timestamp(slot * sample::EVERY, 0))
+            .flatten();
+        everything(state, &mut connection, at, now).await?;
+        last_slot = slot;
+        if at.is_some() {
+            sampled = sampled.wrapping_add(1);
+            if sampled % THIN_EVERY == 1 {
+                store::sample::thin(&mut connection).await?;
+            }
+        }
+    }
+}
+
+/// One task's groups, looked at.
+struct Looked<'a> {
+    judged: Vec<Judged<'a>>,
+    samples: Vec<Sample>,
+}
+
+/// What a group's consumers make of it.
+struct Judged<'a> {
+    group: &'a Group,
+    before: Level,
+    generation: u64,
+    is_news: bool,
+    level: Level,
+    reason: String,
+    seen: BTreeMap<String, Seen>,
+}
+
+async fn everything(
+    state: &State,
+    connection: &mut PgConnection,
+    at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<(), BoxError> {
+    let mut groups = store::group::open(&mut *connection).await?;
+    groups.retain(|group| group.deleted_at.is_none());
+    let ids = groups.iter().map(|group| group.id.to_string()).collect();
+    let known = store::standing::of(&mut *connection, ids).await?;
+    let looks: Vec<_> = groups
+        .chunk_by(|one, next| one.task_id == next.task_id)
+        .map(|groups| task_or_none(state, groups, &known, (at, now)).boxed())
+        .collect();
+    let looked: Vec<Looked<'_>> = stream::iter(looks)
+        .buffer_unordered(CONCURRENT)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
+    let (mut judged, mut samples) = (Vec::new(), Vec::new());
+    for looked in looked {
+        judged.extend(looked.judged);
+        samples.extend(looked.samples);
+    }
+    judged.retain(|judged| judged.is_news);
+    note(connection, &judged).await?;
+    if !samples.is_empty() {
+        store::sample::insert(connection, &samples).await?;
+    }
+    Ok(())
+}
+
+/// Writes what has changed, with the facts that tell of it.
+async fn note(connection: &mut PgConnection, judged: &[Judged<'_>]) -> Result<(), BoxError> {
+    if judged.is_empty() {
+        return Ok(());
+    }
+    let mut transaction = sqlx::Connection::begin(connection).await?;
+    let looks: Vec<Look<'_>> = judged.iter().map(Judged::look).collect();
+    let noted = store::standing::note(&mut *transaction, &looks).await?;
+    for judged in judged {
+        let is_noted = noted.iter().any(|id| id == judged.group.id.as_str());
+        if is_noted && judged.before != judged.level {
+            outbox::append(&mut transaction, &judged.fact()).await?;
+            tracing::info!(group = %judged.group.id, task = %judged.group.task_id,
+                state = judged.level.as_str(), reason = judged.reason, "group's state changed");
+        }
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+impl Judged<'_> {
+    fn look(&self) -> Look<'_> {
+        Look {
+            group: self.group.id.as_str(),
+            generation: self.generation,
+            level: self.level,
+            reason: &self.reason,
+            seen: &self.seen,
+        }
+    }
+
+    fn fact(&self) -> GroupStateChanged {
+        GroupStateChanged {
+            meta: Some(event_meta()),
+            group_id: self.group.id.to_string(),
+            group_name: self.group.name.clone(),
+            task_id: self.group.task_id.to_string(),
+            from: status::state_of(self.before).into(),
+            to: status::state_of(self.level).into(),
+            reason: self.reason.clone(),
+        }
+    }
+}
+
+/// The other tasks are not held up by one that cannot be looked at.
+async fn task_or_none<'a>(
+    state: &State,
+    groups: &'a [Group],
+    known: &HashMap<String, Known>,
+    times: (Option<DateTime<Utc>>, DateTime<Utc>),
+) -> Option<Looked<'a>> {
+    let task_id = groups.first().map(|group| &group.task_id)?;
+    match task(state, task_id, groups, known, times).await {
+        Ok(looked) => Some(looked),
+        Err(error) => {
+            tracing::warn!(task = %task_id, %error, "groups not looked at");
+            None
+        }
+    }
+}
+
+/// `times`: of the samples, where it is time for them, and now.
+async fn task<'a>(
+    state: &State,
+    task_id: &TaskId,
+    groups: &'a [Group],
+    known: &HashMap<String, Known>,
+    times: (Option<DateTime<Utc>>, DateTime<Utc>),
+) -> Result<Looked<'a>, BoxError> {
+    let (at, now) = times;
+    let view = match at {
+        Some(_time_for_samples) => View::look(state, task_id).await?,
+        None => View::without_members(state, task_id).await?,
+    };
+    let mut looked = Looked {
+        judged: Vec::new(),
+        samples: Vec::new(),
+    };
+    // A task that was never started has nothing to be behind of.
+    let Some(range) = &view.range else {
+        return Ok(looked);
+    };
+    for group in groups {
+        let known = known.get(group.id.as_str()).cloned().unwrap_or_default();
+        let consumers: Vec<&Standing> = standing::of_group(&view.standings, &group.id).collect();
+        // In the midst of a move, what is seen is of before or after.
+        if known.next_sequence.is_some() || consumers.is_empty() {
+            continue;
+        }
+        if let Some(at) = at {
+            looked.samples.push(sample(&view, range, group, at).await?);
+        }
+        looked
+            .judged
+            .push(judge(&view, range, group, &known, &consumers, now).await?);
+    }
+    Ok(looked)
+}
+
+async fn sample(
+    view: &View,
+    range: &Range,
+    group: &Group,
+    at: DateTime<Utc>,
+) -> Result<Sample, BoxError> {
+    let Position {
+        acknowledged_sequence,
+        pending,
+        in_flight,
+    } = view.position(group);
+    let unread = pending.saturating_add(in_flight);
+    let delay = if unread > 0 {
+        let acknowledged = held::exactly(&view.stream, acknowledged_sequence).await?;
+        status::delay_seconds(range, acknowledged.as_ref(), unread)
+    } else {
+        0
+    };
+    let members = view.members(group).map(<[_]>::len);
+    Ok(Sample {
+        group_id: group.id.to_string(),
+        at,
+        acknowledged_sequence: acknowledged_sequence.cast_signed(),
+        unread: unread.cast_signed(),
+        in_flight: in_flight.cast_signed(),
+        delay_seconds: delay.cast_signed(),
+        members: members.and_then(|number| i64::try_from(number).ok()),
+    })
+}
+
+async fn judge<'a>(
+    view: &View,
+    range: &Range,
+    group: &'a Group,
+    known: &Known,
+    consumers: &[&Standing],
+    now: DateTime<Utc>,
+) -> Result<Judged<'a>, BoxError> {
+    let held = &range.held;
+    let seen: BTreeMap<String, Seen> = consumers
+        .iter()
+        .map(|one| {
+            let seen = gap::look(known.seen.get(&one.name), one, held);
+            (one.name.clone(), seen)
+        })
+        .collect();
+    let missing = seen
+        .values()
+        .filter_map(|seen| seen.missing)
+        .reduce(|one, other| gap::Missing {
+            from: one.from.min(other.from),
+            until: one.until.max(other.until),
+        });
+    let (level, reason) = if let Some(missing) = missing {
+        let first = range.first.as_ref().map(status::place);
+        (Level::Gap, gap::sentence(missing, held, first.as_deref()))
+    } else {
+        match warning(view, held, consumers, now).await? {
+            Some(reason) => (Level::Warning, reason),
+            None => (Level::Ok, String::new()),
+        }
+    };
+    Ok(Judged {
+        group,
+        before: known.level,
+        generation: known.generation,
+        is_news: level != known.level || reason != known.reason || seen != known.seen,
+        level,
+        reason,
+        seen,
+    })
+}
+
+/// The message is read only where it can be near its end at all.
+async fn warning(
+    view: &View,
+    held: &Held,
+    consumers: &[&Standing],
+    now: DateTime<Utc>,
+) -> Result<Option<String>, BoxError> {
+    let oldest = consumers
+        .iter()
+        .filter_map(|one| gap::oldest_unread(one, held))
+        .min();
+    let Some(sequence) = oldest.filter(|_oldest| gap::can_be_near(held, now)) else {
+        return Ok(None);
+    };
+    let Some(stored) = held::at_or_after(&view.stream, sequence).await? else {
+        return Ok(None);
+    };
+    let oldest = Oldest {
+        sequence,
+        stored_at: stored.stored_at,
+    };
+    Ok(gap::warning(held, oldest, now))
+}

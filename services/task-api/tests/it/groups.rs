@@ -1,0 +1,167 @@
+//! How it is with groups, and moving their positions.
+
+use chrono::{DateTime, Utc};
+use reqwest::StatusCode;
+use rowcast_bus::refuse::Refusal as _;
+use rowcast_bus::{Bus, Server, refuse};
+use rowcast_proto::message as m;
+use rowcast_proto::message::RpcError;
+use rowcast_proto::message::move_group_request::Target;
+use rowcast_proto::rpc::{GetGroup, GetGroupHistory, MoveGroup};
+use serde_json::json;
+
+use crate::fixture::{Api, task};
+use crate::stand_in::serve;
+
+const GROUP: &str = "g000000000001";
+const TIME: &str = "2026-11-23T05:33:10Z";
+
+fn time() -> DateTime<Utc> {
+    TIME.parse().unwrap()
+}
+
+fn group(task_id: String, status: m::GroupStatus) -> m::Group {
+    m::Group {
+        id: GROUP.to_owned(),
+        task_id,
+        name: "warehouse".to_owned(),
+        account: "reader".to_owned(),
+        created_at: Some(time().into()),
+        acknowledged_sequence: 41,
+        status: Some(status),
+        ..m::Group::default()
+    }
+}
+
+fn status() -> m::GroupStatus {
+    let position = m::StreamPosition {
+        sequence: 41,
+        lsn: "16/B374D848".to_owned(),
+        ordinal: 3,
+        committed_at: Some(time().into()),
+    };
+    let member = m::GroupMember {
+        address: "10.0.0.7:51234".to_owned(),
+        connected_at: Some(time().into()),
+        server: "rowcast".to_owned(),
+        ..m::GroupMember::default()
+    };
+    m::GroupStatus {
+        state: m::GroupState::Gap.into(),
+        reason: "gone".to_owned(),
+        position: Some(position),
+        delay_seconds: 12,
+        unconsumed: 7,
+        members: vec![member],
+        ..m::GroupStatus::default()
+    }
+}
+
+/// Consumer-group; what lies behind 1/0 is outside.
+async fn groups(bus: &Bus) {
+    let mut server = Server::start(bus, "consumer-group", "0.0.0", "stands in")
+        .await
+        .unwrap();
+    let get = |question: m::GroupRequest| async move {
+        Ok::<_, RpcError>(group(question.task_id, status()))
+    };
+    server.add::<GetGroup, _, _>(get).await.unwrap();
+    let moves = |question: m::MoveGroupRequest| async move {
+        if question.target == Some(Target::Lsn("1/0".to_owned())) {
+            return Err(
+                refuse::conflict("position_outside", "the stream holds 1 to 9")
+                    .field("lsn")
+                    .repair("choose another"),
+            );
+        }
+        assert!(question.force && !question.actor.is_empty());
+        Ok(group(question.task_id, m::GroupStatus::default()))
+    };
+    server.add::<MoveGroup, _, _>(moves).await.unwrap();
+    let history = |question: m::GroupHistoryRequest| async move {
+        let sample = m::GroupSample {
+            at: question.since,
+            unread: question.points.into(),
+            members: -1,
+            ..m::GroupSample::default()
+        };
+        Ok::<_, RpcError>(m::GroupHistoryReply {
+            samples: vec![sample],
+        })
+    };
+    server.add::<GetGroupHistory, _, _>(history).await.unwrap();
+    serve(server);
+}
+
+/// The path of the group.
+async fn path(api: &Api) -> String {
+    groups(&api.bus).await;
+    let source = api.created_source().await;
+    let created = api.post("/tasks", &task(&source)).await;
+    let id = created.body["id"].as_str().unwrap();
+    format!("/tasks/{id}/groups/{GROUP}")
+}
+
+#[tokio::test]
+async fn a_group_is_shown_with_its_place_and_members() {
+    let api = Api::start().await;
+    let path = path(&api).await;
+    let shown = api.get(&path).await.body;
+    assert_eq!(shown["state"], "gap");
+    assert_eq!(shown["reason"], "gone");
+    assert_eq!(shown["position"]["lsn"], "16/B374D848");
+    assert_eq!(
+        (&shown["delay_seconds"], &shown["unconsumed"]),
+        (&json!(12), &json!(7))
+    );
+    assert_eq!(shown["members"][0]["address"], "10.0.0.7:51234");
+    assert_eq!(shown["acknowledged_sequence"], 41);
+}
+
+#[tokio::test]
+async fn a_move_names_one_place_and_its_refusal_is_told() {
+    let api = Api::start().await;
+    let path = path(&api).await;
+    let position = format!("{path}/position");
+    let moved = api
+        .post(&position, &json!({"time": TIME, "force": true}))
+        .await;
+    assert_eq!(moved.status, StatusCode::OK, "{moved:?}");
+    assert_eq!(moved.body["state"], "ok");
+    for body in [
+        json!({}),
+        json!({"force": true}),
+        json!({"earliest": true, "latest": true}),
+        json!({"earliest": false}),
+        json!({"lsn": "1/0", "sequence": 7}),
+        json!({"lsn": "nowhere"}),
+        json!({"sequenze": 7}),
+    ] {
+        let refused = api.post(&position, &body).await;
+        refused.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
+    }
+    let outside = api.post(&position, &json!({"lsn": "1/0"})).await;
+    outside.is_problem(StatusCode::CONFLICT, "position_outside");
+    assert_eq!(outside.body["field"], "lsn");
+    let audit = api.get("/audit?limit=3").await.body;
+    let entries = audit["entries"].to_string();
+    assert!(entries.contains(&position), "{entries}");
+}
+
+#[tokio::test]
+async fn a_history_has_times_and_points() {
+    let api = Api::start().await;
+    let path = path(&api).await;
+    let told = api
+        .get(&format!("{path}/history?points=77&since={TIME}"))
+        .await;
+    assert_eq!(told.status, StatusCode::OK, "{told:?}");
+    let sample = &told.body["samples"][0];
+    assert_eq!(
+        (&sample["at"], &sample["unread"]),
+        (&json!(TIME), &json!(77))
+    );
+    assert!(sample.get("members").is_none(), "{sample}");
+    let wrong = api.get(&format!("{path}/history?point=7")).await;
+    wrong.is_problem(StatusCode::BAD_REQUEST, "malformed_query");
+}
