@@ -14,6 +14,7 @@ mod etl;
 mod alerting;
 mod contact;
 mod form;
+mod progress;
 mod log;
 mod system;
 
@@ -42,12 +43,15 @@ pub use precheck::{
     PrecheckEnded, Recheck, RunPrecheck,
 };
 pub use problem::Problem;
+pub use progress::{
+    Consumption, HeldRange, TaskError, TaskPosition, TaskTransition, TaskTransitionList,
+};
 pub use source::{
     CreateSource, PatchSource, Source, SourceKind, SourceList, SourceTest, SslMode, default_port,
 };
 pub use system::{ClientNetwork, System};
 pub use task::{
-    AcceptableStop, ChangeTypes, CloneTask, CreateTask, DataChange, HeldRange, OWN_TAGS, Objects,
-    PatchChangeTypes, PatchTask, Retention, SchemaObjects, StartTask, Task, TaskError, TaskList,
-    TaskPosition, TaskPreview, TaskTransition, TaskTransitionList, default_retry_minutes,
+    AcceptableStop, ChangeTypes, CloneTask, CreateTask, DataChange, OWN_TAGS, Objects,
+    PatchChangeTypes, PatchTask, Retention, SchemaObjects, StartTask, Task, TaskList, TaskPreview,
+    default_retry_minutes,
 };

@@ -102,6 +102,10 @@ rpc!(
     UpdateGroup, "consumer-group", "update", m::UpdateGroupRequest => m::Group
 );
 rpc!(
+    /// How the groups of several tasks get on, at most 200.
+    ListConsumption, "consumer-group", "consumption", m::ListConsumptionRequest => m::ListConsumptionReply
+);
+rpc!(
     /// Moves what a group is sent next.
     MoveGroup, "consumer-group", "move", m::MoveGroupRequest => m::Group
 );

@@ -128,6 +128,9 @@ fn of_groups() -> Vec<Message> {
         message::GroupMember,
         message::GroupMoved,
         message::GroupSample,
+        message::ListConsumptionReply,
+        message::ListConsumptionRequest,
+        message::TaskConsumption,
         message::GroupStateChanged,
         message::GroupStatus,
         message::MoveGroupRequest,
@@ -258,6 +261,7 @@ fn group_bodies() -> Vec<Message> {
     let mut bodies = messages!("rest", IgnoredAtTop:
         rest::GroupHistory,
         rest::GroupMember,
+        rest::Consumption,
         rest::GroupSample,
         rest::GroupStatus,
         rest::StreamPosition,

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use rowcast_domain::{Lsn, Position, SourceId, TaskId, TaskState};
+use rowcast_domain::{Lsn, SourceId, TaskId, TaskState};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::alerting::Alerting;
+use super::billing::Instance;
 use super::etl::Etl;
 use super::form::{Format, Packing, default_partitions};
+use super::progress::{Consumption, TaskError, TaskPosition};
 use super::source::CreateSource;
 
 /// Which tables: all, or schemas, or tables of schemas. Also the body of `PUT /tasks/{id}/objects`.
@@ -383,6 +385,12 @@ pub struct Task {
     /// How far it has come, as last reported by capture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<TaskPosition>,
+    /// What was bought for it; only where the request asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Instance>,
+    /// How its groups get on; only where the request asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumption: Option<Consumption>,
     /// Commit LSN after which the present objects are tracked by the present change types; absent until capture has
     /// said so, and while it applies another ETL policy than the present one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -399,74 +407,6 @@ pub struct Task {
     pub updated_at: DateTime<Utc>,
 }
 
-/// Why a task is not running.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct TaskError {
-    /// Stable name, as `SourceReplaced`.
-    pub code: String,
-    /// What happened.
-    pub message: String,
-    /// What the user can do.
-    pub advice: String,
-    /// When retrying ends, while retrying.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_until: Option<DateTime<Utc>>,
-}
-
-/// How far a task has come.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct TaskPosition {
-    /// Position of the last change in the stream.
-    #[schema(value_type = String)]
-    pub position: Position,
-    /// Its stream sequence.
-    pub stream_sequence: u64,
-    /// Its commit time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub committed_at: Option<DateTime<Utc>>,
-    /// LSN confirmed to PostgreSQL.
-    #[schema(value_type = String)]
-    pub confirmed_lsn: Lsn,
-    /// Bytes of WAL not yet confirmed.
-    pub lag_bytes: u64,
-    /// Changes published since the capture took the task.
-    pub changes: u64,
-    /// How long ago the first of what is not in the stream yet was seen in the source's WAL, in seconds; absent where
-    /// the task does not run, or it is not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delay_seconds: Option<u32>,
-    /// Messages that have come into the stream, a second, over ten seconds; absent where the task does not run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub messages_per_second: Option<f64>,
-    /// The same in bytes of payload.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bytes_per_second: Option<f64>,
-    /// What the stream holds; absent where it holds nothing, or was not looked at yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held: Option<HeldRange>,
-    /// Whether the broker syncs to disk before it acknowledges.
-    pub durable: bool,
-    /// When this was reported.
-    pub reported_at: DateTime<Utc>,
-}
-
-/// What a task's stream holds: the range in which a group may begin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct HeldRange {
-    /// Sequence of the oldest message.
-    pub first_sequence: u64,
-    /// Sequence of the newest one.
-    pub last_sequence: u64,
-    /// When the oldest was stored.
-    pub first_at: DateTime<Utc>,
-    /// When the newest was stored.
-    pub last_at: DateTime<Utc>,
-    /// Number of messages.
-    pub messages: u64,
-    /// Their size in the stream, in bytes.
-    pub bytes: u64,
-}
-
 /// `GET /tasks`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TaskList {
@@ -475,29 +415,4 @@ pub struct TaskList {
     /// `cursor` of the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
-}
-
-/// One step of a task's life.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct TaskTransition {
-    /// State before.
-    pub from: TaskState,
-    /// State after.
-    pub to: TaskState,
-    /// Who: `user:<name>` or `service:<name>`.
-    pub actor: String,
-    /// Why.
-    pub reason: String,
-    /// Trace of the request that caused it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trace_id: Option<String>,
-    /// When.
-    pub at: DateTime<Utc>,
-}
-
-/// `GET /tasks/{id}/events`.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct TaskTransitionList {
-    /// Oldest first.
-    pub events: Vec<TaskTransition>,
 }

@@ -357,7 +357,7 @@ impl Keeper {
             since: self.record.since,
             source_end: self.source_end,
             warnings: self.tools.warnings.all(),
-            held: self.tools.held.clone(),
+            held: self.tools.held,
         };
         drop(wanted);
         self.links.tracking.send_if_modified(|told| {

@@ -149,6 +149,12 @@ impl Api {
         self.get(&format!("/tasks/{id}")).await
     }
 
+    /// With what other services know of it.
+    pub(crate) async fn task_with_all(&self, id: &TaskId) -> anyhow::Result<Task> {
+        let with = [("with", "instance,consumption".to_owned())];
+        self.get_where(&format!("/tasks/{id}"), &with).await
+    }
+
     pub(crate) async fn create_task(&self, body: &CreateTask) -> anyhow::Result<Task> {
         self.post("/tasks", body).await
     }

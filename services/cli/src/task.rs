@@ -5,6 +5,7 @@ mod create;
 mod objects;
 mod show;
 mod list;
+mod measures;
 mod log;
 mod update;
 mod clone;
@@ -28,8 +29,8 @@ pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         Command::Create(wanted) => create::run(api, *wanted).await,
         Command::List(wanted) => list::run(api, wanted).await,
         Command::Show(named) => {
-            let task = find::task(api, &named.task).await?;
-            show::one(&task, named.shown.output)
+            let id = find::task(api, &named.task).await?.id;
+            show::one(&api.task_with_all(&id).await?, named.shown.output)
         }
         Command::Precheck(wanted) => precheck::run(api, wanted).await,
         Command::Recheck(wanted) => recheck::run(api, wanted).await,

@@ -8,14 +8,15 @@ mod connection;
 mod delete;
 mod move_position;
 mod history;
+mod consumption;
 
 use rowcast_bus::refuse::Refusal as _;
 use rowcast_bus::{Bus, Server, refuse};
 use rowcast_domain::{GroupId, ParseIdError, TaskId};
 use rowcast_proto::message::{self, GroupRequest, RpcError};
 use rowcast_proto::rpc::{
-    CreateGroup, DeleteGroup, GetGroup, GetGroupConnection, GetGroupHistory, ListGroups, MoveGroup,
-    Rpc, UpdateGroup,
+    CreateGroup, DeleteGroup, GetGroup, GetGroupConnection, GetGroupHistory, ListConsumption,
+    ListGroups, MoveGroup, Rpc, UpdateGroup,
 };
 use rowcast_service::BoxError;
 
@@ -63,6 +64,10 @@ pub(crate) async fn serve(bus: &Bus, state: &State, version: &str) -> Result<Ser
     let shared = state.clone();
     server
         .add::<GetGroupHistory, _, _>(move |question| history::answer(shared.clone(), question))
+        .await?;
+    let shared = state.clone();
+    server
+        .add::<ListConsumption, _, _>(move |question| consumption::answer(shared.clone(), question))
         .await?;
     Ok(server)
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod group;
 pub(crate) mod sample;
+pub(crate) mod consumption;
 pub(crate) mod standing;
 
 use sqlx::postgres::PgConnection;

@@ -45,6 +45,8 @@ pub(crate) fn task(stored: StoredTask) -> rest::Task {
     } = stored.definition;
     rest::Task {
         stream: stream::task_stream(&stored.id),
+        instance: None,
+        consumption: None,
         objects_since: stored.objects_since,
         warnings: stored.warnings,
         step: stored.step.filter(|_| stored.state == TaskState::Starting),

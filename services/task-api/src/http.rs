@@ -5,6 +5,7 @@
 //! ```
 
 pub(crate) mod body;
+pub(crate) mod beside;
 mod json_path;
 mod query;
 mod tag;

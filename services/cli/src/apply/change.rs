@@ -60,7 +60,7 @@ pub(super) fn of_source(wanted: &SourceEntry, set: Option<&str>, there: &Source)
     };
     changes.then(|changes| Step::UpdateSource {
         source: wanted.clone(),
-        patch,
+        patch: Box::new(patch),
         changes,
     })
 }

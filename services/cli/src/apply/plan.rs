@@ -68,7 +68,7 @@ pub(super) enum Step {
     UpdateSource {
         source: SourceEntry,
         /// Without secrets.
-        patch: PatchSource,
+        patch: Box<PatchSource>,
         changes: Vec<String>,
     },
     CreateTask {
@@ -96,7 +96,7 @@ pub(super) enum Step {
         /// Where it has no instance yet.
         purchase: PurchaseTask,
     },
-    Release(Task),
+    Release(Box<Task>),
     DeleteSource(Source),
 }
 
@@ -276,7 +276,8 @@ fn plan_sources(
 
 /// What the file names no longer: tasks first, for they need their sources.
 fn plan_prune(present: &Present, steps: &mut Vec<Step>, conflicts: &mut Vec<String>) {
-    steps.extend(present.unnamed.iter().cloned().map(Step::Release));
+    let unnamed = present.unnamed.iter().cloned().map(Box::new);
+    steps.extend(unnamed.map(Step::Release));
     for UnnamedSource { source, needed_by } in &present.unnamed_sources {
         if needed_by.is_empty() {
             steps.push(Step::DeleteSource(source.clone()));

@@ -159,6 +159,9 @@ pub(crate) struct List {
     /// Most tasks [default: all]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) limit: Option<u32>,
+    /// With how late and fast they are, what their streams hold, how their groups get on, and how they are paid
+    #[arg(long)]
+    pub(crate) wide: bool,
     #[command(flatten)]
     pub(crate) shown: Shown,
 }

@@ -3,7 +3,7 @@
 use rowcast_domain::TaskState;
 use rowcast_proto::rest::TaskList;
 
-use super::selection;
+use super::{measures, selection};
 use crate::api::Api;
 use crate::args::Format;
 use crate::args::task::List;
@@ -12,8 +12,11 @@ use crate::{find, output, tags};
 
 /// A line a task.
 pub(super) async fn run(api: &Api, wanted: List) -> anyhow::Result<()> {
-    let format = wanted.shown.output;
+    let (format, wide) = (wanted.shown.output, wanted.wide);
     let list = api.queried_tasks(&query(api, wanted).await?).await?;
+    if wide && format == Format::Table {
+        return measures::show(&list.tasks);
+    }
     show(&list, format)
 }
 
@@ -47,6 +50,9 @@ pub(super) fn show(list: &TaskList, format: Format) -> anyhow::Result<()> {
 
 async fn query(api: &Api, wanted: List) -> anyhow::Result<Vec<(&'static str, String)>> {
     let mut query = vec![("sort", wanted.sort)];
+    if wanted.wide {
+        query.push(("with", "instance,consumption".to_owned()));
+    }
     let live = TaskState::ALL
         .into_iter()
         .filter(|state| wanted.live && *state != TaskState::Released)

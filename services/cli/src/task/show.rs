@@ -2,11 +2,10 @@
 
 use rowcast_proto::rest::{Alerting, OnRowError, Packing, Task, TaskPosition};
 
-use super::selection;
-use super::wait;
+use super::{measures, selection, wait};
 use crate::args::Format;
 use crate::table::{description, or_dash, time};
-use crate::{output, quantity, tags};
+use crate::{output, tags};
 
 /// Everything that is known of a task.
 pub(super) fn one(task: &Task, format: Format) -> anyhow::Result<()> {
@@ -64,6 +63,13 @@ fn members(task: &Task) -> Vec<(&'static str, String)> {
         ]);
         members.extend(measured(position));
     }
+    if let Some(told) = &task.consumption {
+        members.push(("groups", told.groups.to_string()));
+        members.extend(measures::slowest(told).map(|words| ("slowest group", words)));
+    }
+    if let Some(instance) = &task.instance {
+        members.push(("paid", measures::paid(instance)));
+    }
     if let Some(step) = &task.step {
         members.push(("at", wait::step(step)));
     }
@@ -78,19 +84,14 @@ fn members(task: &Task) -> Vec<(&'static str, String)> {
 
 /// How late and how fast changes come, and what can still be read of them.
 fn measured(position: &TaskPosition) -> Vec<(&'static str, String)> {
-    let delay = position.delay_seconds;
-    let delay = delay.map(|late| ("delay", quantity::seconds(late.into())));
-    let mut members: Vec<_> = delay.into_iter().collect();
-    if let (Some(messages), Some(bytes)) = (position.messages_per_second, position.bytes_per_second)
-    {
-        let bytes = quantity::bytes(bytes);
-        members.push(("speed", format!("{messages:.0} messages/s, {bytes}/s")));
-    }
-    if let Some(held) = &position.held {
-        let range = format!("{} to {}", time(&held.first_at), time(&held.last_at));
-        members.push(("held", range));
-    }
-    members
+    let told = [
+        ("delay", measures::delay(position)),
+        ("speed", measures::speed(position)),
+        ("held", position.held.as_ref().map(measures::range)),
+    ];
+    told.into_iter()
+        .filter_map(|(name, text)| Some((name, text?)))
+        .collect()
 }
 
 fn alerts(alerting: &Alerting) -> Vec<(&'static str, String)> {

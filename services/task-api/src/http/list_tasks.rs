@@ -9,6 +9,7 @@ use rowcast_proto::subject;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::beside::Beside;
 use super::query::{Params, malformed_parameter};
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
@@ -41,6 +42,8 @@ pub(crate) struct Wanted {
     pub(crate) limit: Option<u32>,
     /// `next_cursor` of the page before, with the same `sort`.
     cursor: Option<String>,
+    /// What other services know of them, with commas between: `instance`, `consumption`. What does not answer is left out.
+    with: Option<String>,
 }
 
 /// An order of tasks; with `-` the other way round.
@@ -90,6 +93,7 @@ pub(crate) async fn list_tasks(
     Params(wanted): Params<Wanted>,
 ) -> Result<Json<TaskList>, ApiError> {
     validate::listed_tasks(&wanted)?;
+    let beside = Beside::read(wanted.with.as_deref())?;
     let sort = wanted.sort.sort();
     let after = wanted.cursor.as_deref().map(|cursor| parse(cursor, sort));
     let filter = Filter {
@@ -111,7 +115,8 @@ pub(crate) async fn list_tasks(
         stored.truncate(limit);
         next_cursor = stored.last().map(|last| cursor(last, sort));
     }
-    let tasks = stored.into_iter().map(convert::task).collect();
+    let mut tasks: Vec<_> = stored.into_iter().map(convert::task).collect();
+    beside.add(&app, &mut tasks).await;
     Ok(Json(TaskList { tasks, next_cursor }))
 }
 

@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rowcast_bus::request::ask;
-use rowcast_domain::{SourceId, TaskId, TaskState};
-use rowcast_proto::message::ListInstancesRequest;
-use rowcast_proto::rest::{Instance, Source};
-use rowcast_proto::rpc::ListInstances;
+use rowcast_domain::{SourceId, TaskState};
+use rowcast_proto::rest::Source;
 use rowcast_proto::stream;
 use serde::Serialize;
 
@@ -16,15 +13,11 @@ use super::answer::Answer;
 use super::job::{JOB_TYPE, Job, job, time};
 use super::page::{Counts, Page};
 use super::status;
-use crate::convert;
 use crate::error::ApiError;
-use crate::http::ASK_TIMEOUT;
+use crate::http::beside;
 use crate::http::query::malformed_parameter;
 use crate::store::source;
 use crate::store::task::{self, Filter, Sort, SortKey, StoredTask};
-
-/// Most tasks in a question to billing.
-const INSTANCES_AT_ONCE: usize = 200;
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -74,7 +67,8 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
     tasks.retain(|task| wanted.has(task));
     let (tasks, counts) = page.of(tasks);
     let sources = visible_sources(call).await?;
-    let instances = instances(call, &tasks).await?;
+    let ids: Vec<_> = tasks.iter().map(|task| &task.id).collect();
+    let instances = beside::instances(call.app, &ids).await;
     let jobs = tasks.into_iter().map(|task| {
         let source = sources.get(&task.source_id);
         let instance = instances.get(&task.id);
@@ -95,7 +89,7 @@ pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, ApiError> {
         .map(|stored| stored.source)
         .filter(|source| call.caller.sees(source.resource_group.as_deref()));
     let id = task.id.clone();
-    let instances = instances(call, std::slice::from_ref(&task)).await?;
+    let instances = beside::instances(call.app, &[&id]).await;
     let types = &task.definition.change_types;
     Answer::with(&Detail {
         last_update_time: time(task.updated_at),
@@ -106,32 +100,6 @@ pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, ApiError> {
         subscribe_topic: stream::task_stream(&task.id),
         job: job(task, source.as_ref(), instances.get(&id), true)?,
     })
-}
-
-/// What was bought for these tasks. The tasks are told also where billing does not answer.
-async fn instances(
-    call: &Call<'_>,
-    tasks: &[StoredTask],
-) -> Result<BTreeMap<TaskId, Instance>, ApiError> {
-    let mut instances = BTreeMap::new();
-    for tasks in tasks.chunks(INSTANCES_AT_ONCE) {
-        let question = ListInstancesRequest {
-            task_ids: tasks.iter().map(|task| task.id.to_string()).collect(),
-        };
-        match ask::<ListInstances>(call.app.bus(), &question, ASK_TIMEOUT).await {
-            Ok(reply) => {
-                for told in reply.instances {
-                    let instance = convert::instance(told)?;
-                    instances.insert(instance.task_id.clone(), instance);
-                }
-            }
-            Err(error) => {
-                tracing::warn!(error = %error, "jobs told without what was bought");
-                break;
-            }
-        }
-    }
-    Ok(instances)
 }
 
 async fn visible_sources(call: &Call<'_>) -> Result<BTreeMap<SourceId, Source>, ApiError> {

@@ -1,0 +1,73 @@
+//! The columns of `rowcast task list --wide`.
+
+use rowcast_proto::rest::{Consumption, HeldRange, Instance, Task, TaskPosition};
+
+use crate::table::{or_dash, plain_table, time};
+use crate::{output, quantity};
+
+/// How these tasks get on, and how they are paid; a line a task.
+pub(super) fn show(tasks: &[Task]) -> anyhow::Result<()> {
+    let mut table = plain_table([
+        "ID", "NAME", "STATE", "DELAY", "SPEED", "HELD", "GROUPS", "MEMBERS", "SLOWEST", "PAID",
+    ]);
+    for task in tasks {
+        let position = task.position.as_ref();
+        let held = position.and_then(|position| position.held.as_ref());
+        let consumption = task.consumption.as_ref();
+        let instance = task.instance.as_ref();
+        table.add_row([
+            task.id.to_string(),
+            task.name.clone(),
+            task.state.to_string(),
+            or_dash(position.and_then(delay)),
+            or_dash(position.and_then(speed)),
+            or_dash(held.map(range)),
+            or_dash(consumption.map(|told| told.groups.to_string())),
+            or_dash(consumption.and_then(members)),
+            or_dash(consumption.and_then(slowest)),
+            or_dash(instance.map(paid)),
+        ]);
+    }
+    output::table(&table)
+}
+
+/// How late changes come.
+pub(super) fn delay(position: &TaskPosition) -> Option<String> {
+    let late = position.delay_seconds?;
+    Some(quantity::seconds(late.into()))
+}
+
+/// How fast they come.
+pub(super) fn speed(position: &TaskPosition) -> Option<String> {
+    let bytes = quantity::bytes(position.bytes_per_second?);
+    let messages = position.messages_per_second?;
+    Some(format!("{messages:.0}/s, {bytes}/s"))
+}
+
+/// From when to when what the stream holds was stored.
+pub(super) fn range(held: &HeldRange) -> String {
+    format!("{} to {}", time(&held.first_at), time(&held.last_at))
+}
+
+/// As in DTS, −1 where nobody can say.
+fn members(told: &Consumption) -> Option<String> {
+    (told.groups > 0).then(|| told.members.to_string())
+}
+
+/// The group that is the furthest behind.
+pub(super) fn slowest(told: &Consumption) -> Option<String> {
+    let (group, late) = (told.slowest.as_ref()?, told.delay_seconds?);
+    let unread = told.unread.unwrap_or_default();
+    Some(format!(
+        "{group}: {} behind, {unread} unread",
+        quantity::seconds(late)
+    ))
+}
+
+/// How an instance is paid.
+pub(super) fn paid(instance: &Instance) -> String {
+    match &instance.subscription {
+        None => "by the hour".to_owned(),
+        Some(subscription) => format!("until {}", time(&subscription.expires_at)),
+    }
+}
