@@ -18,6 +18,8 @@ mod generated {
 
 use rowcast_domain::{SchemaSelector, Selector};
 
+use crate::rest;
+
 pub use generated::*;
 pub use pbjson_types::Timestamp;
 
@@ -33,6 +35,26 @@ impl From<&ObjectSelection> for Selector {
             all: objects.all,
             schema_patterns: objects.schema_patterns.clone(),
             schemas: schemas.collect(),
+        }
+    }
+}
+
+impl From<rest::GroupMode> for GroupMode {
+    fn from(mode: rest::GroupMode) -> Self {
+        match mode {
+            rest::GroupMode::Ordered => Self::Ordered,
+            rest::GroupMode::Keyed => Self::Keyed,
+            rest::GroupMode::Shared => Self::Shared,
+        }
+    }
+}
+
+impl From<GroupMode> for rest::GroupMode {
+    fn from(mode: GroupMode) -> Self {
+        match mode {
+            GroupMode::Unspecified | GroupMode::Ordered => Self::Ordered,
+            GroupMode::Keyed => Self::Keyed,
+            GroupMode::Shared => Self::Shared,
         }
     }
 }

@@ -30,7 +30,9 @@ pub use contact::{
 };
 pub use etl::{Etl, OnRowError};
 pub use form::{Format, Packing, default_partitions};
-pub use group::{CreateGroup, Group, GroupConnection, GroupList, GroupMode, PatchGroup};
+pub use group::{
+    CreateGroup, Group, GroupConnection, GroupList, GroupMode, PartitionConsumer, PatchGroup,
+};
 pub use group_status::{
     GroupHistory, GroupMember, GroupSample, GroupState, GroupStatus, MoveGroup, StreamPosition,
     StreamRange,

@@ -154,6 +154,12 @@ pub fn is_consumer_of(group: &GroupId, consumer: &str) -> bool {
 /// Who holds changes from before a move must forget them: an acknowledgement would reach beyond what was sent since.
 pub const GENERATION: &str = "rowcast_generation";
 
+/// The durable consumer of a partition of a keyed group; `partition` is the partition's token in subjects.
+#[must_use]
+pub fn partition_consumer(group: &GroupId, partition: &str) -> String {
+    format!("{}_{partition}", group_consumer(group))
+}
+
 /// The slot and the publication that a task owns on its source.
 ///
 /// `[a-z0-9_]` only, as a slot name must be (PostgreSQL docs, "Replication Slots").

@@ -152,14 +152,7 @@ pub fn change_into(
     subject.push_str("rowcast.change.");
     subject.push_str(task.as_str());
     subject.push('.');
-    match partition {
-        // Padded so that the tokens sort; three digits hold the most partitions a task may have.
-        Some(number) => {
-            // Writing to a String cannot fail.
-            write!(subject, "{number:03}").unwrap_or_default();
-        }
-        None => subject.push_str(TRANSACTION_PARTITION),
-    }
+    partition_into(subject, partition);
     subject.push('.');
     match object {
         Some(object) => subject.push_str(object),
@@ -171,6 +164,33 @@ pub fn change_into(
     }
     subject.push('.');
     subject.push_str(op.as_str());
+}
+
+fn partition_into(subject: &mut String, partition: Option<u32>) {
+    match partition {
+        // Padded so that the tokens sort; three digits hold the most partitions a task may have.
+        Some(number) => {
+            // Writing to a String cannot fail.
+            write!(subject, "{number:03}").unwrap_or_default();
+        }
+        None => subject.push_str(TRANSACTION_PARTITION),
+    }
+}
+
+/// The tokens of a task's partitions: the numbered ones, then that of what belongs to no row.
+pub fn partitions(count: u32) -> impl Iterator<Item = String> {
+    let numbers = (0..count).map(Some);
+    numbers.chain(std::iter::once(None)).map(|partition| {
+        let mut token = String::new();
+        partition_into(&mut token, partition);
+        token
+    })
+}
+
+/// Everything of one partition of a task's stream.
+#[must_use]
+pub fn partition_changes(task: &TaskId, partition: &str) -> String {
+    format!("rowcast.change.{task}.{partition}.>")
 }
 
 /// `<schema>.<table>`, both escaped.
@@ -192,6 +212,24 @@ pub fn group_delivery(group: &GroupId) -> String {
 #[must_use]
 pub fn group_inbox(group: &GroupId) -> String {
     format!("_INBOX_{group}")
+}
+
+/// Where a group's members ask what they may read.
+#[must_use]
+pub fn group_member(group: &GroupId) -> String {
+    format!("{MEMBER}.{group}")
+}
+
+/// Questions of the members of all groups.
+pub const MEMBERS: &str = "rowcast.member.*";
+
+const MEMBER: &str = "rowcast.member";
+
+/// The group whose member asks on this subject.
+#[must_use]
+pub fn member_group(subject: &str) -> Option<GroupId> {
+    let group = subject.strip_prefix(MEMBER)?.strip_prefix('.')?;
+    group.parse().ok()
 }
 
 /// What a group's clients may publish to: pulls, consumer info and acks of the group's consumer.

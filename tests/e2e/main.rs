@@ -22,3 +22,4 @@ mod subscription;
 mod command_line;
 mod described;
 mod versions;
+mod modes;

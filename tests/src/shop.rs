@@ -1,7 +1,7 @@
 //! A database whose changes are tracked, on its way from "create" to "running".
 
 use anyhow::Context as _;
-use rowcast_client::{GroupCredentials, Subscription};
+use rowcast_client::{GroupCredentials, GroupMode, Subscription};
 use rowcast_domain::{Secret, TaskId, TaskState};
 use rowcast_proto::rest::{
     self, GroupConnection, Precheck, Source, Task, TaskTransition, TaskTransitionList,
@@ -269,7 +269,17 @@ impl Tracked {
     /// # Errors
     /// Where it is refused.
     pub async fn group(&self, name: &str) -> anyhow::Result<Group> {
-        let body = json!({"name": name, "account": "reader", "password": GROUP_PASSWORD});
+        self.group_of(name, GroupMode::Ordered).await
+    }
+
+    /// As [`Self::group`], of this mode.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub async fn group_of(&self, name: &str, mode: GroupMode) -> anyhow::Result<Group> {
+        let body = json!({
+            "name": name, "account": "reader", "password": GROUP_PASSWORD, "mode": mode,
+        });
         let group: rest::Group = self.api.post(&self.path("groups"), &body).await?;
         let path = self.path(&format!("groups/{}/connection", group.id));
         Ok(Group {

@@ -7,12 +7,50 @@ use utoipa::ToSchema;
 
 use super::group_status::GroupStatus;
 
-/// In which order members of a group get changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// How the members of a group share its changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupMode {
-    /// In commit order, by one active member.
+    /// In commit order, by one active member; the others stand by.
+    #[default]
     Ordered,
+    /// Of each key in commit order: members share the task's partitions.
+    Keyed,
+    /// In no order: any number of members, and any of them gets any change.
+    Shared,
+}
+
+impl GroupMode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Ordered, Self::Keyed, Self::Shared];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ordered => "ordered",
+            Self::Keyed => "keyed",
+            Self::Shared => "shared",
+        }
+    }
+
+    /// The mode with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == name)
+    }
+
+    /// Whether it is the one of a group that was not asked for another.
+    #[must_use]
+    pub const fn is_ordered(&self) -> bool {
+        matches!(self, Self::Ordered)
+    }
+}
+
+impl std::fmt::Display for GroupMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// `PATCH /tasks/{id}/groups/{gid}`: what is absent stays.
@@ -37,7 +75,7 @@ pub struct CreateGroup {
     pub account: String,
     /// 8–32 printable characters of at least two of: lower case, upper case, digits, others. Never returned.
     pub password: String,
-    /// Ordered where absent.
+    /// Ordered where absent; fixed from here on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<GroupMode>,
 }
@@ -55,6 +93,9 @@ pub struct Group {
     pub name: String,
     /// Account.
     pub account: String,
+    /// How its members share the changes; absent where ordered.
+    #[serde(default, skip_serializing_if = "GroupMode::is_ordered")]
+    pub mode: GroupMode,
     /// Stream sequence of the last change acknowledged by the group.
     pub acknowledged_sequence: u64,
     /// Changes that the group has not been sent.
@@ -84,8 +125,14 @@ pub struct GroupConnection {
     pub login: String,
     /// JetStream stream.
     pub stream: String,
-    /// Durable pull consumer.
+    /// Durable pull consumer; empty where the group has one a partition.
     pub consumer: String,
+    /// How its members share the changes; absent where ordered.
+    #[serde(default, skip_serializing_if = "GroupMode::is_ordered")]
+    pub mode: GroupMode,
+    /// The durable pull consumers of a keyed group, one a partition; absent in other modes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consumers: Vec<PartitionConsumer>,
     /// Prefix that the client must use for its inboxes.
     pub inbox_prefix: String,
     /// The group.
@@ -94,4 +141,13 @@ pub struct GroupConnection {
     /// The task.
     #[schema(value_type = String)]
     pub task_id: TaskId,
+}
+
+/// What a partition of a keyed group is read with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PartitionConsumer {
+    /// The partition's token in subjects: a number of three digits, or `tx` for what belongs to no row.
+    pub partition: String,
+    /// Durable pull consumer.
+    pub consumer: String,
 }

@@ -113,6 +113,7 @@ fn task_entry(
         password: Some(SecretFrom::variable_of(&[&task.name, &group.name])),
         name: group.name,
         account: group.account,
+        mode: Some(group.mode).filter(|mode| !mode.is_ordered()),
     });
     TaskEntry {
         groups: groups.collect(),

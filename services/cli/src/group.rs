@@ -41,7 +41,7 @@ async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
         name: wanted.name,
         account: wanted.account,
         password: password.expose().to_owned(),
-        mode: None,
+        mode: Some(wanted.mode.into()),
     };
     show::one(
         &api.create_group(&task.id, &body).await?,
@@ -75,13 +75,20 @@ async fn connection(api: &Api, named: Named) -> anyhow::Result<()> {
     let task = find::task(api, &named.task).await?;
     let group = find::group(api, &task, &named.group).await?;
     let connection = api.connection(&task.id, &group.id).await?;
+    let of_partitions = connection.consumers.iter().map(|of| of.consumer.as_str());
+    let consumers = if connection.consumers.is_empty() {
+        ("consumer", connection.consumer.clone())
+    } else {
+        ("consumers", of_partitions.collect::<Vec<_>>().join("\n"))
+    };
     match named.shown.output {
         Format::Json => output::json(&connection),
         Format::Table => output::table(&description(vec![
             ("urls", connection.urls.join(",")),
             ("login", connection.login),
             ("stream", connection.stream),
-            ("consumer", connection.consumer),
+            ("mode", connection.mode.to_string()),
+            (consumers.0, consumers.1),
             ("inbox prefix", connection.inbox_prefix),
         ])),
     }

@@ -135,7 +135,7 @@ impl Callout {
         match verdict {
             Verdict::Member(group) => {
                 tracing::info!(task = %group.task_id, login = request.user, host = request.host, "login");
-                let permissions = permission::of_group(&group.task_id, &group.id);
+                let permissions = permission::of_group(group);
                 let user = User {
                     nkey: &request.user_nkey,
                     account: CLIENTS_ACCOUNT,

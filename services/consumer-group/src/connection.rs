@@ -1,10 +1,12 @@
 //! What a client of a group must know, and the login that it shows.
 
 use rowcast_domain::GroupId;
-use rowcast_proto::message::GroupConnection;
+use rowcast_proto::message::{self, GroupConnection, PartitionConsumer};
+use rowcast_proto::rest::GroupMode;
 use rowcast_proto::stream::{group_consumer, task_stream};
 use rowcast_proto::subject::group_inbox;
 
+use crate::own_consumers;
 use crate::store::group::Group;
 
 /// The account of NATS that members of groups land in.
@@ -27,7 +29,22 @@ pub(crate) fn describe(group: &Group, urls: &[String]) -> GroupConnection {
         urls: urls.to_vec(),
         login: login(&group.account, &group.id),
         stream: task_stream(&group.task_id),
-        consumer: group_consumer(&group.id),
+        consumer: match group.mode {
+            GroupMode::Ordered | GroupMode::Shared => group_consumer(&group.id),
+            GroupMode::Keyed => String::new(),
+        },
+        mode: message::GroupMode::from(group.mode).into(),
+        consumers: own_consumers::of(group)
+            .into_iter()
+            .filter_map(|own| {
+                let consumer = own.name;
+                let partition = own.partition?;
+                Some(PartitionConsumer {
+                    partition,
+                    consumer,
+                })
+            })
+            .collect(),
         inbox_prefix: group_inbox(&group.id),
         group_id: group.id.to_string(),
         task_id: group.task_id.to_string(),

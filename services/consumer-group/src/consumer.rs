@@ -4,18 +4,21 @@ use std::collections::HashSet;
 use std::error::Error;
 use std::time::Duration;
 
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use rowcast_bus::Bus;
 use rowcast_bus::async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use rowcast_bus::async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 use rowcast_bus::async_nats::jetstream::{self, ErrorCode};
-use rowcast_domain::{GroupId, TaskId};
-use rowcast_proto::stream::{group_consumer, task_stream};
-use rowcast_proto::subject;
+use rowcast_domain::TaskId;
+use rowcast_proto::rest::GroupMode;
+use rowcast_proto::stream::task_stream;
 use rowcast_service::BoxError;
 
+use crate::own_consumers::{self, OwnConsumer};
+use crate::store::group::Group;
+
 /// A change not acknowledged for this long is sent again.
-const ACK_WAIT: Duration = Duration::from_secs(30);
+pub(crate) const ACK_WAIT: Duration = Duration::from_secs(30);
 
 /// Messages sent and not acknowledged, before the server sends no more.
 ///
@@ -25,6 +28,12 @@ const ACK_WAIT: Duration = Duration::from_secs(30);
 /// escapes. It also bounds the messages that a member has to hold after a lost delivery, so it is no
 /// larger than that.
 const MAX_ACK_PENDING: i64 = 2000;
+
+/// As above, of a shared group, whose members each have up to a batch of 256 in flight.
+const SHARED_MAX_ACK_PENDING: i64 = 20_000;
+
+/// Consumers of a group asked for, made or removed at a time.
+const CONCURRENT: usize = 16;
 
 /// Where a group stands in its task's stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,28 +55,30 @@ pub(crate) enum Created {
     NoStream,
 }
 
-/// Makes the group's consumer if it is missing.
-pub(crate) async fn create(
-    data: &Bus,
-    task: &TaskId,
-    group: &GroupId,
-) -> Result<Created, BoxError> {
-    let name = group_consumer(group);
-    let config = pull::Config {
-        durable_name: Some(name.clone()),
-        description: Some(format!("consumer group {group}")),
-        filter_subject: subject::task_changes(task),
-        // A stream is read in order, so that one acknowledgement stands for all before it.
-        ack_policy: AckPolicy::All,
-        ack_wait: ACK_WAIT,
-        max_ack_pending: MAX_ACK_PENDING,
-        deliver_policy: DeliverPolicy::All,
-        ..pull::Config::default()
-    };
+/// Makes those consumers of a group that are missing.
+pub(crate) async fn create(data: &Bus, group: &Group) -> Result<Created, BoxError> {
     let stream = data
         .jetstream()
-        .get_stream_no_info(task_stream(task))
+        .get_stream_no_info(task_stream(&group.task_id))
         .await?;
+    let made = stream::iter(own_consumers::of(group)).map(|own| {
+        let stream = &stream;
+        async move { create_one(stream, config(group, own)).await }
+    });
+    let made: Vec<Created> = made.buffer_unordered(CONCURRENT).try_collect().await?;
+    let no_stream = made.contains(&Created::NoStream);
+    Ok(if no_stream {
+        Created::NoStream
+    } else {
+        Created::Yes
+    })
+}
+
+async fn create_one(
+    stream: &jetstream::stream::Stream<()>,
+    config: pull::Config,
+) -> Result<Created, BoxError> {
+    let name = config.durable_name.clone().unwrap_or_default();
     match stream.get_or_create_consumer(&name, config).await {
         Ok(_consumer) => Ok(Created::Yes),
         Err(error) if is_missing(&error) => Ok(Created::NoStream),
@@ -75,17 +86,41 @@ pub(crate) async fn create(
     }
 }
 
-/// Removes the group's consumer, if it is there.
-pub(crate) async fn delete(data: &Bus, task: &TaskId, group: &GroupId) -> Result<(), BoxError> {
+fn config(group: &Group, own: OwnConsumer) -> pull::Config {
+    let (ack_policy, max_ack_pending) = match group.mode {
+        // What is read in order is acknowledged in order: one acknowledgement stands for all before it.
+        GroupMode::Ordered | GroupMode::Keyed => (AckPolicy::All, MAX_ACK_PENDING),
+        GroupMode::Shared => (AckPolicy::Explicit, SHARED_MAX_ACK_PENDING),
+    };
+    pull::Config {
+        durable_name: Some(own.name),
+        description: Some(format!("consumer group {}", group.id)),
+        filter_subject: own.filter,
+        ack_policy,
+        ack_wait: ACK_WAIT,
+        max_ack_pending,
+        deliver_policy: DeliverPolicy::All,
+        ..pull::Config::default()
+    }
+}
+
+/// Removes the group's consumers, as far as they are there.
+pub(crate) async fn delete(data: &Bus, group: &Group) -> Result<(), BoxError> {
     let stream = data
         .jetstream()
-        .get_stream_no_info(task_stream(task))
+        .get_stream_no_info(task_stream(&group.task_id))
         .await?;
-    match stream.delete_consumer(&group_consumer(group)).await {
-        Ok(_status) => Ok(()),
-        Err(error) if is_missing(&error) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    let removed = stream::iter(own_consumers::names(group)).map(|name| {
+        let stream = &stream;
+        async move {
+            match stream.delete_consumer(&name).await {
+                Ok(_status) => Ok(()),
+                Err(error) if is_missing(&error) => Ok(()),
+                Err(error) => Err(BoxError::from(error)),
+            }
+        }
+    });
+    removed.buffer_unordered(CONCURRENT).try_collect().await
 }
 
 /// Names of the consumers of a task's stream; none where there is no stream.

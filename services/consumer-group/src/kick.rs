@@ -49,6 +49,9 @@ struct Connections {
 #[derive(Deserialize)]
 struct Connection {
     cid: u64,
+    /// What the client calls itself.
+    #[serde(default)]
+    name: String,
     #[serde(default)]
     authorized_user: String,
 }
@@ -72,11 +75,29 @@ struct KickError {
 
 /// Closes all connections of a login, on every server; tells how many there were.
 pub(crate) async fn login(system: &Bus, login: &str) -> Result<usize, BoxError> {
+    matching(system, login, |_name| true).await
+}
+
+/// Closes those of a login's connections whose names end with the names of these members.
+pub(crate) async fn members(
+    system: &Bus,
+    login: &str,
+    members: &[String],
+) -> Result<usize, BoxError> {
+    let is_theirs = |name: &str| members.iter().any(|member| name.ends_with(member.as_str()));
+    matching(system, login, is_theirs).await
+}
+
+async fn matching(
+    system: &Bus,
+    login: &str,
+    is_meant: impl Fn(&str) -> bool,
+) -> Result<usize, BoxError> {
     let mut kicked = 0;
     for answer in ask_servers(system, login).await? {
         for connection in answer.data.connections {
             // Never close somebody else's, should a server not know the filter.
-            if connection.authorized_user == login {
+            if connection.authorized_user == login && is_meant(&connection.name) {
                 kick(system, &answer.server.id, connection.cid).await?;
                 kicked += 1;
             }

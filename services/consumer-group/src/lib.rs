@@ -5,7 +5,8 @@
 //!                │          │                     ▲
 //!                │          ├─▶ reconcile ─▶ consumers of the tasks' streams, connections of deleted groups
 //!                │          ├─▶ watch ─▶ gap ─────┘ and samples over time
-//!                │          └─▶ callout ◀─ nats-server: may this login in, and what may it do?
+//!                │          ├─▶ callout ◀─ nats-server: may this login in, and what may it do?
+//!                │          └─▶ membership ◀─ members: what may I read?
 //!                ├─▶ status: stream, consumers and members, now
 //!                └─▶ seek ─▶ moving: the position, as it was wished
 //! ```
@@ -22,7 +23,12 @@ mod removal;
 mod outbox;
 mod task_released;
 mod reconcile;
+mod own_consumers;
 mod consumer;
+mod assign;
+mod give_back;
+mod hearing;
+mod membership;
 mod connection;
 mod kick;
 mod head;
@@ -74,6 +80,12 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
         Kind::Essential,
         "callout",
         callout.run(requests, stop.clone()),
+    );
+    let questions = membership::listen(&state).await?;
+    tasks.spawn(
+        Kind::Essential,
+        "membership",
+        membership::run(state.clone(), questions, stop.clone()),
     );
     let server = respond::serve(&bus, &state, version).await?;
     tasks.spawn(Kind::Essential, "respond", server.run(stop.clone()));

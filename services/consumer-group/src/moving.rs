@@ -37,6 +37,8 @@ pub(crate) async fn carry_out(state: &State, group: &Group) -> Result<(), BoxErr
     let Some(known) = store::standing::lock_wish(&mut transaction, &group.id).await? else {
         return Ok(());
     };
+    // Whoever gives a consumer to another member changes its configuration too.
+    store::share::lock(&mut transaction, &group.id).await?;
     let next_sequence = known.next_sequence.unwrap_or(1);
     let stream = held::stream(&state.data, &group.task_id).await?;
     let Some(held) = held::look(&state.data, &group.task_id).await? else {

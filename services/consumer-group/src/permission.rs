@@ -1,8 +1,11 @@
 //! What the members of a group may do on NATS: read their own consumer, and nothing else.
 
-use rowcast_domain::{GroupId, TaskId};
+use rowcast_proto::rest::GroupMode;
 use rowcast_proto::{stream, subject};
 use serde::Serialize;
+
+use crate::own_consumers;
+use crate::store::group::Group;
 
 /// The permissions of a user, as a NATS JWT holds them.
 #[derive(Debug, Default, Serialize)]
@@ -21,18 +24,24 @@ struct Subjects {
 
 /// The permissions of a group's members.
 ///
-/// They publish pulls, questions after the consumer's position, and acks, all of their own consumer.
+/// They publish pulls, questions after a consumer's position, and acks, all of their group's own consumers, and
+/// ask what they may read.
 /// They subscribe to their own inboxes, so that no member sees the answers to another group.
-pub(crate) fn of_group(task: &TaskId, group: &GroupId) -> Permissions {
-    let (stream, consumer) = (stream::task_stream(task), stream::group_consumer(group));
+pub(crate) fn of_group(group: &Group) -> Permissions {
+    let stream = stream::task_stream(&group.task_id);
+    let consumers = own_consumers::names(group);
+    let mut publish: Vec<String> = consumers
+        .flat_map(|consumer| subject::group_publish(&stream, &consumer))
+        .collect();
+    if group.mode != GroupMode::Shared {
+        publish.push(subject::group_member(&group.id));
+    }
     Permissions {
-        publish: Subjects {
-            allow: subject::group_publish(&stream, &consumer),
-        },
+        publish: Subjects { allow: publish },
         subscribe: Subjects {
             allow: vec![
-                format!("{}.>", subject::group_inbox(group)),
-                subject::group_delivery(group),
+                format!("{}.>", subject::group_inbox(&group.id)),
+                subject::group_delivery(&group.id),
             ],
         },
     }
@@ -40,15 +49,46 @@ pub(crate) fn of_group(task: &TaskId, group: &GroupId) -> Permissions {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
     use serde_json::json;
 
     use super::*;
 
+    fn group(mode: GroupMode) -> Group {
+        Group {
+            id: "g111111111111".parse().unwrap(),
+            task_id: "t000000000000".parse().unwrap(),
+            name: "orders".to_owned(),
+            account: "reader".to_owned(),
+            password_hash: String::new(),
+            created_at: DateTime::UNIX_EPOCH,
+            deleted_at: None,
+            mode,
+            partitions: 2,
+        }
+    }
+
+    fn publishes(mode: GroupMode) -> Vec<String> {
+        of_group(&group(mode)).publish.allow
+    }
+
+    #[test]
+    fn a_keyed_group_reaches_the_consumers_of_its_partitions_and_a_shared_one_asks_nothing() {
+        let keyed = publishes(GroupMode::Keyed);
+        assert_eq!(keyed.len(), 3 * 4 + 1);
+        for partition in ["000", "001", "tx"] {
+            let pull =
+                format!("$JS.API.CONSUMER.MSG.NEXT.RC_t000000000000.g_g111111111111_{partition}");
+            assert!(keyed.contains(&pull), "{pull}");
+        }
+        assert_eq!(keyed.last().unwrap(), "rowcast.member.g111111111111");
+        let ordered = publishes(GroupMode::Ordered);
+        assert_eq!(publishes(GroupMode::Shared), ordered[..4]);
+    }
+
     #[test]
     fn a_member_reaches_its_own_consumer_and_inbox_only() {
-        let task = "t000000000000".parse().unwrap();
-        let group = "g111111111111".parse().unwrap();
-        let permissions = serde_json::to_value(of_group(&task, &group)).unwrap();
+        let permissions = serde_json::to_value(of_group(&group(GroupMode::Ordered))).unwrap();
         assert_eq!(
             permissions,
             json!({
@@ -57,6 +97,7 @@ mod tests {
                     "$JS.API.CONSUMER.INFO.RC_t000000000000.g_g111111111111",
                     "$JS.ACK.RC_t000000000000.g_g111111111111.*.*.*.*.*",
                     "$JS.ACK.*.*.RC_t000000000000.g_g111111111111.*.*.*.*.>",
+                    "rowcast.member.g111111111111",
                 ] },
                 "sub": { "allow": [
                     "_INBOX_g111111111111.>",

@@ -9,12 +9,11 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt as _, stream};
 use rowcast_domain::TaskId;
-use rowcast_proto::stream::group_consumer;
 use rowcast_service::{BoxError, CancellationToken};
 
 use crate::state::State;
 use crate::store::group::Group;
-use crate::{connection, consumer, kick, moving, store};
+use crate::{connection, consumer, kick, moving, own_consumers, store};
 
 /// How often everything is looked at.
 const EVERY: Duration = Duration::from_secs(2);
@@ -85,10 +84,13 @@ async fn task(state: &State, task_id: &TaskId, groups: &[Group]) -> Result<(), B
                 remove(state, group).await?;
                 let now = Utc::now();
                 if is_over(deleted_at, now) {
-                    store::group::clear(&state.pool, &group.id, now).await?;
+                    let mut transaction = state.pool.begin().await?;
+                    store::share::forget(&mut transaction, &group.id).await?;
+                    store::group::clear(&mut *transaction, &group.id, now).await?;
+                    transaction.commit().await?;
                 }
             }
-            None if found.contains(&group_consumer(&group.id)) => {}
+            None if own_consumers::names(group).all(|name| found.contains(&name)) => {}
             None => make(state, group).await?,
         }
     }
@@ -96,15 +98,15 @@ async fn task(state: &State, task_id: &TaskId, groups: &[Group]) -> Result<(), B
 }
 
 async fn make(state: &State, group: &Group) -> Result<(), BoxError> {
-    if consumer::create(&state.data, &group.task_id, &group.id).await? == consumer::Created::Yes {
+    if consumer::create(&state.data, group).await? == consumer::Created::Yes {
         tracing::info!(group = %group.id, task = %group.task_id, "consumer made");
     }
     Ok(())
 }
 
-/// Removes what a deleted group has in NATS: first its consumer, then its connections.
+/// Removes what a deleted group has in NATS: first its consumers, then its connections.
 pub(crate) async fn remove(state: &State, group: &Group) -> Result<(), BoxError> {
-    consumer::delete(&state.data, &group.task_id, &group.id).await?;
+    consumer::delete(&state.data, group).await?;
     let login = connection::login(&group.account, &group.id);
     kick::login(&state.system, &login).await?;
     Ok(())

@@ -154,6 +154,7 @@ fn to_message(group: &Group, position: Position) -> message::Group {
         pending: position.pending,
         in_flight: position.in_flight,
         status: None,
+        mode: message::GroupMode::from(group.mode).into(),
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod group;
 pub(crate) mod sample;
 pub(crate) mod consumption;
 pub(crate) mod standing;
+pub(crate) mod share;
 
 use sqlx::postgres::PgConnection;
 

@@ -390,10 +390,19 @@ pub(crate) fn group_connection(
     connection: m::GroupConnection,
 ) -> Result<rest::GroupConnection, ApiError> {
     Ok(rest::GroupConnection {
+        mode: connection.mode().into(),
         urls: connection.urls,
         login: connection.login,
         stream: connection.stream,
         consumer: connection.consumer,
+        consumers: connection
+            .consumers
+            .into_iter()
+            .map(|of| rest::PartitionConsumer {
+                partition: of.partition,
+                consumer: of.consumer,
+            })
+            .collect(),
         inbox_prefix: connection.inbox_prefix,
         group_id: id("group_id", &connection.group_id)?,
         task_id: id("task_id", &connection.task_id)?,

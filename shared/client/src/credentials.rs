@@ -1,7 +1,7 @@
 //! What a member of a group must know.
 
 use rowcast_domain::{GroupId, Secret, TaskId};
-use rowcast_proto::rest::GroupConnection;
+use rowcast_proto::rest::{GroupConnection, GroupMode, PartitionConsumer};
 
 /// Where a group's changes are, and how to log in.
 #[derive(Debug, Clone)]
@@ -18,8 +18,12 @@ pub struct GroupCredentials {
     pub task_id: TaskId,
     /// JetStream stream.
     pub stream: String,
-    /// Durable pull consumer.
+    /// How its members share the changes.
+    pub mode: GroupMode,
+    /// Durable pull consumer; empty where the group is keyed.
     pub consumer: String,
+    /// The durable pull consumers of a keyed group.
+    pub consumers: Vec<PartitionConsumer>,
     /// Prefix of the inboxes; the server allows no others.
     pub inbox_prefix: String,
 }
@@ -32,7 +36,9 @@ impl GroupCredentials {
             urls,
             login,
             stream,
+            mode,
             consumer,
+            consumers,
             inbox_prefix,
             group_id,
             task_id,
@@ -44,7 +50,9 @@ impl GroupCredentials {
             group_id,
             task_id,
             stream,
+            mode,
             consumer,
+            consumers,
             inbox_prefix,
         }
     }

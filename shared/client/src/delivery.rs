@@ -1,16 +1,16 @@
 //! A change on its way to the caller.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use async_nats::jetstream::{self, Message};
+use async_nats::jetstream::{AckKind, Message};
 use rowcast_domain::Position;
 use rowcast_proto::change::{Change, Operation};
 
-use crate::credentials::GroupCredentials;
 use crate::error::{Error, MalformedChange, Source};
-use crate::fence::Fence;
-use crate::generation::Validity;
-use crate::subscription::look;
+use crate::hold::Out;
+use crate::session::Session;
 
 /// A change, to be acknowledged once it is dealt with.
 #[derive(Debug)]
@@ -26,17 +26,36 @@ pub struct Delivery {
     pub stream_sequence: u64,
     /// Whether it was sent before; the caller may have seen it.
     pub redelivered: bool,
-    acknowledges: Acknowledges,
-    session: Arc<Session>,
+    way: Way,
 }
 
-/// What a member's deliveries share, until the group's position is moved.
+/// How the server is told what became of a change.
 #[derive(Debug)]
-pub(crate) struct Session {
-    pub(crate) fence: Fence,
-    pub(crate) validity: Validity,
-    pub(crate) jetstream: jetstream::Context,
-    pub(crate) credentials: GroupCredentials,
+pub(crate) enum Way {
+    /// With everything before it.
+    InOrder(Acknowledges, Out, Arc<Session>),
+    /// By itself, with the others of its message.
+    ByItself(Arc<SharedMessage>, AtomicBool),
+}
+
+/// A message of a shared group, which is done once all its changes are.
+#[derive(Debug)]
+pub(crate) struct SharedMessage {
+    message: Message,
+    session: Arc<Session>,
+    /// Changes that are not acknowledged.
+    left: AtomicUsize,
+}
+
+impl SharedMessage {
+    /// With so many changes.
+    pub(crate) const fn new(message: Message, changes: usize, session: Arc<Session>) -> Self {
+        Self {
+            message,
+            session,
+            left: AtomicUsize::new(changes),
+        }
+    }
 }
 
 /// What tells the server of an acknowledgement.
@@ -102,58 +121,96 @@ pub(crate) fn malformed(message: &Message, place: Place, source: Source) -> Erro
 }
 
 impl Delivery {
-    pub(crate) fn new(
-        change: Change,
-        subject: String,
-        place: Place,
-        acknowledges: Acknowledges,
-        session: Arc<Session>,
-    ) -> Self {
+    pub(crate) fn new(change: Change, subject: String, place: Place, way: Way) -> Self {
         Self {
             position: change.id,
             change,
             subject,
             stream_sequence: place.stream_sequence,
             redelivered: place.redelivered,
-            acknowledges,
-            session,
+            way,
         }
     }
 
-    /// Acknowledges this change and every one before it, and waits until that is stored.
+    /// Acknowledges this change, and waits until that is stored: in an ordered group with every one before it, in a
+    /// keyed group with every one before it in its partition, in a shared group alone.
     ///
-    /// One call for the last change of a batch is enough, and faster than one for each. In a task that
-    /// packs rows, what is acknowledged within a pack is known to this process alone until the pack's last
-    /// change is: after a crash the pack comes again whole.
+    /// In an ordered or a keyed group one call for the last change of a batch is enough, and faster than one for each.
+    /// In a task that packs rows, what is acknowledged within a pack is known to this process alone until the pack's
+    /// last change is, or in a shared group all of them are: after a crash the pack comes again whole.
     ///
     /// # Errors
-    /// [`Error::NotAcknowledged`]: the connection failed; the change may come again.
-    /// [`Error::PositionMoved`]: the group's position was moved since.
+    /// [`Error::NotAcknowledged`]: the connection failed; the change may come again. [`Error::NotHeld`]: the
+    /// change went to another member, and comes again there. [`Error::PositionMoved`]: the group's position was moved
+    /// since.
     pub async fn ack(&self) -> Result<(), Error> {
-        let Session {
-            fence,
-            validity,
-            jetstream,
-            credentials,
-        } = &*self.session;
-        validity
-            .verify(&jetstream.client(), look(jetstream, credentials))
-            .await
-            .map_err(|error| match error {
-                Error::Unreachable(source) => Error::NotAcknowledged(source),
-                other @ (Error::LoginRefused { .. }
-                | Error::GroupDeleted { .. }
-                | Error::Malformed(_)
-                | Error::TooManyPieces { .. }
-                | Error::NotAcknowledged(_)
-                | Error::PositionMoved) => other,
-            })?;
-        let Acknowledges { message, sequence } = &self.acknowledges;
+        match &self.way {
+            Way::InOrder(acknowledges, out, session) => {
+                self.ack_in_order(acknowledges, out, session).await
+            }
+            Way::ByItself(shared, is_done) => {
+                shared.session.verify().await?;
+                if !is_done.swap(true, Ordering::Relaxed) {
+                    shared.left.fetch_sub(1, Ordering::Relaxed);
+                }
+                if shared.left.load(Ordering::Relaxed) > 0 {
+                    return Ok(());
+                }
+                let acked = shared.message.double_ack().await;
+                acked.map_err(Error::NotAcknowledged)
+            }
+        }
+    }
+
+    async fn ack_in_order(
+        &self,
+        acknowledges: &Acknowledges,
+        out: &Out,
+        session: &Session,
+    ) -> Result<(), Error> {
+        let Acknowledges { message, sequence } = acknowledges;
+        let hold = out.hold();
+        if !hold.may_acknowledge() && !session.is_over() {
+            return Err(Error::NotHeld {
+                position: self.position,
+            });
+        }
+        session.verify().await?;
+        let fence = hold.fence();
         let is_news = fence.stored().is_none_or(|stored| stored != *sequence);
         if let Some(message) = message.as_ref().filter(|_message| is_news) {
             message.double_ack().await.map_err(Error::NotAcknowledged)?;
         }
         fence.advance(self.position, self.stream_sequence, *sequence);
         Ok(())
+    }
+
+    /// Whether an acknowledgement of this change covers `earlier`, which came before it: in a shared group that of no
+    /// other change does.
+    #[must_use]
+    pub fn covers(&self, earlier: &Self) -> bool {
+        match (&self.way, &earlier.way) {
+            (Way::InOrder(_, own, _), Way::InOrder(_, other, _)) => {
+                Arc::ptr_eq(own.hold(), other.hold())
+            }
+            (Way::InOrder(..) | Way::ByItself(..), _) => false,
+        }
+    }
+
+    /// Gives this change of a shared group back: it comes again, to any member, after `delay` or at once. Where it came
+    /// in a pack, all of that comes again.
+    ///
+    /// # Errors
+    /// [`Error::NotAcknowledged`]: the connection failed; the change comes again after the consumer's ack wait.
+    /// [`Error::InOrder`]: the group is not shared, and none of its changes can come later than those behind it.
+    pub async fn nack(&self, delay: Option<Duration>) -> Result<(), Error> {
+        match &self.way {
+            Way::InOrder(..) => Err(Error::InOrder),
+            Way::ByItself(shared, _is_done) => {
+                shared.session.verify().await?;
+                let given_back = shared.message.ack_with(AckKind::Nak(delay)).await;
+                given_back.map_err(Error::NotAcknowledged)
+            }
+        }
     }
 }

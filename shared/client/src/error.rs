@@ -21,7 +21,8 @@ pub enum Error {
         group: GroupId,
     },
     /// A message is no change that this version can read, or the pieces of a large change do not join
-    /// to one. The subscription goes on; acknowledging a later change acknowledges this message too.
+    /// to one. The subscription goes on; acknowledging a later change acknowledges this message too, but in a
+    /// shared group, where it comes again.
     #[error("message {} on {} is not a change", .0.stream_sequence, .0.subject)]
     Malformed(#[source] Box<MalformedChange>),
     /// A change comes in more pieces than the group's consumer may have in flight, so that its last
@@ -36,6 +37,27 @@ pub enum Error {
         pieces: u64,
         /// The consumer's `max_ack_pending`.
         in_flight: u64,
+    },
+    /// The change is not this member's any more: another one holds its partition, or the group. It comes again
+    /// there. The subscription goes on.
+    #[error("the change {position} is not held any more by this member")]
+    NotHeld {
+        /// Which change.
+        position: Position,
+    },
+    /// Only a change of a shared group can be given back.
+    #[error("a change of an ordered or a keyed group cannot be given back")]
+    InOrder,
+    /// A change of a shared group is larger than a message of the broker. Its pieces go to several members, so that none
+    /// can join them: an ordered or a keyed group reads it. The subscription goes on; the change comes again.
+    #[error(
+        "the change {position} of {bytes} bytes comes in pieces, which a shared group cannot join"
+    )]
+    InPieces {
+        /// Which change.
+        position: Position,
+        /// The length of its JSON.
+        bytes: u64,
     },
     /// NATS cannot be reached or does not answer. Interruptions of a running subscription are
     /// healed and do not come here.
@@ -81,6 +103,9 @@ impl Error {
                 true
             }
             Self::Malformed(_)
+            | Self::NotHeld { .. }
+            | Self::InOrder
+            | Self::InPieces { .. }
             | Self::Unreachable(_)
             | Self::NotAcknowledged(_)
             | Self::PositionMoved => false,

@@ -51,8 +51,12 @@ impl Validity {
 
     /// Whether the consumer must be asked before anything that was received is handed out.
     pub(crate) fn is_in_doubt(&self, client: &Client) -> bool {
+        self.is_over() || connects(client) != self.connects.load(Ordering::Acquire)
+    }
+
+    /// Whether it is known that the position was moved.
+    pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
-            || connects(client) != self.connects.load(Ordering::Acquire)
     }
 
     /// Nothing had moved after so many connects.
@@ -74,7 +78,7 @@ impl Validity {
         client: &Client,
         look: impl Future<Output = Result<PullConsumer, Error>>,
     ) -> Result<(), Error> {
-        if self.is_over.load(Ordering::Acquire) {
+        if self.is_over() {
             return Err(Error::PositionMoved);
         }
         let connects = connects(client);

@@ -1,35 +1,49 @@
 //! Consume Rowcast changes from Rust.
 //!
 //! ```text
-//! credentials ─▶ subscription ─▶ gate (order) ─▶ fence (repeats) ─▶ pieces (whole changes) ─▶ Delivery { change, .. } ─▶ ack
+//! credentials ─▶ subscription ─▶ membership: what may be read? ─▶ a share for each consumer ─┐
+//!                      ▲                                                                   ▼
+//!                      └── Delivery ◀─ pieces (whole changes) ◀─ fence (repeats) ◀─ gate (order)
 //! ```
 //!
-//! A [`Subscription`] is a stream of [`Delivery`]. Changes come in commit order. [`Delivery::ack`]
-//! acknowledges a change and every one before it; what was never acknowledged comes again, also after
-//! a crash of this process. See `examples/tail.rs`.
+//! A [`Subscription`] is a stream of [`Delivery`], as one more member of the group. What was never acknowledged comes
+//! again, also after a crash of this process. See `examples/tail.rs`. How members share the changes is the group's
+//! mode:
+//!
+//! | mode | order | members | [`Delivery::ack`] covers |
+//! |---|---|---|---|
+//! | ordered | commit order | one is active, the others stand by | every change before it |
+//! | keyed | commit order of each key | they share the task's partitions | every change before it in its partition |
+//! | shared | none | each change goes to one of them | itself |
+//!
+//! In the first two the service says once a second what this member holds, for 6 seconds. Whoever leaves, by
+//! [`Subscription::close`] or by dropping it, is replaced at once, and whoever dies after that time. What is to go to
+//! another member is handed out no further, and goes once everything handed out is acknowledged, or dropped: a caller
+//! that keeps a [`Delivery`] keeps its partition. The time is counted from when this process asked, and when it is over
+//! nothing is handed out and [`Delivery::ack`] says [`Error::NotHeld`], so that no two members deal with one key at a
+//! time, as long as dealing with a change is over when the lease is. While the service is away members keep what they have.
 //!
 //! A change that is larger than a message of the broker comes in pieces. The subscription joins them:
 //! the caller sees the whole, and its acknowledgement covers all pieces. For such a change the process
-//! needs memory for its JSON and for the [`Change`] read from it, one at a time.
-//!
-//! Where the group's position is moved with force, its members are cut off. A subscription comes back by itself and goes on at
-//! the new position, whatever it had before; [`Delivery::ack`] of a change from before then is refused as
-//! [`Error::PositionMoved`].
-//!
-//! A group has one active member. While two are connected neither gets anything: each waits, for the
-//! sake of order, for what the other was sent. The one that stays goes on when the other has gone and
-//! what it had been sent comes back, within the 30 s that a change may stay unacknowledged.
+//! needs memory for its JSON and for the [`Change`] read from it, one at a time and partition. Pieces of a shared group go to
+//! several members: there it is an error, [`Error::InPieces`].
 
 mod credentials;
 mod error;
-mod generation;
-mod login;
 mod row;
 mod fence;
 mod gate;
 mod pieces;
 mod patience;
+mod generation;
+mod session;
 mod delivery;
+mod hold;
+mod consumer;
+mod share;
+mod shared;
+mod membership;
+mod login;
 mod subscription;
 
 pub use credentials::GroupCredentials;
@@ -41,5 +55,5 @@ pub use rowcast_proto::change::{
     BeforeImage, Change, Ddl, DocumentForm, Documents, Gap, LogicalMessage, Operation, Row,
     TableSchema,
 };
-pub use rowcast_proto::rest::GroupConnection;
+pub use rowcast_proto::rest::{GroupConnection, GroupMode, PartitionConsumer};
 pub use subscription::Subscription;

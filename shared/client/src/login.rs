@@ -1,4 +1,4 @@
-//! The connection of a member, and what becomes of its login.
+//! Logs in, and notes for how long logins are refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,16 +17,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// restarting.
 const REFUSED_LIMIT: Duration = Duration::from_secs(60);
 
-/// Since when logins are refused.
+/// Since when logins are refused; `None` where the client is connected.
 pub(crate) type Refused = watch::Receiver<Option<Instant>>;
 
-pub(crate) async fn log_in(credentials: &GroupCredentials) -> Result<(Client, Refused), Error> {
+/// A connection for the member of this name.
+pub(crate) async fn log_in(
+    credentials: &GroupCredentials,
+    member: &str,
+) -> Result<(Client, Refused), Error> {
     let (sender, refused) = watch::channel(None);
     let sender = Arc::new(sender);
     let login = credentials.login.clone();
     let connected =
         ConnectOptions::with_user_and_password(login.clone(), credentials.password.expose().into())
-            .name(format!("rowcast-client {}", credentials.group_id))
+            // The service finds the connection by the member's name.
+            .name(format!("rowcast-client {} {member}", credentials.group_id))
             .custom_inbox_prefix(&credentials.inbox_prefix)
             .connection_timeout(CONNECT_TIMEOUT)
             .event_callback(move |event| {

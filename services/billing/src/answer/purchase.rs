@@ -18,7 +18,7 @@ use crate::{calendar, outbox, price, store};
 /// What became of a purchase.
 enum Bought {
     /// By this order, now or when it came before.
-    Instance(Instance),
+    Instance(Box<Instance>),
     /// The task has an instance of another order, or paid in another way.
     TaskHasAnother,
     /// The order key has bought something else.
@@ -31,7 +31,7 @@ pub(super) async fn answer(pool: PgPool, question: PurchaseRequest) -> Result<In
     check_order_key(&question.order_key)?;
     let bought = buy(&pool, &task_id, months, &question).await;
     match bought.map_err(database)? {
-        Bought::Instance(instance) => Ok(instance),
+        Bought::Instance(instance) => Ok(*instance),
         Bought::TaskHasAnother => Err(refuse::conflict(
             "already_purchased",
             format!("task {task_id} has an instance already"),
@@ -113,13 +113,13 @@ async fn buy(
         };
         outbox::append(&mut transaction, &purchased).await?;
         transaction.commit().await?;
-        return Ok(Bought::Instance(instance));
+        return Ok(Bought::Instance(Box::new(instance)));
     }
     match store::instance::of_task(&mut *transaction, task_id.as_str()).await? {
         Some(instance)
             if instance.order_key == question.order_key && instance.months()? == months =>
         {
-            Ok(Bought::Instance(instance.to_message()?))
+            Ok(Bought::Instance(Box::new(instance.to_message()?)))
         }
         Some(_another) => Ok(Bought::TaskHasAnother),
         None => Ok(Bought::OrderKeyUsed),

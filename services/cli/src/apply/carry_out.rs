@@ -209,7 +209,7 @@ async fn create_group(api: &Api, task: &str, wanted: &GroupEntry) -> anyhow::Res
         name: wanted.name.clone(),
         account: wanted.account.clone(),
         password: password.expose().to_owned(),
-        mode: None,
+        mode: wanted.mode,
     };
     let created = api.create_group(&task.id, &body).await;
     created.with_context(|| format!("the group {}/{}", task.name, wanted.name))?;

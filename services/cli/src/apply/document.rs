@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rowcast_domain::{Months, Secret};
 use rowcast_proto::rest::{
-    Alerting, ChangeTypes, ChargeType, Etl, Format, OWN_TAGS, Objects, Packing, PurchaseTask,
-    Retention, SourceKind, SslMode, default_port, default_retry_minutes,
+    Alerting, ChangeTypes, ChargeType, Etl, Format, GroupMode, OWN_TAGS, Objects, Packing,
+    PurchaseTask, Retention, SourceKind, SslMode, default_port, default_retry_minutes,
 };
 use serde::{Deserialize, Serialize};
 
@@ -134,6 +134,9 @@ pub(crate) enum WantedState {
 pub(crate) struct GroupEntry {
     pub(crate) name: String,
     pub(crate) account: String,
+    /// Where absent, that of a group that is there is left alone, and a new one is ordered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mode: Option<GroupMode>,
     /// Needed where the group is not there yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) password: Option<SecretFrom>,

@@ -133,7 +133,9 @@ impl Step {
             }
             Self::CreateGroup { task, group } => {
                 let name = format!("{task}/{}", group.name);
-                let detail = format!("account {}", group.account);
+                let mode = group.mode.filter(|mode| !mode.is_ordered());
+                let mode = mode.map_or_else(String::new, |mode| format!(", {mode}"));
+                let detail = format!("account {}{mode}", group.account);
                 ("create", "group", name, detail)
             }
             Self::Bring { task, to, purchase } => {
@@ -233,6 +235,9 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
                 Some(there) => {
                     let what = format!("group {}/{}: account", wanted.name, group.name);
                     conflicts.extend(differs(&what, &there.account, &group.account));
+                    let what = format!("group {}/{}: mode", wanted.name, group.name);
+                    let mode = group.mode.as_ref();
+                    conflicts.extend(mode.and_then(|mode| differs(&what, &there.mode, mode)));
                 }
             }
         }

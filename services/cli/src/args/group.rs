@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::Lsn;
+use rowcast_proto::rest::GroupMode;
 
 use super::{Agreement, Shown};
 use crate::secret::PasswordArgs;
@@ -50,10 +51,35 @@ pub(crate) struct Create {
     /// 1 to 16 characters of a-z, 0-9 and `_`, a letter first; a part of the login
     #[arg(long)]
     pub(crate) account: String,
+    /// How its members share the changes: `ordered` has one active member, `keyed` shares the partitions among
+    /// them, `shared` gives any change to any member
+    #[arg(long, default_value = "ordered")]
+    pub(crate) mode: Mode,
     #[command(flatten)]
     pub(crate) password: PasswordArgs,
     #[command(flatten)]
     pub(crate) shown: Shown,
+}
+
+/// How the members of a group share its changes.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Mode {
+    /// In commit order, by one active member
+    Ordered,
+    /// Each key in commit order, by one member a partition
+    Keyed,
+    /// In no order, by any member
+    Shared,
+}
+
+impl From<Mode> for GroupMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Ordered => Self::Ordered,
+            Mode::Keyed => Self::Keyed,
+            Mode::Shared => Self::Shared,
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -48,23 +48,22 @@ async fn print(reader: &Reader, wanted: &Tail, signals: &mut Signals) -> anyhow:
     };
     let mut changes = joined.map_err(|error| failure(&error))?;
     let mut printed = 0;
-    // The last change that was dealt with and not acknowledged, and how many there are.
-    let mut open: Option<(Delivery, u64)> = None;
+    // What is to be acknowledged, for everything that was dealt with since the last time; and how much that is.
+    let (mut open, mut count): (Vec<Delivery>, u64) = (Vec::new(), 0);
     loop {
         let ready = changes.next().now_or_never();
-        let due = open
-            .as_ref()
-            .is_some_and(|(_last, count)| *count >= ACKNOWLEDGED_EVERY);
-        if (ready.is_none() || due)
-            && let Some((last, _count)) = open.take()
-        {
-            acknowledge(&last).await?;
+        if ready.is_none() || count >= ACKNOWLEDGED_EVERY {
+            acknowledge(&mut open).await?;
+            count = 0;
         }
         let next = match ready {
             Some(next) => next,
             None => tokio::select! {
                 next = changes.next() => next,
-                () = signals.next() => return Ok(()),
+                () = signals.next() => {
+                    changes.close().await;
+                    return Ok(());
+                }
             },
         };
         match next {
@@ -78,18 +77,20 @@ async fn print(reader: &Reader, wanted: &Tail, signals: &mut Signals) -> anyhow:
                 {
                     printed += 1;
                 }
+                count += 1;
+                open.retain(|earlier| !delivery.covers(earlier));
+                open.push(delivery);
                 if wanted.count == Some(printed) {
-                    return acknowledge(&delivery).await;
+                    acknowledge(&mut open).await?;
+                    changes.close().await;
+                    return Ok(());
                 }
-                let count = open.take().map_or(0, |(_last, count)| count);
-                open = Some((delivery, count + 1));
             }
         }
         // A reader with much to print is never without the next change.
         if signals.next().now_or_never().is_some() {
-            if let Some((last, _count)) = open.take() {
-                acknowledge(&last).await?;
-            }
+            acknowledge(&mut open).await?;
+            changes.close().await;
             return Ok(());
         }
     }
@@ -108,15 +109,15 @@ fn print_one(change: &Change, format: LineFormat) -> anyhow::Result<bool> {
 }
 
 /// What is not known to be stored comes again, and is told of.
-async fn acknowledge(delivery: &Delivery) -> anyhow::Result<()> {
-    match delivery.ack().await {
-        Ok(()) => Ok(()),
-        Err(error) if error.is_final() => Err(failure(&error)),
-        Err(error) => {
-            output::trouble(format_args!("{error}; changes may come again"));
-            Ok(())
+async fn acknowledge(open: &mut Vec<Delivery>) -> anyhow::Result<()> {
+    for delivery in std::mem::take(open) {
+        match delivery.ack().await {
+            Ok(()) => {}
+            Err(error) if error.is_final() => return Err(failure(&error)),
+            Err(error) => output::trouble(format_args!("{error}; changes may come again")),
         }
     }
+    Ok(())
 }
 
 fn failure(error: &Error) -> anyhow::Error {
@@ -129,6 +130,9 @@ fn failure(error: &Error) -> anyhow::Error {
         ),
         Error::Malformed(_)
         | Error::TooManyPieces { .. }
+        | Error::NotHeld { .. }
+        | Error::InOrder
+        | Error::InPieces { .. }
         | Error::NotAcknowledged(_)
         | Error::PositionMoved => (Exit::Failed, ""),
     };

@@ -5,6 +5,7 @@ use rowcast_bus::refuse::Refusal as _;
 use rowcast_bus::{event_meta, refuse};
 use rowcast_domain::{GroupId, Secret, TaskId};
 use rowcast_proto::message::{self, CreateGroupRequest, GroupCreated, RpcError, SealedSecret};
+use rowcast_proto::rest::GroupMode;
 use rowcast_service::keyring::{self, Sealed};
 
 use super::{check_task_id, database, to_message};
@@ -22,6 +23,9 @@ const MAX_ACCOUNT: usize = 16;
 
 /// Bytes in a request key; an index entry must stay small.
 const MAX_REQUEST_KEY: usize = 255;
+
+/// Most key partitions of a task.
+const MAX_PARTITIONS: u32 = 256;
 
 /// What became of a creation.
 enum Outcome {
@@ -41,6 +45,9 @@ struct Wish {
     name: String,
     account: String,
     password: Secret,
+    mode: GroupMode,
+    /// Of a keyed group; 0 of another one, which does not use them.
+    partitions: u32,
     request_key: Option<String>,
 }
 
@@ -78,6 +85,8 @@ fn new_group(wish: &Wish, password_hash: String, now: DateTime<Utc>) -> Group {
         password_hash,
         created_at: now,
         deleted_at: None,
+        mode: wish.mode,
+        partitions: wish.partitions,
     }
 }
 
@@ -114,7 +123,10 @@ async fn repeat(state: &State, wish: &Wish, group: Group) -> Result<message::Gro
         .verify(wish.password.clone(), Some(group.password_hash.clone()))
         .await
         .map_err(hashing)?;
-    let same = group.name == wish.name && group.account == wish.account && same_password;
+    let same = group.name == wish.name
+        && group.account == wish.account
+        && group.mode == wish.mode
+        && same_password;
     if !same || group.deleted_at.is_some() {
         return Err(refuse::conflict(
             "request_key_used",
@@ -128,7 +140,7 @@ async fn repeat(state: &State, wish: &Wish, group: Group) -> Result<message::Gro
 
 /// The reconciler makes the consumer where this fails.
 async fn make_consumer(state: &State, group: &Group) {
-    match consumer::create(&state.data, &group.task_id, &group.id).await {
+    match consumer::create(&state.data, group).await {
         Ok(Created::Yes) => {}
         Ok(Created::NoStream) => {
             tracing::debug!(group = %group.id, "the consumer waits for the task's first start");
@@ -146,12 +158,19 @@ fn check(state: &State, question: &CreateGroupRequest) -> Result<Wish, RpcError>
     check_account(&question.account)?;
     check_request_key(&question.request_key)?;
     let password = checked_password(state, &question.task_id, question.password.as_ref())?;
+    let mode = GroupMode::from(question.mode());
+    let partitions = match mode {
+        GroupMode::Keyed => check_partitions(question.partitions)?,
+        GroupMode::Ordered | GroupMode::Shared => 0,
+    };
     let key = &question.request_key;
     Ok(Wish {
         task_id,
         name: question.name.clone(),
         account: question.account.clone(),
         password,
+        mode,
+        partitions,
         request_key: (!key.is_empty()).then(|| key.clone()),
     })
 }
@@ -186,6 +205,16 @@ fn check_account(account: &str) -> Result<(), RpcError> {
         .repair("choose another account, as reader"));
     }
     Ok(())
+}
+
+fn check_partitions(number: u32) -> Result<u32, RpcError> {
+    if (1..=MAX_PARTITIONS).contains(&number) {
+        return Ok(number);
+    }
+    let detail = format!("a keyed group needs a task with 1 to {MAX_PARTITIONS} partitions");
+    Err(refuse::invalid("partitions_malformed", detail)
+        .field("partitions")
+        .repair("give the number of partitions that the task has"))
 }
 
 fn check_request_key(key: &str) -> Result<(), RpcError> {

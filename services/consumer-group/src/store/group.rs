@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::{GroupId, TaskId};
+use rowcast_proto::rest::GroupMode;
 use sqlx::postgres::{PgConnection, PgExecutor};
 
 /// A group as it is stored.
@@ -14,6 +15,9 @@ pub(crate) struct Group {
     pub(crate) password_hash: String,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) deleted_at: Option<DateTime<Utc>>,
+    pub(crate) mode: GroupMode,
+    /// Number of key partitions of the task.
+    pub(crate) partitions: u32,
 }
 
 #[derive(sqlx::FromRow)]
@@ -25,6 +29,8 @@ struct Row {
     password_hash: String,
     created_at: DateTime<Utc>,
     deleted_at: Option<DateTime<Utc>>,
+    mode: String,
+    partitions: i32,
 }
 
 impl TryFrom<Row> for Group {
@@ -40,6 +46,10 @@ impl TryFrom<Row> for Group {
             password_hash: row.password_hash,
             created_at: row.created_at,
             deleted_at: row.deleted_at,
+            mode: GroupMode::from_name(&row.mode)
+                .ok_or_else(|| sqlx::Error::Decode("a mode that is not known".into()))?,
+            partitions: u32::try_from(row.partitions)
+                .map_err(|error| sqlx::Error::Decode(error.into()))?,
         })
     }
 }
@@ -51,8 +61,9 @@ pub(crate) async fn insert(
     request_key: Option<&str>,
 ) -> Result<bool, sqlx::Error> {
     let inserted = sqlx::query(
-        "INSERT INTO groups (id, task_id, name, account, password_hash, request_key, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
+        "INSERT INTO groups (id, task_id, name, account, password_hash, request_key, created_at, mode,
+                             partitions)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (task_id, name) WHERE deleted_at IS NULL DO NOTHING",
     )
     .bind(group.id.as_str())
@@ -62,6 +73,8 @@ pub(crate) async fn insert(
     .bind(&group.password_hash)
     .bind(request_key)
     .bind(group.created_at)
+    .bind(group.mode.as_str())
+    .bind(i32::try_from(group.partitions).map_err(|error| sqlx::Error::Encode(error.into()))?)
     .execute(connection)
     .await?;
     Ok(inserted.rows_affected() == 1)
@@ -73,7 +86,8 @@ pub(crate) async fn by_id(
     id: &GroupId,
 ) -> Result<Option<Group>, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT id, task_id, name, account, password_hash, created_at, deleted_at
+        "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
+                mode, partitions
          FROM groups
          WHERE id = $1",
     )
@@ -90,7 +104,8 @@ pub(crate) async fn by_request_key(
     request_key: &str,
 ) -> Result<Option<Group>, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT id, task_id, name, account, password_hash, created_at, deleted_at
+        "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
+                mode, partitions
          FROM groups
          WHERE task_id = $1
            AND request_key = $2",
@@ -108,7 +123,8 @@ pub(crate) async fn of_task(
     task_id: &TaskId,
 ) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, task_id, name, account, password_hash, created_at, deleted_at
+        "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
+                mode, partitions
          FROM groups
          WHERE task_id = $1
            AND deleted_at IS NULL
@@ -123,7 +139,8 @@ pub(crate) async fn of_task(
 /// Groups that are wanted, and deleted ones of which something may be left; by task.
 pub(crate) async fn open(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, task_id, name, account, password_hash, created_at, deleted_at
+        "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
+                mode, partitions
          FROM groups
          WHERE cleared_at IS NULL
          ORDER BY task_id, id",
@@ -197,7 +214,7 @@ pub(crate) async fn update(
              END
          WHERE id = $1
            AND deleted_at IS NULL
-         RETURNING id, task_id, name, account, password_hash, created_at, deleted_at",
+         RETURNING id, task_id, name, account, password_hash, created_at, deleted_at, mode, partitions",
     )
     .bind(id.as_str())
     .bind(&update.name)
@@ -210,7 +227,8 @@ pub(crate) async fn update(
 /// Groups whose connections are to be closed by now.
 pub(crate) async fn kick_due(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, task_id, name, account, password_hash, created_at, deleted_at
+        "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
+                mode, partitions
          FROM groups
          WHERE kick_due_at <= clock_timestamp()
            AND deleted_at IS NULL",

@@ -28,6 +28,9 @@ pub(crate) const QUIET: Duration = Duration::from_millis(500);
 
 pub(crate) const PASSWORD: &str = "hunter2A";
 
+/// Key partitions of every task.
+pub(crate) const PARTITIONS: u32 = 3;
+
 pub(crate) struct Service {
     pub(crate) nats: Nats,
     /// The service's own tables.
@@ -37,7 +40,9 @@ pub(crate) struct Service {
     /// A connection as capture, which owns the streams.
     pub(crate) capture: Bus,
     keyring: Keyring,
-    _process: Child,
+    database_url: String,
+    key: String,
+    process: Child,
     // Last, so that the server outlives what is connected to it.
     _postgres: Postgres,
 }
@@ -53,41 +58,42 @@ impl Service {
         );
         provision::stream(&bus, &EVENTS).await?;
         let key = "ab".repeat(32);
-        let process = Command::new(env!("CARGO_BIN_EXE_consumer-group"))
-            .env("ROWCAST_ADMIN_LISTEN", "127.0.0.1:0")
-            .env("ROWCAST_LOG_FORMAT", "text")
-            .env("ROWCAST_NATS_URL", nats.url())
-            .env("ROWCAST_NATS_PASSWORD", nats.password("consumer-group"))
-            .env(
-                "ROWCAST_DATA_NATS_PASSWORD",
-                nats.password("consumer-group-data"),
-            )
-            .env("ROWCAST_CALLOUT_NATS_PASSWORD", nats.password("callout"))
-            .env("ROWCAST_SYS_NATS_PASSWORD", nats.password("sys"))
-            .env("ROWCAST_CALLOUT_SEED", nats.callout_seed())
-            .env("ROWCAST_SECRET_KEY", &key)
-            .env("ROWCAST_DATABASE_URL", &database_url)
-            .env("ROWCAST_GROUPS_PER_TASK", "3")
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
+        let process = spawn(&nats, &database_url, &key)?;
         let service = Self {
             nats,
             pool,
             bus,
             capture,
-            keyring: Keyring::from_secret(&Secret::new(key))?,
-            _process: process,
+            keyring: Keyring::from_secret(&Secret::new(key.clone()))?,
+            database_url,
+            key,
+            process,
             _postgres: postgres,
         };
+        service.answers().await;
+        Ok(service)
+    }
+
+    async fn answers(&self) {
         let question = m::ListGroupsRequest {
             task_id: TaskId::random().to_string(),
         };
         eventually("consumer-group answers", LIMIT, async || {
-            service.ask::<ListGroups>(&question).await.is_ok()
+            self.ask::<ListGroups>(&question).await.is_ok()
         })
         .await;
-        Ok(service)
+    }
+
+    /// Kills the process.
+    pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
+        Ok(self.process.kill().await?)
+    }
+
+    /// Starts it again.
+    pub(crate) async fn start_again(&mut self) -> anyhow::Result<()> {
+        self.process = spawn(&self.nats, &self.database_url, &self.key)?;
+        self.answers().await;
+        Ok(())
     }
 
     pub(crate) async fn ask<R: Rpc>(&self, question: &R::Request) -> Result<R::Reply, AskError> {
@@ -114,6 +120,8 @@ impl Service {
             password: Some(self.seal(task, PASSWORD)),
             request_key: String::new(),
             actor: "user:test".to_owned(),
+            mode: m::GroupMode::Ordered.into(),
+            partitions: PARTITIONS,
         }
     }
 
@@ -134,7 +142,21 @@ impl Service {
 
     /// Makes a group and waits until its consumer is there.
     pub(crate) async fn group(&self, task: &TaskId, name: &str) -> anyhow::Result<Member> {
-        let group = self.ask::<CreateGroup>(&self.wish(task, name)).await?;
+        self.group_of(task, name, m::GroupMode::Ordered).await
+    }
+
+    /// As [`Self::group`], of this mode.
+    pub(crate) async fn group_of(
+        &self,
+        task: &TaskId,
+        name: &str,
+        mode: m::GroupMode,
+    ) -> anyhow::Result<Member> {
+        let wish = m::CreateGroupRequest {
+            mode: mode.into(),
+            ..self.wish(task, name)
+        };
+        let group = self.ask::<CreateGroup>(&wish).await?;
         let connection = self.ask::<GetGroupConnection>(&named(&group)).await?;
         eventually("the consumer is there", LIMIT, async || {
             self.consumer_exists(&connection).await
@@ -150,7 +172,12 @@ impl Service {
             .get_stream_no_info(&connection.stream)
             .await
             .unwrap();
-        stream.consumer_info(&connection.consumer).await.is_ok()
+        for consumer in consumers(connection) {
+            if stream.consumer_info(consumer).await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     /// What capture does when a task starts.
@@ -199,10 +226,20 @@ impl Service {
 
     /// What capture does for a change.
     pub(crate) async fn change(&self, task: &TaskId, body: &str) -> anyhow::Result<()> {
+        self.change_in(task, Some(0), body).await
+    }
+
+    /// As [`Self::change`], in this partition.
+    pub(crate) async fn change_in(
+        &self,
+        task: &TaskId,
+        partition: Option<u32>,
+        body: &str,
+    ) -> anyhow::Result<()> {
         let acked = self
             .capture
             .jetstream()
-            .publish(change_subject(task), body.to_owned().into())
+            .publish(partition_subject(task, partition), body.to_owned().into())
             .await?;
         acked.await?;
         Ok(())
@@ -270,6 +307,27 @@ pub(crate) fn committed_at(number: u32) -> String {
     )
 }
 
+fn spawn(nats: &Nats, database_url: &str, key: &str) -> anyhow::Result<Child> {
+    Ok(Command::new(env!("CARGO_BIN_EXE_consumer-group"))
+        .env("ROWCAST_ADMIN_LISTEN", "127.0.0.1:0")
+        .env("ROWCAST_LOG_FORMAT", "text")
+        .env("ROWCAST_NATS_URL", nats.url())
+        .env("ROWCAST_NATS_PASSWORD", nats.password("consumer-group"))
+        .env(
+            "ROWCAST_DATA_NATS_PASSWORD",
+            nats.password("consumer-group-data"),
+        )
+        .env("ROWCAST_CALLOUT_NATS_PASSWORD", nats.password("callout"))
+        .env("ROWCAST_SYS_NATS_PASSWORD", nats.password("sys"))
+        .env("ROWCAST_CALLOUT_SEED", nats.callout_seed())
+        .env("ROWCAST_SECRET_KEY", key)
+        .env("ROWCAST_DATABASE_URL", database_url)
+        .env("ROWCAST_GROUPS_PER_TASK", "3")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?)
+}
+
 /// A member of a group.
 pub(crate) struct Member {
     pub(crate) group: m::Group,
@@ -297,8 +355,17 @@ impl Member {
 
     /// The group's consumer, as a stock client finds it.
     pub(crate) async fn consumer(&self, client: &Client) -> anyhow::Result<PullConsumer> {
+        self.consumer_named(client, &self.connection.consumer).await
+    }
+
+    /// One of the group's consumers, as a stock client finds it.
+    pub(crate) async fn consumer_named(
+        &self,
+        client: &Client,
+        name: &str,
+    ) -> anyhow::Result<PullConsumer> {
         Ok(jetstream::new(client.clone())
-            .get_consumer_from_stream(&self.connection.consumer, &self.connection.stream)
+            .get_consumer_from_stream(name, &self.connection.stream)
             .await?)
     }
 }
@@ -342,10 +409,21 @@ pub(crate) fn named(group: &m::Group) -> m::GroupRequest {
 }
 
 pub(crate) fn change_subject(task: &TaskId) -> String {
+    partition_subject(task, Some(0))
+}
+
+fn partition_subject(task: &TaskId, partition: Option<u32>) -> String {
     let mut subject = String::new();
     let orders = object("public", "orders");
-    change_into(&mut subject, task, Some(0), Some(&orders), Op::Insert);
+    change_into(&mut subject, task, partition, Some(&orders), Op::Insert);
     subject
+}
+
+/// The consumers of a group, in any mode.
+pub(crate) fn consumers(connection: &m::GroupConnection) -> Vec<&str> {
+    let of_partitions = connection.consumers.iter().map(|of| of.consumer.as_str());
+    let one = Some(connection.consumer.as_str()).filter(|consumer| !consumer.is_empty());
+    one.into_iter().chain(of_partitions).collect()
 }
 
 async fn bus(nats: &Nats, user: &str) -> anyhow::Result<Bus> {

@@ -11,3 +11,5 @@ mod update;
 mod status;
 mod moving;
 mod gap;
+mod modes;
+mod membership;

@@ -5,12 +5,13 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use rowcast_bus::async_nats::{Client, Event, HeaderMap};
 use rowcast_domain::TaskId;
+use rowcast_proto::message::GroupMode;
 use rowcast_proto::rpc::{DeleteGroup, GetGroup, Rpc as _};
 use rowcast_proto::stream::{TASKS, task_stream};
 use rowcast_testkit::eventually;
 use tokio::sync::mpsc;
 
-use crate::fixture::{LIMIT, Member, QUIET, Service, change_subject, read};
+use crate::fixture::{LIMIT, Member, QUIET, Service, change_subject, consumers, read};
 
 /// A member with the errors that the server tells it.
 struct Intruder {
@@ -186,6 +187,85 @@ async fn a_member_may_not_leave_its_consumer() -> anyhow::Result<()> {
     ] {
         intruder.may_not_subscribe(subject).await;
     }
+    Ok(())
+}
+
+/// Of a group in each mode, everything that belongs to the two others.
+#[tokio::test]
+async fn a_member_of_any_mode_may_not_leave_its_consumers() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let task = TaskId::random();
+    service.make_stream(&task).await?;
+    service.change(&task, "1").await?;
+    let groups = [
+        service.group(&task, "ordered").await?,
+        service.group_of(&task, "keyed", GroupMode::Keyed).await?,
+        service.group_of(&task, "shared", GroupMode::Shared).await?,
+    ];
+    for member in &groups {
+        let mut intruder = Intruder::connect(member).await?;
+        let stream = member.connection.stream.as_str();
+        let others = groups
+            .iter()
+            .filter(|other| other.group.id != member.group.id);
+        for other in others {
+            for (own, theirs) in consumers(&member.connection)
+                .into_iter()
+                .cycle()
+                .zip(consumers(&other.connection))
+            {
+                for subject in not_to_publish(&task, stream, own, theirs) {
+                    intruder.may_not_publish(&subject, "").await;
+                }
+            }
+            let asks = format!("rowcast.member.{}", other.group.id);
+            intruder.may_not_publish(&asks, "").await;
+            intruder.may_not_subscribe(&asks).await;
+        }
+        intruder.may_not_subscribe("rowcast.member.>").await;
+    }
+    let shared = &groups[2];
+    let mut intruder = Intruder::connect(shared).await?;
+    let asks = format!("rowcast.member.{}", shared.group.id);
+    intruder.may_not_publish(&asks, "").await;
+    // What looks like a consumer of the group's own, and is not there.
+    for partition in ["*", ">", "000"] {
+        let subject = format!("{}_{partition}", pull(shared));
+        intruder.may_not_publish(&subject, "").await;
+    }
+    Ok(())
+}
+
+/// A change that is sent to where another group's members ask would be taken as a question.
+#[tokio::test]
+async fn an_answer_cannot_be_aimed_at_the_questions_of_another_group() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let task = TaskId::random();
+    service.make_stream(&task).await?;
+    // No change begins like this; whoever writes rows decides about what is further down.
+    service
+        .change(&task, r#"{"memberId":"00000000000000ff"}"#)
+        .await?;
+    let (member, victim) = (
+        service.group(&task, "orders").await?,
+        service.group(&task, "others").await?,
+    );
+    let intruder = Intruder::connect(&member).await?;
+    let asks = format!("rowcast.member.{}", victim.group.id);
+    intruder
+        .client
+        .publish_with_reply(pull(&member), asks, "1".into())
+        .await?;
+    intruder.client.flush().await?;
+    eventually("the member's own change is sent", LIMIT, async || {
+        service.seen(&member.group).await.in_flight == 1
+    })
+    .await;
+    tokio::time::sleep(QUIET).await;
+    let members: i64 = sqlx::query_scalar("SELECT count(*) FROM consumer_group.members")
+        .fetch_one(&service.pool)
+        .await?;
+    assert_eq!(members, 0);
     Ok(())
 }
 

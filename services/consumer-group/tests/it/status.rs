@@ -1,5 +1,7 @@
 //! How it is with groups, as others are told.
 
+use std::time::Duration;
+
 use rowcast_bus::async_nats::Client;
 use rowcast_domain::TaskId;
 use rowcast_proto::message as m;
@@ -115,12 +117,20 @@ async fn a_list_asks_the_servers_once() -> anyhow::Result<()> {
         let member = service.group(&task, name).await?;
         clients.push(named_client(&member, name).await?);
     }
-    let system = service.nats.client("sys").await?;
-    let mut asked = system.subscribe("$SYS.REQ.SERVER.PING.CONNZ").await?;
-    system.flush().await?;
     let question = m::ListGroupsRequest {
         task_id: task.to_string(),
     };
+    eventually("all members are seen", LIMIT, async || {
+        let list = service.ask::<ListGroups>(&question).await.unwrap();
+        let members = list.groups.iter().filter_map(|group| group.status.as_ref());
+        members.filter(|status| status.members.len() == 1).count() == 3
+    })
+    .await;
+    // What was found is good for a second.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let system = service.nats.client("sys").await?;
+    let mut asked = system.subscribe("$SYS.REQ.SERVER.PING.CONNZ").await?;
+    system.flush().await?;
     let list = service.ask::<ListGroups>(&question).await?;
     for group in &list.groups {
         let members = &group.status.as_ref().unwrap().members;

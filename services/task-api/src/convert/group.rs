@@ -10,6 +10,7 @@ pub(crate) fn group(group: m::Group) -> Result<rest::Group, ApiError> {
     Ok(rest::Group {
         id: id("group", &group.id)?,
         task_id: id("task_id", &group.task_id)?,
+        mode: group.mode().into(),
         name: group.name,
         account: group.account,
         acknowledged_sequence: group.acknowledged_sequence,

@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use rowcast_bus::request::ask;
 use rowcast_domain::{Secret, TaskId, TaskState};
-use rowcast_proto::message::CreateGroupRequest;
-use rowcast_proto::rest::{CreateGroup, Group, GroupMode};
+use rowcast_proto::message::{self as m, CreateGroupRequest};
+use rowcast_proto::rest::{CreateGroup, Group};
 use rowcast_proto::rpc;
 use rowcast_service::keyring;
 
@@ -63,7 +63,7 @@ pub(crate) async fn created(
         name,
         account,
         password,
-        mode: None | Some(GroupMode::Ordered),
+        mode,
     } = wanted;
     let sealed = app.keyring().seal(
         &Secret::new(password),
@@ -76,6 +76,8 @@ pub(crate) async fn created(
         password: Some(convert::sealed(sealed)),
         request_key: key.unwrap_or_default(),
         actor: caller.actor(),
+        mode: m::GroupMode::from(mode.unwrap_or_default()).into(),
+        partitions: task.definition.partitions(),
     };
     let created = ask::<rpc::CreateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
     convert::group(created)

@@ -7,7 +7,7 @@ use async_nats::jetstream::{self, stream};
 use data_encoding::{BASE64, HEXLOWER};
 use futures::StreamExt as _;
 use ring::digest;
-use rowcast_client::{Delivery, Error, GroupCredentials, Secret, Subscription};
+use rowcast_client::{Delivery, Error, GroupCredentials, GroupMode, Secret, Subscription};
 use rowcast_domain::{GroupId, TaskId};
 use rowcast_proto::stream::{group_consumer, task_stream, task_stream_subjects};
 use rowcast_proto::subject::group_inbox;
@@ -36,6 +36,15 @@ impl Group {
 
     /// With a consumer that has at most so many messages in flight.
     pub(crate) async fn with_in_flight(max_ack_pending: i64) -> anyhow::Result<Self> {
+        Self::of(GroupMode::Ordered, max_ack_pending).await
+    }
+
+    /// A shared group.
+    pub(crate) async fn shared() -> anyhow::Result<Self> {
+        Self::of(GroupMode::Shared, 1000).await
+    }
+
+    async fn of(mode: GroupMode, max_ack_pending: i64) -> anyhow::Result<Self> {
         let nats = Nats::start().await?;
         let (task, group) = (TaskId::random(), GroupId::random());
         let capture = jetstream::new(nats.client("capture-data").await?);
@@ -49,7 +58,10 @@ impl Group {
             .await?;
         let config = pull::Config {
             durable_name: Some(group_consumer(&group)),
-            ack_policy: AckPolicy::All,
+            ack_policy: match mode {
+                GroupMode::Ordered | GroupMode::Keyed => AckPolicy::All,
+                GroupMode::Shared => AckPolicy::Explicit,
+            },
             ack_wait: ACK_WAIT,
             max_ack_pending,
             ..pull::Config::default()
@@ -64,7 +76,9 @@ impl Group {
             login: login.to_owned(),
             password: Secret::new(nats.password(login)),
             stream: task_stream(&task),
+            mode,
             consumer: group_consumer(&group),
+            consumers: Vec::new(),
             inbox_prefix: group_inbox(&group),
             group_id: group,
             task_id: task,

@@ -6,3 +6,4 @@ mod failure;
 mod moved;
 mod packs;
 mod pieces;
+mod shared;

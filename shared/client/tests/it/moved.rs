@@ -40,7 +40,9 @@ async fn cut_off(group: &Group) -> anyhow::Result<()> {
         .into_iter()
         .flatten()
     {
-        if connection["name"] == name.as_str() {
+        // The member's own name follows.
+        let is_member = |text: &str| text.starts_with(&name);
+        if connection["name"].as_str().is_some_and(is_member) {
             let body = serde_json::json!({ "cid": connection["cid"] }).to_string();
             system.request(subject::kick(server), body.into()).await?;
             cut += 1;

@@ -6,7 +6,7 @@ use crate::fixture::{Group, next, ordinals};
 
 impl Group {
     /// Publishes the next `count` changes in one message.
-    async fn publish_pack(&mut self, count: u64) -> anyhow::Result<()> {
+    pub(crate) async fn publish_pack(&mut self, count: u64) -> anyhow::Result<()> {
         let rows: Vec<String> = (0..count).map(|_row| self.row()).collect();
         let last = self.published();
         self.publish_raw(format!(

@@ -137,6 +137,21 @@ fn what_cannot_be_changed_is_told_all_at_once() {
 }
 
 #[test]
+fn the_mode_of_a_group_is_chosen_once() {
+    let keyed = FILE.replace("account: reader,", "account: reader, mode: keyed,");
+    let steps = lines(&plan(&document(&keyed), &Present::default()).unwrap());
+    assert!(steps.contains(&"+ group orders/warehouse (account reader, keyed)".to_owned()));
+    let conflicts = plan(&document(&keyed), &applied(&json!({}))).unwrap_err();
+    assert_eq!(
+        conflicts,
+        ["group orders/warehouse: mode is ordered and cannot be made keyed"]
+    );
+    let same = FILE.replace("account: reader,", "account: reader, mode: ordered,");
+    let steps = plan(&document(&same), &applied(&json!({}))).unwrap();
+    assert!(steps.is_empty(), "{steps:?}");
+}
+
+#[test]
 fn tasks_of_a_set_are_marked_and_stay_with_it() {
     let of_set = |file: &str| document(&format!("set: shop{file}"));
     let marked = json!({"tags": {"rowcast/set": "shop"}});

@@ -137,6 +137,7 @@ pub(super) async fn groups(bus: &Bus) {
             pending: 3,
             in_flight: 2,
             status: None,
+            mode: request.mode,
         };
         groups.lock().unwrap().push(group.clone());
         async move { Ok::<_, RpcError>(group) }

@@ -1,0 +1,41 @@
+//! Which consumers a group has: the one place that knows.
+
+use rowcast_proto::rest::GroupMode;
+use rowcast_proto::stream::{group_consumer, partition_consumer};
+use rowcast_proto::subject::{partition_changes, partitions, task_changes};
+
+use crate::store::group::Group;
+
+/// A consumer that a group is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OwnConsumer {
+    /// Its name in the task's stream.
+    pub(crate) name: String,
+    /// The partition that it reads, by the token in subjects; absent where it reads all.
+    pub(crate) partition: Option<String>,
+    /// What it reads.
+    pub(crate) filter: String,
+}
+
+/// The consumers of a group: of a keyed one for each partition, of the others one.
+pub(crate) fn of(group: &Group) -> Vec<OwnConsumer> {
+    match group.mode {
+        GroupMode::Ordered | GroupMode::Shared => vec![OwnConsumer {
+            name: group_consumer(&group.id),
+            partition: None,
+            filter: task_changes(&group.task_id),
+        }],
+        GroupMode::Keyed => partitions(group.partitions)
+            .map(|partition| OwnConsumer {
+                name: partition_consumer(&group.id, &partition),
+                filter: partition_changes(&group.task_id, &partition),
+                partition: Some(partition),
+            })
+            .collect(),
+    }
+}
+
+/// Their names.
+pub(crate) fn names(group: &Group) -> impl Iterator<Item = String> {
+    of(group).into_iter().map(|consumer| consumer.name)
+}

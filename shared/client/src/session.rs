@@ -1,0 +1,104 @@
+//! What was received from a consumer, as long as its position has not been moved.
+
+use std::sync::Arc;
+
+use async_nats::jetstream;
+use async_nats::jetstream::consumer::PullConsumer;
+
+use crate::consumer::look;
+use crate::credentials::GroupCredentials;
+use crate::error::Error;
+use crate::generation::{Validity, connects, generation};
+
+/// The reading of a consumer between two moves of its position.
+#[derive(Debug)]
+pub(crate) struct Session {
+    jetstream: jetstream::Context,
+    credentials: Arc<GroupCredentials>,
+    /// The consumer's name.
+    consumer: String,
+    validity: Validity,
+}
+
+/// Whether the position has been moved.
+#[derive(Debug)]
+pub(crate) enum Looked {
+    /// It has not; this is how the consumer is now.
+    Same(Box<PullConsumer>),
+    /// It has.
+    Moved,
+}
+
+impl Session {
+    /// Begins with what the consumer says, which was asked after so many connects.
+    pub(crate) fn new(
+        jetstream: jetstream::Context,
+        credentials: Arc<GroupCredentials>,
+        consumer: &PullConsumer,
+        connects: u64,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            consumer: consumer.cached_info().name.clone(),
+            validity: Validity::new(generation(consumer), connects),
+            jetstream,
+            credentials,
+        })
+    }
+
+    /// Whether the consumer must be asked before anything that was received is handed out.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.validity.is_in_doubt(&self.jetstream.client())
+    }
+
+    /// Asks the consumer.
+    ///
+    /// # Errors
+    /// As of [`look`].
+    pub(crate) async fn look(&self) -> Result<Looked, Error> {
+        let connects = connects(&self.jetstream.client());
+        let consumer = look(&self.jetstream, &self.credentials, &self.consumer).await?;
+        if generation(&consumer) != self.validity.generation() {
+            self.validity.end();
+            return Ok(Looked::Moved);
+        }
+        self.validity.confirm(connects);
+        Ok(Looked::Same(Box::new(consumer)))
+    }
+
+    /// Whether the consumer, as it was found after so many connects, has not been moved since this began.
+    pub(crate) fn goes_on(&self, consumer: &PullConsumer, connects: u64) -> bool {
+        let is_moved = self.is_over() || generation(consumer) != self.validity.generation();
+        if is_moved {
+            self.validity.end();
+        } else {
+            self.validity.confirm(connects);
+        }
+        !is_moved
+    }
+
+    /// Whether it is known that the position was moved.
+    pub(crate) fn is_over(&self) -> bool {
+        self.validity.is_over()
+    }
+
+    /// Whether what was received may be acknowledged.
+    ///
+    /// # Errors
+    /// [`Error::PositionMoved`]; [`Error::NotAcknowledged`] where the server does not say.
+    pub(crate) async fn verify(&self) -> Result<(), Error> {
+        let look = look(&self.jetstream, &self.credentials, &self.consumer);
+        let verified = self.validity.verify(&self.jetstream.client(), look).await;
+        verified.map_err(|error| match error {
+            Error::Unreachable(source) => Error::NotAcknowledged(source),
+            other @ (Error::LoginRefused { .. }
+            | Error::GroupDeleted { .. }
+            | Error::Malformed(_)
+            | Error::TooManyPieces { .. }
+            | Error::NotHeld { .. }
+            | Error::InOrder
+            | Error::InPieces { .. }
+            | Error::NotAcknowledged(_)
+            | Error::PositionMoved) => other,
+        })
+    }
+}

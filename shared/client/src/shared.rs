@@ -1,0 +1,175 @@
+//! Reads a shared group: any change, in no order, each acknowledged by itself.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::{self, Message};
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, stream};
+use rowcast_domain::Backoff;
+use rowcast_proto::change::{Change, Operation};
+
+use crate::consumer::{Messages, look, pull};
+use crate::credentials::GroupCredentials;
+use crate::delivery::{self, Delivery, Place, SharedMessage, Way};
+use crate::error::Error;
+use crate::generation::connects;
+use crate::session::Session;
+
+/// Changes asked for at a time: what waits here, no other member gets, and it comes again where it waits longer
+/// than the consumer's ack wait.
+const BATCH: usize = 64;
+
+struct Reader {
+    credentials: Arc<GroupCredentials>,
+    jetstream: jetstream::Context,
+    messages: Messages,
+    /// Between two moves of the position; absent before the first changes are asked for.
+    session: Option<Arc<Session>>,
+    /// What is left of a pack.
+    unpacked: VecDeque<Delivery>,
+    backoff: Backoff,
+}
+
+/// Changes of the group that no other member has.
+pub(crate) fn read(
+    credentials: Arc<GroupCredentials>,
+    jetstream: jetstream::Context,
+) -> BoxStream<'static, Result<Delivery, Error>> {
+    let reader = Reader {
+        credentials,
+        jetstream,
+        messages: Messages::new(),
+        session: None,
+        unpacked: VecDeque::new(),
+        backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
+    };
+    let deliveries = stream::unfold(reader, |mut reader| async move {
+        let next = reader.next().await;
+        Some((next, reader))
+    });
+    deliveries.boxed()
+}
+
+impl Reader {
+    async fn next(&mut self) -> Result<Delivery, Error> {
+        loop {
+            let in_doubt = |session: &Arc<Session>| session.is_in_doubt();
+            if self.session.as_ref().is_some_and(in_doubt) {
+                // There was another connection: nothing may be handed out that is of before a move.
+                self.open().await?;
+                continue;
+            }
+            if let Some(delivery) = self.unpacked.pop_front() {
+                return Ok(delivery);
+            }
+            match self.messages.next().await {
+                Some(Ok(message)) => {
+                    self.backoff.reset();
+                    if let Some(delivery) = self.admit(message).await? {
+                        return Ok(delivery);
+                    }
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(error = %error, "changes interrupted");
+                    self.open().await?;
+                }
+                None => self.open().await?,
+            }
+        }
+    }
+
+    /// What the caller gets for a message.
+    async fn admit(&mut self, message: Message) -> Result<Option<Delivery>, Error> {
+        let Some(place) = Place::of(&message) else {
+            tracing::warn!(subject = %message.subject, "a message that no consumer sent is ignored");
+            return Ok(None);
+        };
+        let change = delivery::read(&message, place)?;
+        match &change.part {
+            Some(part) if part.offset > 0 => {
+                // The first piece stands for the change.
+                if let Err(error) = message.ack().await {
+                    tracing::debug!(error = %error, "a piece comes again");
+                }
+                return Ok(None);
+            }
+            Some(part) => {
+                return Err(Error::InPieces {
+                    position: change.id,
+                    bytes: part.bytes,
+                });
+            }
+            None => {}
+        }
+        if let Some(session) = self.session.clone() {
+            self.unpack(change, message, place, session);
+        }
+        Ok(self.unpacked.pop_front())
+    }
+
+    /// The changes of a message.
+    fn unpack(
+        &mut self,
+        mut change: Change,
+        message: Message,
+        place: Place,
+        session: Arc<Session>,
+    ) {
+        let subject = message.subject.to_string();
+        let changes = if change.op == Operation::Pack {
+            std::mem::take(&mut change.pack)
+        } else {
+            vec![change]
+        };
+        let shared = Arc::new(SharedMessage::new(message, changes.len(), session));
+        for change in changes {
+            let way = Way::ByItself(Arc::clone(&shared), AtomicBool::new(false));
+            let delivery = Delivery::new(change, subject.clone(), place, way);
+            self.unpacked.push_back(delivery);
+        }
+    }
+
+    /// Takes note of the consumer that is read from now on. What came before its position was moved counts no more.
+    fn go_on(&mut self, consumer: &PullConsumer, connects: u64) {
+        let goes_on = |session: &Arc<Session>| session.goes_on(consumer, connects);
+        if self
+            .session
+            .as_ref()
+            .is_none_or(|session| !goes_on(session))
+        {
+            self.unpacked.clear();
+            let (jetstream, credentials) = (self.jetstream.clone(), Arc::clone(&self.credentials));
+            self.session = Some(Session::new(jetstream, credentials, consumer, connects));
+        }
+    }
+
+    /// Asks for changes, or again after an interruption.
+    async fn open(&mut self) -> Result<(), Error> {
+        let connects = connects(&self.jetstream.client());
+        let opened = match look(
+            &self.jetstream,
+            &self.credentials,
+            &self.credentials.consumer,
+        )
+        .await
+        {
+            Ok(consumer) => pull(&consumer, BATCH).await.map(|of| (consumer, of)),
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok((consumer, messages)) => {
+                self.go_on(&consumer, connects);
+                self.messages.open(messages);
+                return Ok(());
+            }
+            Err(error) if error.is_final() => return Err(error),
+            Err(error) => tracing::debug!(error = %error, "not resumed yet"),
+        }
+        tokio::time::sleep(self.backoff.next_wait()).await;
+        Ok(())
+    }
+}

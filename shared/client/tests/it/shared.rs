@@ -1,0 +1,128 @@
+//! A group whose members get any change, each.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rowcast_client::Error;
+use tokio::time::Instant;
+
+use crate::fixture::{ACK_WAIT, Group, next, ordinals};
+
+#[tokio::test]
+async fn members_get_different_changes_and_together_all_of_them() -> anyhow::Result<()> {
+    let mut group = Group::shared().await?;
+    let (mut one, mut two) = (group.subscribe().await?, group.subscribe().await?);
+    let mut seen = BTreeSet::new();
+    for number in (1..=400).step_by(2) {
+        group.publish(2).await?;
+        for _ in 0..2 {
+            let delivery = tokio::select! {
+                delivery = next(&mut one) => delivery?,
+                delivery = next(&mut two) => delivery?,
+            };
+            delivery.ack().await?;
+            assert!(seen.insert(delivery.position.ordinal), "{number} twice");
+        }
+    }
+    assert_eq!(seen, (1..=400).collect());
+    assert_eq!(group.info().await?.num_ack_pending, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_acknowledgement_covers_one_change_and_what_is_left_goes_to_another()
+-> anyhow::Result<()> {
+    let mut group = Group::shared().await?;
+    group.publish(3).await?;
+    let mut changes = group.subscribe().await?;
+    let (first, second, third) = (
+        next(&mut changes).await?,
+        next(&mut changes).await?,
+        next(&mut changes).await?,
+    );
+    third.ack().await?;
+    first.ack().await?;
+    assert!(!third.covers(&second));
+    assert_eq!(group.info().await?.num_ack_pending, 1);
+    drop(changes);
+    let mut changes = group.subscribe().await?;
+    let again = next(&mut changes).await?;
+    assert_eq!((again.position, again.redelivered), (second.position, true));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_that_is_given_back_comes_again_when_it_was_asked_to() -> anyhow::Result<()> {
+    let mut group = Group::shared().await?;
+    group.publish(2).await?;
+    let mut changes = group.subscribe().await?;
+    let delay = Duration::from_secs(1);
+    let begun = Instant::now();
+    next(&mut changes).await?.nack(Some(delay)).await?;
+    let second = next(&mut changes).await?;
+    second.nack(None).await?;
+    let at_once = next(&mut changes).await?;
+    assert_eq!(at_once.position, second.position);
+    at_once.ack().await?;
+    assert!(begun.elapsed() < delay);
+    assert_eq!(ordinals(&mut changes, 1).await?, [1]);
+    assert!(begun.elapsed() >= delay && begun.elapsed() < ACK_WAIT);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pack_is_done_when_all_of_it_is() -> anyhow::Result<()> {
+    let mut group = Group::shared().await?;
+    group.publish_pack(3).await?;
+    let mut changes = group.subscribe().await?;
+    let (first, second, third) = (
+        next(&mut changes).await?,
+        next(&mut changes).await?,
+        next(&mut changes).await?,
+    );
+    for delivery in [&third, &first, &first] {
+        delivery.ack().await?;
+        assert_eq!(group.info().await?.num_ack_pending, 1);
+    }
+    second.ack().await?;
+    assert_eq!(group.info().await?.num_ack_pending, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_in_pieces_is_told_and_kept_and_the_others_go_on() -> anyhow::Result<()> {
+    let mut group = Group::shared().await?;
+    for piece in group.cut(2_000_000) {
+        group.publish_raw(piece).await?;
+    }
+    group.publish(1).await?;
+    let mut changes = group.subscribe().await?;
+    match next(&mut changes).await {
+        Err(error @ Error::InPieces { .. }) => {
+            assert!(!error.is_final());
+            let told = error.to_string();
+            assert!(
+                told.contains("0/10.1") && told.contains("shared group"),
+                "{told}"
+            );
+        }
+        other => panic!("no error: {other:?}"),
+    }
+    next(&mut changes).await?.ack().await?;
+    // Its first piece stands for it.
+    group.sent(1).await;
+    assert_eq!(group.info().await?.ack_floor.stream_sequence, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_in_order_cannot_be_given_back() -> anyhow::Result<()> {
+    let mut group = Group::start().await?;
+    group.publish(2).await?;
+    let mut changes = group.subscribe().await?;
+    let (first, second) = (next(&mut changes).await?, next(&mut changes).await?);
+    assert!(second.covers(&first));
+    let refused = first.nack(None).await;
+    assert!(matches!(refused, Err(Error::InOrder)), "{refused:?}");
+    Ok(())
+}

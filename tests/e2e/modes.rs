@@ -1,0 +1,196 @@
+//! Members of groups in each mode come, go and are killed.
+
+mod log;
+mod member;
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use rowcast_client::GroupMode;
+use rowcast_e2e::{Group, PATIENCE, Shop};
+use rowcast_testkit::eventually;
+use tokio::time::Instant;
+
+use log::Log;
+use member::Member;
+
+/// Keys that are written.
+const KEYS: u64 = 60;
+
+/// Within this a dead member is replaced: a lease of 6 s, and what it was sent comes again.
+const TAKEN_OVER: Duration = Duration::from_secs(15);
+
+/// A running task with a table of keys and versions, and a group.
+async fn begin(mode: GroupMode) -> (Shop, Group) {
+    let shop = Box::pin(Shop::open(Default::default())).await.unwrap();
+    let table = "CREATE TABLE shop.version (key bigint PRIMARY KEY, version bigint NOT NULL)";
+    shop.sql.batch_execute(table).await.unwrap();
+    Box::pin(shop.run()).await.unwrap();
+    let group = shop.group_of("readers", mode).await.unwrap();
+    (shop, group)
+}
+
+/// Gives every key its next version, in one transaction.
+async fn write(shop: &Shop, version: u64) {
+    let rows = format!(
+        "INSERT INTO shop.version SELECT key, {version} FROM generate_series(1, {KEYS}) AS key
+         ON CONFLICT (key) DO UPDATE SET version = excluded.version"
+    );
+    shop.sql.batch_execute(&rows).await.unwrap();
+}
+
+async fn all_are_dealt_with(log: &Log, versions: u64) {
+    let what = format!("{versions} versions of all keys are dealt with");
+    eventually(&what, PATIENCE, async || log.is_complete(KEYS, versions)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_stay_in_order_while_members_come_go_and_are_killed() {
+    let seed: u64 = rand::random();
+    eprintln!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let (shop, group) = Box::pin(begin(GroupMode::Keyed)).await;
+    let log = Log::default();
+    let mut members = vec![Member::join(&group, &log)];
+    let mut version = 0;
+    for _step in 0..12 {
+        match random.random_range(0..4) {
+            0 if members.len() > 1 => {
+                let member = members.swap_remove(random.random_range(0..members.len()));
+                member.leave();
+            }
+            1 if members.len() > 1 => {
+                let member = members.swap_remove(random.random_range(0..members.len()));
+                member.kill();
+            }
+            _ if members.len() < 5 => members.push(Member::join(&group, &log)),
+            _ => {}
+        }
+        let until = Instant::now() + Duration::from_millis(random.random_range(500..4000));
+        while Instant::now() < until {
+            version += 1;
+            write(&shop, version).await;
+            tokio::time::sleep(Duration::from_millis(random.random_range(20..200))).await;
+        }
+    }
+    all_are_dealt_with(&log, version).await;
+    log.check_keys();
+    members.into_iter().for_each(Member::leave);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_of_a_keyed_group_share_its_work_within_seconds() {
+    let (shop, group) = Box::pin(begin(GroupMode::Keyed)).await;
+    let log = Log::default();
+    let mut members: Vec<Member> = (0..3).map(|_member| Member::join(&group, &log)).collect();
+    let version = Cell::new(0);
+    // So many members deal with keys of the newest version.
+    let busy = async |wanted: usize| {
+        let begun = Instant::now();
+        eventually("the members share the work", PATIENCE, async || {
+            let written = version.get() + 1;
+            version.set(written);
+            write(&shop, written).await;
+            eventually("the version is dealt with", PATIENCE, async || {
+                log.is_complete(KEYS, written)
+            })
+            .await;
+            log.members_of(written) == wanted
+        })
+        .await;
+        begun.elapsed()
+    };
+    assert!(busy(3).await < TAKEN_OVER);
+    members.remove(0).leave();
+    assert!(busy(2).await < TAKEN_OVER);
+    members.remove(0).kill();
+    assert!(busy(1).await < TAKEN_OVER);
+    members.push(Member::join(&group, &log));
+    assert!(busy(2).await < TAKEN_OVER);
+    log.check_keys();
+    members.into_iter().for_each(Member::leave);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_stands_by_goes_on_where_the_active_one_was_killed() {
+    let (shop, group) = Box::pin(begin(GroupMode::Ordered)).await;
+    let log = Log::default();
+    let active = Member::join(&group, &log);
+    write(&shop, 1).await;
+    all_are_dealt_with(&log, 1).await;
+    let standby = Member::join(&group, &log);
+    for version in 2..20 {
+        write(&shop, version).await;
+    }
+    eventually("the active one is in the middle", PATIENCE, async || {
+        log.is_begun(3)
+    })
+    .await;
+    active.kill();
+    let killed = Instant::now();
+    let before = log.len();
+    for version in 20..30 {
+        write(&shop, version).await;
+    }
+    eventually("the other one goes on", PATIENCE, async || {
+        log.len() > before
+    })
+    .await;
+    assert!(killed.elapsed() < TAKEN_OVER, "{:?}", killed.elapsed());
+    all_are_dealt_with(&log, 29).await;
+    log.check_order();
+    assert_eq!(log.members_of(29), 1);
+    standby.leave();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_members_of_a_shared_group_get_everything() {
+    let (shop, group) = Box::pin(begin(GroupMode::Shared)).await;
+    let log = Log::default();
+    let mut members: Vec<Member> = (0..3).map(|_member| Member::join(&group, &log)).collect();
+    for version in 1..=20 {
+        write(&shop, version).await;
+    }
+    eventually("the members are in the middle", PATIENCE, async || {
+        log.is_begun(3)
+    })
+    .await;
+    members.remove(0).kill();
+    // What it had comes again after 30 s.
+    all_are_dealt_with(&log, 20).await;
+    assert_eq!(log.members(), 3);
+    members.into_iter().for_each(Member::leave);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_keep_what_they_hold_while_the_service_is_away() {
+    let (mut shop, group) = Box::pin(begin(GroupMode::Keyed)).await;
+    let log = Log::default();
+    let mut members = vec![Member::join(&group, &log), Member::join(&group, &log)];
+    let mut version = 0;
+    // Until both have their half.
+    while version == 0 || log.members_of(version) < 2 {
+        version += 1;
+        write(&shop, version).await;
+        all_are_dealt_with(&log, version).await;
+    }
+    shop.platform.kill("consumer-group").await.unwrap();
+    // For longer than a lease.
+    let until = Instant::now() + Duration::from_secs(9);
+    while Instant::now() < until {
+        version += 1;
+        write(&shop, version).await;
+        all_are_dealt_with(&log, version).await;
+        assert_eq!(log.members_of(version), 2);
+    }
+    // One is gone when the service comes back; the other was only not heard.
+    members.remove(0).kill();
+    shop.platform.restart("consumer-group").await.unwrap();
+    version += 1;
+    write(&shop, version).await;
+    all_are_dealt_with(&log, version).await;
+    log.check_keys();
+    members.into_iter().for_each(Member::leave);
+}
