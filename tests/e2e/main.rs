@@ -22,4 +22,5 @@ mod subscription;
 mod command_line;
 mod described;
 mod versions;
+mod materialize;
 mod modes;

@@ -66,6 +66,13 @@ pub enum Error {
     /// It is not known whether the acknowledgement was stored. If not, the change comes again.
     #[error("the acknowledgement was not confirmed")]
     NotAcknowledged(#[source] Source),
+    /// A transaction has no marker of its end: the task was made without `"transactions": true`. The stream goes on with
+    /// the next transaction; this one is not handed out.
+    #[error("the transaction before {position} has no marker of its end: the task tells none")]
+    NoMarkers {
+        /// The change at which that is seen.
+        position: Position,
+    },
     /// The group's position was moved after the change came: nothing is acknowledged. The subscription goes on at the
     /// new position.
     #[error("the group's position was moved after the change came")]
@@ -108,6 +115,7 @@ impl Error {
             | Self::InPieces { .. }
             | Self::Unreachable(_)
             | Self::NotAcknowledged(_)
+            | Self::NoMarkers { .. }
             | Self::PositionMoved => false,
         }
     }

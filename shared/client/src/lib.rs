@@ -23,6 +23,9 @@
 //! nothing is handed out and [`Delivery::ack`] says [`Error::NotHeld`], so that no two members deal with one key at a
 //! time, as long as dealing with a change is over when the lease is. While the service is away members keep what they have.
 //!
+//! [`Changes::behind`] leaves out what the caller has stored the effects of, so that they are exactly once, and
+//! [`Changes::transactions`] hands out transactions instead of changes. See `examples/materialize.rs`.
+//!
 //! A change that is larger than a message of the broker comes in pieces. The subscription joins them:
 //! the caller sees the whole, and its acknowledgement covers all pieces. For such a change the process
 //! needs memory for its JSON and for the [`Change`] read from it, one at a time and partition. Pieces of a shared group go to
@@ -45,7 +48,10 @@ mod shared;
 mod membership;
 mod login;
 mod subscription;
+mod transactions;
+mod changes;
 
+pub use changes::Changes;
 pub use credentials::GroupCredentials;
 pub use delivery::Delivery;
 pub use error::{Error, MalformedChange};
@@ -57,3 +63,4 @@ pub use rowcast_proto::change::{
 };
 pub use rowcast_proto::rest::{GroupConnection, GroupMode, PartitionConsumer};
 pub use subscription::Subscription;
+pub use transactions::{Transaction, Transactions};

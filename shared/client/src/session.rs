@@ -98,6 +98,7 @@ impl Session {
             | Error::InOrder
             | Error::InPieces { .. }
             | Error::NotAcknowledged(_)
+            | Error::NoMarkers { .. }
             | Error::PositionMoved) => other,
         })
     }

@@ -134,6 +134,7 @@ fn failure(error: &Error) -> anyhow::Error {
         | Error::InOrder
         | Error::InPieces { .. }
         | Error::NotAcknowledged(_)
+        | Error::NoMarkers { .. }
         | Error::PositionMoved => (Exit::Failed, ""),
     };
     Failure::of(exit, format!("{error}{advice}"))

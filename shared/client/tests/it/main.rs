@@ -7,3 +7,4 @@ mod moved;
 mod packs;
 mod pieces;
 mod shared;
+mod transactions;

@@ -1,0 +1,171 @@
+//! Keeps a copy of a table in another database, with every change applied exactly once.
+//!
+//! ```sh
+//! cargo run -p rowcast-client --example materialize -- connection.json password.txt \
+//!     'host=127.0.0.1 dbname=copy user=writer password=…' public.orders
+//! ```
+//!
+//! The first file is the answer of `GET /tasks/{id}/groups/{gid}/connection` of an ordered group. The table is there, as it
+//! was when the group's first change was made, for most tables empty; its bytea columns are not copied, for JSON has
+//! them in base64.
+//!
+//! What makes it exactly once: the position of the last change is stored in the transaction that applies it. A crash
+//! between the two is no such thing; a crash before the acknowledgement lets changes come again, and they are left out.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use futures::StreamExt as _;
+use rowcast_client::{
+    Change, Changes as _, Delivery, GroupCredentials, Operation, Position, Row, Secret,
+    Subscription,
+};
+use tokio_postgres::{Client, NoTls, Transaction};
+
+/// Changes of one transaction of the copy.
+const BATCH: usize = 500;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let connection = arguments.next().context("first the connection's file")?;
+    let password = arguments.next().context("then the password's file")?;
+    let target = arguments.next().context("then the database of the copy")?;
+    let table = arguments
+        .next()
+        .context("then the table, as public.orders")?;
+    let connection = serde_json::from_slice(&std::fs::read(connection)?)?;
+    let password = Secret::new(std::fs::read_to_string(password)?.trim_end());
+    let credentials = GroupCredentials::new(connection, password);
+    let group = credentials.group_id.to_string();
+
+    let (mut copy, driver) = tokio_postgres::connect(&target, NoTls).await?;
+    let serve = async {
+        driver.await?;
+        anyhow::bail!("the database of the copy has closed the connection")
+    };
+    let apply = async {
+        let applied = position(&copy, &group).await?;
+        let changes = Subscription::connect(credentials).await?.behind(applied);
+        // What is there already is applied together.
+        let mut batches = changes.ready_chunks(BATCH);
+        while let Some(batch) = batches.next().await {
+            let batch: Vec<Delivery> = batch.into_iter().collect::<Result<_, _>>()?;
+            if let Some(last) = batch.last() {
+                let transaction = copy.transaction().await?;
+                for delivery in &batch {
+                    apply(&transaction, &table, &delivery.change).await?;
+                }
+                store(&transaction, &group, last.position).await?;
+                transaction.commit().await?;
+                last.ack().await?;
+                writeln!(std::io::stdout(), "{}", last.position)?;
+            }
+        }
+        Ok(())
+    };
+    tokio::select! {
+        ended = serve => ended,
+        ended = apply => ended,
+    }
+}
+
+/// Up to where the copy is.
+async fn position(copy: &Client, group: &str) -> anyhow::Result<Option<Position>> {
+    copy.batch_execute(
+        "CREATE TABLE IF NOT EXISTS rowcast_position (group_id text PRIMARY KEY, position text NOT NULL)",
+    )
+    .await?;
+    let query = "SELECT position FROM rowcast_position WHERE group_id = $1";
+    let row = copy.query_opt(query, &[&group]).await?;
+    row.map(|row| Ok(row.try_get::<_, String>(0)?.parse()?))
+        .transpose()
+}
+
+async fn store(copy: &Transaction<'_>, group: &str, position: Position) -> anyhow::Result<()> {
+    copy.execute(
+        "INSERT INTO rowcast_position VALUES ($1, $2)
+         ON CONFLICT (group_id) DO UPDATE SET position = excluded.position",
+        &[&group, &position.to_string()],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn apply(copy: &Transaction<'_>, table: &str, change: &Change) -> anyhow::Result<()> {
+    let (Some(schema), Some(name)) = (&change.schema, &change.table) else {
+        return Ok(());
+    };
+    if format!("{schema}.{name}") != table {
+        return Ok(());
+    }
+    let table = format!("{}.{}", quoted(schema), quoted(name));
+    match change.op {
+        Operation::Insert => {
+            let row = change.after.as_ref().context("an insert without a row")?;
+            let columns = columns(row);
+            let insert = format!(
+                "INSERT INTO {table} ({columns})
+                 SELECT {columns} FROM json_populate_record(NULL::{table}, $1::text::json)"
+            );
+            copy.execute(&insert, &[&serde_json::to_string(row)?])
+                .await?;
+        }
+        Operation::Update => {
+            let row = change.after.as_ref().context("an update without a row")?;
+            // The key before, where it has changed.
+            let key = change.before.as_ref().or(change.key.as_ref());
+            let key = key_of(change, key)?;
+            let (columns, keys) = (columns(row), columns(&key));
+            let update = format!(
+                "UPDATE {table} SET ({columns}) = (
+                     SELECT {columns} FROM json_populate_record(NULL::{table}, $1::text::json))
+                 WHERE ({keys}) = (SELECT {keys} FROM json_populate_record(NULL::{table}, $2::text::json))"
+            );
+            let values = (serde_json::to_string(row)?, serde_json::to_string(&key)?);
+            copy.execute(&update, &[&values.0, &values.1]).await?;
+        }
+        Operation::Delete => {
+            let key = key_of(change, change.key.as_ref())?;
+            let keys = columns(&key);
+            let delete = format!(
+                "DELETE FROM {table}
+                 WHERE ({keys}) = (SELECT {keys} FROM json_populate_record(NULL::{table}, $1::text::json))"
+            );
+            copy.execute(&delete, &[&serde_json::to_string(&key)?])
+                .await?;
+        }
+        Operation::Truncate => copy.batch_execute(&format!("TRUNCATE {table}")).await?,
+        Operation::Schema
+        | Operation::Begin
+        | Operation::Commit
+        | Operation::Heartbeat
+        | Operation::Ddl
+        | Operation::Message
+        | Operation::Gap
+        | Operation::Part
+        | Operation::Pack
+        | Operation::Unknown => {}
+    }
+    Ok(())
+}
+
+/// The columns of the key, with their values in `row`.
+fn key_of(change: &Change, row: Option<&Row>) -> anyhow::Result<Row> {
+    let names = change.key.as_ref().context("a table without a key")?;
+    let row = row.context("a change without a key")?;
+    let of = |name: &String| {
+        let value = row.get(name).cloned();
+        value.map(|value| (name.clone(), value))
+    };
+    Ok(names.keys().filter_map(of).collect())
+}
+
+fn columns(row: &Row) -> String {
+    let names: Vec<String> = row.keys().map(|name| quoted(name)).collect();
+    names.join(", ")
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,234 @@
+//! Transactions as units.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt as _};
+use rowcast_domain::{Lsn, Position};
+use rowcast_proto::change::Operation;
+
+use crate::delivery::Delivery;
+use crate::error::Error;
+
+/// Changes of a part of a transaction, at most. A consumer has 2000 messages in flight: a transaction that is larger is
+/// never there as a whole before some of it is acknowledged.
+const PART: usize = 1000;
+
+/// A transaction of the source, as far as its tables are tracked; of a large one, a part.
+#[derive(Debug)]
+pub struct Transaction {
+    /// Where its commit record is in the source's WAL.
+    pub commit_lsn: Lsn,
+    /// Its id; absent for what belongs to no transaction, as a message that an application wrote outside of one.
+    pub xid: Option<u32>,
+    /// When it was committed, RFC 3339 with microseconds.
+    pub committed_at: String,
+    /// Whether the transaction begins here. A part that does not goes on where the part before it has ended.
+    pub begins: bool,
+    /// Whether the transaction ends here. Otherwise the next part follows.
+    pub ends: bool,
+    changes: Vec<Delivery>,
+    /// That it is committed; absent of a part that does not end it.
+    marker: Option<Delivery>,
+}
+
+impl Transaction {
+    /// What it changed, in its order: rows and what is not about rows, without the markers.
+    #[must_use]
+    pub fn changes(&self) -> &[Delivery] {
+        &self.changes
+    }
+
+    /// The position of its last message: all up to it is dealt with once this is. To be stored with the effects; see
+    /// [`behind`](crate::Changes::behind).
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.last()
+            .map_or_else(Position::default, |last| last.position)
+    }
+
+    /// Acknowledges it and everything before it.
+    ///
+    /// # Errors
+    /// As [`Delivery::ack`].
+    pub async fn ack(&self) -> Result<(), Error> {
+        match self.last() {
+            Some(last) => last.ack().await,
+            None => Ok(()),
+        }
+    }
+
+    fn last(&self) -> Option<&Delivery> {
+        self.marker.as_ref().or(self.changes.last())
+    }
+}
+
+/// A stream of transactions; see [`transactions`](crate::Changes::transactions).
+pub struct Transactions {
+    transactions: BoxStream<'static, Result<Transaction, Error>>,
+}
+
+impl Transactions {
+    /// Of an ordered group's changes.
+    pub(crate) fn of(
+        changes: impl Stream<Item = Result<Delivery, Error>> + Send + Unpin + 'static,
+    ) -> Self {
+        let start = (changes, Collected::default());
+        let transactions = futures::stream::unfold(start, |(mut changes, mut collected)| async {
+            loop {
+                let taken = match changes.next().await? {
+                    Ok(delivery) => collected.take(delivery),
+                    Err(error) => Err(error),
+                };
+                match taken {
+                    Ok(Taken::More) => {}
+                    Ok(Taken::Idle(heartbeat)) => {
+                        // Nobody else would acknowledge it. Where that fails, what comes next covers it.
+                        if let Err(error) = heartbeat.ack().await {
+                            tracing::debug!(%error, "a heartbeat is not acknowledged");
+                        }
+                    }
+                    Ok(Taken::Part(part)) => return Some((Ok(*part), (changes, collected))),
+                    Err(error) => return Some((Err(error), (changes, collected))),
+                }
+            }
+        });
+        Self {
+            transactions: transactions.boxed(),
+        }
+    }
+}
+
+impl Stream for Transactions {
+    type Item = Result<Transaction, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.transactions.poll_next_unpin(context)
+    }
+}
+
+impl std::fmt::Debug for Transactions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transactions").finish_non_exhaustive()
+    }
+}
+
+/// What a delivery makes of what was collected.
+enum Taken {
+    /// There is more to come.
+    More,
+    /// A heartbeat between transactions.
+    Idle(Box<Delivery>),
+    /// This is whole, or large enough.
+    Part(Box<Transaction>),
+}
+
+/// What has come of a transaction.
+#[derive(Default)]
+struct Collected {
+    open: Option<Open>,
+}
+
+struct Open {
+    commit_lsn: Lsn,
+    begins: bool,
+    changes: Vec<Delivery>,
+    /// Of the last message that was taken.
+    position: Position,
+}
+
+impl Collected {
+    fn take(&mut self, delivery: Delivery) -> Result<Taken, Error> {
+        let lsn = delivery.change.lsn;
+        let is_open = |open: &Open| open.commit_lsn == lsn;
+        match delivery.change.op {
+            Operation::Begin => {
+                // One that comes again begins anew.
+                self.open = Some(Open {
+                    commit_lsn: lsn,
+                    begins: true,
+                    changes: Vec::new(),
+                    position: delivery.position,
+                });
+                Ok(Taken::More)
+            }
+            Operation::Commit => {
+                let open = self.open.take().filter(is_open);
+                let (changes, begins) =
+                    open.map_or_else(Default::default, |open| (open.changes, open.begins));
+                Ok(part(changes, Some(delivery), begins, true))
+            }
+            Operation::Heartbeat if self.open.is_none() => Ok(Taken::Idle(Box::new(delivery))),
+            Operation::Heartbeat => Ok(Taken::More),
+            Operation::Message if !is_transactional(&delivery) => {
+                Ok(part(vec![delivery], None, true, true))
+            }
+            Operation::Gap if self.open.is_none() => Ok(part(vec![delivery], None, true, true)),
+            Operation::Insert
+            | Operation::Update
+            | Operation::Delete
+            | Operation::Truncate
+            | Operation::Schema
+            | Operation::Ddl
+            | Operation::Message
+            | Operation::Gap
+            | Operation::Part
+            | Operation::Pack
+            | Operation::Unknown => self.within(delivery),
+        }
+    }
+
+    /// Takes a change of a transaction.
+    fn within(&mut self, delivery: Delivery) -> Result<Taken, Error> {
+        let lsn = delivery.change.lsn;
+        if let Some(open) = &self.open
+            && open.commit_lsn < lsn
+        {
+            let position = delivery.position;
+            self.open = None;
+            return Err(Error::NoMarkers { position });
+        }
+        let open = self.open.get_or_insert_with(|| Open {
+            commit_lsn: lsn,
+            begins: false,
+            changes: Vec::new(),
+            position: Position::default(),
+        });
+        if open.commit_lsn > lsn || (delivery.position <= open.position && !open.changes.is_empty())
+        {
+            // It comes again.
+            return Ok(Taken::More);
+        }
+        open.position = delivery.position;
+        open.changes.push(delivery);
+        if open.changes.len() < PART {
+            return Ok(Taken::More);
+        }
+        // The next part goes on where this one ends.
+        let begins = std::mem::replace(&mut open.begins, false);
+        let changes = std::mem::take(&mut open.changes);
+        Ok(part(changes, None, begins, false))
+    }
+}
+
+/// A part of a transaction; `ends` is for what has no marker.
+fn part(changes: Vec<Delivery>, marker: Option<Delivery>, begins: bool, ends: bool) -> Taken {
+    let Some(told) = marker.as_ref().or(changes.last()) else {
+        return Taken::More;
+    };
+    Taken::Part(Box::new(Transaction {
+        commit_lsn: told.change.lsn,
+        xid: told.change.xid,
+        committed_at: told.change.committed_at.clone(),
+        begins,
+        ends: ends || marker.is_some(),
+        changes,
+        marker,
+    }))
+}
+
+fn is_transactional(delivery: &Delivery) -> bool {
+    let message = delivery.change.message.as_ref();
+    message.is_none_or(|message| message.transactional)
+}

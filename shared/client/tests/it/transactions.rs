@@ -1,0 +1,117 @@
+//! Transactions as units, and what was applied before.
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use rowcast_client::{Changes as _, Error, Position, Transaction};
+
+use crate::fixture::Group;
+
+const LIMIT: Duration = Duration::from_secs(40);
+
+/// A message of the transaction that commits at `0/<lsn>0`.
+fn message(lsn: u64, ordinal: u64, op: &str) -> String {
+    format!(
+        r#"{{"id":"0/{lsn}0.{ordinal}","op":"{op}","database":"shop","schema":"public","table":"orders",
+            "lsn":"0/{lsn}0","ordinal":{ordinal},"xid":{lsn},
+            "committed_at":"2026-11-23T05:33:10.123456Z"}}"#
+    )
+}
+
+impl Group {
+    /// Publishes a transaction of so many rows, with its markers.
+    async fn transaction(&self, lsn: u64, rows: u64) -> anyhow::Result<()> {
+        self.publish_raw(message(lsn, 0, "begin")).await?;
+        for ordinal in 1..=rows {
+            self.publish_raw(message(lsn, ordinal, "insert")).await?;
+        }
+        self.publish_raw(message(lsn, rows + 1, "commit")).await
+    }
+}
+
+async fn next<T>(stream: &mut (impl Stream<Item = Result<T, Error>> + Unpin)) -> Result<T, Error> {
+    let next = tokio::time::timeout(LIMIT, stream.next()).await;
+    match next {
+        Ok(Some(item)) => item,
+        Ok(None) => panic!("the stream has ended"),
+        Err(_elapsed) => panic!("nothing within {LIMIT:?}"),
+    }
+}
+
+fn ordinals(transaction: &Transaction) -> Vec<u64> {
+    let changes = transaction.changes().iter();
+    changes.map(|change| change.position.ordinal).collect()
+}
+
+#[tokio::test]
+async fn transactions_come_whole_and_large_ones_in_parts() -> anyhow::Result<()> {
+    let group = Group::start().await?;
+    group.transaction(1, 3).await?;
+    group.publish_raw(message(2, 0, "heartbeat")).await?;
+    group.transaction(3, 0).await?;
+    let mut transactions = group.subscribe().await?.transactions();
+    let first = next(&mut transactions).await?;
+    assert_eq!((first.xid, ordinals(&first)), (Some(1), vec![1, 2, 3]));
+    assert!(first.begins && first.ends);
+    assert_eq!(first.position().to_string(), "0/10.4");
+    first.ack().await?;
+    let empty = next(&mut transactions).await?;
+    assert!(empty.changes().is_empty() && empty.begins && empty.ends);
+    empty.ack().await?;
+    assert_eq!(group.info().await?.num_ack_pending, 0);
+
+    drop(transactions);
+    let group = Group::with_in_flight(2000).await?;
+    group.transaction(4, 1500).await?;
+    let mut transactions = group.subscribe().await?.transactions();
+    let part = next(&mut transactions).await?;
+    assert_eq!(part.changes().len(), 1000);
+    assert!(part.begins && !part.ends);
+    part.ack().await?;
+    let rest = next(&mut transactions).await?;
+    assert_eq!(ordinals(&rest), (1001..=1500).collect::<Vec<_>>());
+    assert!(!rest.begins && rest.ends);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_comes_again_in_the_middle_of_a_transaction_is_in_it_once() -> anyhow::Result<()> {
+    let group = Group::start().await?;
+    group.publish_raw(message(1, 0, "begin")).await?;
+    group.publish_raw(message(1, 1, "insert")).await?;
+    let mut transactions = group.subscribe().await?.transactions();
+    // Longer than the ack wait: what was taken comes again.
+    let waited = tokio::time::timeout(Duration::from_secs(5), transactions.next()).await;
+    assert!(waited.is_err(), "{waited:?}");
+    group.publish_raw(message(1, 2, "insert")).await?;
+    group.publish_raw(message(1, 3, "commit")).await?;
+    assert_eq!(ordinals(&next(&mut transactions).await?), [1, 2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_task_without_markers_is_told_so() -> anyhow::Result<()> {
+    let group = Group::start().await?;
+    group.publish_raw(message(1, 1, "insert")).await?;
+    group.publish_raw(message(2, 1, "insert")).await?;
+    let mut transactions = group.subscribe().await?.transactions();
+    let error = next(&mut transactions).await.unwrap_err();
+    assert!(matches!(error, Error::NoMarkers { .. }), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_applied_before_is_acknowledged_and_left_out() -> anyhow::Result<()> {
+    let group = Group::start().await?;
+    group.transaction(1, 3).await?;
+    let applied: Position = "0/10.2".parse()?;
+    let mut changes = group.subscribe().await?.behind(Some(applied));
+    let delivery = next(&mut changes).await?;
+    assert_eq!(delivery.position.ordinal, 3);
+    // The begin and two rows.
+    assert_eq!(group.info().await?.ack_floor.stream_sequence, 3);
+    let mut all = group.subscribe().await?.behind(None);
+    drop(changes);
+    assert_eq!(next(&mut all).await?.position.ordinal, 3);
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! The example that keeps a copy of a table, killed again and again.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use rowcast_e2e::{Group, PATIENCE, Shop};
+use rowcast_testkit::eventually;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio_postgres::Client;
+
+/// `changes` counts how often a row was changed: one that is applied twice shows.
+const TABLE: &str = "CREATE TABLE shop.account (
+    id bigint PRIMARY KEY, balance numeric NOT NULL, notes text[], changes int NOT NULL DEFAULT 0)";
+
+/// In the copy each update counts for itself, whatever the row says.
+const COUNTED: &str = "CREATE FUNCTION shop.count() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN NEW.changes := OLD.changes + 1; RETURN NEW; END $$;
+    CREATE TRIGGER counted BEFORE UPDATE ON shop.account FOR EACH ROW EXECUTE FUNCTION shop.count()";
+
+const CONTENT: &str =
+    "SELECT coalesce(string_agg(account::text, ';' ORDER BY id), '') FROM shop.account";
+
+/// Rounds, of which each but the last ends with a kill.
+const ROUNDS: u32 = 8;
+
+/// The copy's database, and what the example is started with.
+struct Copy {
+    sql: Client,
+    dsn: String,
+    folder: TempDir,
+}
+
+impl Copy {
+    async fn of(shop: &Shop, group: &Group) -> Self {
+        let admin = shop.platform.sql("postgres").await.unwrap();
+        admin.batch_execute("CREATE DATABASE copy").await.unwrap();
+        let sql = shop.platform.sql("copy").await.unwrap();
+        let schema = format!("CREATE SCHEMA shop; {TABLE}; {COUNTED}");
+        sql.batch_execute(&schema).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let connection = serde_json::to_vec(&group.connection).unwrap();
+        std::fs::write(folder.path().join("connection.json"), connection).unwrap();
+        std::fs::write(folder.path().join("password.txt"), group.password).unwrap();
+        Self {
+            sql,
+            dsn: shop.platform.postgres.url("copy").expose().to_owned(),
+            folder,
+        }
+    }
+
+    fn start(&self) -> Child {
+        Command::new(example())
+            .arg(self.folder.path().join("connection.json"))
+            .arg(self.folder.path().join("password.txt"))
+            .args([&self.dsn, "shop.account"])
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    }
+}
+
+/// Cargo puts examples into a folder beside the tests' one.
+fn example() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let program = test
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join("examples/materialize");
+    assert!(
+        program.is_file(),
+        "{} is missing: build it with cargo build -p rowcast-client --examples",
+        program.display()
+    );
+    program
+}
+
+async fn content(sql: &Client) -> String {
+    sql.query_one(CONTENT, &[]).await.unwrap().get(0)
+}
+
+/// A transaction of some statements; the trigger's work is done by hand here.
+fn transaction(random: &mut StdRng) -> String {
+    let statements = (0..random.random_range(1..6)).map(|_| {
+        let id = random.random_range(0..20);
+        match random.random_range(0..10) {
+            0 => format!("DELETE FROM shop.account WHERE id = {id}"),
+            1 => format!(
+                "UPDATE shop.account SET id = id + 100, changes = changes + 1
+                 WHERE id = {id} AND NOT EXISTS (SELECT FROM shop.account WHERE id = {id} + 100)"
+            ),
+            2..5 => format!(
+                "INSERT INTO shop.account VALUES ({id}, {id}.5, ARRAY['a', NULL, '\"b\"'])
+                 ON CONFLICT DO NOTHING"
+            ),
+            _ => format!(
+                "UPDATE shop.account SET balance = balance + 0.1, changes = changes + 1 WHERE id = {id}"
+            ),
+        }
+    });
+    let statements: Vec<String> = statements.collect();
+    format!("BEGIN; {}; COMMIT", statements.join("; "))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_killed_at_any_moment_has_every_change_once() {
+    let seed: u64 = rand::random();
+    eprintln!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let shop = Box::pin(Shop::open(Default::default())).await.unwrap();
+    shop.sql.batch_execute(TABLE).await.unwrap();
+    Box::pin(shop.run()).await.unwrap();
+    let group = shop.group("copy").await.unwrap();
+    let copy = Box::pin(Copy::of(&shop, &group)).await;
+
+    for round in 1..=ROUNDS {
+        let mut child = copy.start();
+        for _transaction in 0..40 {
+            let statements = transaction(&mut random);
+            shop.sql.batch_execute(&statements).await.unwrap();
+        }
+        if round < ROUNDS {
+            // Long enough now and then to be in the middle of applying, and of acknowledging.
+            tokio::time::sleep(Duration::from_millis(random.random_range(0..3000))).await;
+            child.kill().await.unwrap();
+            continue;
+        }
+        let wanted = content(&shop.sql).await;
+        assert!(wanted.len() > 100, "{wanted}");
+        eventually("the copy is the same", PATIENCE, async || {
+            content(&copy.sql).await == wanted
+        })
+        .await;
+    }
+}
