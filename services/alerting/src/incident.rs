@@ -7,8 +7,30 @@ use rowcast_proto::message::{EventMeta, TaskError, TaskStateChanged};
 
 use crate::error::Error;
 
-/// The rule: the task stopped and needs a decision.
-pub(crate) const TASK_ABNORMAL: &str = "task_abnormal";
+/// A rule: a task is in a state that needs a person.
+#[derive(Debug)]
+pub(crate) struct StateRule {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// The state.
+    state: TaskState,
+    /// What a task in it is, behind its name.
+    words: &'static str,
+}
+
+/// The task stopped and needs a decision.
+pub(crate) const TASK_ABNORMAL: StateRule = StateRule {
+    name: "task_abnormal",
+    state: TaskState::Abnormal,
+    words: "stopped and needs a decision",
+};
+
+/// The task's instance has expired: nothing is read, and the source keeps its WAL.
+pub(crate) const TASK_LOCKED: StateRule = StateRule {
+    name: "task_locked",
+    state: TaskState::Locked,
+    words: "is locked",
+};
 
 /// The rule: what a started task needs of its source or the broker is no longer as it was prechecked.
 pub(crate) const SOURCE_DRIFTED: &str = "source_drifted";
@@ -179,27 +201,32 @@ pub(crate) enum Action {
     Resolve(Incident),
 }
 
-/// Decides by the open incident of the task, if it has one. `id` is for a new one.
-pub(crate) fn decide(open: Option<Incident>, change: &StateChange, id: IncidentId) -> Action {
-    match (open, change.to == TaskState::Abnormal) {
+/// Decides by the open incident of the task under the rule, if it has one. `id` is for a new one.
+pub(crate) fn decide(
+    open: Option<Incident>,
+    rule: &StateRule,
+    change: &StateChange,
+    id: IncidentId,
+) -> Action {
+    match (open, change.to == rule.state) {
         (None, true) => Action::Raise(Incident {
             id,
             task_id: change.task_id.clone(),
             task_name: change.task_name.clone(),
-            rule: TASK_ABNORMAL.to_owned(),
-            summary: summary(change),
+            rule: rule.name.to_owned(),
+            summary: summary(rule, change),
             error: change.error.clone(),
             opened_at: change.at,
             resolved_at: None,
             group: None,
         }),
-        // A task that fails again while it is failed is the same incident.
+        // A task that comes there again while it is there is the same incident.
         (Some(_), true) | (None, false) => Action::Keep,
         (Some(open), false) => Action::Resolve(open),
     }
 }
 
-fn summary(change: &StateChange) -> String {
+fn summary(rule: &StateRule, change: &StateChange) -> String {
     let StateChange {
         task_name,
         reason,
@@ -210,9 +237,9 @@ fn summary(change: &StateChange) -> String {
         .as_ref()
         .map_or(reason.as_str(), |error| error.message.as_str());
     if why.is_empty() {
-        format!("Task {task_name} stopped and needs a decision.")
+        format!("Task {task_name} {}.", rule.words)
     } else {
-        format!("Task {task_name} stopped and needs a decision: {why}")
+        format!("Task {task_name} {}: {why}", rule.words)
     }
 }
 
@@ -240,8 +267,12 @@ mod tests {
         "c000000000000".parse().unwrap()
     }
 
+    fn decided(open: Option<Incident>, to: TaskState) -> Action {
+        decide(open, &TASK_ABNORMAL, &change(to), id())
+    }
+
     fn open() -> Incident {
-        match decide(None, &change(TaskState::Abnormal), id()) {
+        match decided(None, TaskState::Abnormal) {
             Action::Raise(incident) => incident,
             other @ (Action::Keep | Action::Resolve(_)) => panic!("{other:?}"),
         }
@@ -250,13 +281,13 @@ mod tests {
     #[test]
     fn abnormal_raises_once() {
         let incident = open();
-        assert_eq!(incident.rule, TASK_ABNORMAL);
+        assert_eq!(incident.rule, TASK_ABNORMAL.name);
         assert_eq!(incident.opened_at, now());
         assert_eq!(
             incident.summary,
             "Task orders stopped and needs a decision: capture stopped"
         );
-        let again = decide(Some(incident), &change(TaskState::Abnormal), id());
+        let again = decided(Some(incident), TaskState::Abnormal);
         assert_eq!(again, Action::Keep);
     }
 
@@ -266,12 +297,8 @@ mod tests {
             .into_iter()
             .filter(|to| *to != TaskState::Abnormal)
         {
-            assert_eq!(decide(None, &change(to), id()), Action::Keep, "{to}");
-            assert_eq!(
-                decide(Some(open()), &change(to), id()),
-                Action::Resolve(open()),
-                "{to}"
-            );
+            assert_eq!(decided(None, to), Action::Keep, "{to}");
+            assert_eq!(decided(Some(open()), to), Action::Resolve(open()), "{to}");
         }
     }
 
@@ -285,7 +312,7 @@ mod tests {
             error,
             ..change(TaskState::Abnormal)
         };
-        assert!(summary(&change).ends_with(": the slot is lost"));
+        assert!(summary(&TASK_ABNORMAL, &change).ends_with(": the slot is lost"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rowcast_service::outbox;
 use sqlx::{PgConnection, PgPool};
 
 use crate::error::Error;
-use crate::incident::{Action, Incident, StateChange, TASK_ABNORMAL, decide};
+use crate::incident::{Action, Incident, StateChange, TASK_ABNORMAL, TASK_LOCKED, decide};
 use crate::store::{incidents, seen_events};
 use crate::{fact, notify};
 
@@ -32,11 +32,14 @@ pub(crate) async fn take(
         tracing::debug!(event = change.event_id, "event was taken before");
         return Ok(());
     }
-    let open = incidents::find_open(&mut transaction, &change.task_id, None, TASK_ABNORMAL).await?;
-    match decide(open, &change, IncidentId::random()) {
-        Action::Keep => {}
-        Action::Raise(incident) => raise(&mut transaction, incident, &contacts, &trace).await?,
-        Action::Resolve(incident) => resolve(&mut transaction, incident, change.at, &trace).await?,
+    let connection = &mut transaction;
+    for rule in [TASK_ABNORMAL, TASK_LOCKED] {
+        let open = incidents::find_open(connection, &change.task_id, None, rule.name).await?;
+        match decide(open, &rule, &change, IncidentId::random()) {
+            Action::Keep => {}
+            Action::Raise(incident) => raise(connection, incident, &contacts, &trace).await?,
+            Action::Resolve(incident) => resolve(connection, incident, change.at, &trace).await?,
+        }
     }
     transaction.commit().await?;
     Ok(())

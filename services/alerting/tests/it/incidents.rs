@@ -3,7 +3,7 @@
 use futures::StreamExt as _;
 use rowcast_bus::event_meta;
 use rowcast_bus::request::AskError;
-use rowcast_domain::TaskState::{Abnormal, Running, Starting};
+use rowcast_domain::TaskState::{Abnormal, Locked, Running, Starting};
 use rowcast_proto::event::Event;
 use rowcast_proto::message::{
     CheckResult, IncidentRaised, IncidentResolved, ListIncidentsRequest, TaskRechecked,
@@ -41,6 +41,24 @@ async fn a_failed_task_has_one_incident_and_running_again_resolves_it() {
     assert_eq!(all.len(), 1);
     assert!(all[0].resolved_at.is_some());
     assert!(service.incidents("t999999999999", false).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_locked_task_is_an_incident_of_its_own_until_it_goes_on() {
+    let service = Service::start().await;
+    service.tell(&changed(Running, Abnormal)).await;
+    service.tell(&changed(Abnormal, Locked)).await;
+    service.settled().await;
+    let open = service.incidents(TASK, true).await;
+    let [incident] = open.as_slice() else {
+        panic!("{open:?}")
+    };
+    assert_eq!(incident.rule, "task_locked");
+    assert!(incident.summary.starts_with("Task orders is locked"));
+    service.tell(&changed(Locked, Starting)).await;
+    service.settled().await;
+    assert!(service.incidents(TASK, true).await.is_empty());
+    assert_eq!(service.incidents("", false).await.len(), 2);
 }
 
 #[tokio::test]
