@@ -20,7 +20,7 @@ mod databases;
 
 use std::time::Duration;
 
-use rowcast_pg::hosts::are_several;
+use rowcast_pg::hosts::{are_several, at};
 use rowcast_pg::{ConnectOptions, Error};
 use rowcast_proto::message::{CheckOutcome, CheckResult};
 use tokio::time::Instant;
@@ -50,7 +50,7 @@ pub(crate) async fn walk(options: &ConnectOptions) -> Walk {
         walk.step(options, &hosts::RULE, start, |()| hosts::take(options))
             .await
     } else {
-        Some(options.clone())
+        Some(at(options, &options.host))
     };
     let start = chosen.as_ref().map(|_chosen| ());
     let options = chosen.as_ref().unwrap_or(options);

@@ -10,14 +10,14 @@ use tokio::time::{Instant, timeout_at};
 use crate::connect::{ConnectOptions, connect_to_one};
 use crate::{Error, ErrorClass};
 
-/// Once a host is known to take writes, those named before it have this long to say the same.
+/// Once a host is known to take writes, the others have this long to say the same.
 const PREFERENCE: Duration = Duration::from_secs(1);
 
 /// What a host is, for those who are told.
 #[derive(Debug)]
 pub enum Role {
-    /// It takes writes.
-    Primary,
+    /// It takes writes, on this timeline; 0 before PostgreSQL 10, where it is not asked for.
+    Primary(u32),
     /// It follows another one.
     Standby,
     /// It was not reached.
@@ -35,49 +35,61 @@ pub fn are_several(host: &str) -> bool {
     host.contains(',')
 }
 
-/// The options with the host that takes writes, where several are named: the first of them in the order in which
-/// they are named. With one host alone nothing is asked.
+/// The options with the host that takes writes, where several are named; of one alone nothing is asked.
+///
+/// Where several take writes, an old primary may have come back that nobody has stopped: the one with the latest timeline
+/// is taken, and of one timeline the first that is named.
 ///
 /// All connections of one piece of work must lead to the same server, so it is chosen once for each.
 ///
 /// # Errors
-/// [`Error::NoPrimary`] where hosts answer and all follow another one; else what is wrong with the first host for
-/// which trying again does not help, or with the first.
+/// [`Error::NoPrimary`] where none takes writes, but trying again may help; where it helps with none of them, what is
+/// wrong with the first.
 pub async fn primary(options: &ConnectOptions) -> Result<ConnectOptions, Error> {
     if !are_several(&options.host) {
-        return Ok(options.clone());
+        return Ok(at(options, &options.host));
     }
     let host = choose(roles_until_known(options).await)?;
     Ok(at(options, &host))
 }
 
-/// The first host that takes writes; a role is `None` of a host that was not waited for.
+/// The host that takes writes; a role is `None` of a host that was not waited for.
 ///
 /// # Errors
 /// As of [`primary`].
 pub fn choose(roles: Vec<(String, Option<Role>)>) -> Result<String, Error> {
-    let is_primary = |role: &Option<Role>| matches!(role, Some(Role::Primary));
-    if let Some((host, _)) = roles.iter().find(|(_, role)| is_primary(role)) {
+    let mut latest: Option<(&String, u32)> = None;
+    for (host, role) in &roles {
+        if let Some(Role::Primary(timeline)) = role
+            && latest.is_none_or(|(_, other)| other < *timeline)
+        {
+            latest = Some((host, *timeline));
+        }
+    }
+    if let Some((host, _)) = latest {
         return Ok(host.clone());
     }
-    let is_standby = |role: &Option<Role>| matches!(role, Some(Role::Standby));
-    if roles.iter().any(|(_, role)| is_standby(role)) {
-        let hosts = roles
-            .iter()
-            .map(|(host, role)| in_words(host, role.as_ref()));
-        return Err(Error::NoPrimary {
-            hosts: hosts.collect::<Vec<_>>().join("; "),
-        });
-    }
-    let error = |(_, role)| match role {
-        Some(Role::Unknown(error)) => Some(error),
-        Some(Role::Primary | Role::Standby) | None => None,
+    let is_definite = |role: &Option<Role>| match role {
+        Some(Role::Unknown(error)) => error.class() == ErrorClass::Definite,
+        Some(Role::Primary(_) | Role::Standby) | None => false,
     };
-    let errors: Vec<Error> = roles.into_iter().filter_map(error).collect();
-    let is_definite = |error: &Error| error.class() == ErrorClass::Definite;
-    let told = errors.iter().position(is_definite).unwrap_or_default();
-    let told = errors.into_iter().nth(told);
-    Err(told.unwrap_or_else(|| Error::InvalidArgument("no host is named".to_owned())))
+    let definite = roles.iter().filter(|(_, role)| is_definite(role)).count();
+    let is_unknown = |role: &Option<Role>| matches!(role, Some(Role::Unknown(_)));
+    let all_unknown = roles.iter().all(|(_, role)| is_unknown(role));
+    if all_unknown && (definite == 0 || definite == roles.len()) {
+        let error = |(_, role)| match role {
+            Some(Role::Unknown(error)) => Some(error),
+            Some(Role::Primary(_) | Role::Standby) | None => None,
+        };
+        let first = roles.into_iter().find_map(error);
+        return Err(first.unwrap_or_else(|| Error::InvalidArgument("no host is named".to_owned())));
+    }
+    let hosts = roles
+        .iter()
+        .map(|(host, role)| in_words(host, role.as_ref()));
+    Err(Error::NoPrimary {
+        hosts: hosts.collect::<Vec<_>>().join("; "),
+    })
 }
 
 /// What each host is, asked at the same time; in the order in which they are named.
@@ -106,18 +118,11 @@ async fn roles_until_known(options: &ConnectOptions) -> Vec<(String, Option<Role
         let Some((place, role)) = next else {
             return roles;
         };
-        if matches!((&wait, &role), (Wait::ForAny, Role::Primary)) {
+        if matches!((&wait, &role), (Wait::ForAny, Role::Primary(_))) {
             wait = Wait::Until(Instant::now() + PREFERENCE);
         }
         if let Some((_, known)) = roles.get_mut(place) {
             *known = Some(role);
-        }
-        let first = roles
-            .iter()
-            .find(|(_, role)| !matches!(role, Some(Role::Standby | Role::Unknown(_))));
-        if matches!(first, Some((_, Some(Role::Primary)))) {
-            // Nobody who is named before is still to answer.
-            return roles;
         }
     }
 }
@@ -129,18 +134,31 @@ enum Wait {
 }
 
 async fn role(options: &ConnectOptions) -> Role {
-    let asked = async {
-        let session = connect_to_one(options).await?;
-        let row = session
-            .query_one("SELECT pg_catalog.pg_is_in_recovery()", &[])
-            .await?;
-        Ok(row.try_get::<_, bool>(0)?)
-    };
-    match asked.await {
-        Ok(false) => Role::Primary,
-        Ok(true) => Role::Standby,
+    match asked(options).await {
+        Ok(role) => role,
         Err(error) => Role::Unknown(error),
     }
+}
+
+async fn asked(options: &ConnectOptions) -> Result<Role, Error> {
+    let session = connect_to_one(options).await?;
+    let query = "SELECT pg_catalog.pg_is_in_recovery(),
+                        pg_catalog.current_setting('server_version_num')::int >= 100000";
+    let row = session.query_one(query, &[]).await?;
+    let (follows, tells): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
+    if follows {
+        return Ok(Role::Standby);
+    }
+    if !tells {
+        return Ok(Role::Primary(0));
+    }
+    // A segment's name begins with its timeline, in eight hexadecimal digits.
+    let query = "SELECT pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn())";
+    let segment: String = session.query_one(query, &[]).await?.try_get(0)?;
+    let timeline = segment
+        .get(..8)
+        .and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    Ok(Role::Primary(timeline.unwrap_or_default()))
 }
 
 /// The options with one of the hosts that [`each`] names. It may have a port of its own, as `name:5433` or
@@ -179,7 +197,7 @@ fn without_brackets(host: &str) -> &str {
 #[must_use]
 pub fn in_words(host: &str, role: Option<&Role>) -> String {
     match role {
-        Some(Role::Primary) => format!("{host} takes writes"),
+        Some(Role::Primary(_)) => format!("{host} takes writes"),
         Some(Role::Standby) => format!("{host} is a standby"),
         Some(Role::Unknown(error)) => format!("{host}: {error}"),
         None => format!("{host} has not answered"),
@@ -222,26 +240,33 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_takes_writes_is_chosen() {
+    fn the_latest_that_takes_writes_is_chosen_and_of_one_timeline_the_first() {
         let of = |roles| chosen(roles).unwrap();
-        assert_eq!(of(vec![Some(Role::Standby), Some(Role::Primary)]), "b");
-        assert_eq!(of(vec![refused(), Some(Role::Primary), None]), "b");
-        assert_eq!(of(vec![Some(Role::Primary), Some(Role::Primary)]), "a");
+        let primary = |timeline| Some(Role::Primary(timeline));
+        assert_eq!(of(vec![Some(Role::Standby), primary(3)]), "b");
+        assert_eq!(of(vec![refused(), primary(3), None]), "b");
+        assert_eq!(of(vec![primary(3), primary(3)]), "a");
+        assert_eq!(of(vec![primary(3), primary(4), primary(2)]), "b");
     }
 
     #[test]
-    fn a_failover_that_is_under_way_may_be_waited_for() {
-        let error = chosen(vec![Some(Role::Standby), refused(), wrong_password()]).unwrap_err();
-        assert_eq!(error.class(), ErrorClass::Transient);
-        let told = error.to_string();
-        assert!(told.contains("a is a standby; b: cannot connect"), "{told}");
-    }
-
-    #[test]
-    fn what_waiting_does_not_help_is_told_first() {
-        let error = chosen(vec![refused(), wrong_password()]).unwrap_err();
-        assert!(matches!(error, Error::Authentication(_)), "{error}");
+    fn what_may_pass_by_itself_is_waited_for() {
+        for roles in [
+            vec![Some(Role::Standby), refused(), wrong_password()],
+            vec![refused(), wrong_password()],
+            vec![None, wrong_password()],
+        ] {
+            let error = chosen(roles).unwrap_err();
+            assert_eq!(error.class(), ErrorClass::Transient, "{error}");
+            assert!(matches!(error, Error::NoPrimary { .. }), "{error}");
+        }
         let error = chosen(vec![refused(), refused()]).unwrap_err();
         assert!(matches!(error, Error::Connect { .. }), "{error}");
+    }
+
+    #[test]
+    fn what_waiting_helps_with_none_of_is_told_at_once() {
+        let error = chosen(vec![wrong_password(), wrong_password()]).unwrap_err();
+        assert!(matches!(error, Error::Authentication(_)), "{error}");
     }
 }

@@ -19,7 +19,7 @@ pub(super) const RULE: Rule = Rule {
 /// One silent host must not take the time of the whole step.
 const HOST_WITHIN: Duration = Duration::from_secs(4);
 
-/// The next steps go to the first host that takes writes.
+/// The next steps go to the host that takes writes.
 pub(super) async fn take(options: &ConnectOptions) -> Result<Taken<ConnectOptions>, Error> {
     let in_time = ConnectOptions {
         connect_timeout: HOST_WITHIN,
@@ -30,32 +30,28 @@ pub(super) async fn take(options: &ConnectOptions) -> Result<Taken<ConnectOption
         .iter()
         .map(|(host, role)| hosts::in_words(host, Some(role)));
     let saw = words.collect::<Vec<_>>().join("; ");
-    let primaries: Vec<&str> = roles
+    let primaries = roles
         .iter()
-        .filter(|(_, role)| matches!(role, Role::Primary))
-        .map(|(host, _)| host.as_str())
-        .collect();
-    let Some(&first) = primaries.first() else {
-        let known = roles.into_iter().map(|(host, role)| (host, Some(role)));
-        let host = hosts::choose(known.collect())?;
-        return Ok(Taken::on(hosts::at(options, &host), Finding::pass(saw)));
-    };
-    let chosen = hosts::at(options, first);
-    let finding = if primaries.len() > 1 {
+        .filter(|(_, role)| matches!(role, Role::Primary(_)))
+        .count();
+    let unreached = roles.iter().find_map(|(host, role)| match role {
+        Role::Unknown(error) => Some((host, Diagnosis::of(error, &hosts::at(options, host)))),
+        Role::Primary(_) | Role::Standby => None,
+    });
+    let unreached = unreached.map(|(host, diagnosis)| (host.clone(), diagnosis));
+    let known = roles.into_iter().map(|(host, role)| (host, Some(role)));
+    let chosen = hosts::choose(known.collect())?;
+    let finding = if primaries > 1 {
         let repair = format!(
             "Name the hosts of one cluster. If these are one, stop the one that is not to be the primary: \
-             Rowcast takes {first}, which is named first."
+             Rowcast takes {chosen}."
         );
         Finding::alert(saw, "Several of the hosts take writes.", repair)
-    } else if let Some((host, Role::Unknown(error))) = roles
-        .iter()
-        .find(|(_, role)| matches!(role, Role::Unknown(_)))
-    {
-        let Diagnosis { cause, repair, .. } = Diagnosis::of(error, &hosts::at(options, host));
+    } else if let Some((host, Diagnosis { cause, repair, .. })) = unreached {
         let cause = format!("After a failover to {host} the task could not go on. {cause}");
         Finding::alert(saw, cause, repair)
     } else {
         Finding::pass(saw)
     };
-    Ok(Taken::on(chosen, finding))
+    Ok(Taken::on(hosts::at(options, &chosen), finding))
 }
