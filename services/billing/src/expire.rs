@@ -24,6 +24,10 @@ use crate::store::subscription;
 /// How often expired subscriptions are looked for.
 const PERIOD: Duration = Duration::from_secs(5);
 
+/// How long after the end of its months a subscription is renewed by itself: task-api may have events of a release before
+/// that which are not sent yet.
+const SETTLING: TimeDelta = TimeDelta::minutes(5);
+
 const ACTOR: &str = "service:billing";
 
 /// Looks until told to stop. `grace` is how long an expired subscription can be renewed.
@@ -42,19 +46,20 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// Looks at nothing while there are events to take: a task that was released is not renewed.
+/// Renews nothing while there are events to take, nor right after the end of the months: a task that was released
+/// is not renewed.
 async fn look(bus: &Bus, pool: &PgPool, grace: TimeDelta) -> Result<(), BoxError> {
-    if intake::is_caught_up(bus).await? {
-        while judge_one(pool, grace).await? {}
-    }
+    let renews = intake::is_caught_up(bus).await?;
+    while judge_one(pool, grace, renews).await? {}
     Ok(())
 }
 
 /// Takes one step with one instance; `false` where none is due.
-async fn judge_one(pool: &PgPool, grace: TimeDelta) -> Result<bool, sqlx::Error> {
+async fn judge_one(pool: &PgPool, grace: TimeDelta, renews: bool) -> Result<bool, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     let now = Utc::now();
-    let Some(due) = subscription::lock_due(&mut transaction, now).await? else {
+    let renew_before = renews.then(|| now - SETTLING);
+    let Some(due) = subscription::lock_due(&mut transaction, now, renew_before).await? else {
         return Ok(false);
     };
     if due.release_at.is_some() {
@@ -84,7 +89,7 @@ async fn renew_itself(
     let renewal = Renewal {
         months,
         // The version is another one after each renewal.
-        order_key: &format!("{}/auto/{}", due.task_id, due.version()),
+        order_key: &format!("auto/{}/{}", due.task_id, due.version()),
         actor: ACTOR,
         may_be_past: true,
     };

@@ -18,11 +18,12 @@ pub(crate) async fn lock(
         .await
 }
 
-/// Locks one whose months are over and that nobody knows of, or whose time to be renewed is over. Those
-/// that another copy, or a buyer, works on are left out.
+/// Locks one whose months are over and that nobody knows of, or whose time to be renewed is over. One that renews itself
+/// is due where its months ended before `renew_before`. Those that another copy, or a buyer, works on are left out.
 pub(crate) async fn lock_due(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
+    renew_before: Option<DateTime<Utc>>,
 ) -> Result<Option<Instance>, sqlx::Error> {
     sqlx::query_as(
         "SELECT *
@@ -31,11 +32,13 @@ pub(crate) async fn lock_due(
            AND ended_at IS NULL
            AND lapsed_at IS NULL
            AND (release_at IS NULL OR release_at <= $1)
+           AND (release_at IS NOT NULL OR NOT auto_renew OR expires_at <= $2)
          ORDER BY expires_at
          LIMIT 1
          FOR UPDATE SKIP LOCKED",
     )
     .bind(now)
+    .bind(renew_before)
     .fetch_optional(connection)
     .await
 }

@@ -2,9 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use rowcast_bus::request::ask;
-use rowcast_domain::TaskId;
+use rowcast_domain::{TaskId, TaskState};
 use rowcast_proto::message::RenewRequest;
 use rowcast_proto::rest::{Instance, RenewTask};
 use rowcast_proto::rpc::RenewInstance;
@@ -51,11 +51,17 @@ pub(crate) async fn renewed(
     months: u32,
     key: Option<String>,
 ) -> Result<Instance, ApiError> {
-    existing(app, &id).await?;
+    if existing(app, &id).await?.state == TaskState::Released {
+        let detail = "the task is released: nothing is left to pay for";
+        return Err(
+            ApiError::refused(StatusCode::CONFLICT, "state_forbids", detail)
+                .repair("Create a new task."),
+        );
+    }
     let key = key.unwrap_or_else(|| Uuid::now_v7().to_string());
     let order = RenewRequest {
-        // Other keys than those of purchases.
-        order_key: format!("{id}/renew/{key}"),
+        // Other keys than those of purchases, which begin with the task.
+        order_key: format!("renew/{id}/{key}"),
         task_id: id.into(),
         months,
         actor: caller.actor(),
