@@ -69,9 +69,25 @@ pub(crate) fn task(stored: StoredTask) -> rest::Task {
         resource_group,
         state: stored.state,
         error: stored.error,
-        position: stored.position,
+        position: stored
+            .position
+            .map(|position| measured(position, stored.state)),
         created_at: stored.created_at,
         updated_at: stored.updated_at,
+    }
+}
+
+/// How late and how fast changes come is told of a task that runs: what was last reported before it was interrupted
+/// says nothing of now.
+pub(crate) fn measured(position: rest::TaskPosition, state: TaskState) -> rest::TaskPosition {
+    if state == TaskState::Running {
+        return position;
+    }
+    rest::TaskPosition {
+        delay_seconds: None,
+        messages_per_second: None,
+        bytes_per_second: None,
+        ..position
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::run_job::{POSTPAID, PREPAID};
 use super::{db_list, status};
+use crate::convert::measured;
 use crate::error::ApiError;
 use crate::store::task::StoredTask;
 
@@ -107,7 +108,8 @@ pub(super) fn job(
         true => Some(db_list::write(&database, &definition.objects)?),
         false => None,
     };
-    let position = task.position.as_ref();
+    let position = task.position.map(|position| measured(position, task.state));
+    let position = position.as_ref();
     let held = position.and_then(|position| position.held.as_ref());
     let committed_at = position.and_then(|position| position.committed_at);
     let error = task.error.as_ref().map(told);
