@@ -223,6 +223,11 @@ pub fn group_member(group: &GroupId) -> String {
 /// Questions of the members of all groups.
 pub const MEMBERS: &str = "rowcast.member.*";
 
+/// A copy of consumer-group could not decide what a member may read. Core NATS, in account DATA.
+///
+/// The member goes on with what it has: no other copy may end a lease until members had the time to ask again.
+pub const MEMBER_UNDECIDED: &str = "rowcast.member-undecided";
+
 const MEMBER: &str = "rowcast.member";
 
 /// The group whose member asks on this subject.

@@ -3,6 +3,8 @@ CREATE TABLE standings (
     group_id      text PRIMARY KEY REFERENCES groups,
     -- Number of the last move of its position; what was seen of it before that move says nothing any more.
     generation    bigint NOT NULL DEFAULT 0,
+    -- Number of the last move that consumers were told of.
+    announced     bigint NOT NULL DEFAULT 0,
     -- What it is to be sent next; absent where the last move was carried out.
     next_sequence bigint,
     -- Who wished the last move.

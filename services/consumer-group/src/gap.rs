@@ -47,8 +47,9 @@ pub(crate) struct Seen {
     pub(crate) delivered: u64,
     /// Number of messages sent, repeats counted.
     pub(crate) deliveries: u64,
-    /// Whether there was anything that it had not read.
-    pub(crate) had_unread: bool,
+    /// Of a consumer of a part, the first that it had not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) first_unread: Option<u64>,
     /// Number of the last move that it had gone through.
     pub(crate) generation: u64,
     /// What was removed unread and is not gone beyond.
@@ -70,20 +71,27 @@ pub(crate) fn look(before: Option<&Seen>, now: &Standing, held: &Held) -> Seen {
     let before = before.filter(|before| {
         before.generation == now.generation && before.acknowledged <= now.acknowledged
     });
-    let had_unread = before.map_or(now.unread() > 0, |before| before.had_unread);
-    let is_behind = now.acknowledged + 1 < held.first;
     // Nobody acknowledges what was never sent: the server has moved it.
     let was_moved_on = now.acknowledged > now.delivered;
-    let has_skipped = before.is_some_and(|before| skips(before, now, held));
-    let is_lost = (is_behind || was_moved_on) && (now.reads_all || had_unread) || has_skipped;
+    // What lies between two messages of a part is nothing to its consumer.
+    let lost_of_part = before
+        .and_then(|before| before.first_unread)
+        .filter(|first| *first < held.first && (now.acknowledged < *first || was_moved_on));
+    let is_lost = if now.reads_all {
+        let is_behind = now.acknowledged + 1 < held.first;
+        is_behind || was_moved_on || before.is_some_and(|before| skips(before, now, held))
+    } else {
+        lost_of_part.is_some()
+    };
     let known = before.and_then(|before| before.missing);
     let stood = before.map_or(now.acknowledged.min(now.delivered), |before| {
         before.acknowledged
     });
     let missing = if is_lost {
+        let from = lost_of_part.unwrap_or(stood + 1);
         Some(Missing {
-            from: known.map_or(stood + 1, |known| known.from),
-            until: held.first.saturating_sub(1).max(stood + 1),
+            from: known.map_or(from, |known| known.from),
+            until: held.first.saturating_sub(1).max(from),
         })
     } else {
         known.filter(|known| !is_beyond(known, now, held))
@@ -92,7 +100,7 @@ pub(crate) fn look(before: Option<&Seen>, now: &Standing, held: &Held) -> Seen {
         acknowledged: now.acknowledged,
         delivered: now.delivered,
         deliveries: now.deliveries,
-        had_unread: now.unread() > 0,
+        first_unread: (!now.reads_all && now.unread() > 0).then_some(now.read_up_to + 1),
         generation: now.generation,
         missing,
     }
@@ -103,7 +111,7 @@ pub(crate) fn look(before: Option<&Seen>, now: &Standing, held: &Held) -> Seen {
 const fn skips(before: &Seen, now: &Standing, held: &Held) -> bool {
     let went = now.delivered.saturating_sub(before.delivered);
     let was_sent = now.deliveries.saturating_sub(before.deliveries);
-    now.reads_all && held.first > before.delivered + 1 && went > was_sent
+    held.first > before.delivered + 1 && went > was_sent
 }
 
 /// Whether the group has acknowledged something that was still there behind what is missing, or has nothing of its part
@@ -117,7 +125,7 @@ fn is_beyond(missing: &Missing, now: &Standing, held: &Held) -> bool {
 
 /// Where what a consumer has not read begins; `None` where it has read all.
 pub(crate) fn oldest_unread(now: &Standing, held: &Held) -> Option<u64> {
-    (now.unread() > 0).then(|| held.first.max(now.acknowledged + 1))
+    (now.unread() > 0).then(|| held.first.max(now.read_up_to + 1))
 }
 
 /// The part of its limits from which on a group is warned.
@@ -222,6 +230,7 @@ mod tests {
         Standing {
             name: "g".to_owned(),
             acknowledged,
+            read_up_to: acknowledged,
             delivered,
             deliveries: delivered,
             pending: unread,
@@ -324,18 +333,33 @@ mod tests {
 
     #[test]
     fn a_part_that_had_nothing_for_long_misses_nothing() {
-        let of_part = |acknowledged, unread| Standing {
+        let of_part = |acknowledged, first_unread: Option<u64>| Standing {
             reads_all: false,
-            ..standing(acknowledged, acknowledged, unread)
+            read_up_to: first_unread.map_or(acknowledged, |first| first - 1),
+            ..standing(
+                acknowledged,
+                acknowledged,
+                u64::from(first_unread.is_some()),
+            )
         };
-        let seen = look(None, &of_part(10, 0), &held(1, 30));
-        let idle = look(Some(&seen), &of_part(10, 0), &held(25, 60));
+        let seen = look(None, &of_part(10, None), &held(1, 30));
+        let idle = look(Some(&seen), &of_part(10, None), &held(25, 60));
         assert_eq!(idle.missing, None);
-        let behind = look(Some(&idle), &of_part(10, 2), &held(25, 60));
-        assert_eq!(behind.missing, None);
-        let lost = look(Some(&behind), &of_part(10, 1), &held(40, 60));
-        assert!(lost.missing.is_some());
-        let over = look(Some(&lost), &of_part(55, 0), &held(41, 60));
+        // One that has come stays unread for long, far behind what was acknowledged.
+        let mut behind = look(Some(&idle), &of_part(10, Some(55)), &held(25, 60));
+        for first in 26..=55 {
+            behind = look(Some(&behind), &of_part(10, Some(55)), &held(first, 60));
+            assert_eq!(behind.missing, None);
+        }
+        let lost = look(Some(&behind), &of_part(10, Some(70)), &held(58, 80));
+        let missing = Missing {
+            from: 55,
+            until: 57,
+        };
+        assert_eq!(lost.missing, Some(missing));
+        let all_lost = look(Some(&behind), &of_part(10, None), &held(58, 80));
+        assert_eq!(all_lost.missing, Some(missing));
+        let over = look(Some(&lost), &of_part(75, None), &held(59, 80));
         assert_eq!(over.missing, None);
     }
 

@@ -81,8 +81,17 @@ pub(crate) async fn at_or_after(
     stream: &TaskStream,
     sequence: u64,
 ) -> Result<Option<Stored>, BoxError> {
+    next_of(stream, sequence, ">").await
+}
+
+/// The first message on these subjects at or behind a sequence, from the stream's leader.
+pub(crate) async fn next_of(
+    stream: &TaskStream,
+    sequence: u64,
+    subjects: &str,
+) -> Result<Option<Stored>, BoxError> {
     let question = stream.raw_message_builder().sequence(sequence.max(1));
-    found(question.next_by_subject(">").send().await)
+    found(question.next_by_subject(subjects).send().await)
 }
 
 /// The message with this sequence, from the stream's leader.

@@ -81,11 +81,17 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
         "callout",
         callout.run(requests, stop.clone()),
     );
-    let questions = membership::listen(&state).await?;
+    let heard = membership::listen(&state).await?;
+    let (hearing, heeding) = (heard.hearing.clone(), heard.hearing);
     tasks.spawn(
         Kind::Essential,
         "membership",
-        membership::run(state.clone(), questions, stop.clone()),
+        membership::run(state.clone(), heard.questions, hearing, stop.clone()),
+    );
+    tasks.spawn(
+        Kind::Essential,
+        "membership of other copies",
+        membership::heed(heard.undecided, heeding, stop.clone()),
     );
     let server = respond::serve(&bus, &state, version).await?;
     tasks.spawn(Kind::Essential, "respond", server.run(stop.clone()));

@@ -18,7 +18,7 @@ use rowcast_domain::GroupId;
 use rowcast_proto::message::{HeldShare, MemberReply, MemberRequest, RpcError};
 use rowcast_proto::rest::GroupMode;
 use rowcast_proto::rpc::ERROR_HEADER;
-use rowcast_proto::subject::{MEMBERS, member_group};
+use rowcast_proto::subject::{MEMBER_UNDECIDED, MEMBERS, member_group};
 use rowcast_service::{BoxError, CancellationToken};
 use sqlx::postgres::PgConnection;
 use tokio::sync::Semaphore;
@@ -41,18 +41,50 @@ const DECIDED: usize = 6;
 /// How long a decision may take: a member waits two seconds, and must hear whether nobody can decide.
 const DECISION: Duration = Duration::from_millis(1500);
 
+/// What comes from members, and from other copies of the service about them.
+pub(crate) struct Heard {
+    /// What members ask.
+    pub(crate) questions: Subscriber,
+    /// That one of the copies could not decide.
+    pub(crate) undecided: Subscriber,
+    /// Since when.
+    pub(crate) hearing: Hearing,
+}
+
 /// Hears the questions from now on.
-pub(crate) async fn listen(state: &State) -> Result<(Subscriber, Hearing), BoxError> {
+pub(crate) async fn listen(state: &State) -> Result<Heard, BoxError> {
     let client = state.data.client();
+    let undecided = client.subscribe(MEMBER_UNDECIDED).await?;
     let questions = client.queue_subscribe(MEMBERS, QUEUE.into()).await?;
     state.data.round_trip().await?;
-    Ok((questions, Hearing::begin(client)))
+    Ok(Heard {
+        questions,
+        undecided,
+        hearing: Hearing::begin(client),
+    })
+}
+
+/// Begins to hear anew whenever a copy could not decide, until told to stop.
+pub(crate) async fn heed(
+    mut undecided: Subscriber,
+    hearing: Hearing,
+    stop: CancellationToken,
+) -> Result<(), BoxError> {
+    while let Some(Some(_told)) = stop.run_until_cancelled(undecided.next()).await {
+        hearing.interrupted();
+    }
+    if stop.is_cancelled() {
+        Ok(())
+    } else {
+        Err("the subscription to what other copies say of members has ended".into())
+    }
 }
 
 /// Answers until told to stop, then finishes the questions it has taken.
 pub(crate) async fn run(
     state: State,
-    (questions, hearing): (Subscriber, Hearing),
+    questions: Subscriber,
+    hearing: Hearing,
     stop: CancellationToken,
 ) -> Result<(), BoxError> {
     let (state, hearing, turns) = (&state, &hearing, &Semaphore::new(DECIDED));
@@ -124,6 +156,14 @@ async fn decide(
         Err(elapsed) => elapsed.into(),
     };
     hearing.interrupted();
+    // The member goes on with what it has: the other copies must know.
+    let told = state
+        .data
+        .client()
+        .publish(MEMBER_UNDECIDED, Vec::new().into());
+    if let Err(error) = told.await {
+        tracing::warn!(group = %group, %error, "other copies do not know that nothing was decided");
+    }
     tracing::error!(group = %group, error = %error, "shares of the group not decided");
     let detail = "consumer-group cannot decide now what the member may read";
     Err(refuse::unavailable("member_undecided", detail).repair("ask again in a second"))

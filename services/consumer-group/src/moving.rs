@@ -13,8 +13,11 @@
 //! send what it still had to say: the server ignores acknowledgements of what it has not sent yet. Rowcast's SDK reads
 //! the number of the move and gives up what it had.
 
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use rowcast_bus::event_meta;
 use rowcast_proto::message::{GroupMoved, GroupStateChanged};
 use rowcast_proto::stream::GENERATION;
@@ -26,13 +29,18 @@ use crate::state::State;
 use crate::status::state_of;
 use crate::store::group::Group;
 use crate::store::standing::Known;
-use crate::{connection, held, kick, outbox, standing, store};
+use crate::{connection, held, kick, outbox, own_consumers, standing, store};
 
-/// How long nothing is sent after members were cut off.
+/// How long nothing is sent after members were cut off; also where nobody was, for who is not connected at the moment may
+/// still have something to say.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// Consumers at a time: those of a keyed group are done well within the pause.
+const AT_A_TIME: usize = 16;
 
 /// Carries out the move that is wished of a group, if there is one. Another copy that is at it is waited for.
 pub(crate) async fn carry_out(state: &State, group: &Group) -> Result<(), BoxError> {
+    store::standing::begin_attempt(&state.pool, &group.id).await?;
     let mut transaction = state.pool.begin().await?;
     let Some(known) = store::standing::lock_wish(&mut transaction, &group.id).await? else {
         return Ok(());
@@ -40,7 +48,7 @@ pub(crate) async fn carry_out(state: &State, group: &Group) -> Result<(), BoxErr
     // Whoever gives a consumer to another member changes its configuration too.
     store::share::lock(&mut transaction, &group.id).await?;
     let next_sequence = known.next_sequence.unwrap_or(1);
-    let stream = held::stream(&state.data, &group.task_id).await?;
+    let of_task = held::stream(&state.data, &group.task_id).await?;
     let Some(held) = held::look(&state.data, &group.task_id).await? else {
         return Err("the task has no stream".into());
     };
@@ -52,26 +60,22 @@ pub(crate) async fn carry_out(state: &State, group: &Group) -> Result<(), BoxErr
             "a move that the stream does not reach any more is given up");
         return Ok(());
     }
-    let standings = standing::of_stream(&stream, &group.task_id).await?;
+    let standings = standing::of_stream(&of_task, &group.task_id).await?;
     let consumers = standing::of_group(&standings, &group.id);
     let before = standing::position(consumers.clone());
-    let names: Vec<&str> = consumers.map(|one| one.name.as_str()).collect();
-    if names.is_empty() {
-        return Err("the group has no consumer yet".into());
+    let present: HashSet<&str> = consumers.map(|one| one.name.as_str()).collect();
+    let names: Vec<String> = own_consumers::names(group).collect();
+    if !names.iter().all(|name| present.contains(name.as_str())) {
+        return Err("the group does not have all of its consumers yet".into());
     }
-    for name in &names {
-        announce(&stream, name, known.generation).await?;
-    }
+    let announced = names.clone().into_iter();
+    let announced = announced.map(|name| announce(&of_task, name, known.generation).boxed());
+    all(announced.collect()).await?;
     let login = connection::login(&group.account, &group.id);
     let cut_off = kick::login(&state.system, &login).await?;
-    for name in &names {
-        stream.reset_consumer(name, Some(next_sequence)).await?;
-    }
-    if cut_off == 0 {
-        for name in &names {
-            stream.resume_consumer(name).await?;
-        }
-    }
+    let reset = names.into_iter();
+    let reset = reset.map(|name| reset_to(&of_task, name, next_sequence).boxed());
+    all(reset.collect()).await?;
     store::standing::moved(&mut transaction, &group.id).await?;
     let event = GroupMoved {
         meta: Some(event_meta()),
@@ -93,6 +97,14 @@ pub(crate) async fn carry_out(state: &State, group: &Group) -> Result<(), BoxErr
     Ok(())
 }
 
+/// Does all of these, some at a time.
+async fn all(deeds: Vec<BoxFuture<'_, Result<(), BoxError>>>) -> Result<(), BoxError> {
+    stream::iter(deeds)
+        .buffer_unordered(AT_A_TIME)
+        .try_collect()
+        .await
+}
+
 /// Carries out what a crash, or NATS, has left undone.
 pub(crate) async fn unfinished(state: &State) -> Result<(), BoxError> {
     for id in store::standing::moving(&state.pool).await? {
@@ -108,13 +120,18 @@ pub(crate) async fn unfinished(state: &State) -> Result<(), BoxError> {
 }
 
 /// Tells the consumer's members of the move, and sends them nothing for now.
-async fn announce(stream: &TaskStream, name: &str, generation: u64) -> Result<(), BoxError> {
-    let mut config = stream.consumer_info(name).await?.config;
+async fn announce(stream: &TaskStream, name: String, generation: u64) -> Result<(), BoxError> {
+    let mut config = stream.consumer_info(&name).await?.config;
     config
         .metadata
         .insert(GENERATION.to_owned(), generation.to_string());
     config.pause_until = Some((SystemTime::now() + PAUSE).into());
     stream.update_consumer(config).await?;
+    Ok(())
+}
+
+async fn reset_to(stream: &TaskStream, name: String, next: u64) -> Result<(), BoxError> {
+    stream.reset_consumer(&name, Some(next)).await?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Where groups stand in their task's stream, by all consumers that each of them has.
 
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use rowcast_bus::async_nats::jetstream::consumer::Info;
 use rowcast_domain::{GroupId, TaskId};
 use rowcast_proto::stream::{GENERATION, is_consumer_of};
@@ -8,7 +8,7 @@ use rowcast_proto::subject;
 use rowcast_service::BoxError;
 
 use crate::consumer::{self, Position};
-use crate::held::TaskStream;
+use crate::held::{self, TaskStream};
 
 /// A consumer as its server sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,9 @@ pub(crate) struct Standing {
     pub(crate) name: String,
     /// Stream sequence up to which everything is acknowledged.
     pub(crate) acknowledged: u64,
+    /// Stream sequence before which nothing is left for it to read; of a consumer of a part, that may be far behind the
+    /// last of its part that was acknowledged.
+    pub(crate) read_up_to: u64,
     /// Stream sequence of the last one sent.
     pub(crate) delivered: u64,
     /// Number of messages sent since it was made or moved, repeats counted.
@@ -38,6 +41,7 @@ impl Standing {
         Self {
             name: info.name.clone(),
             acknowledged: info.ack_floor.stream_sequence,
+            read_up_to: info.ack_floor.stream_sequence,
             delivered: info.delivered.stream_sequence,
             deliveries: info.delivered.consumer_sequence,
             pending: info.num_pending,
@@ -58,17 +62,36 @@ impl Standing {
     }
 }
 
-/// All consumers of a task's stream, in one question for each 256 of them; none where there is no stream.
+/// Questions at a time.
+const CONCURRENT: usize = 16;
+
+/// All consumers of a task's stream, in one question for each 256 of them, and one more for each of a part that has
+/// something to read; none where there is no stream.
 pub(crate) async fn of_stream(
-    stream: &TaskStream,
+    of_task: &TaskStream,
     task: &TaskId,
 ) -> Result<Vec<Standing>, BoxError> {
-    let listed: Result<Vec<Info>, _> = stream.consumers().try_collect().await;
+    let listed: Result<Vec<Info>, _> = of_task.consumers().try_collect().await;
     match listed {
-        Ok(infos) => Ok(infos.iter().map(|info| Standing::of(info, task)).collect()),
+        Ok(infos) => {
+            let looks = infos.into_iter().map(|info| look(of_task, task, info));
+            stream::iter(looks).buffered(CONCURRENT).try_collect().await
+        }
         Err(error) if consumer::says_no_stream(&error) => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }
+}
+
+async fn look(of_task: &TaskStream, task: &TaskId, info: Info) -> Result<Standing, BoxError> {
+    let mut standing = Standing::of(&info, task);
+    if !standing.reads_all && standing.unread() > 0 {
+        let acknowledged = standing.acknowledged;
+        let filter = &info.config.filter_subject;
+        if let Some(first) = held::next_of(of_task, acknowledged + 1, filter).await? {
+            standing.read_up_to = first.sequence.saturating_sub(1).max(acknowledged);
+        }
+    }
+    Ok(standing)
 }
 
 /// Those of one group.
@@ -85,7 +108,7 @@ pub(crate) fn of_group<'a>(
 /// all of it stands wherever that part last had a change.
 pub(crate) fn position<'a>(consumers: impl Iterator<Item = &'a Standing> + Clone) -> Position {
     let behind = consumers.clone().filter(|one| one.unread() > 0);
-    let lowest = behind.map(|one| one.acknowledged).min();
+    let lowest = behind.map(|one| one.read_up_to).min();
     let highest = consumers.clone().map(|one| one.acknowledged).max();
     Position {
         acknowledged_sequence: lowest.or(highest).unwrap_or_default(),
@@ -102,6 +125,7 @@ mod tests {
         Standing {
             name: name.to_owned(),
             acknowledged,
+            read_up_to: acknowledged,
             delivered: acknowledged,
             deliveries: acknowledged,
             pending,

@@ -3,6 +3,7 @@
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
 use rowcast_domain::Position;
+use rowcast_proto::change::Operation;
 
 use crate::delivery::Delivery;
 use crate::error::Error;
@@ -16,28 +17,39 @@ pub trait Changes: Stream<Item = Result<Delivery, Error>> + Send + Sized + Unpin
     /// An effect is exactly once where the caller stores it and the position in one transaction of the same store,
     /// acknowledges after that, and begins with the stored position: what was stored and not acknowledged before a crash
     /// comes again, and is acknowledged here without the caller's seeing it. Positions only rise along an ordered group's
-    /// stream, so one comparison tells. See `examples/materialize.rs`.
+    /// stream, so one comparison tells; what comes behind the first one that is new is handed out whatever it is. See `examples/materialize.rs`.
     fn behind(self, applied: Option<Position>) -> BoxStream<'static, Result<Delivery, Error>> {
         let Some(applied) = applied else {
             return self.boxed();
         };
-        self.filter_map(move |delivery| async move {
-            match delivery {
-                Ok(delivery) if is_applied(&delivery, applied) => {
-                    // Where that fails, the acknowledgement of what comes next covers it.
-                    if let Err(error) = delivery.ack().await {
-                        tracing::debug!(%error, "what was applied before is not acknowledged");
-                    }
-                    None
+        let mut is_behind = false;
+        self.filter_map(move |delivery| {
+            let known = match &delivery {
+                Ok(delivery) if !is_behind => {
+                    let known = is_applied(delivery, applied);
+                    is_behind = delivery.position > applied;
+                    known
                 }
-                other => Some(other),
+                Ok(_) | Err(_) => false,
+            };
+            async move {
+                match delivery {
+                    Ok(delivery) if known => {
+                        // Where that fails, the acknowledgement of what comes next covers it.
+                        if let Err(error) = delivery.ack().await {
+                            tracing::debug!(%error, "what was applied before is not acknowledged");
+                        }
+                        None
+                    }
+                    other => Some(other),
+                }
             }
         })
         .boxed()
     }
 
-    /// The transactions that the changes belong to, each handed out once it is there as a whole, or in parts of a
-    /// thousand changes where it is large.
+    /// The transactions that the changes belong to, each handed out once it is there as a whole, or in parts of some
+    /// hundred messages where it is large.
     ///
     /// For an ordered group of a task that was made with `"transactions": true`: what ends a transaction is the marker
     /// that such a task tells. Without it the stream tells [`Error::NoMarkers`].
@@ -48,7 +60,22 @@ pub trait Changes: Stream<Item = Result<Delivery, Error>> + Send + Sized + Unpin
 
 impl<S> Changes for S where S: Stream<Item = Result<Delivery, Error>> + Send + Unpin + 'static {}
 
-/// A shape has the position of the change that follows it, and does no harm when it is told again.
+/// A shape has the position of the change before it, and a transaction's begin may have that of a heartbeat: these are
+/// handed out once more rather than never.
 fn is_applied(delivery: &Delivery, applied: Position) -> bool {
-    delivery.position <= applied
+    match delivery.change.op {
+        Operation::Schema | Operation::Begin => delivery.position < applied,
+        Operation::Insert
+        | Operation::Update
+        | Operation::Delete
+        | Operation::Truncate
+        | Operation::Commit
+        | Operation::Heartbeat
+        | Operation::Ddl
+        | Operation::Message
+        | Operation::Gap
+        | Operation::Part
+        | Operation::Pack
+        | Operation::Unknown => delivery.position <= applied,
+    }
 }

@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_nats::Client;
+use async_nats::connection::State;
 use async_nats::jetstream::consumer::PullConsumer;
 use rowcast_proto::stream::GENERATION;
 
@@ -72,7 +73,7 @@ impl Validity {
     /// Asks the consumer with `look` if there has been another connection since it was asked last.
     ///
     /// # Errors
-    /// [`Error::PositionMoved`], and those of `look`.
+    /// [`Error::PositionMoved`], [`Error::NotAcknowledged`] without a connection, and those of `look`.
     pub(crate) async fn verify(
         &self,
         client: &Client,
@@ -80,6 +81,10 @@ impl Validity {
     ) -> Result<(), Error> {
         if self.is_over() {
             return Err(Error::PositionMoved);
+        }
+        // What is said now would wait for the next connection, before which the position may move.
+        if client.connection_state() != State::Connected {
+            return Err(Error::NotAcknowledged("there is no connection".into()));
         }
         let connects = connects(client);
         if connects == self.connects.load(Ordering::Acquire) {

@@ -15,6 +15,10 @@ use crate::error::Error;
 /// never there as a whole before some of it is acknowledged.
 const PART: usize = 1000;
 
+/// Messages that a part may span at most: a change that comes in pieces is up to 1370 of them, and with the next one
+/// that must still be fewer than are in flight.
+const SPAN: u64 = 600;
+
 /// A transaction of the source, as far as its tables are tracked; of a large one, a part.
 #[derive(Debug)]
 pub struct Transaction {
@@ -77,9 +81,12 @@ impl Transactions {
         let start = (changes, Collected::default());
         let transactions = futures::stream::unfold(start, |(mut changes, mut collected)| async {
             loop {
-                let taken = match changes.next().await? {
-                    Ok(delivery) => collected.take(delivery),
-                    Err(error) => Err(error),
+                let taken = match collected.put_off.take() {
+                    Some(delivery) => collected.take(delivery),
+                    None => match changes.next().await? {
+                        Ok(delivery) => collected.take(delivery),
+                        Err(error) => Err(error),
+                    },
                 };
                 match taken {
                     Ok(Taken::More) => {}
@@ -128,6 +135,8 @@ enum Taken {
 #[derive(Default)]
 struct Collected {
     open: Option<Open>,
+    /// What comes behind the part that is being handed out.
+    put_off: Option<Delivery>,
 }
 
 struct Open {
@@ -136,6 +145,8 @@ struct Open {
     changes: Vec<Delivery>,
     /// Of the last message that was taken.
     position: Position,
+    /// Of the first message of this part, in the stream.
+    first: u64,
 }
 
 impl Collected {
@@ -150,6 +161,7 @@ impl Collected {
                     begins: true,
                     changes: Vec::new(),
                     position: delivery.position,
+                    first: delivery.stream_sequence,
                 });
                 Ok(Taken::More)
             }
@@ -165,6 +177,11 @@ impl Collected {
                 Ok(part(vec![delivery], None, true, true))
             }
             Operation::Gap if self.open.is_none() => Ok(part(vec![delivery], None, true, true)),
+            Operation::Gap if self.open.as_ref().is_some_and(|open| !is_open(open)) => {
+                // The rest of the transaction is missing.
+                self.put_off = Some(delivery);
+                Ok(self.part_so_far())
+            }
             Operation::Insert
             | Operation::Update
             | Operation::Delete
@@ -194,21 +211,41 @@ impl Collected {
             begins: false,
             changes: Vec::new(),
             position: Position::default(),
+            first: delivery.stream_sequence,
         });
-        if open.commit_lsn > lsn || (delivery.position <= open.position && !open.changes.is_empty())
-        {
+        // A shape has the position of the change before it.
+        let is_repeat = if delivery.change.op == Operation::Schema {
+            delivery.position < open.position
+        } else {
+            delivery.position <= open.position
+        };
+        if open.commit_lsn > lsn || (is_repeat && !open.changes.is_empty()) {
             // It comes again.
             return Ok(Taken::More);
         }
+        let span = delivery.stream_sequence.saturating_sub(open.first);
         open.position = delivery.position;
         open.changes.push(delivery);
-        if open.changes.len() < PART {
+        if open.changes.len() < PART && span < SPAN {
             return Ok(Taken::More);
         }
-        // The next part goes on where this one ends.
+        Ok(self.part_so_far())
+    }
+
+    /// What has come; the next part goes on where it ends.
+    fn part_so_far(&mut self) -> Taken {
+        let Some(open) = &mut self.open else {
+            return Taken::More;
+        };
         let begins = std::mem::replace(&mut open.begins, false);
         let changes = std::mem::take(&mut open.changes);
-        Ok(part(changes, None, begins, false))
+        if let Some(last) = changes.last() {
+            open.first = last.stream_sequence;
+        }
+        if self.put_off.is_some() {
+            self.open = None;
+        }
+        part(changes, None, begins, false)
     }
 }
 

@@ -85,6 +85,25 @@ pub(crate) async fn wish(
     Ok(generation.unsigned_abs())
 }
 
+/// Gives a move that was begun before, and not ended, a number of its own: who has begun to read after it was told of
+/// the last one must not take this one for it.
+pub(crate) async fn begin_attempt(
+    executor: impl PgExecutor<'_>,
+    group: &GroupId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE standings
+         SET generation = CASE WHEN announced < generation THEN generation ELSE generation + 1 END,
+             announced = CASE WHEN announced < generation THEN generation ELSE generation + 1 END
+         WHERE group_id = $1
+           AND next_sequence IS NOT NULL",
+    )
+    .bind(group.as_str())
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
 /// The move of a group that is to be carried out. Nobody else carries it out, or wishes another one, before the
 /// transaction ends.
 pub(crate) async fn lock_wish(

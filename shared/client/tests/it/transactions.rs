@@ -64,13 +64,35 @@ async fn transactions_come_whole_and_large_ones_in_parts() -> anyhow::Result<()>
     let group = Group::with_in_flight(2000).await?;
     group.transaction(4, 1500).await?;
     let mut transactions = group.subscribe().await?.transactions();
-    let part = next(&mut transactions).await?;
-    assert_eq!(part.changes().len(), 1000);
-    assert!(part.begins && !part.ends);
-    part.ack().await?;
-    let rest = next(&mut transactions).await?;
-    assert_eq!(ordinals(&rest), (1001..=1500).collect::<Vec<_>>());
-    assert!(!rest.begins && rest.ends);
+    let mut all = Vec::new();
+    for number in 1..=3 {
+        let part = next(&mut transactions).await?;
+        assert_eq!((part.begins, part.ends), (number == 1, number == 3));
+        all.extend(ordinals(&part));
+        part.ack().await?;
+    }
+    assert_eq!(all, (1..=1500).collect::<Vec<_>>());
+    assert_eq!(group.info().await?.num_ack_pending, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_gap_in_the_middle_of_a_transaction_and_its_shapes_are_told() -> anyhow::Result<()> {
+    let group = Group::start().await?;
+    group.publish_raw(message(1, 0, "begin")).await?;
+    group.publish_raw(message(1, 0, "schema")).await?;
+    group.publish_raw(message(1, 1, "insert")).await?;
+    group.publish_raw(message(1, 1, "schema")).await?;
+    group.publish_raw(message(1, 2, "insert")).await?;
+    group.publish_raw(message(3, 0, "gap")).await?;
+    let mut transactions = group.subscribe().await?.transactions();
+    let begun = next(&mut transactions).await?;
+    assert_eq!(ordinals(&begun), [0, 1, 1, 2]);
+    assert!(begun.begins && !begun.ends);
+    let gap = next(&mut transactions).await?;
+    assert_eq!((gap.changes().len(), gap.ends), (1, true));
+    gap.ack().await?;
+    assert_eq!(group.info().await?.num_ack_pending, 0);
     Ok(())
 }
 
