@@ -146,7 +146,9 @@ impl Default for Retention {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateTask {
-    /// The user's name for it, 1–64 characters; need not be unique.
+    /// The user's name for it, 1–64 characters; need not be unique. Absent, or empty, it is given one: its database and
+    /// the end of its id.
+    #[serde(default)]
     pub name: String,
     /// The source. Either it or `source` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -163,7 +165,8 @@ pub struct CreateTask {
     /// Which changes.
     #[serde(default)]
     pub change_types: ChangeTypes,
-    /// How long an interruption is retried, in minutes: 10–1440.
+    /// How long an interruption is retried, in minutes: 10–1440. More than 30 are advised: a server that starts after a
+    /// crash may take as long.
     #[serde(default = "default_retry_minutes")]
     pub retry_minutes: u32,
     /// How long changes are kept.

@@ -200,7 +200,9 @@ pub(crate) fn browse(query: &Browse) -> Result<(), ApiError> {
 /// Every problem of the body.
 pub(crate) fn task(body: &CreateTask) -> Result<(), ApiError> {
     let mut issues = Issues::default();
-    issues.name("name", &body.name);
+    if !body.name.is_empty() {
+        issues.name("name", &body.name);
+    }
     if let Some(database) = &body.database {
         issues.identifier("database", database);
     }
@@ -517,7 +519,7 @@ mod tests {
     #[test]
     fn every_problem_of_a_task_is_told() {
         let found = task_fields(&[
-            ("name", json!("")),
+            ("name", json!(" orders")),
             ("retry_minutes", json!(9)),
             ("partitions", json!(257)),
             ("retention", json!({"hours": 0, "max_bytes": 0})),

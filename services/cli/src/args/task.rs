@@ -168,8 +168,8 @@ pub(crate) struct List {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Create {
-    /// What to call it, 1 to 64 characters
-    pub(crate) name: String,
+    /// What to call it, 1 to 64 characters [default: its database and the end of its id]
+    pub(crate) name: Option<String>,
     /// Name or id of the source
     #[arg(long, required_unless_present = "own_source")]
     pub(crate) source: Option<String>,
@@ -183,7 +183,7 @@ pub(crate) struct Create {
     pub(crate) objects: ObjectArgs,
     #[command(flatten)]
     pub(crate) changes: ChangeArgs,
-    /// How long an interruption is retried, in minutes
+    /// How long an interruption is retried, in minutes; more than 30 are advised
     #[arg(long, default_value_t = default_retry_minutes())]
     pub(crate) retry_minutes: u32,
     /// How long changes are kept, in hours
@@ -351,7 +351,7 @@ pub(crate) struct Update {
     /// What to call it
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// How long an interruption is retried, in minutes
+    /// How long an interruption is retried, in minutes; more than 30 are advised
     #[arg(long, value_name = "MINUTES")]
     pub(crate) retry_minutes: Option<u32>,
     /// How long changes are kept, in hours; less than before asks first

@@ -22,7 +22,7 @@ pub(super) async fn run(api: &Api, wanted: Create) -> anyhow::Result<()> {
     let mut body = CreateTask {
         packing: wanted.packing(),
         format: wanted.format.into(),
-        name: wanted.name,
+        name: wanted.name.unwrap_or_default(),
         source_id,
         source: source.transpose()?.map(Box::new),
         database: None,
@@ -72,7 +72,9 @@ async fn several(
     let mut tasks = Vec::with_capacity(databases.len());
     for database in databases {
         let mut body = like.clone();
-        body.name = format!("{}-{database}", like.name);
+        if !like.name.is_empty() {
+            body.name = format!("{}-{database}", like.name);
+        }
         if let Some(own) = &mut body.source {
             own.name = format!("{}-{database}", own.name);
         }

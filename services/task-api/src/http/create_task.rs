@@ -75,8 +75,11 @@ pub(crate) async fn created(
         }
     };
     wanted.source_id = Some(source.id.clone());
-    wanted.database.get_or_insert(source.database);
     let (id, now) = (TaskId::random(), clock::now());
+    let database = wanted.database.get_or_insert(source.database);
+    if wanted.name.is_empty() {
+        wanted.name = given_name(database, &id);
+    }
     let created = task::insert(
         &mut transaction,
         (&id, &source.id),
@@ -92,6 +95,15 @@ pub(crate) async fn created(
         StatusCode::CREATED,
         Tagged(task.version, convert::task(task)),
     ))
+}
+
+/// A name for a task that came without one, by the rules for names: its database, and the end of its id.
+fn given_name(database: &str, id: &TaskId) -> String {
+    let plain = |c: char| if c.is_control() { '_' } else { c };
+    let database: String = database.trim().chars().map(plain).take(59).collect();
+    let skipped = id.as_str().chars().count().saturating_sub(4);
+    let end: String = id.as_str().chars().skip(skipped).collect();
+    format!("{database}-{end}").trim_start().to_owned()
 }
 
 /// The source of this id, if the caller sees it.
@@ -128,4 +140,22 @@ fn own_source(
         own: true,
         ..accepted(app, caller, wanted)?
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_given_name_is_one_that_a_user_may_give() {
+        let id: TaskId = "t0a1b2c3d4e5f".parse().unwrap();
+        assert_eq!(given_name("shop", &id), "shop-4e5f");
+        let long = given_name(&"é".repeat(200), &id);
+        assert_eq!(long.chars().count(), 64);
+        for database in ["shop", " a\tb ", &"x".repeat(63)] {
+            let name = given_name(database, &id);
+            let body = serde_json::json!({"name": name, "source_id": "s0a1b2c3d4e5f", "objects": {"all": true}});
+            validate::task(&serde_json::from_value(body).unwrap()).unwrap();
+        }
+    }
 }
