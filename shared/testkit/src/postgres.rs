@@ -16,6 +16,9 @@ pub struct Postgres {
     folder: TempDir,
 }
 
+/// Ports that are tried: between looking for one and listening on it another test may take it.
+const PORTS: usize = 5;
+
 impl Postgres {
     /// Makes a cluster and starts it.
     ///
@@ -53,20 +56,29 @@ impl Postgres {
         programs: Option<PathBuf>,
         settings: BTreeMap<String, String>,
     ) -> anyhow::Result<Self> {
-        let state = State::open(folder.path())?;
-        let options = PostgresOptions {
-            programs: programs.clone(),
-            port: port::free()?,
-            durable: false,
-            echo: false,
-            settings,
-        };
-        let server = rowcast_local::Postgres::start(&state, options).await?;
-        Ok(Self {
-            server,
-            programs,
-            folder,
-        })
+        for _attempt in 0..PORTS {
+            let state = State::open(folder.path())?;
+            let options = PostgresOptions {
+                programs: programs.clone(),
+                port: port::free()?,
+                durable: false,
+                echo: false,
+                settings: settings.clone(),
+            };
+            match rowcast_local::Postgres::start(&state, options).await {
+                Ok(server) => {
+                    return Ok(Self {
+                        server,
+                        programs,
+                        folder,
+                    });
+                }
+                // Another test was faster.
+                Err(rowcast_local::Error::PortInUse { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        anyhow::bail!("no port stays free for PostgreSQL")
     }
 
     /// Its port on 127.0.0.1.
