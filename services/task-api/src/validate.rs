@@ -672,11 +672,13 @@ mod tests {
     }
 
     #[test]
-    fn a_host_may_be_a_folder_or_an_address() {
-        for host in ["/run/postgresql", "::1", "10.0.0.1"] {
+    fn a_host_may_be_a_folder_an_address_or_several() {
+        let eight = ["db"; 8].join(",");
+        for host in ["/run/postgresql", "::1", "10.0.0.1", "a,b:5433", &eight] {
             assert!(source_fields(&[("host", json!(host))]).is_empty(), "{host}");
         }
-        for host in ["", "a b", "a,b", "user@a"] {
+        let nine = ["db"; 9].join(",");
+        for host in ["", "a b", "a,", "a,,b", "user@a", &nine] {
             assert_eq!(source_fields(&[("host", json!(host))]), ["host"], "{host}");
         }
     }

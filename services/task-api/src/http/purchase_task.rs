@@ -17,7 +17,7 @@ use crate::convert;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 
-/// Buys an instance for a task; repeated, with the same Idempotency-Key or twice without one, it buys once.
+/// Buys an instance for a task that has passed its precheck; repeated, with the same Idempotency-Key or twice without one, it buys once.
 #[utoipa::path(
     post,
     path = "/tasks/{id}/purchase",
@@ -37,8 +37,32 @@ pub(crate) async fn purchase_task(
     body::Json(wanted): body::Json<PurchaseTask>,
 ) -> Result<(StatusCode, Json<Instance>), ApiError> {
     let key = idempotency::key(&headers)?;
+    has_passed_precheck(existing(&app, &id).await?.state)?;
     let instance = bought(&app, &caller, id, &wanted, key).await?;
     Ok((StatusCode::CREATED, Json(instance)))
+}
+
+/// What could not be started is not sold.
+fn has_passed_precheck(state: TaskState) -> Result<(), ApiError> {
+    match state {
+        TaskState::NotConfigured
+        | TaskState::NotStarted
+        | TaskState::Prechecking
+        | TaskState::PrecheckFailed => {
+            let detail = format!("a task that is {state} has not passed a precheck");
+            let refused = ApiError::refused(StatusCode::CONFLICT, "precheck_missing", detail);
+            Err(refused.repair("Run the precheck first: POST /api/v1/tasks/{id}/precheck."))
+        }
+        TaskState::PrecheckPassed
+        | TaskState::Starting
+        | TaskState::Running
+        | TaskState::Retrying
+        | TaskState::Abnormal
+        | TaskState::Suspended
+        | TaskState::Locked
+        | TaskState::Resetting
+        | TaskState::Released => Ok(()),
+    }
 }
 
 /// The instance that is bought for a task; `key` is the request's Idempotency-Key.

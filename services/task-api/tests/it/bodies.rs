@@ -10,7 +10,7 @@ async fn every_problem_of_a_body_is_told_at_once() {
     let api = Api::start().await;
     let id = api.created_source().await;
     let mut body = task(&id);
-    body["name"] = json!("");
+    body["name"] = json!(" ");
     body["partitions"] = json!(0);
     body["retry_minutes"] = json!(5);
     body["objects"] = json!({});

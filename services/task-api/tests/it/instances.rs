@@ -237,7 +237,7 @@ async fn a_renewal_goes_to_billing_with_its_key() {
         panic!("{keys:?}");
     };
     assert_ne!(first, second);
-    assert_eq!(*mine, format!("{task}/renew/mine"));
+    assert_eq!(*mine, format!("renew/{task}/mine"));
 
     let refused = api.post(&path, &json!({"months": 61})).await;
     refused.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "months_not_sold");

@@ -88,6 +88,13 @@ async fn a_purchase_needs_no_key_and_takes_one() {
     let task = api.created_task().await;
     let path = format!("/tasks/{task}/purchase");
     let body = json!({"charge_type": "pay_as_you_go"});
+    let early = api.post(&path, &body).await;
+    early.is_problem(StatusCode::CONFLICT, "precheck_missing");
+    sqlx::query("UPDATE task_api.tasks SET state = 'precheck_passed' WHERE id = $1")
+        .bind(task.as_str())
+        .execute(&api.pool)
+        .await
+        .unwrap();
     let without = api.post(&path, &body).await;
     without.is_problem(StatusCode::SERVICE_UNAVAILABLE, "billing_unavailable");
     let request = api
