@@ -142,5 +142,5 @@ async fn a_task_that_nobody_renews_is_released_with_all_that_it_made() {
     })
     .await;
     let (code, trouble) = shell.fails("task renew shop --months 1").await.unwrap();
-    assert!(code == 1 && trouble.contains("ended"), "{trouble}");
+    assert!(code == 1 && trouble.contains("is released"), "{trouble}");
 }
