@@ -13,6 +13,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use rowcast_domain::TaskId;
 use rowcast_proto::message::{GroupMember, GroupState, GroupStatus, StreamPosition};
@@ -45,21 +46,24 @@ pub(crate) struct View {
 impl View {
     /// Looks at everything, and who is connected at the same time.
     pub(crate) async fn look(state: &State, task: &TaskId) -> Result<Self, BoxError> {
-        let members = state.members.look(&state.system).boxed();
-        let (members, stream) =
-            futures::future::join(members, Self::of_stream(state, task).boxed()).await;
-        let (stream, range, standings) = stream?;
-        Ok(Self {
-            stream,
-            range,
-            standings,
-            members,
-        })
+        Self::beside(state, task, state.members.look(&state.system).boxed()).await
     }
 
     /// As [`Self::look`]; who is connected is asked now, whatever was told before.
     pub(crate) async fn look_anew(state: &State, task: &TaskId) -> Result<Self, BoxError> {
-        let members = state.members.look_anew(&state.system).boxed();
+        Self::beside(state, task, state.members.look_anew(&state.system).boxed()).await
+    }
+
+    /// Looks at everything but who is connected.
+    pub(crate) async fn without_members(state: &State, task: &TaskId) -> Result<Self, BoxError> {
+        Self::beside(state, task, std::future::ready(None).boxed()).await
+    }
+
+    async fn beside(
+        state: &State,
+        task: &TaskId,
+        members: BoxFuture<'_, Option<Arc<ByLogin>>>,
+    ) -> Result<Self, BoxError> {
         let (members, stream) =
             futures::future::join(members, Self::of_stream(state, task).boxed()).await;
         let (stream, range, standings) = stream?;
@@ -68,17 +72,6 @@ impl View {
             range,
             standings,
             members,
-        })
-    }
-
-    /// Looks at everything but who is connected.
-    pub(crate) async fn without_members(state: &State, task: &TaskId) -> Result<Self, BoxError> {
-        let (stream, range, standings) = Self::of_stream(state, task).await?;
-        Ok(Self {
-            stream,
-            range,
-            standings,
-            members: None,
         })
     }
 

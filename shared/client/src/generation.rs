@@ -52,7 +52,9 @@ impl Validity {
 
     /// Whether the consumer must be asked before anything that was received is handed out.
     pub(crate) fn is_in_doubt(&self, client: &Client) -> bool {
-        self.is_over() || connects(client) != self.connects.load(Ordering::Acquire)
+        self.is_over()
+            || client.connection_state() != State::Connected
+            || connects(client) != self.connects.load(Ordering::Acquire)
     }
 
     /// Whether it is known that the position was moved.

@@ -57,12 +57,11 @@ impl Session {
     pub(crate) async fn look(&self) -> Result<Looked, Error> {
         let connects = connects(&self.jetstream.client());
         let consumer = look(&self.jetstream, &self.credentials, &self.consumer).await?;
-        if generation(&consumer) != self.validity.generation() {
-            self.validity.end();
-            return Ok(Looked::Moved);
+        if self.goes_on(&consumer, connects) {
+            Ok(Looked::Same(Box::new(consumer)))
+        } else {
+            Ok(Looked::Moved)
         }
-        self.validity.confirm(connects);
-        Ok(Looked::Same(Box::new(consumer)))
     }
 
     /// Whether the consumer, as it was found after so many connects, has not been moved since this began.
