@@ -48,6 +48,8 @@ struct Share {
     /// The last message that was handed out whole.
     before: Acknowledges,
     patience: Patience,
+    /// Acknowledged by the caller, and sent again.
+    repeat: Option<Message>,
     /// Most messages that the consumer has in flight.
     in_flight: u64,
     backoff: Backoff,
@@ -112,6 +114,7 @@ impl Share {
                             sequence: 0,
                         },
                         patience: Patience::new(consumer.cached_info().config.ack_wait),
+                        repeat: None,
                         in_flight: most_in_flight(&consumer),
                         session: Session::new(jetstream, credentials, &consumer, connects),
                         connected,
@@ -156,6 +159,12 @@ impl Share {
                 }
             }
             drop(next);
+            if let Some(repeat) = self.repeat.take()
+                && self.hold.may_acknowledge()
+                && let Err(error) = repeat.ack().await
+            {
+                tracing::debug!(%error, "a repeat comes once more");
+            }
             tokio::select! {
                 () = self.hold.changed() => {}
                 message = self.messages.next() => match message {
@@ -196,6 +205,8 @@ impl Share {
             return Ok(self.next_unpacked(next));
         }
         if place.redelivered && self.hold.fence().covers(change.id, place.stream_sequence) {
+            // The server has not counted that: it ignores one whose delivery has a lower number than one before.
+            self.repeat = Some(message);
             return Ok(None);
         }
         let change = match change.part {
