@@ -58,17 +58,21 @@ async fn a_position_is_moved_by_time_lsn_transaction_and_sequence() -> anyhow::R
         (Target::Latest(true), 201),
         (Target::Earliest(true), 1),
     ];
-    for (number, (target, sequence)) in (1..).zip(cases) {
+    // The reconciler may come upon a move that is under way: it takes a number of its own for it, so one may be missing.
+    let mut generation = 0;
+    for (target, sequence) in cases {
         let moved = service
             .ask::<MoveGroup>(&to(&member, target.clone()))
             .await?;
         assert_eq!(moved.acknowledged_sequence, sequence - 1, "{target:?}");
         assert_eq!(moved.pending, 201 - sequence, "{target:?}");
-        assert_eq!(moved.status.unwrap().generation, number);
+        let number = moved.status.unwrap().generation;
+        assert!(number > generation, "{number} after {generation}");
+        generation = number;
     }
     let facts = service.facts::<GroupMoved>().await?;
     let last = facts.last().unwrap();
-    assert_eq!((facts.len(), last.generation), (11, 11));
+    assert_eq!((facts.len(), last.generation), (11, generation));
     assert_eq!((last.acknowledged_sequence, last.next_sequence), (200, 1));
     assert_eq!(last.actor, "user:test");
 
