@@ -64,8 +64,10 @@ pub enum BeforeImage {
 }
 
 /// One message of a task's stream.
+///
+/// `R` is what holds a row: for most readers column name to value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Change {
+pub struct Change<R = Row> {
     /// The position as text; unique in the stream for everything but schema messages.
     pub id: Position,
     /// What happened.
@@ -92,16 +94,16 @@ pub struct Change {
     pub schema_id: Option<String>,
     /// The key of the row: new on insert and update, old on delete. Absent without a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<Row>,
+    pub key: Option<R>,
     /// The row before, as far as [`BeforeImage`] says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<Row>,
+    pub before: Option<R>,
     /// What `before` holds; on update and delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before_image: Option<BeforeImage>,
     /// The row after; on insert and update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<Row>,
+    pub after: Option<R>,
     /// Columns whose unchanged value PostgreSQL did not send (TOAST): neither null nor in `after`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unchanged: Vec<String>,

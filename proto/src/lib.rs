@@ -8,4 +8,5 @@ pub mod stream;
 pub mod rpc;
 pub mod event;
 pub mod change;
+pub mod derived;
 pub mod rest;

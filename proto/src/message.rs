@@ -39,6 +39,29 @@ impl From<&ObjectSelection> for Selector {
     }
 }
 
+impl From<rest::GroupFormat> for GroupFormat {
+    fn from(format: rest::GroupFormat) -> Self {
+        match format {
+            rest::GroupFormat::Json => Self::Json,
+            rest::GroupFormat::Debezium => Self::Debezium,
+            rest::GroupFormat::Cloudevents => Self::Cloudevents,
+        }
+    }
+}
+
+impl GroupFormat {
+    /// As users name it; `None` for that of the task.
+    #[must_use]
+    pub const fn named(self) -> Option<rest::GroupFormat> {
+        match self {
+            Self::Unspecified => None,
+            Self::Json => Some(rest::GroupFormat::Json),
+            Self::Debezium => Some(rest::GroupFormat::Debezium),
+            Self::Cloudevents => Some(rest::GroupFormat::Cloudevents),
+        }
+    }
+}
+
 impl From<rest::GroupMode> for GroupMode {
     fn from(mode: rest::GroupMode) -> Self {
         match mode {

@@ -5,6 +5,7 @@ mod objects;
 mod task;
 mod group;
 mod group_status;
+mod derivation;
 mod problem;
 mod precheck;
 mod billing;
@@ -28,10 +29,12 @@ pub use contact::{
     Contact, ContactKind, ContactList, ContactTest, CreateContact, IncidentEvent, IncidentNotice,
     PatchContact,
 };
+pub use derivation::{Derivation, DerivationState};
 pub use etl::{Etl, OnRowError};
 pub use form::{Format, Packing, default_partitions};
 pub use group::{
-    CreateGroup, Group, GroupConnection, GroupList, GroupMode, PartitionConsumer, PatchGroup,
+    CreateGroup, Group, GroupConnection, GroupFormat, GroupList, GroupMode, PartitionConsumer,
+    PatchGroup,
 };
 pub use group_status::{
     GroupHistory, GroupMember, GroupSample, GroupState, GroupStatus, MoveGroup, StreamPosition,

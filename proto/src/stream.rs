@@ -59,7 +59,8 @@ pub const PRECHECKS: BucketDefinition = BucketDefinition {
     max_value_bytes: 512 * KIB,
 };
 
-/// Leases: key = task id, value = the holder. An entry that is not renewed vanishes.
+/// Leases: key = task id, or id of a group with a stream of its own; value = the holder. An entry that is not renewed
+/// vanishes.
 pub const LEASES: BucketDefinition = BucketDefinition {
     name: "rowcast_leases",
     history: 1,
@@ -133,6 +134,18 @@ pub fn task_stream(task: &TaskId) -> String {
 #[must_use]
 pub fn task_stream_subjects(task: &TaskId) -> Vec<String> {
     vec![subject::task_changes(task)]
+}
+
+/// The own stream of a group that has a policy or a format of its own.
+#[must_use]
+pub fn group_stream(group: &GroupId) -> String {
+    format!("RG_{group}")
+}
+
+/// The subjects of a group's own stream.
+#[must_use]
+pub fn group_stream_subjects(group: &GroupId) -> Vec<String> {
+    vec![subject::group_changes(group)]
 }
 
 /// The durable consumer of a group.

@@ -187,6 +187,46 @@ pub fn partitions(count: u32) -> impl Iterator<Item = String> {
     })
 }
 
+/// Everything in the own stream of a group.
+#[must_use]
+pub fn group_changes(group: &GroupId) -> String {
+    format!("rowcast.derived.{group}.>")
+}
+
+/// Everything of one partition of a group's own stream.
+#[must_use]
+pub fn group_partition_changes(group: &GroupId, partition: &str) -> String {
+    format!("rowcast.derived.{group}.{partition}.>")
+}
+
+/// The subject in a group's own stream of what has this subject in its task's stream: the same partition, schema,
+/// table and operation. `None` for what is no subject of a task's stream.
+#[must_use]
+pub fn derived(group: &GroupId, of_task: &str) -> Option<String> {
+    let (_task, rest) = of_task.strip_prefix("rowcast.change.")?.split_once('.')?;
+    Some(format!("rowcast.derived.{group}.{rest}"))
+}
+
+/// The subject in a group's own stream of a row that stood in a pack with this subject in its task's stream. `object` is an
+/// already escaped `<schema>.<table>`.
+#[must_use]
+pub fn derived_row(group: &GroupId, of_pack: &str, object: &str, op: Op) -> Option<String> {
+    let (_task, rest) = of_pack.strip_prefix("rowcast.change.")?.split_once('.')?;
+    let (partition, _object) = rest.split_once('.')?;
+    let op = op.as_str();
+    Some(format!("rowcast.derived.{group}.{partition}.{object}.{op}"))
+}
+
+/// The subject in a group's own stream of what tells that changes are missing; `object` as above, where they are of one
+/// table.
+#[must_use]
+pub fn derived_gap(group: &GroupId, object: Option<&str>) -> String {
+    let none = format!("{NO_OBJECT}.{NO_OBJECT}");
+    let object = object.unwrap_or(&none);
+    let op = Op::Gap.as_str();
+    format!("rowcast.derived.{group}.{TRANSACTION_PARTITION}.{object}.{op}")
+}
+
 /// Everything of one partition of a task's stream.
 #[must_use]
 pub fn partition_changes(task: &TaskId, partition: &str) -> String {
@@ -308,6 +348,20 @@ mod tests {
             subject,
             "rowcast.change.t000000000000.007.public.a=2Eb=2A.insert"
         );
+    }
+
+    #[test]
+    fn what_is_derived_of_a_change_keeps_its_partition_table_and_operation() {
+        let group: GroupId = "g111111111111".parse().unwrap();
+        assert_eq!(
+            derived(
+                &group,
+                "rowcast.change.t000000000000.007.public.a=2Eb.insert"
+            )
+            .unwrap(),
+            "rowcast.derived.g111111111111.007.public.a=2Eb.insert"
+        );
+        assert_eq!(derived(&group, "rowcast.deliver.g1.x"), None);
     }
 
     #[test]

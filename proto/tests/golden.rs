@@ -137,6 +137,7 @@ fn of_groups() -> Vec<Message> {
         message::TaskConsumption,
         message::GroupStateChanged,
         message::GroupStatus,
+        message::Derivation,
         message::MoveGroupRequest,
         message::StreamPosition,
         message::StreamRange,
@@ -269,6 +270,7 @@ fn group_bodies() -> Vec<Message> {
         rest::Consumption,
         rest::GroupSample,
         rest::GroupStatus,
+        rest::Derivation,
         rest::StreamPosition,
         rest::StreamRange,
     );

@@ -113,7 +113,7 @@ async fn a_row_larger_than_a_message_reaches_rust_and_python_whole() {
 }
 
 /// Reads and acknowledges with nats-py, which knows nothing of Rowcast.
-async fn read_by_python(group: &Group, count: usize) -> Vec<Change> {
+pub(crate) async fn read_by_python(group: &Group, count: usize) -> Vec<Change> {
     let connection = &group.connection;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/consume.py");
     let libraries = concat!(env!("CARGO_MANIFEST_DIR"), "/../.tools/python");

@@ -24,3 +24,4 @@ mod described;
 mod versions;
 mod materialize;
 mod modes;
+mod derived;

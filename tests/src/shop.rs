@@ -277,9 +277,18 @@ impl Tracked {
     /// # Errors
     /// Where it is refused.
     pub async fn group_of(&self, name: &str, mode: GroupMode) -> anyhow::Result<Group> {
-        let body = json!({
-            "name": name, "account": "reader", "password": GROUP_PASSWORD, "mode": mode,
-        });
+        self.group_with(name, &json!({ "mode": mode })).await
+    }
+
+    /// As [`Self::group`], with these members of the request beside name and login.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub async fn group_with(&self, name: &str, more: &Value) -> anyhow::Result<Group> {
+        let mut body = json!({ "name": name, "account": "reader", "password": GROUP_PASSWORD });
+        if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
+            body.extend(more.clone());
+        }
         let group: rest::Group = self.api.post(&self.path("groups"), &body).await?;
         let path = self.path(&format!("groups/{}/connection", group.id));
         Ok(Group {

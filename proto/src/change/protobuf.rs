@@ -149,7 +149,7 @@ impl From<Change> for super::Change {
 /// A row, and which documents do not simply stand in it.
 fn read_row(row: Row, documents: &mut BTreeMap<String, DocumentForm>) -> JsonRow {
     let columns = row.columns.into_iter().map(|Column { name, value }| {
-        let (value, form) = read_value(value.unwrap_or_default());
+        let (value, form) = json_of(value.unwrap_or_default());
         if let Some(form) = form {
             documents.insert(name.clone(), form);
         }
@@ -159,7 +159,8 @@ fn read_row(row: Row, documents: &mut BTreeMap<String, DocumentForm>) -> JsonRow
 }
 
 /// A value as it stands in JSON, and, of a document that does not simply stand there, how.
-fn read_value(value: Value) -> (Json, Option<DocumentForm>) {
+#[must_use]
+pub fn json_of(value: Value) -> (Json, Option<DocumentForm>) {
     let json = match value.kind {
         None => Json::Null,
         Some(Kind::BoolValue(value)) => value.into(),
@@ -177,13 +178,13 @@ fn read_value(value: Value) -> (Json, Option<DocumentForm>) {
         // Within another value every document stands as it is.
         Some(Kind::ListValue(list)) => {
             let values = list.values.into_iter();
-            values.map(|value| read_value(value).0).collect()
+            values.map(|value| json_of(value).0).collect()
         }
         Some(Kind::RowValue(row)) => {
             let fields = row.columns.into_iter();
             Json::Object(
                 fields
-                    .map(|Column { name, value }| (name, read_value(value.unwrap_or_default()).0))
+                    .map(|Column { name, value }| (name, json_of(value.unwrap_or_default()).0))
                     .collect(),
             )
         }

@@ -5,6 +5,7 @@ use rowcast_domain::{GroupId, TaskId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::etl::Etl;
 use super::group_status::GroupStatus;
 
 /// How the members of a group share its changes.
@@ -53,7 +54,40 @@ impl std::fmt::Display for GroupMode {
     }
 }
 
-/// `PATCH /tasks/{id}/groups/{gid}`: what is absent stays.
+/// How a group is told changes, where that is not how its task tells them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupFormat {
+    /// Rowcast's JSON.
+    Json,
+    /// JSON as Debezium's connector for PostgreSQL writes it.
+    Debezium,
+    /// Rowcast's JSON with the headers of `CloudEvents`.
+    Cloudevents,
+}
+
+impl GroupFormat {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Json, Self::Debezium, Self::Cloudevents];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Debezium => "debezium",
+            Self::Cloudevents => "cloudevents",
+        }
+    }
+
+    /// The format with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.as_str() == name)
+    }
+}
+
+/// `PATCH /tasks/{id}/groups/{gid}`: what is absent stays. Mode, policy and format of a group are fixed when it is made.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchGroup {
@@ -78,6 +112,12 @@ pub struct CreateGroup {
     /// Ordered where absent; fixed from here on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<GroupMode>,
+    /// A policy of its own, beside the task's: filters, masks, other columns. Fixed from here on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etl: Option<Etl>,
+    /// A format of its own; the task's where absent. Fixed from here on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<GroupFormat>,
 }
 
 /// A consumer group.
@@ -96,6 +136,12 @@ pub struct Group {
     /// How its members share the changes; absent where ordered.
     #[serde(default, skip_serializing_if = "GroupMode::is_ordered")]
     pub mode: GroupMode,
+    /// Its own policy; absent where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etl: Option<Etl>,
+    /// Its own format; absent where it is the task's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<GroupFormat>,
     /// Stream sequence of the last change acknowledged by the group.
     pub acknowledged_sequence: u64,
     /// Changes that the group has not been sent.

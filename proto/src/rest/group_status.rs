@@ -5,6 +5,8 @@ use rowcast_domain::Lsn;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::derivation::Derivation;
+
 /// Whether what a group has not read is still there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -56,6 +58,9 @@ pub struct GroupStatus {
     pub members_unknown: Option<String>,
     /// Number of the last move of the position; 0 where it was never moved.
     pub generation: u64,
+    /// How far its own stream is; absent where it reads the task's stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derivation: Option<Derivation>,
 }
 
 /// A message of a task's stream.

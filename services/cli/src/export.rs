@@ -114,6 +114,8 @@ fn task_entry(
         name: group.name,
         account: group.account,
         mode: Some(group.mode).filter(|mode| !mode.is_ordered()),
+        etl: group.etl,
+        format: group.format,
     });
     TaskEntry {
         groups: groups.collect(),

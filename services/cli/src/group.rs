@@ -42,6 +42,8 @@ async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
         account: wanted.account,
         password: password.expose().to_owned(),
         mode: Some(wanted.mode.into()),
+        etl: wanted.etl.policy(None)?,
+        format: wanted.format,
     };
     show::one(
         &api.create_group(&task.id, &body).await?,

@@ -3,10 +3,11 @@
 use rowcast_domain::GroupId;
 use rowcast_proto::message::{self, GroupConnection, PartitionConsumer};
 use rowcast_proto::rest::GroupMode;
-use rowcast_proto::stream::{group_consumer, task_stream};
+use rowcast_proto::stream::group_consumer;
 use rowcast_proto::subject::group_inbox;
 
 use crate::own_consumers;
+use crate::reads::Reads;
 use crate::store::group::Group;
 
 /// The account of NATS that members of groups land in.
@@ -28,7 +29,7 @@ pub(crate) fn describe(group: &Group, urls: &[String]) -> GroupConnection {
     GroupConnection {
         urls: urls.to_vec(),
         login: login(&group.account, &group.id),
-        stream: task_stream(&group.task_id),
+        stream: Reads::of(group).stream(),
         consumer: match group.mode {
             GroupMode::Ordered | GroupMode::Shared => group_consumer(&group.id),
             GroupMode::Keyed => String::new(),

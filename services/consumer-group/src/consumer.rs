@@ -9,12 +9,11 @@ use rowcast_bus::Bus;
 use rowcast_bus::async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use rowcast_bus::async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 use rowcast_bus::async_nats::jetstream::{self, ErrorCode};
-use rowcast_domain::TaskId;
 use rowcast_proto::rest::GroupMode;
-use rowcast_proto::stream::task_stream;
 use rowcast_service::BoxError;
 
 use crate::own_consumers::{self, OwnConsumer};
+use crate::reads::Reads;
 use crate::store::group::Group;
 
 /// A change not acknowledged for this long is sent again.
@@ -51,7 +50,7 @@ pub(crate) struct Position {
 pub(crate) enum Created {
     /// The consumer is there.
     Yes,
-    /// The task has no stream yet: it was never started.
+    /// There is no stream yet: the task was never started, or nobody has begun to make the group's own.
     NoStream,
 }
 
@@ -59,7 +58,7 @@ pub(crate) enum Created {
 pub(crate) async fn create(data: &Bus, group: &Group) -> Result<Created, BoxError> {
     let stream = data
         .jetstream()
-        .get_stream_no_info(task_stream(&group.task_id))
+        .get_stream_no_info(Reads::of(group).stream())
         .await?;
     let made = stream::iter(own_consumers::of(group)).map(|own| {
         let stream = &stream;
@@ -108,7 +107,7 @@ fn config(group: &Group, own: OwnConsumer) -> pull::Config {
 pub(crate) async fn delete(data: &Bus, group: &Group) -> Result<(), BoxError> {
     let stream = data
         .jetstream()
-        .get_stream_no_info(task_stream(&group.task_id))
+        .get_stream_no_info(Reads::of(group).stream())
         .await?;
     let removed = stream::iter(own_consumers::names(group)).map(|name| {
         let stream = &stream;
@@ -123,12 +122,9 @@ pub(crate) async fn delete(data: &Bus, group: &Group) -> Result<(), BoxError> {
     removed.buffer_unordered(CONCURRENT).try_collect().await
 }
 
-/// Names of the consumers of a task's stream; none where there is no stream.
-pub(crate) async fn names(data: &Bus, task: &TaskId) -> Result<HashSet<String>, BoxError> {
-    let stream = data
-        .jetstream()
-        .get_stream_no_info(task_stream(task))
-        .await?;
+/// Names of the consumers of a stream; none where there is no stream.
+pub(crate) async fn names(data: &Bus, reads: &Reads) -> Result<HashSet<String>, BoxError> {
+    let stream = data.jetstream().get_stream_no_info(reads.stream()).await?;
     match stream.consumer_names().try_collect().await {
         Ok(names) => Ok(names),
         Err(error) if says_no_stream(&error) => Ok(HashSet::new()),

@@ -12,10 +12,10 @@ use rowcast_bus::Bus;
 use rowcast_bus::async_nats::jetstream;
 use rowcast_bus::async_nats::jetstream::consumer::{FromConsumer as _, pull};
 use rowcast_bus::async_nats::jetstream::context::ConsumerInfoErrorKind;
-use rowcast_proto::stream::task_stream;
 use rowcast_service::BoxError;
 
 use crate::consumer;
+use crate::reads::Reads;
 use crate::store::group::Group;
 
 /// The ack wait for the moment.
@@ -31,7 +31,7 @@ pub(crate) const AT_A_TIME: usize = 64;
 pub(crate) async fn at_once(data: &Bus, group: &Group, names: Vec<String>) -> Result<(), BoxError> {
     let stream = data
         .jetstream()
-        .get_stream_no_info(task_stream(&group.task_id))
+        .get_stream_no_info(Reads::of(group).stream())
         .await?;
     stream::iter(names.into_iter().map(|name| one(&stream, name)))
         .buffer_unordered(AT_A_TIME)

@@ -1,8 +1,12 @@
 //! Where a message of a task's stream stands in its source's history.
 
 use chrono::{DateTime, Utc};
+use rowcast_bus::async_nats::HeaderValue;
+use rowcast_bus::async_nats::jetstream::message::StreamMessage;
 use rowcast_domain::Position;
 use rowcast_proto::change::{Change, Operation, is_json};
+use rowcast_proto::derived;
+use rowcast_proto::subject::Op;
 use serde::Deserialize;
 
 /// What a message says of its place. Rows are passed over unread.
@@ -44,6 +48,18 @@ impl Head {
             committed_at: read.committed_at.parse().ok()?,
             xid: read.xid,
             is_begin: read.op == Operation::Begin,
+        })
+    }
+
+    /// As [`Self::read`], of a message in another format, which says it in its headers.
+    pub(crate) fn of_derived(message: &StreamMessage) -> Option<Self> {
+        let header = |name: &str| message.headers.get(name).map(HeaderValue::as_str);
+        let subject = message.subject.as_str();
+        Some(Self {
+            position: header(derived::ID)?.parse().ok()?,
+            committed_at: header(derived::COMMITTED_AT)?.parse().ok()?,
+            xid: header(derived::XID).and_then(|xid| xid.parse().ok()),
+            is_begin: subject.rsplit('.').next() == Some(Op::Begin.as_str()),
         })
     }
 }

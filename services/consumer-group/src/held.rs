@@ -1,4 +1,4 @@
-//! What a task's stream holds.
+//! What a stream that groups read holds.
 
 use std::time::Duration;
 
@@ -9,15 +9,14 @@ use rowcast_bus::async_nats::jetstream::message::StreamMessage;
 use rowcast_bus::async_nats::jetstream::stream::{
     DiscardPolicy, RawMessageError, RawMessageErrorKind, Stream,
 };
-use rowcast_domain::TaskId;
 use rowcast_proto::message::{StreamPosition, StreamRange};
-use rowcast_proto::stream::task_stream;
 use rowcast_service::BoxError;
 
 use crate::consumer;
 use crate::head::Head;
+use crate::reads::Reads;
 
-/// A task's stream, without what it was when it was opened.
+/// A stream that groups read, without what it was when it was opened.
 pub(crate) type TaskStream = Stream<()>;
 
 /// What a task's stream holds, and what removes it.
@@ -46,8 +45,8 @@ pub(crate) struct Stored {
 }
 
 /// Looks at the stream; `None` where there is none.
-pub(crate) async fn look(data: &Bus, task: &TaskId) -> Result<Option<Held>, BoxError> {
-    let info = match stream(data, task).await?.get_info().await {
+pub(crate) async fn look(data: &Bus, reads: &Reads) -> Result<Option<Held>, BoxError> {
+    let info = match stream(data, reads).await?.get_info().await {
         Ok(info) => info,
         Err(error) if consumer::says_no_stream(&error) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -70,10 +69,9 @@ pub(crate) async fn look(data: &Bus, task: &TaskId) -> Result<Option<Held>, BoxE
     }))
 }
 
-/// The task's stream, without a question whether it is there.
-pub(crate) async fn stream(data: &Bus, task: &TaskId) -> Result<TaskStream, BoxError> {
-    let name = task_stream(task);
-    Ok(data.jetstream().get_stream_no_info(name).await?)
+/// The stream, without a question whether it is there.
+pub(crate) async fn stream(data: &Bus, reads: &Reads) -> Result<TaskStream, BoxError> {
+    Ok(data.jetstream().get_stream_no_info(reads.stream()).await?)
 }
 
 /// The first message at or behind a sequence, from the stream's leader.
@@ -110,7 +108,7 @@ fn found(answer: Result<StreamMessage, RawMessageError>) -> Result<Option<Stored
         Ok(message) => Ok(Some(Stored {
             sequence: message.sequence,
             stored_at: time(message.time.unix_timestamp(), message.time.nanosecond()),
-            head: Head::read(&message.payload),
+            head: Head::read(&message.payload).or_else(|| Head::of_derived(&message)),
         })),
         Err(error) => match error.kind() {
             RawMessageErrorKind::NoMessageFound => Ok(None),

@@ -23,7 +23,9 @@ mod removal;
 mod outbox;
 mod task_released;
 mod reconcile;
+mod reads;
 mod own_consumers;
+mod own_stream;
 mod consumer;
 mod assign;
 mod give_back;
@@ -35,7 +37,9 @@ mod head;
 mod held;
 mod standing;
 mod members;
+mod derivation;
 mod status;
+mod derive;
 mod gap;
 mod watch;
 mod seek;
@@ -100,12 +104,19 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
         "reconcile",
         reconcile::run(state.clone(), stop.clone()),
     );
+    let deriving_state = state.clone();
     let watching = watch::run(state.clone(), stop.clone());
     tasks.spawn(Kind::Essential, "watch", watching);
     tasks.spawn(
         Kind::Essential,
         "task-released",
         task_released::run(bus.clone(), state, stop.clone()),
+    );
+    let deriving = derive::Deriving::open(deriving_state, bus.clone()).await?;
+    tasks.spawn(
+        Kind::Essential,
+        "derive",
+        derive::run(deriving, tasks.clone(), stop.clone()),
     );
     let relay = rowcast_service::outbox::relay(pool, SCHEMA, stop, async move |fact| {
         publish::send(&bus, fact).await

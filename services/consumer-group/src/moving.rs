@@ -25,6 +25,7 @@ use rowcast_service::BoxError;
 
 use crate::gap::Level;
 use crate::held::TaskStream;
+use crate::reads::Reads;
 use crate::state::State;
 use crate::status::state_of;
 use crate::store::group::Group;
@@ -48,9 +49,10 @@ pub(crate) async fn carry_out(state: &State, group: &Group) -> Result<(), BoxErr
     // Whoever gives a consumer to another member changes its configuration too.
     store::share::lock(&mut transaction, &group.id).await?;
     let next_sequence = known.next_sequence.unwrap_or(1);
-    let of_task = held::stream(&state.data, &group.task_id).await?;
-    let Some(held) = held::look(&state.data, &group.task_id).await? else {
-        return Err("the task has no stream".into());
+    let reads = Reads::of(group);
+    let of_task = held::stream(&state.data, &reads).await?;
+    let Some(held) = held::look(&state.data, &reads).await? else {
+        return Err("there is no stream".into());
     };
     if next_sequence > held.last + 1 {
         // It was meant for a stream that is no longer there: in this one it would go over what was never read.
@@ -60,7 +62,7 @@ pub(crate) async fn carry_out(state: &State, group: &Group) -> Result<(), BoxErr
             "a move that the stream does not reach any more is given up");
         return Ok(());
     }
-    let standings = standing::of_stream(&of_task, &group.task_id).await?;
+    let standings = standing::of_stream(&of_task, &reads).await?;
     let consumers = standing::of_group(&standings, &group.id);
     let before = standing::position(consumers.clone());
     let present: HashSet<&str> = consumers.map(|one| one.name.as_str()).collect();

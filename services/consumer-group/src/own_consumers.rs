@@ -2,14 +2,15 @@
 
 use rowcast_proto::rest::GroupMode;
 use rowcast_proto::stream::{group_consumer, partition_consumer};
-use rowcast_proto::subject::{partition_changes, partitions, task_changes};
+use rowcast_proto::subject::partitions;
 
+use crate::reads::Reads;
 use crate::store::group::Group;
 
 /// A consumer that a group is to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OwnConsumer {
-    /// Its name in the task's stream.
+    /// Its name in the stream that the group reads.
     pub(crate) name: String,
     /// The partition that it reads, by the token in subjects; absent where it reads all.
     pub(crate) partition: Option<String>,
@@ -23,12 +24,12 @@ pub(crate) fn of(group: &Group) -> Vec<OwnConsumer> {
         GroupMode::Ordered | GroupMode::Shared => vec![OwnConsumer {
             name: group_consumer(&group.id),
             partition: None,
-            filter: task_changes(&group.task_id),
+            filter: Reads::of(group).all(),
         }],
         GroupMode::Keyed => partitions(group.partitions)
             .map(|partition| OwnConsumer {
                 name: partition_consumer(&group.id, &partition),
-                filter: partition_changes(&group.task_id, &partition),
+                filter: Reads::of(group).partition(&partition),
                 partition: Some(partition),
             })
             .collect(),

@@ -1,10 +1,11 @@
 //! What the members of a group may do on NATS: read their own consumer, and nothing else.
 
 use rowcast_proto::rest::GroupMode;
-use rowcast_proto::{stream, subject};
+use rowcast_proto::subject;
 use serde::Serialize;
 
 use crate::own_consumers;
+use crate::reads::Reads;
 use crate::store::group::Group;
 
 /// The permissions of a user, as a NATS JWT holds them.
@@ -28,7 +29,7 @@ struct Subjects {
 /// ask what they may read.
 /// They subscribe to their own inboxes, so that no member sees the answers to another group.
 pub(crate) fn of_group(group: &Group) -> Permissions {
-    let stream = stream::task_stream(&group.task_id);
+    let stream = Reads::of(group).stream();
     let consumers = own_consumers::names(group);
     let mut publish: Vec<String> = consumers
         .flat_map(|consumer| subject::group_publish(&stream, &consumer))
@@ -65,6 +66,7 @@ mod tests {
             deleted_at: None,
             mode,
             partitions: 2,
+            derived: None,
         }
     }
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt as _, stream};
-use rowcast_domain::TaskId;
 use rowcast_service::{BoxError, CancellationToken};
 
+use crate::reads::{self, Reads};
 use crate::state::State;
 use crate::store::group::Group;
-use crate::{connection, consumer, kick, moving, own_consumers, store};
+use crate::{connection, consumer, kick, moving, own_consumers, own_stream, store};
 
 /// How often everything is looked at.
 const EVERY: Duration = Duration::from_secs(2);
@@ -44,14 +44,13 @@ async fn everything(state: &State) -> Result<(), BoxError> {
         tracing::warn!(%error, "connections with an old password not closed yet");
     }
     moving::unfinished(state).await?;
-    let groups = store::group::open(&state.pool).await?;
-    let by_task: Vec<&[Group]> = groups
-        .chunk_by(|one, next| one.task_id == next.task_id)
-        .collect();
+    let mut groups = store::group::open(&state.pool).await?;
+    reads::sort(&mut groups);
+    let by_task: Vec<&[Group]> = groups.chunk_by(reads::same).collect();
     stream::iter(by_task)
         .for_each_concurrent(CONCURRENT, |groups| async move {
             if let Some(first) = groups.first()
-                && let Err(error) = task(state, &first.task_id, groups).await
+                && let Err(error) = task(state, &Reads::of(first), groups).await
             {
                 // The other tasks are not held up.
                 tracing::warn!(task = %first.task_id, error = %error, "groups not reconciled");
@@ -76,8 +75,8 @@ async fn close_with_old_passwords(state: &State) -> Result<(), BoxError> {
     Ok(())
 }
 
-async fn task(state: &State, task_id: &TaskId, groups: &[Group]) -> Result<(), BoxError> {
-    let found = consumer::names(&state.data, task_id).await?;
+async fn task(state: &State, reads: &Reads, groups: &[Group]) -> Result<(), BoxError> {
+    let found = consumer::names(&state.data, reads).await?;
     for group in groups {
         match group.deleted_at {
             Some(deleted_at) => {
@@ -104,9 +103,10 @@ async fn make(state: &State, group: &Group) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Removes what a deleted group has in NATS: first its consumers, then its connections.
+/// Removes what a deleted group has in NATS: first its consumers and its own stream, then its connections.
 pub(crate) async fn remove(state: &State, group: &Group) -> Result<(), BoxError> {
     consumer::delete(&state.data, group).await?;
+    own_stream::remove(&state.data, group).await?;
     let login = connection::login(&group.account, &group.id);
     kick::login(&state.system, &login).await?;
     Ok(())

@@ -13,7 +13,7 @@ mod consumption;
 use rowcast_bus::refuse::Refusal as _;
 use rowcast_bus::{Bus, Server, refuse};
 use rowcast_domain::{GroupId, ParseIdError, TaskId};
-use rowcast_proto::message::{self, GroupRequest, RpcError};
+use rowcast_proto::message::{self, GroupFormat, GroupRequest, RpcError};
 use rowcast_proto::rpc::{
     CreateGroup, DeleteGroup, GetGroup, GetGroupConnection, GetGroupHistory, ListConsumption,
     ListGroups, MoveGroup, Rpc, UpdateGroup,
@@ -155,6 +155,12 @@ fn to_message(group: &Group, position: Position) -> message::Group {
         in_flight: position.in_flight,
         status: None,
         mode: message::GroupMode::from(group.mode).into(),
+        etl: group.derived.as_ref().and_then(|own| own.etl.clone()),
+        format: group
+            .derived
+            .as_ref()
+            .map_or(GroupFormat::Unspecified, |own| own.format)
+            .into(),
     }
 }
 

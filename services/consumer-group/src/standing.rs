@@ -2,13 +2,13 @@
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use rowcast_bus::async_nats::jetstream::consumer::Info;
-use rowcast_domain::{GroupId, TaskId};
+use rowcast_domain::GroupId;
 use rowcast_proto::stream::{GENERATION, is_consumer_of};
-use rowcast_proto::subject;
 use rowcast_service::BoxError;
 
 use crate::consumer::{self, Position};
 use crate::held::{self, TaskStream};
+use crate::reads::Reads;
 
 /// A consumer as its server sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    fn of(info: &Info, task: &TaskId) -> Self {
+    fn of(info: &Info, reads: &Reads) -> Self {
         let config = &info.config;
         let filters = &config.filter_subjects;
         Self {
@@ -47,8 +47,7 @@ impl Standing {
             pending: info.num_pending,
             in_flight: u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX),
             reads_all: filters.is_empty()
-                && (config.filter_subject.is_empty()
-                    || config.filter_subject == subject::task_changes(task)),
+                && (config.filter_subject.is_empty() || config.filter_subject == reads.all()),
             generation: config
                 .metadata
                 .get(GENERATION)
@@ -69,12 +68,12 @@ const CONCURRENT: usize = 16;
 /// something to read; none where there is no stream.
 pub(crate) async fn of_stream(
     of_task: &TaskStream,
-    task: &TaskId,
+    reads: &Reads,
 ) -> Result<Vec<Standing>, BoxError> {
     let listed: Result<Vec<Info>, _> = of_task.consumers().try_collect().await;
     match listed {
         Ok(infos) => {
-            let looks = infos.into_iter().map(|info| look(of_task, task, info));
+            let looks = infos.into_iter().map(|info| look(of_task, reads, info));
             stream::iter(looks).buffered(CONCURRENT).try_collect().await
         }
         Err(error) if consumer::says_no_stream(&error) => Ok(Vec::new()),
@@ -82,8 +81,8 @@ pub(crate) async fn of_stream(
     }
 }
 
-async fn look(of_task: &TaskStream, task: &TaskId, info: Info) -> Result<Standing, BoxError> {
-    let mut standing = Standing::of(&info, task);
+async fn look(of_task: &TaskStream, reads: &Reads, info: Info) -> Result<Standing, BoxError> {
+    let mut standing = Standing::of(&info, reads);
     if !standing.reads_all && standing.unread() > 0 {
         let acknowledged = standing.acknowledged;
         let filter = &info.config.filter_subject;

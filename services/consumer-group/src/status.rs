@@ -7,9 +7,11 @@
 //! standings table ─▶ level ─────┘
 //! ```
 //!
-//! For all groups of a task the stream, its consumers and the servers are asked once; of each group only the
+//! For all groups that read a stream the stream, its consumers and the servers are asked once; of each group only the
 //! message is read that it has acknowledged last.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -23,20 +25,21 @@ use crate::consumer::Position;
 use crate::gap::Level;
 use crate::held::{self, Held, Range, Stored, TaskStream};
 use crate::members::{self, ByLogin};
+use crate::reads::Reads;
 use crate::standing::{self, Standing};
 use crate::state::State;
 use crate::store::group::Group;
 use crate::store::standing::Known;
-use crate::{connection, store};
+use crate::{connection, derivation, store};
 
 /// Acknowledged messages read at a time.
 const CONCURRENT: usize = 8;
 
-/// A task's stream and who reads it.
+/// A stream that groups read, and who reads it.
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) stream: TaskStream,
-    /// `None` where the task has no stream.
+    /// `None` where there is no stream.
     pub(crate) range: Option<Range>,
     pub(crate) standings: Vec<Standing>,
     /// `None` where no server tells.
@@ -45,27 +48,27 @@ pub(crate) struct View {
 
 impl View {
     /// Looks at everything, and who is connected at the same time.
-    pub(crate) async fn look(state: &State, task: &TaskId) -> Result<Self, BoxError> {
-        Self::beside(state, task, state.members.look(&state.system).boxed()).await
+    pub(crate) async fn look(state: &State, reads: &Reads) -> Result<Self, BoxError> {
+        Self::beside(state, reads, state.members.look(&state.system).boxed()).await
     }
 
     /// As [`Self::look`]; who is connected is asked now, whatever was told before.
-    pub(crate) async fn look_anew(state: &State, task: &TaskId) -> Result<Self, BoxError> {
-        Self::beside(state, task, state.members.look_anew(&state.system).boxed()).await
+    pub(crate) async fn look_anew(state: &State, reads: &Reads) -> Result<Self, BoxError> {
+        Self::beside(state, reads, state.members.look_anew(&state.system).boxed()).await
     }
 
     /// Looks at everything but who is connected.
-    pub(crate) async fn without_members(state: &State, task: &TaskId) -> Result<Self, BoxError> {
-        Self::beside(state, task, std::future::ready(None).boxed()).await
+    pub(crate) async fn without_members(state: &State, reads: &Reads) -> Result<Self, BoxError> {
+        Self::beside(state, reads, std::future::ready(None).boxed()).await
     }
 
     async fn beside(
         state: &State,
-        task: &TaskId,
+        reads: &Reads,
         members: BoxFuture<'_, Option<Arc<ByLogin>>>,
     ) -> Result<Self, BoxError> {
         let (members, stream) =
-            futures::future::join(members, Self::of_stream(state, task).boxed()).await;
+            futures::future::join(members, Self::of_stream(state, reads).boxed()).await;
         let (stream, range, standings) = stream?;
         Ok(Self {
             stream,
@@ -77,16 +80,16 @@ impl View {
 
     async fn of_stream(
         state: &State,
-        task: &TaskId,
+        reads: &Reads,
     ) -> Result<(TaskStream, Option<Range>, Vec<Standing>), BoxError> {
-        let stream = held::stream(&state.data, task).await?;
+        let stream = held::stream(&state.data, reads).await?;
         // The stream first: what a group acknowledges in between must not look removed.
-        let Some(held) = held::look(&state.data, task).await? else {
+        let Some(held) = held::look(&state.data, reads).await? else {
             return Ok((stream, None, Vec::new()));
         };
         let (range, standings) = futures::try_join!(
             Range::read(&stream, held),
-            standing::of_stream(&stream, task)
+            standing::of_stream(&stream, reads)
         )?;
         Ok((stream, Some(range), standings))
     }
@@ -133,6 +136,7 @@ impl View {
                 None => members::UNKNOWN.to_owned(),
             },
             generation: known.map_or(0, |known| known.generation),
+            derivation: None,
         };
         Ok(Shown { position, status })
     }
@@ -153,12 +157,22 @@ pub(crate) async fn of(
 ) -> Result<Vec<Shown>, BoxError> {
     let ids = groups.iter().map(|group| group.id.to_string()).collect();
     let known = store::standing::of(&state.pool, ids).await?;
-    let view = View::look(state, task).await?;
+    let mut views = BTreeMap::new();
+    for reads in groups.iter().map(Reads::of) {
+        if let Entry::Vacant(vacant) = views.entry(reads) {
+            let view = View::look(state, vacant.key()).await?;
+            vacant.insert(view);
+        }
+    }
     let looks: Vec<_> = groups
         .iter()
-        .map(|group| view.status(group, known.get(group.id.as_str())).boxed())
+        .filter_map(|group| Some((group, views.get(&Reads::of(group))?)))
+        .map(|(group, view)| view.status(group, known.get(group.id.as_str())).boxed())
         .collect();
-    stream::iter(looks).buffered(CONCURRENT).try_collect().await
+    let shown = stream::iter(looks).buffered(CONCURRENT).try_collect();
+    let mut shown: Vec<Shown> = shown.await?;
+    derivation::show(state, task, groups, &mut shown).await?;
+    Ok(shown)
 }
 
 pub(crate) const fn state_of(level: Level) -> GroupState {

@@ -5,6 +5,7 @@ pub(crate) mod sample;
 pub(crate) mod consumption;
 pub(crate) mod standing;
 pub(crate) mod share;
+pub(crate) mod derivation;
 
 use sqlx::postgres::PgConnection;
 

@@ -13,7 +13,6 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, StreamExt as _, stream};
 use rowcast_bus::event_meta;
-use rowcast_domain::TaskId;
 use rowcast_proto::message::GroupStateChanged;
 use rowcast_service::{BoxError, CancellationToken};
 use sqlx::postgres::PgConnection;
@@ -22,6 +21,7 @@ use tokio::time::MissedTickBehavior;
 use crate::consumer::Position;
 use crate::gap::{self, Level, Oldest, Seen};
 use crate::held::{self, Held, Range};
+use crate::reads::{self, Reads};
 use crate::standing::{self, Standing};
 use crate::state::State;
 use crate::status::{self, View};
@@ -114,10 +114,11 @@ async fn everything(
 ) -> Result<(), BoxError> {
     let mut groups = store::group::open(&mut *connection).await?;
     groups.retain(|group| group.deleted_at.is_none());
+    reads::sort(&mut groups);
     let ids = groups.iter().map(|group| group.id.to_string()).collect();
     let known = store::standing::of(&mut *connection, ids).await?;
     let looks: Vec<_> = groups
-        .chunk_by(|one, next| one.task_id == next.task_id)
+        .chunk_by(reads::same)
         .map(|groups| task_or_none(state, groups, &known, (at, now)).boxed())
         .collect();
     let looked: Vec<Looked<'_>> = stream::iter(looks)
@@ -189,8 +190,9 @@ async fn task_or_none<'a>(
     known: &HashMap<String, Known>,
     times: (Option<DateTime<Utc>>, DateTime<Utc>),
 ) -> Option<Looked<'a>> {
-    let task_id = groups.first().map(|group| &group.task_id)?;
-    match task(state, task_id, groups, known, times).await {
+    let first = groups.first()?;
+    let (task_id, reads) = (&first.task_id, Reads::of(first));
+    match task(state, &reads, groups, known, times).await {
         Ok(looked) => Some(looked),
         Err(error) => {
             tracing::warn!(task = %task_id, %error, "groups not looked at");
@@ -202,15 +204,15 @@ async fn task_or_none<'a>(
 /// `times`: of the samples, where it is time for them, and now.
 async fn task<'a>(
     state: &State,
-    task_id: &TaskId,
+    reads: &Reads,
     groups: &'a [Group],
     known: &HashMap<String, Known>,
     times: (Option<DateTime<Utc>>, DateTime<Utc>),
 ) -> Result<Looked<'a>, BoxError> {
     let (at, now) = times;
     let view = match at {
-        Some(_time_for_samples) => View::look(state, task_id).await?,
-        None => View::without_members(state, task_id).await?,
+        Some(_time_for_samples) => View::look(state, reads).await?,
+        None => View::without_members(state, reads).await?,
     };
     let mut looked = Looked {
         judged: Vec::new(),

@@ -447,6 +447,9 @@ pub(crate) fn group(body: &CreateGroup) -> Result<(), ApiError> {
         issues.note("account", detail, "Give a short name such as `reader`.");
     }
     group_password(&mut issues, &body.password);
+    if let Some(policy) = &body.etl {
+        etl::etl(&mut issues, policy);
+    }
     issues.finish()
 }
 
@@ -708,11 +711,32 @@ mod tests {
                 account: account.to_owned(),
                 password: "abcdefg1".to_owned(),
                 mode: None,
+                etl: None,
+                format: None,
             }))
         };
         assert!(of("reader_1").is_empty());
         for bad in ["", "1reader", "Reader", "reader-1", "abcdefghijklmnopq"] {
             assert_eq!(of(bad), ["account"], "{bad}");
         }
+    }
+
+    #[test]
+    fn the_policy_of_a_group_is_read_as_that_of_a_task() {
+        let of = |script: &str| {
+            fields(group(&CreateGroup {
+                name: "g".to_owned(),
+                account: "reader".to_owned(),
+                password: "abcdefg1".to_owned(),
+                mode: None,
+                etl: Some(rowcast_proto::rest::Etl {
+                    script: script.to_owned(),
+                    on_error: rowcast_proto::rest::OnRowError::Park,
+                }),
+                format: None,
+            }))
+        };
+        assert!(of("e_keep(`paid`)").is_empty());
+        assert_eq!(of("e_kep(`paid`)"), ["etl.script"]);
     }
 }

@@ -55,6 +55,8 @@ pub struct BatchMessage {
     pub subject: Arc<str>,
     /// Its body.
     pub payload: Bytes,
+    /// Headers of its own, as `\r\n<name>:<value>` each; empty for none.
+    pub headers: Bytes,
 }
 
 /// Messages that are acknowledged: an atomic batch, or what was stored of one that is ingested.
@@ -246,7 +248,12 @@ impl Frames<'_> {
         } = self;
         let mut commit = Vec::new();
         let messages = batch.len();
-        for (index, BatchMessage { subject, payload }) in batch.enumerate() {
+        for (index, message) in batch.enumerate() {
+            let BatchMessage {
+                subject,
+                payload,
+                headers,
+            } = message;
             header.clear();
             header.extend_from_slice(b"NATS/1.0");
             let last = index + 1 == messages;
@@ -265,6 +272,7 @@ impl Frames<'_> {
             if messages > 1 && last {
                 header.extend_from_slice(b"\r\nNats-Batch-Commit:1");
             }
+            header.extend_from_slice(&headers);
             header.extend_from_slice(b"\r\n\r\n");
             let (head, total) = (header.len(), header.len() + payload.len());
             let output = if last { &mut commit } else { &mut *output };

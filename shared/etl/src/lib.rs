@@ -24,11 +24,13 @@ mod expression;
 mod evaluation;
 mod strings;
 mod program;
+mod images;
 mod compiler;
 mod nearest;
 
 pub use diagnostic::Diagnostic;
 pub use function::{Function, Group, functions};
+pub use images::{OldRow, Told};
 pub use program::{Cell, OutColumn, Program, RunError};
 pub use script::{DEPTH_MAX, LENGTH_MAX, Script};
 pub use table::{Column, Datum, Event, Image, Operation, Table};

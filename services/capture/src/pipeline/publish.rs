@@ -6,6 +6,7 @@ pub(crate) mod writer;
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use rowcast_bus::batch::{BatchError, BatchMessage, BatchPublisher, IngestPublisher, More};
 use rowcast_bus::{Bus, trace_context};
 use rowcast_domain::{Position, TaskId};
@@ -181,6 +182,7 @@ impl Publisher {
         let messages = batch.into_iter().map(|message| BatchMessage {
             subject: message.subject,
             payload: message.payload.render(),
+            headers: Bytes::new(),
         });
         self.sending = true;
         match &mut self.writer {

@@ -12,7 +12,7 @@ mod tables;
 use std::sync::Arc;
 
 use rowcast_domain::Lsn;
-use rowcast_etl::{Cell, Datum as Value, Event, Image, Operation, Program};
+use rowcast_etl::{Cell, Datum as Value, Event, OldRow, Operation, Program, Told};
 use rowcast_proto::change::TrackedObjects;
 use rowcast_proto::message::RowErrorAction;
 
@@ -122,7 +122,7 @@ impl Transform {
             }
             Some(Fitted::Changed { program, told }) => (program, told),
         };
-        match apply(program, told, &row, (new, old)) {
+        match apply(program, &row.relation.key, &row, (new, old)) {
             Err(reason) => failed(sources, oid, reason, tables.action()),
             Ok(None) => Ok(None),
             Ok(Some(written)) => Ok(Some(RowChange {
@@ -179,11 +179,10 @@ fn images<'a>(
     }
 }
 
-/// Writes the images as they are told; `None` where the row is not. Whether it is, the new row decides, and the old
-/// one where there is no other.
+/// Writes the images as they are told; `None` where the row is not.
 fn apply(
     program: &Program,
-    told: &Relation,
+    key: &[bool],
     row: &RowChange<'_>,
     (new_out, old_out): (&mut TupleBuffer, &mut TupleBuffer),
 ) -> Result<Option<Written>, String> {
@@ -198,50 +197,25 @@ fn apply(
         commit_lsn: row.transaction.commit_lsn.as_u64(),
         ordinal: row.ordinal,
     };
-    if let Some(new) = new {
-        // Of an old row that is only its key, what is null was not sent.
-        let (sent, of_key) = match old {
-            Some(OldTuple::Full(tuple)) => (Some(tuple), false),
-            Some(OldTuple::Key(tuple)) => (Some(tuple), true),
-            None => (None, false),
-        };
-        let is_sent = |number: usize| !of_key || row.relation.key.get(number) == Some(&true);
-        if !write(program, &whole(new, sent, is_sent), &event, new_out)? {
-            return Ok(None);
-        }
-    }
-    let is_told = match old {
-        None => return Ok(Some(Written::OnlyNew)),
-        Some(OldTuple::Full(tuple)) => {
-            write(program, &whole(tuple, None, |_| false), &event, old_out)?
-        }
-        Some(OldTuple::Key(tuple)) => {
-            write_key(program, (row.relation, told), tuple, &event, old_out)?
-        }
+    let old = old.map(|old| match old {
+        OldTuple::Full(tuple) => OldRow::Full(values(tuple)),
+        OldTuple::Key(tuple) => OldRow::Key(values(tuple)),
+    });
+    let told = program.change(key, old, new.map(values), &event);
+    let Some(Told { new, old }) = told.map_err(|error| error.to_string())? else {
+        return Ok(None);
     };
-    Ok(match (is_told, new) {
-        (true, _) => Some(Written::Both),
-        // The row was not told before: nothing of what it was is told now.
-        (false, Some(_)) => Some(Written::OnlyNew),
-        (false, None) => None,
-    })
+    write(new_out, new.as_deref())?;
+    write(old_out, old.as_deref())?;
+    Ok(Some(if old.is_some() {
+        Written::Both
+    } else {
+        Written::OnlyNew
+    }))
 }
 
-/// A row's values; what was not sent again is taken from the old row.
-fn whole<'a>(
-    tuple: Tuple<'a>,
-    old: Option<Tuple<'a>>,
-    is_sent: impl Fn(usize) -> bool,
-) -> Vec<Value<'a>> {
-    let mut old = old.map(Tuple::datums);
-    let values = tuple.datums().enumerate().map(|(number, datum)| {
-        let before = old.as_mut().and_then(Iterator::next);
-        match (datum, before.filter(|_| is_sent(number))) {
-            (Datum::Unchanged, Some(before)) => value(before),
-            (Datum::Null | Datum::Text(_) | Datum::Unchanged, _) => value(datum),
-        }
-    });
-    values.collect()
+fn values(tuple: Tuple<'_>) -> Vec<Value<'_>> {
+    tuple.datums().map(value).collect()
 }
 
 const fn value(datum: Datum<'_>) -> Value<'_> {
@@ -252,53 +226,12 @@ const fn value(datum: Datum<'_>) -> Value<'_> {
     }
 }
 
-/// Writes a row; tells false where the policy leaves it out.
-fn write(
-    program: &Program,
-    values: &[Value<'_>],
-    event: &Event,
-    out: &mut TupleBuffer,
-) -> Result<bool, String> {
-    let mut cells = Vec::with_capacity(program.columns().len());
-    let is_told = program.run(values, event, Image::Row, &mut cells);
-    if !is_told.map_err(|error| error.to_string())? {
-        return Ok(false);
-    }
+fn write(out: &mut TupleBuffer, cells: Option<&[Cell<'_>]>) -> Result<(), String> {
     out.clear();
-    for cell in &cells {
+    for cell in cells.unwrap_or_default() {
         push(out, cell)?;
     }
-    Ok(true)
-}
-
-/// Writes the key of a row, as a server would: the other columns are null.
-fn write_key(
-    program: &Program,
-    (source, told): (&Relation, &Relation),
-    tuple: Tuple<'_>,
-    event: &Event,
-    out: &mut TupleBuffer,
-) -> Result<bool, String> {
-    let values = tuple.datums().zip(&source.key);
-    let values: Vec<_> = values
-        .map(|(datum, is_key)| {
-            if *is_key {
-                value(datum)
-            } else {
-                Value::Unchanged
-            }
-        })
-        .collect();
-    let mut cells = Vec::with_capacity(program.columns().len());
-    let is_told = program.run(&values, event, Image::Key, &mut cells);
-    if !is_told.map_err(|error| error.to_string())? {
-        return Ok(false);
-    }
-    out.clear();
-    for (cell, is_key) in cells.iter().zip(&told.key) {
-        push(out, if *is_key { cell } else { &Cell::Null })?;
-    }
-    Ok(true)
+    Ok(())
 }
 
 fn push(out: &mut TupleBuffer, cell: &Cell<'_>) -> Result<(), String> {

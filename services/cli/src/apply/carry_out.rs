@@ -210,6 +210,8 @@ async fn create_group(api: &Api, task: &str, wanted: &GroupEntry) -> anyhow::Res
         account: wanted.account.clone(),
         password: password.expose().to_owned(),
         mode: wanted.mode,
+        etl: wanted.etl.clone(),
+        format: wanted.format,
     };
     let created = api.create_group(&task.id, &body).await;
     created.with_context(|| format!("the group {}/{}", task.name, wanted.name))?;

@@ -158,7 +158,7 @@ pub(super) fn kinds(types: &ChangeTypes) -> String {
     words.join("+")
 }
 
-fn policy(etl: Option<&Etl>) -> String {
+pub(super) fn policy(etl: Option<&Etl>) -> String {
     match etl.filter(|etl| !etl.script.is_empty()) {
         None => "none".to_owned(),
         Some(etl) => format!("{:?} (on_error {})", etl.script, etl.on_error.as_str()),

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rowcast_domain::{Months, Secret};
 use rowcast_proto::rest::{
-    Alerting, ChangeTypes, ChargeType, Etl, Format, GroupMode, OWN_TAGS, Objects, Packing,
-    PurchaseTask, Retention, SourceKind, SslMode, default_port, default_retry_minutes,
+    Alerting, ChangeTypes, ChargeType, Etl, Format, GroupFormat, GroupMode, OWN_TAGS, Objects,
+    Packing, PurchaseTask, Retention, SourceKind, SslMode, default_port, default_retry_minutes,
 };
 use serde::{Deserialize, Serialize};
 
@@ -137,6 +137,12 @@ pub(crate) struct GroupEntry {
     /// Where absent, that of a group that is there is left alone, and a new one is ordered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mode: Option<GroupMode>,
+    /// Where absent, that of a group that is there is left alone, and a new one has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) etl: Option<Etl>,
+    /// Where absent, that of a group that is there is left alone, and a new one has that of its task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) format: Option<GroupFormat>,
     /// Needed where the group is not there yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) password: Option<SecretFrom>,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use rowcast_domain::TaskState;
-use rowcast_proto::rest::{Group, Objects, PatchSource, PatchTask, PurchaseTask, Source, Task};
+use rowcast_proto::rest::{
+    Group, GroupFormat, Objects, PatchSource, PatchTask, PurchaseTask, Source, Task,
+};
 use serde::Serialize;
 
 use super::change;
@@ -238,6 +240,7 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
                     let what = format!("group {}/{}: mode", wanted.name, group.name);
                     let mode = group.mode.as_ref();
                     conflicts.extend(mode.and_then(|mode| differs(&what, &there.mode, mode)));
+                    conflicts.extend(told_otherwise(&wanted.name, group, there));
                 }
             }
         }
@@ -254,6 +257,24 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
     } else {
         Err(conflicts)
     }
+}
+
+/// What a group is told in its own way is fixed when it is made.
+fn told_otherwise(task: &str, wanted: &GroupEntry, there: &Group) -> Vec<String> {
+    let what = |member: &str| format!("group {task}/{}: {member}", wanted.name);
+    let etl = wanted.etl.as_ref().and_then(|etl| {
+        let (found, wanted) = (
+            change::policy(there.etl.as_ref()),
+            change::policy(Some(etl)),
+        );
+        differs(&what("etl"), &found, &wanted)
+    });
+    let format = wanted.format.and_then(|format| {
+        // JSON of a task that tells JSON is no format of the group's own.
+        let found = there.format.unwrap_or(GroupFormat::Json);
+        differs(&what("format"), &found.as_str(), &format.as_str())
+    });
+    etl.into_iter().chain(format).collect()
 }
 
 fn plan_sources(

@@ -26,7 +26,7 @@ impl EtlArgs {
             },
             (None, Some(there)) if self.on_error.is_some() => there.script.clone(),
             (None, _) if self.on_error.is_some() => {
-                let sentence = "--etl-on-error needs --etl: the task has no ETL policy";
+                let sentence = "--etl-on-error needs --etl: there is no ETL policy";
                 return Err(Failure::of(Exit::Usage, sentence));
             }
             (None, _) => return Ok(None),

@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::Lsn;
-use rowcast_proto::rest::GroupMode;
+use rowcast_proto::rest::{GroupFormat, GroupMode};
 
+use super::etl::EtlArgs;
 use super::{Agreement, Shown};
 use crate::secret::PasswordArgs;
 
@@ -56,9 +57,18 @@ pub(crate) struct Create {
     #[arg(long, default_value = "ordered")]
     pub(crate) mode: Mode,
     #[command(flatten)]
+    pub(crate) etl: EtlArgs,
+    /// How it is told changes [default: as the task tells them]
+    #[arg(long, value_name = "json|debezium|cloudevents", value_parser = format)]
+    pub(crate) format: Option<GroupFormat>,
+    #[command(flatten)]
     pub(crate) password: PasswordArgs,
     #[command(flatten)]
     pub(crate) shown: Shown,
+}
+
+fn format(text: &str) -> Result<GroupFormat, String> {
+    GroupFormat::from_name(text).ok_or_else(|| "json, debezium or cloudevents".to_owned())
 }
 
 /// How the members of a group share its changes.

@@ -25,6 +25,8 @@ pub(super) async fn open(
                 account: name.to_owned(),
                 password: password.expose().to_owned(),
                 mode: None,
+                etl: None,
+                format: None,
             };
             api.create_group(task, &wanted).await?
         }

@@ -1,6 +1,6 @@
 //! Groups, as people read them.
 
-use rowcast_proto::rest::{Group, GroupMember, StreamPosition, StreamRange};
+use rowcast_proto::rest::{Derivation, Group, GroupMember, StreamPosition, StreamRange};
 
 use crate::api::Api;
 use crate::args::Format;
@@ -22,6 +22,13 @@ pub(super) fn one(group: &Group, format: Format) -> anyhow::Result<()> {
         ("pending", group.pending.to_string()),
         ("in flight", group.in_flight.to_string()),
     ];
+    if let Some(etl) = &group.etl {
+        lines.push(("etl", etl.script.clone()));
+        lines.push(("rows it fails on", etl.on_error.as_str().to_owned()));
+    }
+    if let Some(format) = group.format {
+        lines.push(("format", format.as_str().to_owned()));
+    }
     if let Some(status) = &group.status {
         lines.push(("position", or_dash(status.position.as_ref().map(place))));
         lines.push(("delay", seconds(status.delay_seconds)));
@@ -29,6 +36,9 @@ pub(super) fn one(group: &Group, format: Format) -> anyhow::Result<()> {
         lines.push(("state", status.state.as_str().to_owned()));
         if let Some(reason) = &status.reason {
             lines.push(("reason", reason.clone()));
+        }
+        if let Some(derivation) = &status.derivation {
+            lines.push(("own stream", own_stream(derivation)));
         }
         lines.push(("stream", or_dash(status.range.as_ref().map(range))));
         match &status.members_unknown {
@@ -105,6 +115,22 @@ fn range(range: &StreamRange) -> String {
         ),
         (None | Some(_), None | Some(_)) => format!("empty; the next is {first_sequence}"),
     }
+}
+
+fn own_stream(derivation: &Derivation) -> String {
+    let Derivation {
+        state,
+        reason,
+        source_sequence,
+        behind,
+        parked,
+    } = derivation;
+    let state = state.as_str();
+    let reason = reason.as_deref().map(|why| format!(" ({why})"));
+    format!(
+        "{state}{}, made of the task's stream up to {source_sequence}, {behind} behind, {parked} parked",
+        reason.unwrap_or_default()
+    )
 }
 
 fn member(member: &GroupMember) -> String {

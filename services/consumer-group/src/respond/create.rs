@@ -1,5 +1,7 @@
 //! Creates a group. The same request key creates once.
 
+mod derived;
+
 use chrono::{DateTime, Utc};
 use rowcast_bus::refuse::Refusal as _;
 use rowcast_bus::{event_meta, refuse};
@@ -12,7 +14,7 @@ use super::{check_task_id, database, to_message};
 use crate::consumer::{self, Created, Position};
 use crate::password::{self, HashError};
 use crate::state::State;
-use crate::store::group::Group;
+use crate::store::group::{Derived, Group};
 use crate::{outbox, store};
 
 /// Characters in a name.
@@ -48,6 +50,7 @@ struct Wish {
     mode: GroupMode,
     /// Of a keyed group; 0 of another one, which does not use them.
     partitions: u32,
+    derived: Option<Derived>,
     request_key: Option<String>,
 }
 
@@ -87,6 +90,7 @@ fn new_group(wish: &Wish, password_hash: String, now: DateTime<Utc>) -> Group {
         deleted_at: None,
         mode: wish.mode,
         partitions: wish.partitions,
+        derived: wish.derived.clone(),
     }
 }
 
@@ -126,6 +130,7 @@ async fn repeat(state: &State, wish: &Wish, group: Group) -> Result<message::Gro
     let same = group.name == wish.name
         && group.account == wish.account
         && group.mode == wish.mode
+        && group.derived == wish.derived
         && same_password;
     if !same || group.deleted_at.is_some() {
         return Err(refuse::conflict(
@@ -171,6 +176,7 @@ fn check(state: &State, question: &CreateGroupRequest) -> Result<Wish, RpcError>
         password,
         mode,
         partitions,
+        derived: derived::check(question)?,
         request_key: (!key.is_empty()).then(|| key.clone()),
     })
 }

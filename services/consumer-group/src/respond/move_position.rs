@@ -10,6 +10,7 @@ use rowcast_service::BoxError;
 
 use super::{database, find_live, shown};
 use crate::held::Range;
+use crate::reads::Reads;
 use crate::seek::{self, Found, Target};
 use crate::state::State;
 use crate::status::{View, in_words};
@@ -30,7 +31,7 @@ pub(super) async fn answer(
     };
     let group = find_live(&state, &named).await?;
     let (target, field) = target(question.target.as_ref())?;
-    let view = View::look_anew(&state, &group.task_id)
+    let view = View::look_anew(&state, &Reads::of(&group))
         .await
         .map_err(|error| silent(&group, &error))?;
     if !question.force {

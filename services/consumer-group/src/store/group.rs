@@ -1,9 +1,13 @@
 //! Table `groups`.
 
+mod derived;
+
 use chrono::{DateTime, Utc};
 use rowcast_domain::{GroupId, TaskId};
 use rowcast_proto::rest::GroupMode;
 use sqlx::postgres::{PgConnection, PgExecutor};
+
+pub(crate) use self::derived::Derived;
 
 /// A group as it is stored.
 #[derive(Debug, Clone)]
@@ -18,6 +22,8 @@ pub(crate) struct Group {
     pub(crate) mode: GroupMode,
     /// Number of key partitions of the task.
     pub(crate) partitions: u32,
+    /// How it is told changes, where that is not how its task tells them.
+    pub(crate) derived: Option<Derived>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -31,12 +37,16 @@ struct Row {
     deleted_at: Option<DateTime<Utc>>,
     mode: String,
     partitions: i32,
+    etl_script: Option<String>,
+    etl_on_error: Option<String>,
+    format: Option<String>,
 }
 
 impl TryFrom<Row> for Group {
     type Error = sqlx::Error;
 
     fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        let derived = derived::read(row.etl_script, row.etl_on_error, row.format)?;
         let malformed = |error: rowcast_domain::ParseIdError| sqlx::Error::Decode(error.into());
         Ok(Self {
             id: row.id.parse().map_err(malformed)?,
@@ -50,6 +60,7 @@ impl TryFrom<Row> for Group {
                 .ok_or_else(|| sqlx::Error::Decode("a mode that is not known".into()))?,
             partitions: u32::try_from(row.partitions)
                 .map_err(|error| sqlx::Error::Decode(error.into()))?,
+            derived,
         })
     }
 }
@@ -62,8 +73,8 @@ pub(crate) async fn insert(
 ) -> Result<bool, sqlx::Error> {
     let inserted = sqlx::query(
         "INSERT INTO groups (id, task_id, name, account, password_hash, request_key, created_at, mode,
-                             partitions)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                             partitions, etl_script, etl_on_error, format)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          ON CONFLICT (task_id, name) WHERE deleted_at IS NULL DO NOTHING",
     )
     .bind(group.id.as_str())
@@ -75,6 +86,9 @@ pub(crate) async fn insert(
     .bind(group.created_at)
     .bind(group.mode.as_str())
     .bind(i32::try_from(group.partitions).map_err(|error| sqlx::Error::Encode(error.into()))?)
+    .bind(group.derived.as_ref().and_then(Derived::script))
+    .bind(group.derived.as_ref().and_then(Derived::on_error))
+    .bind(group.derived.as_ref().and_then(Derived::format))
     .execute(connection)
     .await?;
     Ok(inserted.rows_affected() == 1)
@@ -87,7 +101,7 @@ pub(crate) async fn by_id(
 ) -> Result<Option<Group>, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions
+                mode, partitions, etl_script, etl_on_error, format
          FROM groups
          WHERE id = $1",
     )
@@ -105,7 +119,7 @@ pub(crate) async fn by_request_key(
 ) -> Result<Option<Group>, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions
+                mode, partitions, etl_script, etl_on_error, format
          FROM groups
          WHERE task_id = $1
            AND request_key = $2",
@@ -124,7 +138,7 @@ pub(crate) async fn of_task(
 ) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions
+                mode, partitions, etl_script, etl_on_error, format
          FROM groups
          WHERE task_id = $1
            AND deleted_at IS NULL
@@ -140,7 +154,7 @@ pub(crate) async fn of_task(
 pub(crate) async fn open(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions
+                mode, partitions, etl_script, etl_on_error, format
          FROM groups
          WHERE cleared_at IS NULL
          ORDER BY task_id, id",
@@ -214,7 +228,8 @@ pub(crate) async fn update(
              END
          WHERE id = $1
            AND deleted_at IS NULL
-         RETURNING id, task_id, name, account, password_hash, created_at, deleted_at, mode, partitions",
+         RETURNING id, task_id, name, account, password_hash, created_at, deleted_at, mode, partitions,
+                   etl_script, etl_on_error, format",
     )
     .bind(id.as_str())
     .bind(&update.name)
@@ -228,7 +243,7 @@ pub(crate) async fn update(
 pub(crate) async fn kick_due(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions
+                mode, partitions, etl_script, etl_on_error, format
          FROM groups
          WHERE kick_due_at <= clock_timestamp()
            AND deleted_at IS NULL",

@@ -89,6 +89,11 @@ impl Service {
         Ok(self.process.kill().await?)
     }
 
+    /// One more copy of the process.
+    pub(crate) fn copy(&self) -> anyhow::Result<Child> {
+        spawn(&self.nats, &self.database_url, &self.key)
+    }
+
     /// Starts it again.
     pub(crate) async fn start_again(&mut self) -> anyhow::Result<()> {
         self.process = spawn(&self.nats, &self.database_url, &self.key)?;
@@ -122,6 +127,8 @@ impl Service {
             actor: "user:test".to_owned(),
             mode: m::GroupMode::Ordered.into(),
             partitions: PARTITIONS,
+            etl: None,
+            format: m::GroupFormat::Unspecified.into(),
         }
     }
 

@@ -13,3 +13,4 @@ mod moving;
 mod gap;
 mod modes;
 mod membership;
+mod derived;

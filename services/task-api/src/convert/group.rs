@@ -11,6 +11,8 @@ pub(crate) fn group(group: m::Group) -> Result<rest::Group, ApiError> {
         id: id("group", &group.id)?,
         task_id: id("task_id", &group.task_id)?,
         mode: group.mode().into(),
+        format: group.format().named(),
+        etl: group.etl.map(etl),
         name: group.name,
         account: group.account,
         acknowledged_sequence: group.acknowledged_sequence,
@@ -37,6 +39,7 @@ fn status(status: m::GroupStatus) -> Result<rest::GroupStatus, ApiError> {
         members,
         members_unknown,
         generation,
+        derivation: of_own,
     } = status;
     Ok(rest::GroupStatus {
         state,
@@ -48,7 +51,34 @@ fn status(status: m::GroupStatus) -> Result<rest::GroupStatus, ApiError> {
         members: members.into_iter().map(member).collect::<Result<_, _>>()?,
         members_unknown: given(members_unknown),
         generation,
+        derivation: of_own.map(derivation),
     })
+}
+
+fn derivation(derivation: m::Derivation) -> rest::Derivation {
+    rest::Derivation {
+        state: match derivation.state() {
+            m::DerivationState::Unspecified => rest::DerivationState::Waiting,
+            m::DerivationState::Running => rest::DerivationState::Running,
+            m::DerivationState::Retrying => rest::DerivationState::Retrying,
+            m::DerivationState::Stopped => rest::DerivationState::Stopped,
+        },
+        reason: given(derivation.reason),
+        source_sequence: derivation.source_sequence,
+        behind: derivation.behind,
+        parked: derivation.parked,
+    }
+}
+
+fn etl(etl: m::EtlPolicy) -> rest::Etl {
+    rest::Etl {
+        on_error: match etl.on_error() {
+            m::RowErrorAction::Unspecified | m::RowErrorAction::Park => rest::OnRowError::Park,
+            m::RowErrorAction::Drop => rest::OnRowError::Drop,
+            m::RowErrorAction::Stop => rest::OnRowError::Stop,
+        },
+        script: etl.script,
+    }
 }
 
 fn position(position: m::StreamPosition) -> Result<rest::StreamPosition, ApiError> {

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use rowcast_bus::request::ask;
 use rowcast_domain::{Secret, TaskId, TaskState};
 use rowcast_proto::message::{self as m, CreateGroupRequest};
-use rowcast_proto::rest::{CreateGroup, Group};
+use rowcast_proto::rest::{CreateGroup, Group, GroupFormat};
 use rowcast_proto::rpc;
 use rowcast_service::keyring;
 
@@ -64,7 +64,11 @@ pub(crate) async fn created(
         account,
         password,
         mode,
+        etl,
+        format,
     } = wanted;
+    // What is asked for in the task's own way is read from the task's stream.
+    let is_as_task = etl.is_none() && task.definition.format.is_json();
     let sealed = app.keyring().seal(
         &Secret::new(password),
         &keyring::group_password(id.as_str()),
@@ -78,7 +82,33 @@ pub(crate) async fn created(
         actor: caller.actor(),
         mode: m::GroupMode::from(mode.unwrap_or_default()).into(),
         partitions: task.definition.partitions(),
+        etl: etl.map(convert::etl),
+        format: own_format(format, is_as_task).into(),
     };
     let created = ask::<rpc::CreateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
     convert::group(created)
+}
+
+fn own_format(wanted: Option<GroupFormat>, is_as_task: bool) -> m::GroupFormat {
+    match wanted {
+        None => m::GroupFormat::Unspecified,
+        Some(GroupFormat::Json) if is_as_task => m::GroupFormat::Unspecified,
+        Some(format) => format.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_that_is_the_tasks_is_none_of_the_groups_own() {
+        let own = own_format;
+        assert_eq!(own(None, true), m::GroupFormat::Unspecified);
+        let json = Some(GroupFormat::Json);
+        assert_eq!(own(json, true), m::GroupFormat::Unspecified);
+        assert_eq!(own(json, false), m::GroupFormat::Json);
+        let debezium = Some(GroupFormat::Debezium);
+        assert_eq!(own(debezium, true), m::GroupFormat::Debezium);
+    }
 }

@@ -249,9 +249,11 @@ impl Batch {
         // Writing to a Vec cannot fail.
         write!(
             self.header,
-            "NATS/1.0\r\nNats-Expected-Last-Sequence:{expected}\r\n\r\n"
+            "NATS/1.0\r\nNats-Expected-Last-Sequence:{expected}"
         )
         .unwrap_or_default();
+        self.header.extend_from_slice(&message.headers);
+        self.header.extend_from_slice(b"\r\n\r\n");
         self.sent += 1;
         let operation = match (ends, self.sent) {
             (true, _) => Operation::Commit,

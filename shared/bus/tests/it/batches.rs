@@ -40,6 +40,7 @@ pub(crate) fn batch(
     numbers.map(|number| BatchMessage {
         subject: format!("rowcast.change.t1.{}", number % 3).into(),
         payload: Bytes::from(number.to_string()),
+        headers: Bytes::from(format!("\r\nNumber:{number}")),
     })
 }
 
@@ -51,7 +52,10 @@ pub(crate) async fn stored(bus: &Bus) -> Vec<String> {
     let mut bodies = Vec::new();
     for sequence in 1..=stream.cached_info().state.last_sequence {
         let message = stream.get_raw_message(sequence).await.unwrap();
-        bodies.push(String::from_utf8(message.payload.to_vec()).unwrap());
+        let body = String::from_utf8(message.payload.to_vec()).unwrap();
+        let number = message.headers.get("Number").map(ToString::to_string);
+        assert_eq!(number.as_ref(), Some(&body));
+        bodies.push(body);
     }
     bodies
 }

@@ -59,6 +59,8 @@ impl Reader {
             account: TEMPORARY.to_owned(),
             password: password.expose().to_owned(),
             mode: None,
+            etl: None,
+            format: None,
         };
         let group = api.create_group(&task.id, &body).await?;
         let opened = async {

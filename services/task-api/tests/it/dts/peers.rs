@@ -138,6 +138,8 @@ pub(super) async fn groups(bus: &Bus) {
             in_flight: 2,
             status: None,
             mode: request.mode,
+            etl: request.etl,
+            format: request.format,
         };
         groups.lock().unwrap().push(group.clone());
         async move { Ok::<_, RpcError>(group) }

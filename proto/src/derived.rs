@@ -1,0 +1,126 @@
+//! What a message of a group's own stream says in its headers.
+
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+use rowcast_domain::Lsn;
+
+/// Header: which messages of the task's stream it was made of; a [`Made`].
+pub const MADE_OF: &str = "Rowcast-Made-Of";
+
+/// Header: the position of the change, as `id` of the task's message.
+pub const ID: &str = "Rowcast-Id";
+
+/// Header: when the transaction was committed, RFC 3339.
+pub const COMMITTED_AT: &str = "Rowcast-Committed-At";
+
+/// Header: the transaction's id; absent where there is none.
+pub const XID: &str = "Rowcast-Xid";
+
+/// Which messages of the task's stream a message of a group's own stream was made of, and what must be known to go on
+/// behind it.
+///
+/// As text `<first>-<last> <number>/<of> <left out> <transaction>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// Sequence of the first of them: of a row in pieces, that of the first piece.
+    pub first: u64,
+    /// Sequence of the last of them.
+    pub last: u64,
+    /// Number of this one of what was made of them, from 1.
+    pub number: u64,
+    /// How many were made of them.
+    pub of: u64,
+    /// How many changes of the transaction that was read last were left out by now.
+    pub left_out: u64,
+    /// Commit LSN of that transaction.
+    pub transaction: Lsn,
+}
+
+impl Made {
+    /// Whether nothing else was made of the same messages behind it.
+    #[must_use]
+    pub const fn is_last(&self) -> bool {
+        self.number == self.of
+    }
+}
+
+impl Display for Made {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self {
+            first,
+            last,
+            number,
+            of,
+            left_out,
+            transaction,
+        } = self;
+        write!(f, "{first}-{last} {number}/{of} {left_out} {transaction}")
+    }
+}
+
+/// A text that is no [`Made`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not of the form <first>-<last> <number>/<of> <left out> <transaction>")]
+pub struct NotMade;
+
+impl FromStr for Made {
+    type Err = NotMade;
+
+    fn from_str(text: &str) -> Result<Self, NotMade> {
+        let number = |text: &str| text.parse::<u64>().map_err(|_malformed| NotMade);
+        let mut words = text.split(' ');
+        let (first, last) = words
+            .next()
+            .and_then(|word| word.split_once('-'))
+            .ok_or(NotMade)?;
+        let (which, of) = words
+            .next()
+            .and_then(|word| word.split_once('/'))
+            .ok_or(NotMade)?;
+        let left_out = words.next().ok_or(NotMade)?;
+        let transaction = words.next().ok_or(NotMade)?;
+        if words.next().is_some() {
+            return Err(NotMade);
+        }
+        Ok(Self {
+            first: number(first)?,
+            last: number(last)?,
+            number: number(which)?,
+            of: number(of)?,
+            left_out: number(left_out)?,
+            transaction: transaction.parse().map_err(|_malformed| NotMade)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_the_same() {
+        let made = Made {
+            first: 17,
+            last: 19,
+            number: 2,
+            of: 5,
+            left_out: 3,
+            transaction: Lsn::new(0x16_B3748),
+        };
+        assert_eq!(made.to_string(), "17-19 2/5 3 0/16B3748");
+        assert_eq!(made.to_string().parse(), Ok(made));
+        for text in [
+            "",
+            "1",
+            "1-2",
+            "1-2 1/1",
+            "1-2 1/1 x 0/1",
+            "1-2 1/1 0",
+            "1-2 1/1 0 0/1 0",
+            "a-2 1/1 0 0/1",
+        ] {
+            assert_eq!(text.parse::<Made>(), Err(NotMade), "{text:?}");
+        }
+    }
+}

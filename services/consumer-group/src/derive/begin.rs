@@ -1,0 +1,282 @@
+//! Where a worker goes on.
+//!
+//! | the own stream | goes on |
+//! |---|---|
+//! | has nothing yet | with the first message that the task's stream holds |
+//! | ends with a message | behind what that was made of; where more was made of it, with the rest of that |
+//! | ends with that, and the table says that all up to a later message was left out | behind that one |
+//! | was emptied by retention | where the table says, without as many messages as were stored since |
+//!
+//! | the task's stream | then |
+//! |---|---|
+//! | no longer has the next message | a gap is told, and it goes on with the first that is there |
+//! | has lost its end, and may get it again in another way | everything is read, and dropped up to the position of the own end |
+
+use rowcast_bus::async_nats::HeaderValue;
+use rowcast_bus::async_nats::jetstream::message::StreamMessage;
+use rowcast_bus::async_nats::jetstream::stream::{Info, RawMessageErrorKind};
+use rowcast_domain::{Lsn, Position};
+use rowcast_proto::derived::{self, Made};
+use rowcast_proto::stream::{group_stream, task_stream};
+use rowcast_service::BoxError;
+
+use super::change::Stop;
+use super::failure::Failure;
+use crate::head::Head;
+use crate::state::State;
+use crate::store::derivation::Mark;
+use crate::store::group::Group;
+use crate::{own_stream, store};
+
+/// Where it goes on.
+#[derive(Debug, Default)]
+pub(super) struct Begin {
+    /// Up to where the own stream was made.
+    pub(super) mark: Mark,
+    /// Sequence of the first message to read.
+    pub(super) next: u64,
+    /// So many messages of what is made first are stored already: the stream ends as far behind the mark.
+    pub(super) stored: u64,
+    /// What is made of everything up to this position is stored already.
+    pub(super) until: Option<Position>,
+    /// The messages of the task's stream from `next` up to this one are lost.
+    pub(super) lost_up_to: Option<u64>,
+}
+
+/// Both streams, as they are now.
+struct Streams<'a> {
+    state: &'a State,
+    group: &'a Group,
+    source: Info,
+    own: Info,
+}
+
+/// Looks where to go on; `None` where there is nothing to read, or nobody to read it for.
+pub(super) async fn find(state: &State, group: &Group) -> Result<Option<Begin>, Failure> {
+    let Some(source) = own_stream::look(&state.data, &task_stream(&group.task_id)).await? else {
+        return Ok(None);
+    };
+    let Some(own) = own_stream::ensure(state, group, &source).await? else {
+        return Ok(None);
+    };
+    let streams = Streams {
+        state,
+        group,
+        source,
+        own,
+    };
+    let mut begin = streams.of_own().await?;
+    streams.of_source(&mut begin).await?;
+    Ok(Some(begin))
+}
+
+impl Streams<'_> {
+    /// What the end of the own stream and the table say.
+    async fn of_own(&self) -> Result<Begin, Failure> {
+        let (first, end) = (
+            self.source.state.first_sequence.max(1),
+            self.own.state.last_sequence,
+        );
+        let fresh = Mark {
+            source_made: own_stream::made(&self.source),
+            own_made: own_stream::made(&self.own),
+            own_sequence: end,
+            source_sequence: first - 1,
+            ..Mark::default()
+        };
+        let known = self.known(&fresh).await?;
+        if end == 0 {
+            // What was left out since the stream was made need not be read again.
+            let mark = known
+                .filter(|known| known.own_sequence == 0)
+                .unwrap_or(fresh);
+            return Ok(Begin {
+                next: mark.source_sequence + 1,
+                mark,
+                ..Begin::default()
+            });
+        }
+        let group_stream = group_stream(&self.group.id);
+        let Some(tail) = self.message(&group_stream, end).await? else {
+            return emptied(known, end);
+        };
+        let header = |name: &str| tail.headers.get(name).map(HeaderValue::as_str);
+        let made: Option<Made> = header(derived::MADE_OF).and_then(|text| text.parse().ok());
+        let position: Option<Position> = header(derived::ID).and_then(|text| text.parse().ok());
+        let (Some(made), Some(position)) = (made, position) else {
+            return Err(Stop(format!(
+                "the group's stream {group_stream} ends with a message that was not made for it"
+            ))
+            .into());
+        };
+        Ok(behind(made, position, fresh, known))
+    }
+
+    /// What the table says of these two streams.
+    async fn known(&self, fresh: &Mark) -> Result<Option<Mark>, Failure> {
+        let id = self.group.id.to_string();
+        let mut known = store::derivation::of(&self.state.pool, vec![id.clone()]).await?;
+        let mark = known.remove(&id).map(|known| known.mark);
+        Ok(mark.filter(|mark| {
+            mark.source_made == fresh.source_made && mark.own_made == fresh.own_made
+        }))
+    }
+
+    /// Compares with what the task's stream holds.
+    async fn of_source(&self, begin: &mut Begin) -> Result<(), Failure> {
+        let (first, last) = (
+            self.source.state.first_sequence.max(1),
+            self.source.state.last_sequence,
+        );
+        let read = begin.next - 1;
+        let is_lost = if read > last {
+            true
+        } else if read >= first && begin.mark.transaction != Lsn::INVALID {
+            let there = self
+                .message(&task_stream(&self.group.task_id), read)
+                .await?;
+            let there = there.and_then(|message| Head::read(&message.payload));
+            there.is_some_and(|there| there.position.commit_lsn < begin.mark.transaction)
+        } else {
+            false
+        };
+        if is_lost {
+            tracing::warn!(group = %self.group.id, task = %self.group.task_id, read, last,
+                "the task's stream has lost its end, it is read anew");
+            begin.until = Some(begin.mark.position);
+            begin.next = first;
+            begin.mark.left_out = 0;
+            begin.mark.transaction = Lsn::INVALID;
+        } else if begin.next < first {
+            begin.lost_up_to = Some(first - 1);
+        }
+        Ok(())
+    }
+
+    /// A message of a stream, from its leader.
+    async fn message(
+        &self,
+        stream: &str,
+        sequence: u64,
+    ) -> Result<Option<StreamMessage>, BoxError> {
+        let stream = self
+            .state
+            .data
+            .jetstream()
+            .get_stream_no_info(stream)
+            .await?;
+        match stream.get_raw_message(sequence).await {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Behind the last message of the own stream.
+fn behind(made: Made, position: Position, fresh: Mark, known: Option<Mark>) -> Begin {
+    let later = known.filter(|known| {
+        made.is_last()
+            && known.own_sequence == fresh.own_sequence
+            && known.source_sequence >= made.last
+    });
+    if let Some(mark) = later {
+        return Begin {
+            next: mark.source_sequence + 1,
+            mark,
+            ..Begin::default()
+        };
+    }
+    let (next, stored) = if made.is_last() {
+        (made.last + 1, 0)
+    } else {
+        (made.first, made.number)
+    };
+    Begin {
+        mark: Mark {
+            source_sequence: next - 1,
+            own_sequence: fresh.own_sequence - stored.min(fresh.own_sequence),
+            left_out: made.left_out,
+            transaction: made.transaction,
+            position,
+            ..fresh
+        },
+        next,
+        stored,
+        ..Begin::default()
+    }
+}
+
+/// Where retention has removed all of the own stream, which ends with this sequence.
+fn emptied(known: Option<Mark>, end: u64) -> Result<Begin, Failure> {
+    match known {
+        Some(mark) if mark.own_sequence <= end => Ok(Begin {
+            next: mark.source_sequence + 1,
+            stored: end - mark.own_sequence,
+            mark,
+            ..Begin::default()
+        }),
+        Some(_) | None => Err(Stop(
+            "the group's stream was emptied, and nothing says what it was made of: make another group"
+                .to_owned(),
+        )
+        .into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(source_sequence: u64, own_sequence: u64) -> Mark {
+        Mark {
+            source_sequence,
+            own_sequence,
+            ..Mark::default()
+        }
+    }
+
+    fn made(number: u64) -> Made {
+        Made {
+            first: 17,
+            last: 19,
+            number,
+            of: 2,
+            left_out: 3,
+            transaction: Lsn::new(9),
+        }
+    }
+
+    #[test]
+    fn it_goes_on_behind_what_the_last_message_was_made_of() {
+        let begin = behind(made(2), Position::default(), mark(0, 7), None);
+        assert_eq!((begin.next, begin.stored), (20, 0));
+        assert_eq!((begin.mark.left_out, begin.mark.own_sequence), (3, 7));
+    }
+
+    #[test]
+    fn it_makes_the_rest_of_what_is_stored_in_part() {
+        let known = Some(mark(30, 7));
+        let begin = behind(made(1), Position::default(), mark(0, 7), known);
+        assert_eq!((begin.next, begin.stored), (17, 1));
+        assert_eq!(begin.mark.own_sequence, 6);
+    }
+
+    #[test]
+    fn what_was_left_out_since_is_not_read_again() {
+        let begin = behind(made(2), Position::default(), mark(0, 7), Some(mark(30, 7)));
+        assert_eq!((begin.next, begin.stored), (31, 0));
+        let old = behind(made(2), Position::default(), mark(0, 7), Some(mark(30, 6)));
+        assert_eq!((old.next, old.stored), (20, 0));
+    }
+
+    #[test]
+    fn an_emptied_stream_is_continued_by_count() {
+        let begin = emptied(Some(mark(30, 5)), 7).unwrap();
+        assert_eq!(
+            (begin.next, begin.stored, begin.mark.own_sequence),
+            (31, 2, 5)
+        );
+        assert!(emptied(Some(mark(30, 8)), 7).is_err() && emptied(None, 7).is_err());
+    }
+}

@@ -1,0 +1,179 @@
+//! Table `derivations`.
+
+use std::collections::HashMap;
+
+use rowcast_domain::{GroupId, Lsn, Position};
+use rowcast_proto::message::DerivationState;
+use sqlx::postgres::PgExecutor;
+
+/// Up to where a group's own stream was made, of two streams that were made then.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// When the task's stream was made.
+    pub(crate) source_made: String,
+    /// When the own stream was made.
+    pub(crate) own_made: String,
+    /// Everything up to this message of the task's stream is in the own one.
+    pub(crate) source_sequence: u64,
+    /// Which ends there with this message.
+    pub(crate) own_sequence: u64,
+    /// How many changes of the transaction that was read last were left out.
+    pub(crate) left_out: u64,
+    /// Commit LSN of that transaction.
+    pub(crate) transaction: Lsn,
+    /// Position of the last change that was read.
+    pub(crate) position: Position,
+}
+
+/// How it is with a group's own stream.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) state: DerivationState,
+    pub(crate) reason: String,
+    pub(crate) parked: u64,
+    pub(crate) mark: Mark,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    group_id: String,
+    state: String,
+    reason: String,
+    parked: i64,
+    source_made: String,
+    own_made: String,
+    source_sequence: i64,
+    own_sequence: i64,
+    left_out: i64,
+    transaction_lsn: String,
+    position: String,
+}
+
+impl TryFrom<Row> for Known {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            state: state(&row.state),
+            reason: row.reason,
+            parked: row.parked.unsigned_abs(),
+            mark: Mark {
+                source_made: row.source_made,
+                own_made: row.own_made,
+                source_sequence: row.source_sequence.unsigned_abs(),
+                own_sequence: row.own_sequence.unsigned_abs(),
+                left_out: row.left_out.unsigned_abs(),
+                transaction: row
+                    .transaction_lsn
+                    .parse()
+                    .map_err(|error: rowcast_domain::ParseLsnError| decode(error))?,
+                position: row
+                    .position
+                    .parse()
+                    .map_err(|error: rowcast_domain::ParsePositionError| decode(error))?,
+            },
+        })
+    }
+}
+
+fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::Decode(error.into())
+}
+
+fn state(name: &str) -> DerivationState {
+    match name {
+        "running" => DerivationState::Running,
+        "retrying" => DerivationState::Retrying,
+        "stopped" => DerivationState::Stopped,
+        // What a newer version wrote.
+        _ => DerivationState::Unspecified,
+    }
+}
+
+const fn name(state: DerivationState) -> &'static str {
+    match state {
+        DerivationState::Running => "running",
+        DerivationState::Unspecified | DerivationState::Retrying => "retrying",
+        DerivationState::Stopped => "stopped",
+    }
+}
+
+/// How it is with the own streams of these groups, by id; nothing of those that nobody has begun with.
+pub(crate) async fn of(
+    executor: impl PgExecutor<'_>,
+    groups: Vec<String>,
+) -> Result<HashMap<String, Known>, sqlx::Error> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT group_id, state, reason, parked, source_made, own_made, source_sequence, own_sequence,
+                left_out, transaction_lsn, position
+         FROM derivations
+         WHERE group_id = ANY ($1)",
+    )
+    .bind(groups)
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter()
+        .map(|row| Ok((row.group_id.clone(), row.try_into()?)))
+        .collect()
+}
+
+/// Notes how it is.
+pub(crate) async fn tell(
+    executor: impl PgExecutor<'_>,
+    group: &GroupId,
+    state: DerivationState,
+    reason: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO derivations (group_id, state, reason)
+         VALUES ($1, $2, $3)
+         ON CONFLICT (group_id) DO UPDATE SET state = $2, reason = $3",
+    )
+    .bind(group.as_str())
+    .bind(name(state))
+    .bind(reason)
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
+/// Notes that so many more changes were parked.
+pub(crate) async fn parked(
+    executor: impl PgExecutor<'_>,
+    group: &GroupId,
+    number: u64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE derivations SET parked = parked + $2 WHERE group_id = $1")
+        .bind(group.as_str())
+        .bind(number.cast_signed())
+        .execute(executor)
+        .await?;
+    Ok(())
+}
+
+/// Notes up to where the own stream was made. A mark never goes back, nor to a stream that was there before, so that a worker that has
+/// lost its lease without knowing does no harm: what it says is true, and only old.
+pub(crate) async fn mark(
+    executor: impl PgExecutor<'_>,
+    group: &GroupId,
+    mark: &Mark,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE derivations
+         SET source_made = $2, own_made = $3, source_sequence = $4, own_sequence = $5, left_out = $6,
+             transaction_lsn = $7, position = $8
+         WHERE group_id = $1
+           AND (own_made < $3 OR (own_made = $3 AND source_sequence <= $4 AND own_sequence <= $5))",
+    )
+    .bind(group.as_str())
+    .bind(&mark.source_made)
+    .bind(&mark.own_made)
+    .bind(mark.source_sequence.cast_signed())
+    .bind(mark.own_sequence.cast_signed())
+    .bind(mark.left_out.cast_signed())
+    .bind(mark.transaction.to_string())
+    .bind(mark.position.to_string())
+    .execute(executor)
+    .await?;
+    Ok(())
+}
