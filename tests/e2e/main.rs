@@ -19,6 +19,7 @@ mod recheck;
 mod service_log;
 mod reset;
 mod subscription;
+mod measured;
 mod command_line;
 mod described;
 mod versions;

@@ -21,7 +21,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::consumer::Position;
 use crate::gap::{self, Level, Oldest, Seen};
-use crate::held::{self, Held, Range};
+use crate::held::{self, Held, Range, Stored};
 use crate::standing::{self, Standing};
 use crate::state::State;
 use crate::status::{self, View};
@@ -249,17 +249,14 @@ async fn sample(
         in_flight,
     } = view.position(group);
     let unread = pending.saturating_add(in_flight);
-    let delay = if unread > 0 {
-        let acknowledged = held::exactly(&view.stream, acknowledged_sequence).await?;
-        status::delay_seconds(range, acknowledged.as_ref(), unread)
-    } else {
-        0
-    };
+    let acknowledged = held::exactly(&view.stream, acknowledged_sequence).await?;
+    let delay = status::delay_seconds(range, acknowledged.as_ref(), unread);
     let members = view.members(group).map(<[_]>::len);
     Ok(Sample {
         group_id: group.id.to_string(),
         at,
         acknowledged_sequence: acknowledged_sequence.cast_signed(),
+        acknowledged_at: acknowledged.as_ref().map(Stored::at),
         unread: unread.cast_signed(),
         in_flight: in_flight.cast_signed(),
         delay_seconds: delay.cast_signed(),

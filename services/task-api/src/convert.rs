@@ -87,6 +87,7 @@ pub(crate) fn measured(position: rest::TaskPosition, state: TaskState) -> rest::
         delay_seconds: None,
         messages_per_second: None,
         bytes_per_second: None,
+        cpu_percent: None,
         ..position
     }
 }

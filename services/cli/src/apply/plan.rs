@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 
 use rowcast_domain::TaskState;
-use rowcast_proto::rest::{Group, Objects, PatchSource, PatchTask, PurchaseTask, Source, Task};
+use rowcast_proto::rest::{
+    Contact, Group, Objects, PatchContact, PatchSource, PatchTask, PurchaseTask, Source, Task,
+};
 use serde::Serialize;
 
 use super::change;
 use super::conflict::{differs, of_another_set, source_database, task_conflicts};
-use super::document::{Document, GroupEntry, SourceEntry, TaskEntry, WantedState};
+use super::contact;
+use super::document::{
+    AlertingEntry, ContactEntry, Document, GroupEntry, SourceEntry, TaskEntry, WantedState,
+};
 use crate::task::{instance, selection};
 
 /// What is there.
@@ -17,6 +22,8 @@ pub(super) struct Present {
     pub(super) sources: Vec<Source>,
     /// Without released ones.
     pub(super) tasks: Vec<PresentTask>,
+    /// All, where the document names any.
+    pub(super) contacts: Vec<Contact>,
     /// Tasks of the document's set that it does not name, where they are to go.
     pub(super) unnamed: Vec<Task>,
     /// The same of its sources.
@@ -29,10 +36,26 @@ impl Present {
         let named = self.sources.iter().filter(|source| source.name == name);
         only("source", name, named)
     }
+
+    /// The contacts of this name.
+    pub(super) fn contacts_named(&self, name: &str) -> impl Iterator<Item = &Contact> {
+        self.contacts
+            .iter()
+            .filter(move |contact| contact.name == name)
+    }
+
+    /// The contact of this id or name, where there is one.
+    pub(super) fn contact(&self, named: &str) -> Result<Option<&Contact>, String> {
+        let mut contacts = self.contacts.iter();
+        match contacts.find(|contact| contact.id.as_str() == named) {
+            Some(contact) => Ok(Some(contact)),
+            None => only("contact", named, self.contacts_named(named)),
+        }
+    }
 }
 
 /// The one of this name, if any; `named` are all that have it.
-fn only<'a, T>(
+pub(super) fn only<'a, T>(
     what: &str,
     name: &str,
     mut named: impl Iterator<Item = &'a T>,
@@ -60,6 +83,13 @@ pub(super) struct PresentTask {
 /// One thing to do.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
+    CreateContact(ContactEntry),
+    UpdateContact {
+        contact: ContactEntry,
+        /// Without its secret.
+        patch: PatchContact,
+        changes: Vec<String>,
+    },
     CreateSource {
         source: SourceEntry,
         /// Those of the file, and the mark of its set.
@@ -78,7 +108,9 @@ pub(super) enum Step {
     },
     UpdateTask {
         task: String,
+        /// Without alerting, whose contacts may have no ids yet.
         patch: PatchTask,
+        alerting: Option<AlertingEntry>,
         changes: Vec<String>,
     },
     ReplaceObjects {
@@ -112,6 +144,19 @@ pub(super) struct StepInWords {
 impl Step {
     pub(super) fn in_words(&self) -> StepInWords {
         let (action, kind, name, detail) = match self {
+            Self::CreateContact(contact) => {
+                let to = contact.webhook.as_ref().or(contact.email.as_ref());
+                let to = to.cloned().unwrap_or_default();
+                ("create", "contact", contact.name.clone(), to)
+            }
+            Self::UpdateContact {
+                contact, changes, ..
+            } => (
+                "update",
+                "contact",
+                contact.name.clone(),
+                changes.join(", "),
+            ),
             Self::CreateSource { source, .. } => {
                 let place = format!("{}:{}/{}", source.host, source.port, source.database);
                 ("create", "source", source.name.clone(), place)
@@ -201,6 +246,7 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
     let mut steps = Vec::new();
     let mut conflicts = Vec::new();
     plan_sources(document, present, &mut steps, &mut conflicts);
+    contact::plan_contacts(document, present, &mut steps, &mut conflicts);
     let mut brought = Vec::new();
     for wanted in &document.tasks {
         let named = |known: &&PresentTask| known.task.name == wanted.name;
@@ -211,6 +257,9 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
                 continue;
             }
         };
+        if let Some(alerting) = &wanted.alerting {
+            conflicts.extend(contact::unknown(&wanted.name, alerting, document, present));
+        }
         match known {
             None => match source_database(wanted, document, present) {
                 Ok(_database) => steps.push(Step::CreateTask {
@@ -221,7 +270,7 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
             },
             Some(known) => {
                 conflicts.extend(task_conflicts(wanted, &known.task, document, present));
-                steps.extend(change::of_task(wanted, set, &known.task));
+                steps.extend(change::of_task(wanted, set, &known.task, present));
                 steps.extend(replacement(wanted, &known.task));
             }
         }
