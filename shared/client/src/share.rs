@@ -211,6 +211,7 @@ impl Share {
             self.repeat = Some(message);
             return Ok(None);
         }
+        self.hold.fence().forgotten(place.stream_sequence);
         let change = match change.part {
             None => {
                 self.pieces.passed(place.stream_sequence);
