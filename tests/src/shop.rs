@@ -1,5 +1,7 @@
 //! A database whose changes are tracked, on its way from "create" to "running".
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Context as _;
 use rowcast_client::{GroupCredentials, GroupMode, Subscription};
 use rowcast_domain::{Secret, TaskId, TaskState};
@@ -61,6 +63,18 @@ impl Group {
     #[must_use]
     pub fn credentials(&self) -> GroupCredentials {
         GroupCredentials::new(self.connection.clone(), Secret::new(self.password))
+    }
+
+    /// Writes the two files that programs of the SDK take: the connection's, and the password's.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn write_to(&self, folder: &Path) -> anyhow::Result<[PathBuf; 2]> {
+        let files = ["connection.json", "password.txt"].map(|name| folder.join(name));
+        let [connection, password] = &files;
+        std::fs::write(connection, serde_json::to_vec(&self.connection)?)?;
+        std::fs::write(password, self.password)?;
+        Ok(files)
     }
 
     /// Joins the group by the Rust SDK.
