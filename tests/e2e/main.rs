@@ -22,5 +22,6 @@ mod subscription;
 mod command_line;
 mod described;
 mod versions;
+mod dead_letters;
 mod materialize;
 mod modes;
