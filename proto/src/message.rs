@@ -58,3 +58,23 @@ impl From<GroupMode> for rest::GroupMode {
         }
     }
 }
+
+impl From<rest::DeadLetterCause> for DeadLetterCause {
+    fn from(cause: rest::DeadLetterCause) -> Self {
+        match cause {
+            rest::DeadLetterCause::Exhausted => Self::Exhausted,
+            rest::DeadLetterCause::GivenUp => Self::GivenUp,
+            rest::DeadLetterCause::Skipped => Self::Skipped,
+        }
+    }
+}
+
+impl From<DeadLetterCause> for rest::DeadLetterCause {
+    fn from(cause: DeadLetterCause) -> Self {
+        match cause {
+            DeadLetterCause::Unspecified | DeadLetterCause::Exhausted => Self::Exhausted,
+            DeadLetterCause::GivenUp => Self::GivenUp,
+            DeadLetterCause::Skipped => Self::Skipped,
+        }
+    }
+}

@@ -5,6 +5,7 @@ mod objects;
 mod task;
 mod group;
 mod group_status;
+mod dead_letter;
 mod problem;
 mod precheck;
 mod billing;
@@ -28,6 +29,7 @@ pub use contact::{
     Contact, ContactKind, ContactList, ContactTest, CreateContact, IncidentEvent, IncidentNotice,
     PatchContact,
 };
+pub use dead_letter::{DeadLetter, DeadLetterCause, DeadLetterList, DeadLettersDone, SkipChange};
 pub use etl::{Etl, OnRowError};
 pub use form::{Format, Packing, default_partitions};
 pub use group::{
@@ -35,7 +37,7 @@ pub use group::{
 };
 pub use group_status::{
     GroupHistory, GroupMember, GroupSample, GroupState, GroupStatus, MoveGroup, StreamPosition,
-    StreamRange,
+    StreamRange, StuckChange,
 };
 pub use log::{LogLevel, LogLine, TaskLog};
 pub use objects::{ObjectLevel, SchemaSummary, SourceObjects, TableSummary};

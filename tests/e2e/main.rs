@@ -23,5 +23,6 @@ mod measured;
 mod command_line;
 mod described;
 mod versions;
+mod dead_letters;
 mod materialize;
 mod modes;

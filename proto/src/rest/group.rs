@@ -63,6 +63,9 @@ pub struct PatchGroup {
     /// Another password, by the rules of a new group's. Never returned. The group's connections are closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
+    /// After so many attempts a change is a dead letter, at most 1000; 0 for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_deliver: Option<u32>,
 }
 
 /// `POST /tasks/{id}/groups`.
@@ -78,6 +81,9 @@ pub struct CreateGroup {
     /// Ordered where absent; fixed from here on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<GroupMode>,
+    /// After so many attempts a change is a dead letter, at most 1000; 0 for never, 10 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_deliver: Option<u32>,
 }
 
 /// A consumer group.
@@ -102,6 +108,9 @@ pub struct Group {
     pub pending: u64,
     /// Changes sent and not yet acknowledged.
     pub in_flight: u64,
+    /// After so many attempts a change is a dead letter; 0 for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_deliver: Option<u32>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
     /// How it is with the group now.
@@ -133,6 +142,12 @@ pub struct GroupConnection {
     /// The durable pull consumers of a keyed group, one a partition; absent in other modes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consumers: Vec<PartitionConsumer>,
+    /// JetStream stream of the dead letters that are redriven.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub redrive_stream: String,
+    /// Durable pull consumer of it; there from the group's first redrive on.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub redrive_consumer: String,
     /// Prefix that the client must use for its inboxes.
     pub inbox_prefix: String,
     /// The group.

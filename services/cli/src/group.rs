@@ -1,8 +1,10 @@
 //! `rowcast group`.
 
+mod dead_letter;
 mod history;
 mod seek;
 mod show;
+mod skip;
 
 use rowcast_proto::rest::{CreateGroup, PatchGroup};
 
@@ -28,6 +30,8 @@ pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         Command::Update(wanted) => update(api, wanted).await,
         Command::Seek(wanted) => seek::run(api, wanted).await,
         Command::History(wanted) => history::run(api, wanted).await,
+        Command::Skip(wanted) => skip::run(api, wanted).await,
+        Command::DeadLetter(command) => dead_letter::run(api, command).await,
         Command::Delete(delete) => remove(api, delete).await,
     }
 }
@@ -42,6 +46,7 @@ async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
         account: wanted.account,
         password: password.expose().to_owned(),
         mode: Some(wanted.mode.into()),
+        max_deliver: wanted.max_deliver,
     };
     show::one(
         &api.create_group(&task.id, &body).await?,
@@ -53,8 +58,8 @@ async fn update(api: &Api, wanted: Update) -> anyhow::Result<()> {
     let task = find::task(api, &wanted.task).await?;
     let group = find::group(api, &task, &wanted.group).await?;
     let is_given = wanted.password || wanted.password_from.password_file.is_some();
-    if wanted.name.is_none() && !is_given {
-        let sentence = "say what to change: --name or --password";
+    if wanted.name.is_none() && wanted.max_deliver.is_none() && !is_given {
+        let sentence = "say what to change: --name, --max-deliver or --password";
         return Err(Failure::of(Exit::Usage, sentence));
     }
     let password = if is_given {
@@ -66,6 +71,7 @@ async fn update(api: &Api, wanted: Update) -> anyhow::Result<()> {
     let body = PatchGroup {
         name: wanted.name,
         password,
+        max_deliver: wanted.max_deliver,
     };
     let changed = api.patch_group(&task.id, &group.id, &body).await?;
     show::one(&changed, wanted.shown.output)
@@ -89,6 +95,8 @@ async fn connection(api: &Api, named: Named) -> anyhow::Result<()> {
             ("stream", connection.stream),
             ("mode", connection.mode.to_string()),
             (consumers.0, consumers.1),
+            ("redrive stream", connection.redrive_stream),
+            ("redrive consumer", connection.redrive_consumer),
             ("inbox prefix", connection.inbox_prefix),
         ])),
     }

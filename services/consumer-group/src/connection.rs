@@ -3,7 +3,7 @@
 use rowcast_domain::GroupId;
 use rowcast_proto::message::{self, GroupConnection, PartitionConsumer};
 use rowcast_proto::rest::GroupMode;
-use rowcast_proto::stream::{group_consumer, task_stream};
+use rowcast_proto::stream::{DEAD, group_consumer, redrive_consumer, task_stream};
 use rowcast_proto::subject::group_inbox;
 
 use crate::own_consumers;
@@ -45,6 +45,8 @@ pub(crate) fn describe(group: &Group, urls: &[String]) -> GroupConnection {
                 })
             })
             .collect(),
+        redrive_stream: DEAD.name.to_owned(),
+        redrive_consumer: redrive_consumer(&group.id),
         inbox_prefix: group_inbox(&group.id),
         group_id: group.id.to_string(),
         task_id: group.task_id.to_string(),

@@ -99,8 +99,18 @@ fn config(group: &Group, own: OwnConsumer) -> pull::Config {
         ack_policy,
         ack_wait: ACK_WAIT,
         max_ack_pending,
+        max_deliver: max_deliver(group),
         deliver_policy: DeliverPolicy::All,
         ..pull::Config::default()
+    }
+}
+
+/// How often the server sends a change of the group: what it does not send again, it goes past, and only where there is
+/// no order may it do that.
+pub(crate) fn max_deliver(group: &Group) -> i64 {
+    match group.mode {
+        GroupMode::Shared if group.max_deliver > 0 => group.max_deliver.into(),
+        GroupMode::Shared | GroupMode::Ordered | GroupMode::Keyed => -1,
     }
 }
 
@@ -136,7 +146,7 @@ pub(crate) async fn names(data: &Bus, task: &TaskId) -> Result<HashSet<String>, 
     }
 }
 
-fn is_missing(error: &ConsumerError) -> bool {
+pub(crate) fn is_missing(error: &ConsumerError) -> bool {
     match error.kind() {
         ConsumerErrorKind::JetStream(error) => {
             let code = error.error_code();

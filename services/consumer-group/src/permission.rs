@@ -24,8 +24,8 @@ struct Subjects {
 
 /// The permissions of a group's members.
 ///
-/// They publish pulls, questions after a consumer's position, and acks, all of their group's own consumers, and
-/// ask what they may read.
+/// They publish pulls, questions after a consumer's position, and acks, all of their group's own consumers and of that of
+/// its redriven dead letters, and ask what they may read.
 /// They subscribe to their own inboxes, so that no member sees the answers to another group.
 pub(crate) fn of_group(group: &Group) -> Permissions {
     let stream = stream::task_stream(&group.task_id);
@@ -33,6 +33,8 @@ pub(crate) fn of_group(group: &Group) -> Permissions {
     let mut publish: Vec<String> = consumers
         .flat_map(|consumer| subject::group_publish(&stream, &consumer))
         .collect();
+    let redriven = stream::redrive_consumer(&group.id);
+    publish.extend(subject::group_publish(stream::DEAD.name, &redriven));
     if group.mode != GroupMode::Shared {
         publish.push(subject::group_member(&group.id));
     }
@@ -65,6 +67,7 @@ mod tests {
             deleted_at: None,
             mode,
             partitions: 2,
+            max_deliver: 10,
         }
     }
 
@@ -75,7 +78,7 @@ mod tests {
     #[test]
     fn a_keyed_group_reaches_the_consumers_of_its_partitions_and_a_shared_one_asks_nothing() {
         let keyed = publishes(GroupMode::Keyed);
-        assert_eq!(keyed.len(), 3 * 4 + 1);
+        assert_eq!(keyed.len(), 3 * 4 + 4 + 1);
         for partition in ["000", "001", "tx"] {
             let pull =
                 format!("$JS.API.CONSUMER.MSG.NEXT.RC_t000000000000.g_g111111111111_{partition}");
@@ -83,7 +86,7 @@ mod tests {
         }
         assert_eq!(keyed.last().unwrap(), "rowcast.member.g111111111111");
         let ordered = publishes(GroupMode::Ordered);
-        assert_eq!(publishes(GroupMode::Shared), ordered[..4]);
+        assert_eq!(publishes(GroupMode::Shared), ordered[..8]);
     }
 
     #[test]
@@ -97,6 +100,10 @@ mod tests {
                     "$JS.API.CONSUMER.INFO.RC_t000000000000.g_g111111111111",
                     "$JS.ACK.RC_t000000000000.g_g111111111111.*.*.*.*.*",
                     "$JS.ACK.*.*.RC_t000000000000.g_g111111111111.*.*.*.*.>",
+                    "$JS.API.CONSUMER.MSG.NEXT.ROWCAST_DEAD.d_g111111111111",
+                    "$JS.API.CONSUMER.INFO.ROWCAST_DEAD.d_g111111111111",
+                    "$JS.ACK.ROWCAST_DEAD.d_g111111111111.*.*.*.*.*",
+                    "$JS.ACK.*.*.ROWCAST_DEAD.d_g111111111111.*.*.*.*.>",
                     "rowcast.member.g111111111111",
                 ] },
                 "sub": { "allow": [

@@ -19,6 +19,7 @@ use rowcast_service::{BoxError, CancellationToken};
 use sqlx::postgres::PgConnection;
 use tokio::time::MissedTickBehavior;
 
+use crate::attempt_limit;
 use crate::consumer::Position;
 use crate::gap::{self, Level, Oldest, Seen};
 use crate::held::{self, Held, Range, Stored};
@@ -227,6 +228,7 @@ async fn task<'a>(
         if known.next_sequence.is_some() || consumers.is_empty() {
             continue;
         }
+        attempt_limit::mend(state, group, &consumers).await;
         if let Some(at) = at {
             looked.samples.push(sample(&view, range, group, at).await?);
         }
@@ -291,9 +293,13 @@ async fn judge<'a>(
         let first = range.first.as_ref().map(status::place);
         (Level::Gap, gap::sentence(missing, held, first.as_deref()))
     } else {
-        match warning(view, held, consumers, now).await? {
-            Some(reason) => (Level::Warning, reason),
-            None => (Level::Ok, String::new()),
+        match (
+            blocked(view, group, known).await?,
+            warning(view, held, consumers, now).await?,
+        ) {
+            (Some(reason), _) => (Level::Blocked, reason),
+            (None, Some(reason)) => (Level::Warning, reason),
+            (None, None) => (Level::Ok, String::new()),
         }
     };
     Ok(Judged {
@@ -305,6 +311,23 @@ async fn judge<'a>(
         reason,
         seen,
     })
+}
+
+/// Why the group goes no further; `None` where it can.
+async fn blocked(view: &View, group: &Group, known: &Known) -> Result<Option<String>, BoxError> {
+    if group.max_deliver == 0 {
+        return Ok(None);
+    }
+    let most = u64::from(group.max_deliver);
+    let stuck = view.held_up(group, &known.seen, most).await?;
+    let first = stuck.iter().find_map(|stuck| stuck.change.as_ref());
+    Ok(first.map(|change| {
+        format!(
+            "The change {} of the stream, {}, was sent {most} times or more, and nothing behind it can be read before it is acknowledged.",
+            change.sequence,
+            status::place(change)
+        )
+    }))
 }
 
 /// The message is read only where it can be near its end at all.

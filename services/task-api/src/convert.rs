@@ -1,5 +1,6 @@
 //! From the bodies of the API to the messages of the bus, and back.
 
+mod dead_letter;
 mod group;
 mod instance;
 
@@ -15,6 +16,7 @@ use crate::error::ApiError;
 use crate::store::source::StoredSource;
 use crate::store::task::StoredTask;
 
+pub(crate) use dead_letter::{dead_letter, dead_letter_list, dead_letters_done};
 pub(crate) use group::{group, group_sample};
 pub(crate) use instance::{
     charge_type, instance, instance_with_orders, known_instance, usage_line,
@@ -420,6 +422,8 @@ pub(crate) fn group_connection(
                 consumer: of.consumer,
             })
             .collect(),
+        redrive_stream: connection.redrive_stream,
+        redrive_consumer: connection.redrive_consumer,
         inbox_prefix: connection.inbox_prefix,
         group_id: id("group_id", &connection.group_id)?,
         task_id: id("task_id", &connection.task_id)?,

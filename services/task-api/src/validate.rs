@@ -447,6 +447,7 @@ pub(crate) fn group(body: &CreateGroup) -> Result<(), ApiError> {
         issues.note("account", detail, "Give a short name such as `reader`.");
     }
     group_password(&mut issues, &body.password);
+    max_deliver(&mut issues, body.max_deliver);
     issues.finish()
 }
 
@@ -460,7 +461,15 @@ pub(crate) fn group_patch(body: &PatchGroup) -> Result<(), ApiError> {
     if let Some(password) = &body.password {
         group_password(&mut issues, password);
     }
+    max_deliver(&mut issues, body.max_deliver);
     issues.finish()
+}
+
+fn max_deliver(issues: &mut Issues, number: Option<u32>) {
+    if number.is_some_and(|number| number > 1000) {
+        let detail = "must be at most 1000";
+        issues.note("max_deliver", detail, "Give 1 to 1000, or 0 for no limit.");
+    }
 }
 
 fn group_password(issues: &mut Issues, password: &str) {
@@ -708,6 +717,7 @@ mod tests {
                 account: account.to_owned(),
                 password: "abcdefg1".to_owned(),
                 mode: None,
+                max_deliver: None,
             }))
         };
         assert!(of("reader_1").is_empty());

@@ -39,6 +39,8 @@ impl GroupCredentials {
             mode,
             consumer,
             consumers,
+            redrive_stream: _,
+            redrive_consumer: _,
             inbox_prefix,
             group_id,
             task_id,

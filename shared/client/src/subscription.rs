@@ -15,7 +15,7 @@ use crate::consumer::look;
 use crate::credentials::GroupCredentials;
 use crate::delivery::Delivery;
 use crate::error::Error;
-use crate::login::{log_in, refused_for_good};
+use crate::login::{Refused, log_in, refused_for_good};
 use crate::membership::{Joined, Membership, WAITING};
 use crate::shared;
 
@@ -54,18 +54,16 @@ impl Subscription {
         look(&jetstream, &credentials, first.unwrap_or_default()).await?;
 
         let connected = refused.clone();
-        let login = credentials.login.clone();
-        let refused = stream::once(async move {
-            refused_for_good(refused).await;
-            Err(Error::LoginRefused { login })
-        });
         let mut deliveries = SelectAll::new();
-        deliveries.push(refused.boxed());
+        deliveries.push(refusal(refused, credentials.login.clone()));
         let (sender, joined) = mpsc::channel(WAITING);
         let (leave, left) = oneshot::channel();
         let mut asking = JoinSet::new();
         match credentials.mode {
-            GroupMode::Shared => deliveries.push(shared::read(credentials, jetstream)),
+            GroupMode::Shared => {
+                deliveries.push(shared::read_redriven(&credentials, jetstream.clone()));
+                deliveries.push(shared::read(credentials, jetstream));
+            }
             GroupMode::Ordered | GroupMode::Keyed => {
                 let membership = Membership::new(client, credentials, member, connected, sender);
                 asking.spawn(membership.run(left));
@@ -76,6 +74,28 @@ impl Subscription {
             joined,
             leave: Some(leave),
             asking,
+            has_ended: false,
+        })
+    }
+
+    /// What of the group's dead letters is redriven, by itself: for an ordered or a keyed group, whose changes have an order
+    /// in which these are no more. One at a time, in the order in which they were put away, to any process that asks.
+    /// Members of a shared group get them among the others.
+    ///
+    /// # Errors
+    /// [`Error::LoginRefused`], [`Error::Unreachable`].
+    pub async fn redriven(credentials: GroupCredentials) -> Result<Self, Error> {
+        let (client, refused) = log_in(&credentials, &member_name()?).await?;
+        let redriven = shared::read_redriven(&credentials, jetstream::new(client));
+        let (_nothing_joins, joined) = mpsc::channel(1);
+        let mut deliveries = SelectAll::new();
+        deliveries.push(refusal(refused, credentials.login));
+        deliveries.push(redriven);
+        Ok(Self {
+            deliveries,
+            joined,
+            leave: None,
+            asking: JoinSet::new(),
             has_ended: false,
         })
     }
@@ -124,6 +144,15 @@ impl std::fmt::Debug for Subscription {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Subscription").finish_non_exhaustive()
     }
+}
+
+/// Ends with an error once the login is refused for good.
+fn refusal(refused: Refused, login: String) -> Joined {
+    let refused = stream::once(async move {
+        refused_for_good(refused).await;
+        Err(Error::LoginRefused { login })
+    });
+    refused.boxed()
 }
 
 /// Sixteen hexadecimal digits that no other member has.

@@ -21,6 +21,7 @@ pub(super) fn one(group: &Group, format: Format) -> anyhow::Result<()> {
         ("acknowledged", group.acknowledged_sequence.to_string()),
         ("pending", group.pending.to_string()),
         ("in flight", group.in_flight.to_string()),
+        ("attempts", attempts(group.max_deliver)),
     ];
     if let Some(status) = &group.status {
         lines.push(("position", or_dash(status.position.as_ref().map(place))));
@@ -30,6 +31,14 @@ pub(super) fn one(group: &Group, format: Format) -> anyhow::Result<()> {
         if let Some(reason) = &status.reason {
             lines.push(("reason", reason.clone()));
         }
+        let stuck = status.stuck.iter().map(|stuck| {
+            let at = format!("{} {}", stuck.position.sequence, place(&stuck.position));
+            (
+                "stuck",
+                format!("{at}, sent {} times or more", stuck.attempts),
+            )
+        });
+        lines.extend(stuck);
         lines.push(("stream", or_dash(status.range.as_ref().map(range))));
         match &status.members_unknown {
             Some(why) => lines.push(("members", why.clone())),
@@ -81,7 +90,7 @@ pub(super) async fn list(api: &Api, task: &str, format: Format) -> anyhow::Resul
     output::table(&table)
 }
 
-fn place(position: &StreamPosition) -> String {
+pub(super) fn place(position: &StreamPosition) -> String {
     let at = time(&position.committed_at);
     match position.lsn {
         Some(lsn) => format!("{lsn}.{} committed {at}", position.ordinal),
@@ -121,6 +130,15 @@ fn member(member: &GroupMember) -> String {
         time(&member.connected_at),
         member.server
     )
+}
+
+/// After how many a change is a dead letter.
+fn attempts(max_deliver: Option<u32>) -> String {
+    match max_deliver {
+        Some(0) => "without limit".to_owned(),
+        Some(number) => format!("at most {number}"),
+        None => or_dash(None),
+    }
 }
 
 /// -1 is said where nobody is connected.

@@ -27,6 +27,12 @@ const MAX_REQUEST_KEY: usize = 255;
 /// Most key partitions of a task.
 const MAX_PARTITIONS: u32 = 256;
 
+/// Attempts before a change is a dead letter, where a request names no number.
+const MAX_DELIVER: u32 = 10;
+
+/// Most attempts that can be asked for.
+const MOST_DELIVER: u32 = 1000;
+
 /// What became of a creation.
 enum Outcome {
     /// Made now.
@@ -48,6 +54,7 @@ struct Wish {
     mode: GroupMode,
     /// Of a keyed group; 0 of another one, which does not use them.
     partitions: u32,
+    max_deliver: u32,
     request_key: Option<String>,
 }
 
@@ -87,6 +94,7 @@ fn new_group(wish: &Wish, password_hash: String, now: DateTime<Utc>) -> Group {
         deleted_at: None,
         mode: wish.mode,
         partitions: wish.partitions,
+        max_deliver: wish.max_deliver,
     }
 }
 
@@ -126,6 +134,7 @@ async fn repeat(state: &State, wish: &Wish, group: Group) -> Result<message::Gro
     let same = group.name == wish.name
         && group.account == wish.account
         && group.mode == wish.mode
+        && group.max_deliver == wish.max_deliver
         && same_password;
     if !same || group.deleted_at.is_some() {
         return Err(refuse::conflict(
@@ -171,6 +180,7 @@ fn check(state: &State, question: &CreateGroupRequest) -> Result<Wish, RpcError>
         password,
         mode,
         partitions,
+        max_deliver: check_max_deliver(question.max_deliver)?.unwrap_or(MAX_DELIVER),
         request_key: (!key.is_empty()).then(|| key.clone()),
     })
 }
@@ -215,6 +225,16 @@ fn check_partitions(number: u32) -> Result<u32, RpcError> {
     Err(refuse::invalid("partitions_malformed", detail)
         .field("partitions")
         .repair("give the number of partitions that the task has"))
+}
+
+pub(super) fn check_max_deliver(number: Option<u32>) -> Result<Option<u32>, RpcError> {
+    if number.is_none_or(|number| number <= MOST_DELIVER) {
+        return Ok(number);
+    }
+    let detail = format!("a change may be tried at most {MOST_DELIVER} times");
+    Err(refuse::invalid("max_deliver_malformed", detail)
+        .field("max_deliver")
+        .repair("give 1 to 1000, or 0 for no limit"))
 }
 
 fn check_request_key(key: &str) -> Result<(), RpcError> {

@@ -18,6 +18,8 @@ pub(crate) struct Group {
     pub(crate) mode: GroupMode,
     /// Number of key partitions of the task.
     pub(crate) partitions: u32,
+    /// After so many attempts a change is a dead letter; 0 for never.
+    pub(crate) max_deliver: u32,
 }
 
 #[derive(sqlx::FromRow)]
@@ -31,6 +33,7 @@ struct Row {
     deleted_at: Option<DateTime<Utc>>,
     mode: String,
     partitions: i32,
+    max_deliver: i32,
 }
 
 impl TryFrom<Row> for Group {
@@ -50,6 +53,8 @@ impl TryFrom<Row> for Group {
                 .ok_or_else(|| sqlx::Error::Decode("a mode that is not known".into()))?,
             partitions: u32::try_from(row.partitions)
                 .map_err(|error| sqlx::Error::Decode(error.into()))?,
+            max_deliver: u32::try_from(row.max_deliver)
+                .map_err(|error| sqlx::Error::Decode(error.into()))?,
         })
     }
 }
@@ -62,8 +67,8 @@ pub(crate) async fn insert(
 ) -> Result<bool, sqlx::Error> {
     let inserted = sqlx::query(
         "INSERT INTO groups (id, task_id, name, account, password_hash, request_key, created_at, mode,
-                             partitions)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                             partitions, max_deliver)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (task_id, name) WHERE deleted_at IS NULL DO NOTHING",
     )
     .bind(group.id.as_str())
@@ -75,6 +80,7 @@ pub(crate) async fn insert(
     .bind(group.created_at)
     .bind(group.mode.as_str())
     .bind(i32::try_from(group.partitions).map_err(|error| sqlx::Error::Encode(error.into()))?)
+    .bind(i32::try_from(group.max_deliver).map_err(|error| sqlx::Error::Encode(error.into()))?)
     .execute(connection)
     .await?;
     Ok(inserted.rows_affected() == 1)
@@ -87,7 +93,7 @@ pub(crate) async fn by_id(
 ) -> Result<Option<Group>, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions
+                mode, partitions, max_deliver
          FROM groups
          WHERE id = $1",
     )
@@ -105,7 +111,7 @@ pub(crate) async fn by_request_key(
 ) -> Result<Option<Group>, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions
+                mode, partitions, max_deliver
          FROM groups
          WHERE task_id = $1
            AND request_key = $2",
@@ -124,7 +130,7 @@ pub(crate) async fn of_task(
 ) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions
+                mode, partitions, max_deliver
          FROM groups
          WHERE task_id = $1
            AND deleted_at IS NULL
@@ -140,7 +146,7 @@ pub(crate) async fn of_task(
 pub(crate) async fn open(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions
+                mode, partitions, max_deliver
          FROM groups
          WHERE cleared_at IS NULL
          ORDER BY task_id, id",
@@ -195,6 +201,7 @@ pub(crate) async fn clear(
 pub(crate) struct Update {
     pub(crate) name: Option<String>,
     pub(crate) password_hash: Option<String>,
+    pub(crate) max_deliver: Option<i32>,
 }
 
 /// Changes a group; `None` where it is deleted. Where its password is another, its connections are due to be closed
@@ -208,17 +215,20 @@ pub(crate) async fn update(
     let row: Option<Row> = sqlx::query_as(
         "UPDATE groups
          SET name = coalesce($2, name), password_hash = coalesce($3, password_hash),
+             max_deliver = coalesce($4, max_deliver),
              kick_due_at = CASE
                  WHEN $3 IS NULL THEN kick_due_at
                  ELSE clock_timestamp() + interval '5 seconds'
              END
          WHERE id = $1
            AND deleted_at IS NULL
-         RETURNING id, task_id, name, account, password_hash, created_at, deleted_at, mode, partitions",
+         RETURNING id, task_id, name, account, password_hash, created_at, deleted_at, mode, partitions,
+                   max_deliver",
     )
     .bind(id.as_str())
     .bind(&update.name)
     .bind(&update.password_hash)
+    .bind(update.max_deliver)
     .fetch_optional(executor)
     .await?;
     row.map(Group::try_from).transpose()
@@ -228,7 +238,7 @@ pub(crate) async fn update(
 pub(crate) async fn kick_due(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions
+                mode, partitions, max_deliver
          FROM groups
          WHERE kick_due_at <= clock_timestamp()
            AND deleted_at IS NULL",

@@ -122,6 +122,7 @@ impl Service {
             actor: "user:test".to_owned(),
             mode: m::GroupMode::Ordered.into(),
             partitions: PARTITIONS,
+            max_deliver: None,
         }
     }
 

@@ -13,3 +13,5 @@ mod moving;
 mod gap;
 mod modes;
 mod membership;
+mod blocked;
+mod dead_letters;

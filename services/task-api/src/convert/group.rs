@@ -16,6 +16,7 @@ pub(crate) fn group(group: m::Group) -> Result<rest::Group, ApiError> {
         acknowledged_sequence: group.acknowledged_sequence,
         pending: group.pending,
         in_flight: group.in_flight,
+        max_deliver: Some(group.max_deliver),
         created_at: time("created_at", group.created_at)?,
         status: group.status.map(status).transpose()?,
     })
@@ -26,6 +27,7 @@ fn status(status: m::GroupStatus) -> Result<rest::GroupStatus, ApiError> {
         m::GroupState::Ok | m::GroupState::Unspecified => rest::GroupState::Ok,
         m::GroupState::Warning => rest::GroupState::Warning,
         m::GroupState::Gap => rest::GroupState::Gap,
+        m::GroupState::Blocked => rest::GroupState::Blocked,
     };
     let m::GroupStatus {
         state: _,
@@ -37,6 +39,7 @@ fn status(status: m::GroupStatus) -> Result<rest::GroupStatus, ApiError> {
         members,
         members_unknown,
         generation,
+        stuck: held_up,
     } = status;
     Ok(rest::GroupStatus {
         state,
@@ -48,10 +51,19 @@ fn status(status: m::GroupStatus) -> Result<rest::GroupStatus, ApiError> {
         members: members.into_iter().map(member).collect::<Result<_, _>>()?,
         members_unknown: given(members_unknown),
         generation,
+        stuck: held_up.into_iter().map(stuck).collect::<Result<_, _>>()?,
     })
 }
 
-fn position(position: m::StreamPosition) -> Result<rest::StreamPosition, ApiError> {
+fn stuck(stuck: m::StuckChange) -> Result<rest::StuckChange, ApiError> {
+    Ok(rest::StuckChange {
+        consumer: stuck.consumer,
+        position: position(stuck.position.unwrap_or_default())?,
+        attempts: stuck.attempts,
+    })
+}
+
+pub(super) fn position(position: m::StreamPosition) -> Result<rest::StreamPosition, ApiError> {
     let lsn = given(position.lsn)
         .map(|lsn| {
             lsn.parse()
@@ -99,6 +111,6 @@ pub(crate) fn group_sample(sample: m::GroupSample) -> Result<rest::GroupSample, 
     })
 }
 
-fn given(text: String) -> Option<String> {
+pub(super) fn given(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
