@@ -155,6 +155,7 @@ fn to_message(group: &Group, position: Position) -> message::Group {
         in_flight: position.in_flight,
         status: None,
         mode: message::GroupMode::from(group.mode).into(),
+        delivery: message::GroupDelivery::from(group.delivery()).into(),
     }
 }
 

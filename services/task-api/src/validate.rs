@@ -708,6 +708,7 @@ mod tests {
                 account: account.to_owned(),
                 password: "abcdefg1".to_owned(),
                 mode: None,
+                delivery: None,
             }))
         };
         assert!(of("reader_1").is_empty());

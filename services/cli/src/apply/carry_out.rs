@@ -210,6 +210,7 @@ async fn create_group(api: &Api, task: &str, wanted: &GroupEntry) -> anyhow::Res
         account: wanted.account.clone(),
         password: password.expose().to_owned(),
         mode: wanted.mode,
+        delivery: wanted.delivery,
     };
     let created = api.create_group(&task.id, &body).await;
     created.with_context(|| format!("the group {}/{}", task.name, wanted.name))?;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::Lsn;
-use rowcast_proto::rest::GroupMode;
+use rowcast_proto::rest::{GroupDelivery, GroupMode};
 
 use super::{Agreement, Shown};
 use crate::secret::PasswordArgs;
@@ -55,6 +55,10 @@ pub(crate) struct Create {
     /// them, `shared` gives any change to any member
     #[arg(long, default_value = "ordered")]
     pub(crate) mode: Mode,
+    /// How changes come to its clients: they `pull` them, or the broker does `push` them to a subject that they
+    /// subscribe to
+    #[arg(long, default_value = "pull")]
+    pub(crate) delivery: Delivery,
     #[command(flatten)]
     pub(crate) password: PasswordArgs,
     #[command(flatten)]
@@ -78,6 +82,24 @@ impl From<Mode> for GroupMode {
             Mode::Ordered => Self::Ordered,
             Mode::Keyed => Self::Keyed,
             Mode::Shared => Self::Shared,
+        }
+    }
+}
+
+/// How changes come to the clients of a group.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Delivery {
+    /// They ask for them
+    Pull,
+    /// They subscribe
+    Push,
+}
+
+impl From<Delivery> for GroupDelivery {
+    fn from(delivery: Delivery) -> Self {
+        match delivery {
+            Delivery::Pull => Self::Pull,
+            Delivery::Push => Self::Push,
         }
     }
 }

@@ -25,6 +25,7 @@ pub(super) async fn open(
                 account: name.to_owned(),
                 password: password.expose().to_owned(),
                 mode: None,
+                delivery: None,
             };
             api.create_group(task, &wanted).await?
         }

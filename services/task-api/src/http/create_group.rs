@@ -64,6 +64,7 @@ pub(crate) async fn created(
         account,
         password,
         mode,
+        delivery,
     } = wanted;
     let sealed = app.keyring().seal(
         &Secret::new(password),
@@ -78,6 +79,7 @@ pub(crate) async fn created(
         actor: caller.actor(),
         mode: m::GroupMode::from(mode.unwrap_or_default()).into(),
         partitions: task.definition.partitions(),
+        delivery: m::GroupDelivery::from(delivery.unwrap_or_default()).into(),
     };
     let created = ask::<rpc::CreateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
     convert::group(created)

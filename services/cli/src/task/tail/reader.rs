@@ -59,6 +59,7 @@ impl Reader {
             account: TEMPORARY.to_owned(),
             password: password.expose().to_owned(),
             mode: None,
+            delivery: None,
         };
         let group = api.create_group(&task.id, &body).await?;
         let opened = async {

@@ -58,6 +58,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
         account: given("ConsumerGroupUserName")?,
         password: given("ConsumerGroupPassword")?,
         mode: None,
+        delivery: None,
     };
     let group = created(call.app, call.caller, task.id, wanted, call.key.clone()).await;
     let group = group.map_err(|error| of_parameters(error, &OF_GROUP))?;

@@ -138,6 +138,7 @@ pub(super) async fn groups(bus: &Bus) {
             in_flight: 2,
             status: None,
             mode: request.mode,
+            delivery: request.delivery,
         };
         groups.lock().unwrap().push(group.clone());
         async move { Ok::<_, RpcError>(group) }
