@@ -23,4 +23,5 @@ mod command_line;
 mod described;
 mod versions;
 mod materialize;
+mod samples;
 mod modes;

@@ -1,12 +1,11 @@
 //! The example that keeps a copy of a table, killed again and again.
 
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use rowcast_e2e::{Group, PATIENCE, Shop};
+use rowcast_e2e::{Group, PATIENCE, Shop, example};
 use rowcast_testkit::eventually;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -53,7 +52,7 @@ impl Copy {
     }
 
     fn start(&self) -> Child {
-        Command::new(example())
+        Command::new(example("materialize").unwrap())
             .arg(self.folder.path().join("connection.json"))
             .arg(self.folder.path().join("password.txt"))
             .args([&self.dsn, "shop.account"])
@@ -62,22 +61,6 @@ impl Copy {
             .spawn()
             .unwrap()
     }
-}
-
-/// Cargo puts examples into a folder beside the tests' one.
-fn example() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let program = test
-        .ancestors()
-        .nth(2)
-        .unwrap()
-        .join("examples/materialize");
-    assert!(
-        program.is_file(),
-        "{} is missing: build it with cargo build -p rowcast-client --examples",
-        program.display()
-    );
-    program
 }
 
 async fn content(sql: &Client) -> String {

@@ -2,6 +2,7 @@
 
 mod api;
 mod command_line;
+mod example;
 mod reading;
 mod shop;
 mod recorder;
@@ -9,6 +10,7 @@ mod traces;
 
 pub use api::Api;
 pub use command_line::Shell;
+pub use example::{Language, Sample, example};
 pub use reading::{is_count, read_until};
 pub use recorder::Recorder;
 pub use shop::{Group, PASSWORD, Shop, Tracked, data, untracked_shop};
