@@ -24,4 +24,5 @@ mod described;
 mod versions;
 mod materialize;
 mod samples;
+mod cache;
 mod modes;
