@@ -39,6 +39,24 @@ impl From<&ObjectSelection> for Selector {
     }
 }
 
+impl From<rest::GroupDelivery> for GroupDelivery {
+    fn from(delivery: rest::GroupDelivery) -> Self {
+        match delivery {
+            rest::GroupDelivery::Pull => Self::Pull,
+            rest::GroupDelivery::Push => Self::Push,
+        }
+    }
+}
+
+impl From<GroupDelivery> for rest::GroupDelivery {
+    fn from(delivery: GroupDelivery) -> Self {
+        match delivery {
+            GroupDelivery::Unspecified | GroupDelivery::Pull => Self::Pull,
+            GroupDelivery::Push => Self::Push,
+        }
+    }
+}
+
 impl From<rest::GroupMode> for GroupMode {
     fn from(mode: rest::GroupMode) -> Self {
         match mode {

@@ -4,6 +4,7 @@ mod source;
 mod objects;
 mod task;
 mod group;
+mod group_delivery;
 mod group_status;
 mod dead_letter;
 mod problem;
@@ -35,6 +36,7 @@ pub use form::{Format, Packing, default_partitions};
 pub use group::{
     CreateGroup, Group, GroupConnection, GroupList, GroupMode, PartitionConsumer, PatchGroup,
 };
+pub use group_delivery::GroupDelivery;
 pub use group_status::{
     GroupHistory, GroupMember, GroupSample, GroupState, GroupStatus, MoveGroup, StreamPosition,
     StreamRange, StuckChange,

@@ -202,10 +202,16 @@ pub fn object(schema: &str, table: &str) -> String {
     object
 }
 
-/// What a group's clients may subscribe to for push delivery.
+/// Where the changes of a push group are sent, those of one partition or all.
+///
+/// A client must subscribe to this subject itself: nats-server (2.15, `registerNotification`) takes no wildcard for
+/// interest in a consumer. `token` is known to the group's clients alone, for the answer to a pull goes to whatever
+/// subject the asker names, in the account of all clients: so the members of another group could send there what they
+/// may read.
 #[must_use]
-pub fn group_delivery(group: &GroupId) -> String {
-    format!("rowcast.deliver.{group}.>")
+pub fn group_delivery(group: &GroupId, token: &str, partition: Option<&str>) -> String {
+    let partition = partition.unwrap_or("changes");
+    format!("rowcast.deliver.{group}.{token}.{partition}")
 }
 
 /// Prefix of the inboxes of a group's clients.

@@ -25,4 +25,6 @@ mod described;
 mod versions;
 mod dead_letters;
 mod materialize;
+mod samples;
+mod cache;
 mod modes;

@@ -2,6 +2,7 @@
 
 mod api;
 mod command_line;
+mod example;
 mod reading;
 mod shop;
 mod recorder;
@@ -16,6 +17,7 @@ pub use api::Api;
 pub use command_line::Shell;
 pub use copy::Copy;
 pub use deal::run as deal;
+pub use example::{Language, Sample};
 pub use log::{Dealing, Log};
 pub use member::{Member, program};
 pub use order::{Unit, check};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rowcast_client::{GroupCredentials, GroupMode, Subscription};
+use rowcast_client::{GroupCredentials, GroupDelivery, GroupMode, Subscription};
 use rowcast_domain::{Secret, TaskId, TaskState};
 use rowcast_proto::rest::{
     self, GroupConnection, Precheck, Source, Task, TaskTransition, TaskTransitionList,
@@ -291,8 +291,22 @@ impl Tracked {
     /// # Errors
     /// Where it is refused.
     pub async fn group_of(&self, name: &str, mode: GroupMode) -> anyhow::Result<Group> {
+        self.group_with(name, mode, GroupDelivery::Pull).await
+    }
+
+    /// As [`Self::group_of`], delivered like this.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub async fn group_with(
+        &self,
+        name: &str,
+        mode: GroupMode,
+        delivery: GroupDelivery,
+    ) -> anyhow::Result<Group> {
         let body = json!({
             "name": name, "account": "reader", "password": GROUP_PASSWORD, "mode": mode,
+            "delivery": delivery,
         });
         let group: rest::Group = self.api.post(&self.path("groups"), &body).await?;
         let path = self.path(&format!("groups/{}/connection", group.id));

@@ -154,6 +154,7 @@ fn task_entry(
         name: group.name,
         account: group.account,
         mode: Some(group.mode).filter(|mode| !mode.is_ordered()),
+        delivery: Some(group.delivery).filter(|delivery| !delivery.is_pull()),
     });
     TaskEntry {
         groups: groups.collect(),

@@ -47,6 +47,7 @@ async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
         password: password.expose().to_owned(),
         mode: Some(wanted.mode.into()),
         max_deliver: wanted.max_deliver,
+        delivery: Some(wanted.delivery.into()),
     };
     show::one(
         &api.create_group(&task.id, &body).await?,
@@ -81,25 +82,36 @@ async fn connection(api: &Api, named: Named) -> anyhow::Result<()> {
     let task = find::task(api, &named.task).await?;
     let group = find::group(api, &task, &named.group).await?;
     let connection = api.connection(&task.id, &group.id).await?;
-    let of_partitions = connection.consumers.iter().map(|of| of.consumer.as_str());
-    let consumers = if connection.consumers.is_empty() {
-        ("consumer", connection.consumer.clone())
-    } else {
-        ("consumers", of_partitions.collect::<Vec<_>>().join("\n"))
-    };
-    match named.shown.output {
-        Format::Json => output::json(&connection),
-        Format::Table => output::table(&description(vec![
-            ("urls", connection.urls.join(",")),
-            ("login", connection.login),
-            ("stream", connection.stream),
-            ("mode", connection.mode.to_string()),
-            (consumers.0, consumers.1),
-            ("redrive stream", connection.redrive_stream),
-            ("redrive consumer", connection.redrive_consumer),
-            ("inbox prefix", connection.inbox_prefix),
-        ])),
+    if named.shown.output == Format::Json {
+        return output::json(&connection);
     }
+    let mut lines = vec![
+        ("urls", connection.urls.join(",")),
+        ("login", connection.login),
+        ("stream", connection.stream),
+        ("mode", connection.mode.to_string()),
+    ];
+    let of_partitions = connection.consumers.iter();
+    lines.push(if connection.consumers.is_empty() {
+        ("consumer", connection.consumer)
+    } else {
+        let names = of_partitions.clone().map(|of| of.consumer.as_str());
+        ("consumers", names.collect::<Vec<_>>().join("\n"))
+    });
+    let subjects = of_partitions.filter_map(|of| of.deliver_subject.as_deref());
+    let subjects: Vec<&str> = subjects
+        .chain(connection.deliver_subject.as_deref())
+        .collect();
+    if !subjects.is_empty() {
+        lines.push(("subscribe to", subjects.join("\n")));
+    }
+    lines.extend(connection.deliver_group.map(|queue| ("queue group", queue)));
+    lines.extend([
+        ("redrive stream", connection.redrive_stream),
+        ("redrive consumer", connection.redrive_consumer),
+        ("inbox prefix", connection.inbox_prefix),
+    ]);
+    output::table(&description(lines))
 }
 
 async fn remove(api: &Api, wanted: Delete) -> anyhow::Result<()> {

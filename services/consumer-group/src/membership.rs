@@ -16,7 +16,6 @@ use rowcast_bus::refuse;
 use rowcast_bus::refuse::Refusal as _;
 use rowcast_domain::GroupId;
 use rowcast_proto::message::{HeldShare, MemberReply, MemberRequest, RpcError};
-use rowcast_proto::rest::GroupMode;
 use rowcast_proto::rpc::ERROR_HEADER;
 use rowcast_proto::subject::{MEMBER_UNDECIDED, MEMBERS, member_group};
 use rowcast_service::{BoxError, CancellationToken};
@@ -191,8 +190,8 @@ async fn within_transaction(
     let Some(group) = locked(&mut transaction, group_id).await? else {
         return Ok(Err(deleted()));
     };
-    if group.mode == GroupMode::Shared {
-        let detail = "any member of a shared group may read all of it";
+    if !group.has_shares() {
+        let detail = "any member of a shared or a push group may read all of it";
         return Ok(Err(refuse::invalid("group_shared", detail)));
     }
     note(&mut transaction, group_id, request).await?;

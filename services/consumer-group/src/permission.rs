@@ -1,6 +1,5 @@
 //! What the members of a group may do on NATS: read their own consumer, and nothing else.
 
-use rowcast_proto::rest::GroupMode;
 use rowcast_proto::{stream, subject};
 use serde::Serialize;
 
@@ -35,23 +34,31 @@ pub(crate) fn of_group(group: &Group) -> Permissions {
         .collect();
     let redriven = stream::redrive_consumer(&group.id);
     publish.extend(subject::group_publish(stream::DEAD.name, &redriven));
-    if group.mode != GroupMode::Shared {
+    if group.has_shares() {
         publish.push(subject::group_member(&group.id));
     }
+    let mut subscribe = vec![format!("{}.>", subject::group_inbox(&group.id))];
+    // Exactly what brings changes: who subscribes to something else is told so, instead of waiting for ever.
+    let delivered = own_consumers::of(group).into_iter();
+    let queue = own_consumers::deliver_group(group);
+    subscribe.extend(
+        delivered
+            .filter_map(|own| own.deliver_subject)
+            .map(|subject| match &queue {
+                Some(queue) => format!("{subject} {queue}"),
+                None => subject,
+            }),
+    );
     Permissions {
         publish: Subjects { allow: publish },
-        subscribe: Subjects {
-            allow: vec![
-                format!("{}.>", subject::group_inbox(&group.id)),
-                subject::group_delivery(&group.id),
-            ],
-        },
+        subscribe: Subjects { allow: subscribe },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
+    use rowcast_proto::rest::GroupMode;
     use serde_json::json;
 
     use super::*;
@@ -68,6 +75,7 @@ mod tests {
             mode,
             partitions: 2,
             max_deliver: 10,
+            deliver_token: None,
         }
     }
 
@@ -108,9 +116,35 @@ mod tests {
                 ] },
                 "sub": { "allow": [
                     "_INBOX_g111111111111.>",
-                    "rowcast.deliver.g111111111111.>",
                 ] },
             })
         );
+    }
+
+    #[test]
+    fn a_member_of_a_push_group_subscribes_to_what_is_sent_and_asks_nothing() {
+        let of = |mode| {
+            let group = Group {
+                deliver_token: Some("x".to_owned()),
+                ..group(mode)
+            };
+            let Permissions { publish, subscribe } = of_group(&group);
+            assert!(
+                !publish
+                    .allow
+                    .iter()
+                    .any(|subject| subject.contains("member"))
+            );
+            subscribe.allow
+        };
+        let inbox = "_INBOX_g111111111111.>";
+        let ordered = of(GroupMode::Ordered);
+        assert_eq!(ordered, [inbox, "rowcast.deliver.g111111111111.x.changes"]);
+        let shared = of(GroupMode::Shared);
+        let queue = "rowcast.deliver.g111111111111.x.changes g111111111111";
+        assert_eq!(shared, [inbox, queue]);
+        let keyed = of(GroupMode::Keyed);
+        assert_eq!(keyed.len(), 4);
+        assert_eq!(keyed[3], "rowcast.deliver.g111111111111.x.tx");
     }
 }

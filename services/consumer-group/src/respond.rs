@@ -163,6 +163,7 @@ fn to_message(group: &Group, position: Position) -> message::Group {
         status: None,
         mode: message::GroupMode::from(group.mode).into(),
         max_deliver: group.max_deliver,
+        delivery: message::GroupDelivery::from(group.delivery()).into(),
     }
 }
 

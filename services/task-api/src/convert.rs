@@ -410,6 +410,7 @@ pub(crate) fn group_connection(
 ) -> Result<rest::GroupConnection, ApiError> {
     Ok(rest::GroupConnection {
         mode: connection.mode().into(),
+        delivery: connection.delivery().into(),
         urls: connection.urls,
         login: connection.login,
         stream: connection.stream,
@@ -420,10 +421,13 @@ pub(crate) fn group_connection(
             .map(|of| rest::PartitionConsumer {
                 partition: of.partition,
                 consumer: of.consumer,
+                deliver_subject: Some(of.deliver_subject).filter(|subject| !subject.is_empty()),
             })
             .collect(),
         redrive_stream: connection.redrive_stream,
         redrive_consumer: connection.redrive_consumer,
+        deliver_subject: Some(connection.deliver_subject).filter(|subject| !subject.is_empty()),
+        deliver_group: Some(connection.deliver_group).filter(|queue| !queue.is_empty()),
         inbox_prefix: connection.inbox_prefix,
         group_id: id("group_id", &connection.group_id)?,
         task_id: id("task_id", &connection.task_id)?,

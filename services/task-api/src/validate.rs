@@ -718,6 +718,7 @@ mod tests {
                 password: "abcdefg1".to_owned(),
                 mode: None,
                 max_deliver: None,
+                delivery: None,
             }))
         };
         assert!(of("reader_1").is_empty());

@@ -65,6 +65,6 @@ pub use rowcast_proto::change::{
     BeforeImage, Change, Ddl, DocumentForm, Documents, Gap, LogicalMessage, Operation, Row,
     TableSchema,
 };
-pub use rowcast_proto::rest::{GroupConnection, GroupMode, PartitionConsumer};
+pub use rowcast_proto::rest::{GroupConnection, GroupDelivery, GroupMode, PartitionConsumer};
 pub use subscription::Subscription;
 pub use transactions::{Transaction, Transactions};

@@ -109,6 +109,7 @@ impl Session {
             | Error::Malformed(_)
             | Error::TooManyPieces { .. }
             | Error::NotHeld { .. }
+            | Error::Pushed { .. }
             | Error::InOrder
             | Error::InPieces { .. }
             | Error::NotAcknowledged(_)

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use async_nats::jetstream;
 use futures::stream::{self, SelectAll};
 use futures::{Stream, StreamExt as _};
-use rowcast_proto::rest::GroupMode;
+use rowcast_proto::rest::{GroupDelivery, GroupMode};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -43,6 +43,10 @@ impl Subscription {
     /// # Errors
     /// [`Error::LoginRefused`], [`Error::GroupDeleted`], [`Error::Unreachable`].
     pub async fn connect(credentials: GroupCredentials) -> Result<Self, Error> {
+        if credentials.delivery == GroupDelivery::Push {
+            let group = credentials.group_id;
+            return Err(Error::Pushed { group });
+        }
         let member = member_name()?;
         let (client, refused) = log_in(&credentials, &member).await?;
         let credentials = Arc::new(credentials);

@@ -282,6 +282,7 @@ async fn create_group(api: &Api, task: &str, wanted: &GroupEntry) -> anyhow::Res
         password: password.expose().to_owned(),
         mode: wanted.mode,
         max_deliver: None,
+        delivery: wanted.delivery,
     };
     let created = api.create_group(&task.id, &body).await;
     created.with_context(|| format!("the group {}/{}", task.name, wanted.name))?;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rowcast_domain::{Months, Secret};
 use rowcast_proto::rest::{
-    ChangeTypes, ChargeType, Etl, Format, GroupMode, OWN_TAGS, Objects, Packing, PurchaseTask,
-    Retention, SourceKind, SslMode, default_port, default_retry_minutes,
+    ChangeTypes, ChargeType, Etl, Format, GroupDelivery, GroupMode, OWN_TAGS, Objects, Packing,
+    PurchaseTask, Retention, SourceKind, SslMode, default_port, default_retry_minutes,
 };
 use serde::{Deserialize, Serialize};
 
@@ -169,6 +169,9 @@ pub(crate) struct GroupEntry {
     /// Where absent, that of a group that is there is left alone, and a new one is ordered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mode: Option<GroupMode>,
+    /// Where absent, that of a group that is there is left alone, and clients of a new one pull.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) delivery: Option<GroupDelivery>,
     /// Needed where the group is not there yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) password: Option<SecretFrom>,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use rowcast_domain::TaskState;
 use rowcast_proto::rest::{
-    Contact, Group, Objects, PatchContact, PatchSource, PatchTask, PurchaseTask, Source, Task,
+    Contact, Group, GroupDelivery, Objects, PatchContact, PatchSource, PatchTask, PurchaseTask,
+    Source, Task,
 };
 use serde::Serialize;
 
@@ -180,7 +181,11 @@ impl Step {
                 let name = format!("{task}/{}", group.name);
                 let mode = group.mode.filter(|mode| !mode.is_ordered());
                 let mode = mode.map_or_else(String::new, |mode| format!(", {mode}"));
-                let detail = format!("account {}{mode}", group.account);
+                let push = match group.delivery {
+                    Some(GroupDelivery::Push) => ", push",
+                    Some(GroupDelivery::Pull) | None => "",
+                };
+                let detail = format!("account {}{mode}{push}", group.account);
                 ("create", "group", name, detail)
             }
             Self::Bring { task, to, purchase } => {
@@ -287,6 +292,10 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
                     let what = format!("group {}/{}: mode", wanted.name, group.name);
                     let mode = group.mode.as_ref();
                     conflicts.extend(mode.and_then(|mode| differs(&what, &there.mode, mode)));
+                    let what = format!("group {}/{}: delivery", wanted.name, group.name);
+                    let other = group.delivery.as_ref();
+                    conflicts
+                        .extend(other.and_then(|other| differs(&what, &there.delivery, other)));
                 }
             }
         }

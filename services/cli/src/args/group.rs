@@ -4,7 +4,7 @@ pub(crate) mod dead_letter;
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::Lsn;
-use rowcast_proto::rest::GroupMode;
+use rowcast_proto::rest::{GroupDelivery, GroupMode};
 
 use super::{Agreement, Shown};
 use crate::secret::PasswordArgs;
@@ -65,6 +65,10 @@ pub(crate) struct Create {
     /// After so many attempts a change is a dead letter, 1 to 1000; 0 for never [default: 10]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) max_deliver: Option<u32>,
+    /// How changes come to its clients: they `pull` them, or the broker does `push` them to a subject that they
+    /// subscribe to
+    #[arg(long, default_value = "pull")]
+    pub(crate) delivery: Delivery,
     #[command(flatten)]
     pub(crate) password: PasswordArgs,
     #[command(flatten)]
@@ -88,6 +92,24 @@ impl From<Mode> for GroupMode {
             Mode::Ordered => Self::Ordered,
             Mode::Keyed => Self::Keyed,
             Mode::Shared => Self::Shared,
+        }
+    }
+}
+
+/// How changes come to the clients of a group.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Delivery {
+    /// They ask for them
+    Pull,
+    /// They subscribe
+    Push,
+}
+
+impl From<Delivery> for GroupDelivery {
+    fn from(delivery: Delivery) -> Self {
+        match delivery {
+            Delivery::Pull => Self::Pull,
+            Delivery::Push => Self::Push,
         }
     }
 }

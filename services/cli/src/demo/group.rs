@@ -26,6 +26,7 @@ pub(super) async fn open(
                 password: password.expose().to_owned(),
                 mode: None,
                 max_deliver: None,
+                delivery: None,
             };
             api.create_group(task, &wanted).await?
         }

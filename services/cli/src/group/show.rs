@@ -18,6 +18,7 @@ pub(super) fn one(group: &Group, format: Format) -> anyhow::Result<()> {
         ("account", group.account.clone()),
         ("login", format!("{}-{}", group.account, group.id)),
         ("mode", group.mode.to_string()),
+        ("delivery", group.delivery.to_string()),
         ("acknowledged", group.acknowledged_sequence.to_string()),
         ("pending", group.pending.to_string()),
         ("in flight", group.in_flight.to_string()),

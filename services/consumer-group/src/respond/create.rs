@@ -5,7 +5,7 @@ use rowcast_bus::refuse::Refusal as _;
 use rowcast_bus::{event_meta, refuse};
 use rowcast_domain::{GroupId, Secret, TaskId};
 use rowcast_proto::message::{self, CreateGroupRequest, GroupCreated, RpcError, SealedSecret};
-use rowcast_proto::rest::GroupMode;
+use rowcast_proto::rest::{GroupDelivery, GroupMode};
 use rowcast_service::keyring::{self, Sealed};
 
 use super::{check_task_id, database, to_message};
@@ -52,6 +52,7 @@ struct Wish {
     account: String,
     password: Secret,
     mode: GroupMode,
+    delivery: GroupDelivery,
     /// Of a keyed group; 0 of another one, which does not use them.
     partitions: u32,
     max_deliver: u32,
@@ -95,6 +96,10 @@ fn new_group(wish: &Wish, password_hash: String, now: DateTime<Utc>) -> Group {
         mode: wish.mode,
         partitions: wish.partitions,
         max_deliver: wish.max_deliver,
+        deliver_token: match wish.delivery {
+            GroupDelivery::Pull => None,
+            GroupDelivery::Push => Some(format!("{:032x}", rand::random::<u128>())),
+        },
     }
 }
 
@@ -135,6 +140,7 @@ async fn repeat(state: &State, wish: &Wish, group: Group) -> Result<message::Gro
         && group.account == wish.account
         && group.mode == wish.mode
         && group.max_deliver == wish.max_deliver
+        && group.delivery() == wish.delivery
         && same_password;
     if !same || group.deleted_at.is_some() {
         return Err(refuse::conflict(
@@ -179,6 +185,7 @@ fn check(state: &State, question: &CreateGroupRequest) -> Result<Wish, RpcError>
         account: question.account.clone(),
         password,
         mode,
+        delivery: question.delivery().into(),
         partitions,
         max_deliver: check_max_deliver(question.max_deliver)?.unwrap_or(MAX_DELIVER),
         request_key: (!key.is_empty()).then(|| key.clone()),

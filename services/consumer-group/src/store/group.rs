@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::{GroupId, TaskId};
-use rowcast_proto::rest::GroupMode;
+use rowcast_proto::rest::{GroupDelivery, GroupMode};
 use sqlx::postgres::{PgConnection, PgExecutor};
 
 /// A group as it is stored.
@@ -20,6 +20,26 @@ pub(crate) struct Group {
     pub(crate) partitions: u32,
     /// After so many attempts a change is a dead letter; 0 for never.
     pub(crate) max_deliver: u32,
+    /// Of a push group, the secret part of where it is sent; absent where clients pull.
+    pub(crate) deliver_token: Option<String>,
+}
+
+impl Group {
+    /// How changes come to its clients.
+    pub(crate) const fn delivery(&self) -> GroupDelivery {
+        match self.deliver_token {
+            None => GroupDelivery::Pull,
+            Some(_) => GroupDelivery::Push,
+        }
+    }
+
+    /// Whether its members ask what they may read.
+    pub(crate) const fn has_shares(&self) -> bool {
+        match self.mode {
+            GroupMode::Ordered | GroupMode::Keyed => self.delivery().is_pull(),
+            GroupMode::Shared => false,
+        }
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -34,6 +54,7 @@ struct Row {
     mode: String,
     partitions: i32,
     max_deliver: i32,
+    deliver_token: Option<String>,
 }
 
 impl TryFrom<Row> for Group {
@@ -55,6 +76,7 @@ impl TryFrom<Row> for Group {
                 .map_err(|error| sqlx::Error::Decode(error.into()))?,
             max_deliver: u32::try_from(row.max_deliver)
                 .map_err(|error| sqlx::Error::Decode(error.into()))?,
+            deliver_token: row.deliver_token,
         })
     }
 }
@@ -67,8 +89,8 @@ pub(crate) async fn insert(
 ) -> Result<bool, sqlx::Error> {
     let inserted = sqlx::query(
         "INSERT INTO groups (id, task_id, name, account, password_hash, request_key, created_at, mode,
-                             partitions, max_deliver)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                             partitions, max_deliver, deliver_token)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT (task_id, name) WHERE deleted_at IS NULL DO NOTHING",
     )
     .bind(group.id.as_str())
@@ -81,6 +103,7 @@ pub(crate) async fn insert(
     .bind(group.mode.as_str())
     .bind(i32::try_from(group.partitions).map_err(|error| sqlx::Error::Encode(error.into()))?)
     .bind(i32::try_from(group.max_deliver).map_err(|error| sqlx::Error::Encode(error.into()))?)
+    .bind(&group.deliver_token)
     .execute(connection)
     .await?;
     Ok(inserted.rows_affected() == 1)
@@ -93,7 +116,7 @@ pub(crate) async fn by_id(
 ) -> Result<Option<Group>, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, max_deliver
+                mode, partitions, max_deliver, deliver_token
          FROM groups
          WHERE id = $1",
     )
@@ -111,7 +134,7 @@ pub(crate) async fn by_request_key(
 ) -> Result<Option<Group>, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, max_deliver
+                mode, partitions, max_deliver, deliver_token
          FROM groups
          WHERE task_id = $1
            AND request_key = $2",
@@ -130,7 +153,7 @@ pub(crate) async fn of_task(
 ) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, max_deliver
+                mode, partitions, max_deliver, deliver_token
          FROM groups
          WHERE task_id = $1
            AND deleted_at IS NULL
@@ -146,7 +169,7 @@ pub(crate) async fn of_task(
 pub(crate) async fn open(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, max_deliver
+                mode, partitions, max_deliver, deliver_token
          FROM groups
          WHERE cleared_at IS NULL
          ORDER BY task_id, id",
@@ -223,7 +246,7 @@ pub(crate) async fn update(
          WHERE id = $1
            AND deleted_at IS NULL
          RETURNING id, task_id, name, account, password_hash, created_at, deleted_at, mode, partitions,
-                   max_deliver",
+                   max_deliver, deliver_token",
     )
     .bind(id.as_str())
     .bind(&update.name)
@@ -238,7 +261,7 @@ pub(crate) async fn update(
 pub(crate) async fn kick_due(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, max_deliver
+                mode, partitions, max_deliver, deliver_token
          FROM groups
          WHERE kick_due_at <= clock_timestamp()
            AND deleted_at IS NULL",

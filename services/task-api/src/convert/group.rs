@@ -11,6 +11,7 @@ pub(crate) fn group(group: m::Group) -> Result<rest::Group, ApiError> {
         id: id("group", &group.id)?,
         task_id: id("task_id", &group.task_id)?,
         mode: group.mode().into(),
+        delivery: group.delivery().into(),
         name: group.name,
         account: group.account,
         acknowledged_sequence: group.acknowledged_sequence,

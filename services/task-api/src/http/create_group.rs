@@ -65,6 +65,7 @@ pub(crate) async fn created(
         password,
         mode,
         max_deliver,
+        delivery,
     } = wanted;
     let sealed = app.keyring().seal(
         &Secret::new(password),
@@ -80,6 +81,7 @@ pub(crate) async fn created(
         mode: m::GroupMode::from(mode.unwrap_or_default()).into(),
         partitions: task.definition.partitions(),
         max_deliver,
+        delivery: m::GroupDelivery::from(delivery.unwrap_or_default()).into(),
     };
     let created = ask::<rpc::CreateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
     convert::group(created)

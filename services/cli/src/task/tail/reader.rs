@@ -60,6 +60,7 @@ impl Reader {
             password: password.expose().to_owned(),
             mode: None,
             max_deliver: None,
+            delivery: None,
         };
         let group = api.create_group(&task.id, &body).await?;
         let opened = async {

@@ -59,6 +59,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
         password: given("ConsumerGroupPassword")?,
         mode: None,
         max_deliver: None,
+        delivery: None,
     };
     let group = created(call.app, call.caller, task.id, wanted, call.key.clone()).await;
     let group = group.map_err(|error| of_parameters(error, &OF_GROUP))?;

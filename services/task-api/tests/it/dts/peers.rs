@@ -139,6 +139,7 @@ pub(super) async fn groups(bus: &Bus) {
             status: None,
             mode: request.mode,
             max_deliver: 10,
+            delivery: request.delivery,
         };
         groups.lock().unwrap().push(group.clone());
         async move { Ok::<_, RpcError>(group) }
