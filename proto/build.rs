@@ -3,10 +3,11 @@
 
 use std::path::PathBuf;
 
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     "schema/alert.proto",
     "schema/billing.proto",
     "schema/change.proto",
+    "schema/dead_letter.proto",
     "schema/error.proto",
     "schema/group.proto",
     "schema/precheck.proto",

@@ -5,6 +5,7 @@
 pub mod message;
 pub mod subject;
 pub mod stream;
+pub mod dead_letter;
 pub mod rpc;
 pub mod event;
 pub mod change;

@@ -62,6 +62,24 @@ impl GroupFormat {
     }
 }
 
+impl From<rest::GroupDelivery> for GroupDelivery {
+    fn from(delivery: rest::GroupDelivery) -> Self {
+        match delivery {
+            rest::GroupDelivery::Pull => Self::Pull,
+            rest::GroupDelivery::Push => Self::Push,
+        }
+    }
+}
+
+impl From<GroupDelivery> for rest::GroupDelivery {
+    fn from(delivery: GroupDelivery) -> Self {
+        match delivery {
+            GroupDelivery::Unspecified | GroupDelivery::Pull => Self::Pull,
+            GroupDelivery::Push => Self::Push,
+        }
+    }
+}
+
 impl From<rest::GroupMode> for GroupMode {
     fn from(mode: rest::GroupMode) -> Self {
         match mode {
@@ -78,6 +96,26 @@ impl From<GroupMode> for rest::GroupMode {
             GroupMode::Unspecified | GroupMode::Ordered => Self::Ordered,
             GroupMode::Keyed => Self::Keyed,
             GroupMode::Shared => Self::Shared,
+        }
+    }
+}
+
+impl From<rest::DeadLetterCause> for DeadLetterCause {
+    fn from(cause: rest::DeadLetterCause) -> Self {
+        match cause {
+            rest::DeadLetterCause::Exhausted => Self::Exhausted,
+            rest::DeadLetterCause::GivenUp => Self::GivenUp,
+            rest::DeadLetterCause::Skipped => Self::Skipped,
+        }
+    }
+}
+
+impl From<DeadLetterCause> for rest::DeadLetterCause {
+    fn from(cause: DeadLetterCause) -> Self {
+        match cause {
+            DeadLetterCause::Unspecified | DeadLetterCause::Exhausted => Self::Exhausted,
+            DeadLetterCause::GivenUp => Self::GivenUp,
+            DeadLetterCause::Skipped => Self::Skipped,
         }
     }
 }

@@ -4,8 +4,10 @@ mod source;
 mod objects;
 mod task;
 mod group;
+mod group_delivery;
 mod group_status;
 mod derivation;
+mod dead_letter;
 mod problem;
 mod precheck;
 mod billing;
@@ -29,6 +31,7 @@ pub use contact::{
     Contact, ContactKind, ContactList, ContactTest, CreateContact, IncidentEvent, IncidentNotice,
     PatchContact,
 };
+pub use dead_letter::{DeadLetter, DeadLetterCause, DeadLetterList, DeadLettersDone, SkipChange};
 pub use derivation::{Derivation, DerivationState};
 pub use etl::{Etl, OnRowError};
 pub use form::{Format, Packing, default_partitions};
@@ -36,9 +39,10 @@ pub use group::{
     CreateGroup, Group, GroupConnection, GroupFormat, GroupList, GroupMode, PartitionConsumer,
     PatchGroup,
 };
+pub use group_delivery::GroupDelivery;
 pub use group_status::{
     GroupHistory, GroupMember, GroupSample, GroupState, GroupStatus, MoveGroup, StreamPosition,
-    StreamRange,
+    StreamRange, StuckChange,
 };
 pub use log::{LogLevel, LogLine, TaskLog};
 pub use objects::{ObjectLevel, SchemaSummary, SourceObjects, TableSummary};

@@ -114,6 +114,26 @@ rpc!(
     GetGroupHistory, "consumer-group", "history", m::GroupHistoryRequest => m::GroupHistoryReply
 );
 rpc!(
+    /// Changes that a group could not deal with.
+    ListDeadLetters, "consumer-group", "dead_letters", m::ListDeadLettersRequest => m::ListDeadLettersReply
+);
+rpc!(
+    /// One of them, with its body.
+    GetDeadLetter, "consumer-group", "dead_letter", m::DeadLetterRequest => m::DeadLetter
+);
+rpc!(
+    /// Sends dead letters to the group once more.
+    RedriveDeadLetters, "consumer-group", "redrive", m::DeadLetterRequest => m::DeadLettersReply
+);
+rpc!(
+    /// Puts away what an ordered group is to acknowledge next, so that it goes on behind it.
+    SkipChange, "consumer-group", "skip", m::SkipChangeRequest => m::Group
+);
+rpc!(
+    /// Removes dead letters for good.
+    DiscardDeadLetters, "consumer-group", "discard", m::DeadLetterRequest => m::DeadLettersReply
+);
+rpc!(
     /// Deletes a group and closes its connections.
     DeleteGroup, "consumer-group", "delete", m::GroupRequest => m::DeleteGroupReply
 );

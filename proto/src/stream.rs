@@ -15,6 +15,7 @@ pub const EVENTS: StreamDefinition = StreamDefinition {
     max_age: Some(Duration::from_secs(7 * 24 * 3600)),
     duplicate_window: Duration::from_secs(120),
     max_per_subject: None,
+    max_bytes: None,
 };
 
 /// The stream of what services log about tasks: the last lines of each service about each task.
@@ -24,6 +25,7 @@ pub const LOG: StreamDefinition = StreamDefinition {
     max_age: Some(Duration::from_secs(14 * 24 * 3600)),
     duplicate_window: Duration::from_secs(120),
     max_per_subject: Some(1000),
+    max_bytes: None,
 };
 
 /// The stream of messages that a consumer could not take, with the reason.
@@ -33,7 +35,48 @@ pub const PARKED: StreamDefinition = StreamDefinition {
     max_age: Some(Duration::from_secs(30 * 24 * 3600)),
     duplicate_window: Duration::from_secs(120),
     max_per_subject: None,
+    max_bytes: None,
 };
+
+/// What nats-server tells of changes that it will not send again, in account DATA: a service that is away misses
+/// nothing of it.
+pub const ADVISORIES: StreamDefinition = StreamDefinition {
+    name: "ROWCAST_ADVISORIES",
+    subjects: &[subject::DELIVERIES_EXHAUSTED, subject::DELIVERIES_GIVEN_UP],
+    max_age: Some(Duration::from_secs(30 * 24 * 3600)),
+    duplicate_window: Duration::from_secs(120),
+    max_per_subject: None,
+    max_bytes: None,
+};
+
+/// Dead letters, and those that are redriven, in account DATA.
+///
+/// A letter has its subject alone, so it cannot be stored twice; where the stream is full, what else is to be put away
+/// waits in [`ADVISORIES`].
+pub const DEAD: StreamDefinition = StreamDefinition {
+    name: "ROWCAST_DEAD",
+    subjects: &[subject::DEAD_LETTERS, subject::REDRIVEN],
+    max_age: Some(Duration::from_secs(90 * 24 * 3600)),
+    duplicate_window: Duration::from_secs(120),
+    max_per_subject: None,
+    max_bytes: Some(1024 * 1024 * 1024),
+};
+
+/// The durable consumer of [`DEAD`] by which a group reads what is redriven.
+#[must_use]
+pub fn redrive_consumer(group: &GroupId) -> String {
+    format!("d_{group}")
+}
+
+/// The group whose consumer this is: of a task's stream, or of [`DEAD`].
+#[must_use]
+pub fn group_of_consumer(consumer: &str) -> Option<GroupId> {
+    let rest = consumer
+        .strip_prefix("g_")
+        .or_else(|| consumer.strip_prefix("d_"))?;
+    let id = rest.split_once('_').map_or(rest, |(id, _partition)| id);
+    id.parse().ok()
+}
 
 /// Wishes: key = task id, value = [`crate::message::TaskSpec`].
 pub const TASKS: BucketDefinition = BucketDefinition {
@@ -108,6 +151,8 @@ pub struct StreamDefinition {
     pub duplicate_window: Duration,
     /// Most messages kept of a subject; no limit where absent.
     pub max_per_subject: Option<i64>,
+    /// Most bytes kept: what comes then is refused, and nothing older removed; no limit where absent.
+    pub max_bytes: Option<i64>,
 }
 
 /// A key-value bucket (NATS ADR-8), on disk: a task that waits for a decision must still wait after a
@@ -179,4 +224,28 @@ pub fn partition_consumer(group: &GroupId, partition: &str) -> String {
 #[must_use]
 pub fn source_object(task: &TaskId) -> String {
     format!("rowcast_{task}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_consumer_names_its_group() {
+        let group = GroupId::random();
+        for consumer in [
+            group_consumer(&group),
+            partition_consumer(&group, "tx"),
+            redrive_consumer(&group),
+        ] {
+            assert_eq!(
+                group_of_consumer(&consumer),
+                Some(group.clone()),
+                "{consumer}"
+            );
+        }
+        for consumer in ["", "g_", "d_x", "capture", "x_g000000000000"] {
+            assert_eq!(group_of_consumer(consumer), None, "{consumer}");
+        }
+    }
 }

@@ -242,10 +242,16 @@ pub fn object(schema: &str, table: &str) -> String {
     object
 }
 
-/// What a group's clients may subscribe to for push delivery.
+/// Where the changes of a push group are sent, those of one partition or all.
+///
+/// A client must subscribe to this subject itself: nats-server (2.15, `registerNotification`) takes no wildcard for
+/// interest in a consumer. `token` is known to the group's clients alone, for the answer to a pull goes to whatever
+/// subject the asker names, in the account of all clients: so the members of another group could send there what they
+/// may read.
 #[must_use]
-pub fn group_delivery(group: &GroupId) -> String {
-    format!("rowcast.deliver.{group}.>")
+pub fn group_delivery(group: &GroupId, token: &str, partition: Option<&str>) -> String {
+    let partition = partition.unwrap_or("changes");
+    format!("rowcast.deliver.{group}.{token}.{partition}")
 }
 
 /// Prefix of the inboxes of a group's clients.
@@ -291,6 +297,50 @@ pub fn group_publish(stream: &str, consumer: &str) -> Vec<String> {
         format!("$JS.ACK.{stream}.{consumer}.*.*.*.*.*"),
         format!("$JS.ACK.*.*.{stream}.{consumer}.*.*.*.*.>"),
     ]
+}
+
+/// nats-server tells here of a change that was sent as often as its consumer allows (NATS docs, "JetStream advisories").
+pub const DELIVERIES_EXHAUSTED: &str = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>";
+
+/// nats-server tells here of a change that a member has given up (`+TERM`).
+pub const DELIVERIES_GIVEN_UP: &str = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>";
+
+/// Dead letters of all groups.
+pub const DEAD_LETTERS: &str = "rowcast.dead.*.*";
+
+/// Dead letters that groups get once more.
+pub const REDRIVEN: &str = "rowcast.redrive.*.*";
+
+/// A group's dead letter of the message that the task's stream had under this sequence since this time, in nanoseconds
+/// of Unix: a stream that was made anew has other messages under the same sequences.
+#[must_use]
+pub fn dead_letter(group: &GroupId, sequence: u64, stored_at: i128) -> String {
+    format!("rowcast.dead.{group}.{sequence}-{stored_at}")
+}
+
+/// All dead letters of a group.
+#[must_use]
+pub fn dead_letters(group: &GroupId) -> String {
+    format!("rowcast.dead.{group}.*")
+}
+
+/// The dead letter with this number, on its way to its group.
+#[must_use]
+pub fn redriven(group: &GroupId, letter: u64) -> String {
+    format!("rowcast.redrive.{group}.{letter}")
+}
+
+/// All dead letters that are on their way to a group.
+#[must_use]
+pub fn redriven_of(group: &GroupId) -> String {
+    format!("rowcast.redrive.{group}.*")
+}
+
+/// The group to which a dead letter is redriven on this subject, and the letter's number.
+#[must_use]
+pub fn letter_of_redriven(subject: &str) -> Option<(GroupId, u64)> {
+    let (group, letter) = subject.strip_prefix("rowcast.redrive.")?.split_once('.')?;
+    Some((group.parse().ok()?, letter.parse().ok()?))
 }
 
 /// Where nats-server asks whether a login is good (NATS docs, "Auth Callout").

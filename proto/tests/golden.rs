@@ -127,6 +127,13 @@ fn billing() -> Vec<Message> {
 /// How it is with consumer groups.
 fn of_groups() -> Vec<Message> {
     messages!("message", IgnoredEverywhere:
+        message::DeadLetter,
+        message::DeadLetterRequest,
+        message::DeadLettersReply,
+        message::SkipChangeRequest,
+        message::StuckChange,
+        message::ListDeadLettersReply,
+        message::ListDeadLettersRequest,
         message::GroupHistoryReply,
         message::GroupHistoryRequest,
         message::GroupMember,
@@ -265,6 +272,10 @@ fn contact_bodies() -> Vec<Message> {
 
 fn group_bodies() -> Vec<Message> {
     let mut bodies = messages!("rest", IgnoredAtTop:
+        rest::DeadLetter,
+        rest::DeadLetterList,
+        rest::DeadLettersDone,
+        rest::StuckChange,
         rest::GroupHistory,
         rest::GroupMember,
         rest::Consumption,
@@ -274,7 +285,7 @@ fn group_bodies() -> Vec<Message> {
         rest::StreamPosition,
         rest::StreamRange,
     );
-    bodies.extend(messages!("rest", Refused: rest::MoveGroup));
+    bodies.extend(messages!("rest", Refused: rest::MoveGroup, rest::SkipChange));
     bodies
 }
 

@@ -6,3 +6,4 @@
 )]
 
 mod killed_capture;
+mod groups;

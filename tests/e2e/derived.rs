@@ -1,7 +1,7 @@
 //! A group with a policy of its own, read by a client that knows nothing of Rowcast.
 
 use rowcast_client::Operation;
-use rowcast_e2e::{PATIENCE, Shop};
+use rowcast_e2e::{Language, PATIENCE, Sample, Shop};
 use rowcast_proto::rest;
 use rowcast_testkit::eventually;
 use serde_json::{Value, json};
@@ -35,8 +35,10 @@ async fn a_group_is_told_by_its_own_policy_what_others_are_told_whole() {
     let shop = Box::pin(Shop::running(Default::default())).await.unwrap();
     let of_own =
         json!({ "etl": { "script": POLICY, "on_error": "stop" }, "format": "cloudevents" });
-    let masked = shop.group_with("masked", &of_own).await.unwrap();
+    let masked = shop.group_as("masked", &of_own).await.unwrap();
     let plain = shop.group("plain").await.unwrap();
+    let [masked, plain] =
+        [masked, plain].map(|group| Sample::new("consume", Language::Python, &group).unwrap());
     shop.sql.batch_execute(CHANGES).await.unwrap();
 
     // Its consumer is made with its stream.
@@ -70,7 +72,7 @@ async fn a_group_is_told_by_its_own_policy_what_others_are_told_whole() {
     })
     .await;
     let wrong = json!({ "etl": { "script": "e_drp()" } });
-    let refused = shop.group_with("wrong", &wrong).await.map(drop);
+    let refused = shop.group_as("wrong", &wrong).await.map(drop);
     let refused = refused.unwrap_err().to_string();
     assert!(
         refused.contains("etl.script") && refused.contains("line 1"),

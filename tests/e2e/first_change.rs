@@ -1,10 +1,9 @@
 //! A row committed in PostgreSQL reaches a NATS client.
 
-use std::process::Stdio;
-
 use futures::StreamExt as _;
 use rowcast_client::{Change, Operation, Subscription};
-use rowcast_e2e::{Group, PATIENCE, Shop};
+use rowcast_e2e::{Language, PATIENCE, Sample, Shop};
+use rowcast_testkit::eventually;
 use serde_json::json;
 
 const CHANGES: &str = r#"
@@ -61,6 +60,7 @@ async fn a_committed_row_reaches_rust_and_python() {
         shop.group("rust").await.unwrap(),
         shop.group("python").await.unwrap(),
     );
+    let python = Sample::new("consume", Language::Python, &python).unwrap();
     shop.sql.batch_execute(CHANGES).await.unwrap();
 
     let mut subscription = rust.subscribe().await.unwrap();
@@ -76,7 +76,7 @@ async fn a_committed_row_reaches_rust_and_python() {
     let mut again = rust.subscribe().await.unwrap();
     let next = take(&mut again, 1).await;
     assert_eq!(next[0].table.as_deref(), Some("counter"));
-    assert_eq!(read_by_python(&python, 1).await[0].id, next[0].id);
+    assert_eq!(read_by_python(&python, 5).await[4].id, next[0].id);
 }
 
 #[tokio::test]
@@ -87,6 +87,7 @@ async fn a_row_larger_than_a_message_reaches_rust_and_python_whole() {
         shop.group("rust").await.unwrap(),
         shop.group("python").await.unwrap(),
     );
+    let python = Sample::new("consume", Language::Python, &python).unwrap();
     let sql = format!(
         "BEGIN;
          INSERT INTO shop.customers (name) VALUES ('before');
@@ -112,36 +113,11 @@ async fn a_row_larger_than_a_message_reaches_rust_and_python_whole() {
     }
 }
 
-/// Reads and acknowledges with nats-py, which knows nothing of Rowcast.
-pub(crate) async fn read_by_python(group: &Group, count: usize) -> Vec<Change> {
-    let connection = &group.connection;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/consume.py");
-    let libraries = concat!(env!("CARGO_MANIFEST_DIR"), "/../.tools/python");
-    let output = tokio::process::Command::new("python3")
-        .args([
-            script,
-            &connection.urls.join(","),
-            &connection.login,
-            group.password,
-        ])
-        .args([
-            &connection.stream,
-            &connection.consumer,
-            &connection.inbox_prefix,
-        ])
-        .arg(count.to_string())
-        .env("PYTHONPATH", libraries)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(PATIENCE, output)
-        .await
-        .unwrap()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+/// Reads and acknowledges with nats-py, which knows nothing of Rowcast, until the journal has so many changes.
+pub(crate) async fn read_by_python(python: &Sample, count: usize) -> Vec<Change> {
+    let mut child = python.start(&["journal".to_owned()]).unwrap();
+    let told = || python.told(".jsonl").unwrap().concat();
+    eventually("nats-py has read", PATIENCE, async || told().len() >= count).await;
+    child.kill().await.unwrap();
+    told()
 }

@@ -1,15 +1,11 @@
 //! The example that keeps a copy of a table, killed again and again.
 
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use rowcast_e2e::{Group, PATIENCE, Shop};
+use rowcast_e2e::{Copy, PATIENCE, Shop};
 use rowcast_testkit::eventually;
-use tempfile::TempDir;
-use tokio::process::{Child, Command};
 use tokio_postgres::Client;
 
 /// `changes` counts how often a row was changed: one that is applied twice shows.
@@ -26,59 +22,6 @@ const CONTENT: &str =
 
 /// Rounds, of which each but the last ends with a kill.
 const ROUNDS: u32 = 8;
-
-/// The copy's database, and what the example is started with.
-struct Copy {
-    sql: Client,
-    dsn: String,
-    folder: TempDir,
-}
-
-impl Copy {
-    async fn of(shop: &Shop, group: &Group) -> Self {
-        let admin = shop.platform.sql("postgres").await.unwrap();
-        admin.batch_execute("CREATE DATABASE copy").await.unwrap();
-        let sql = shop.platform.sql("copy").await.unwrap();
-        let schema = format!("CREATE SCHEMA shop; {TABLE}; {COUNTED}");
-        sql.batch_execute(&schema).await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let connection = serde_json::to_vec(&group.connection).unwrap();
-        std::fs::write(folder.path().join("connection.json"), connection).unwrap();
-        std::fs::write(folder.path().join("password.txt"), group.password).unwrap();
-        Self {
-            sql,
-            dsn: shop.platform.postgres.url("copy").expose().to_owned(),
-            folder,
-        }
-    }
-
-    fn start(&self) -> Child {
-        Command::new(example())
-            .arg(self.folder.path().join("connection.json"))
-            .arg(self.folder.path().join("password.txt"))
-            .args([&self.dsn, "shop.account"])
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap()
-    }
-}
-
-/// Cargo puts examples into a folder beside the tests' one.
-fn example() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let program = test
-        .ancestors()
-        .nth(2)
-        .unwrap()
-        .join("examples/materialize");
-    assert!(
-        program.is_file(),
-        "{} is missing: build it with cargo build -p rowcast-client --examples",
-        program.display()
-    );
-    program
-}
 
 async fn content(sql: &Client) -> String {
     sql.query_one(CONTENT, &[]).await.unwrap().get(0)
@@ -116,10 +59,11 @@ async fn a_copy_that_is_killed_at_any_moment_has_every_change_once() {
     shop.sql.batch_execute(TABLE).await.unwrap();
     Box::pin(shop.run()).await.unwrap();
     let group = shop.group("copy").await.unwrap();
-    let copy = Box::pin(Copy::of(&shop, &group)).await;
+    let schema = format!("CREATE SCHEMA shop; {TABLE}; {COUNTED}");
+    let copy = Box::pin(Copy::of(&shop, &group, &schema)).await.unwrap();
 
     for round in 1..=ROUNDS {
-        let mut child = copy.start();
+        let mut child = copy.start("shop.account").unwrap();
         for _transaction in 0..40 {
             let statements = transaction(&mut random);
             shop.sql.batch_execute(&statements).await.unwrap();

@@ -1,20 +1,14 @@
 //! Members of groups in each mode come, go and are killed.
 
-mod log;
-mod member;
-
 use std::cell::Cell;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use rowcast_client::GroupMode;
-use rowcast_e2e::{Group, PATIENCE, Shop};
+use rowcast_e2e::{Group, Log, Member, PATIENCE, Shop, Unit, check};
 use rowcast_testkit::eventually;
 use tokio::time::Instant;
-
-use log::Log;
-use member::Member;
 
 /// Keys that are written.
 const KEYS: u64 = 60;
@@ -41,6 +35,12 @@ async fn write(shop: &Shop, version: u64) {
     shop.sql.batch_execute(&rows).await.unwrap();
 }
 
+async fn all_leave(members: Vec<Member>) {
+    for member in members {
+        member.leave().await.unwrap();
+    }
+}
+
 async fn all_are_dealt_with(log: &Log, versions: u64) {
     let what = format!("{versions} versions of all keys are dealt with");
     eventually(&what, PATIENCE, async || log.is_complete(KEYS, versions)).await;
@@ -52,20 +52,21 @@ async fn keys_stay_in_order_while_members_come_go_and_are_killed() {
     eprintln!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let (shop, group) = Box::pin(begin(GroupMode::Keyed)).await;
-    let log = Log::default();
-    let mut members = vec![Member::join(&group, &log)];
+    let log = Log::open().unwrap();
+    let mut members = vec![Member::join(&group, &log).unwrap()];
+    let mut leaving = Vec::new();
     let mut version = 0;
     for _step in 0..12 {
         match random.random_range(0..4) {
             0 if members.len() > 1 => {
                 let member = members.swap_remove(random.random_range(0..members.len()));
-                member.leave();
+                leaving.push(member.leave());
             }
             1 if members.len() > 1 => {
                 let member = members.swap_remove(random.random_range(0..members.len()));
-                member.kill();
+                member.kill().await.unwrap();
             }
-            _ if members.len() < 5 => members.push(Member::join(&group, &log)),
+            _ if members.len() < 5 => members.push(Member::join(&group, &log).unwrap()),
             _ => {}
         }
         let until = Instant::now() + Duration::from_millis(random.random_range(500..4000));
@@ -76,15 +77,20 @@ async fn keys_stay_in_order_while_members_come_go_and_are_killed() {
         }
     }
     all_are_dealt_with(&log, version).await;
-    log.check_keys();
-    members.into_iter().for_each(Member::leave);
+    check(&log, Unit::Partition).unwrap();
+    for left in leaving {
+        left.await.unwrap();
+    }
+    all_leave(members).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_of_a_keyed_group_share_its_work_within_seconds() {
     let (shop, group) = Box::pin(begin(GroupMode::Keyed)).await;
-    let log = Log::default();
-    let mut members: Vec<Member> = (0..3).map(|_member| Member::join(&group, &log)).collect();
+    let log = Log::open().unwrap();
+    let mut members: Vec<Member> = (0..3)
+        .map(|_member| Member::join(&group, &log).unwrap())
+        .collect();
     let version = Cell::new(0);
     // So many members deal with keys of the newest version.
     let busy = async |wanted: usize| {
@@ -103,24 +109,24 @@ async fn members_of_a_keyed_group_share_its_work_within_seconds() {
         begun.elapsed()
     };
     assert!(busy(3).await < TAKEN_OVER);
-    members.remove(0).leave();
+    members.remove(0).leave().await.unwrap();
     assert!(busy(2).await < TAKEN_OVER);
-    members.remove(0).kill();
+    members.remove(0).kill().await.unwrap();
     assert!(busy(1).await < TAKEN_OVER);
-    members.push(Member::join(&group, &log));
+    members.push(Member::join(&group, &log).unwrap());
     assert!(busy(2).await < TAKEN_OVER);
-    log.check_keys();
-    members.into_iter().for_each(Member::leave);
+    check(&log, Unit::Partition).unwrap();
+    all_leave(members).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_stands_by_goes_on_where_the_active_one_was_killed() {
     let (shop, group) = Box::pin(begin(GroupMode::Ordered)).await;
-    let log = Log::default();
-    let active = Member::join(&group, &log);
+    let log = Log::open().unwrap();
+    let active = Member::join(&group, &log).unwrap();
     write(&shop, 1).await;
     all_are_dealt_with(&log, 1).await;
-    let standby = Member::join(&group, &log);
+    let standby = Member::join(&group, &log).unwrap();
     for version in 2..20 {
         write(&shop, version).await;
     }
@@ -128,28 +134,30 @@ async fn a_member_that_stands_by_goes_on_where_the_active_one_was_killed() {
         log.is_begun(3)
     })
     .await;
-    active.kill();
+    active.kill().await.unwrap();
     let killed = Instant::now();
-    let before = log.len();
+    let before = log.count();
     for version in 20..30 {
         write(&shop, version).await;
     }
     eventually("the other one goes on", PATIENCE, async || {
-        log.len() > before
+        log.count() > before
     })
     .await;
     assert!(killed.elapsed() < TAKEN_OVER, "{:?}", killed.elapsed());
     all_are_dealt_with(&log, 29).await;
-    log.check_order();
+    check(&log, Unit::Everything).unwrap();
     assert_eq!(log.members_of(29), 1);
-    standby.leave();
+    standby.leave().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_members_of_a_shared_group_get_everything() {
     let (shop, group) = Box::pin(begin(GroupMode::Shared)).await;
-    let log = Log::default();
-    let mut members: Vec<Member> = (0..3).map(|_member| Member::join(&group, &log)).collect();
+    let log = Log::open().unwrap();
+    let mut members: Vec<Member> = (0..3)
+        .map(|_member| Member::join(&group, &log).unwrap())
+        .collect();
     for version in 1..=20 {
         write(&shop, version).await;
     }
@@ -157,18 +165,21 @@ async fn three_members_of_a_shared_group_get_everything() {
         log.is_begun(3)
     })
     .await;
-    members.remove(0).kill();
+    members.remove(0).kill().await.unwrap();
     // What it had comes again after 30 s.
     all_are_dealt_with(&log, 20).await;
     assert_eq!(log.members(), 3);
-    members.into_iter().for_each(Member::leave);
+    all_leave(members).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_keep_what_they_hold_while_the_service_is_away() {
     let (mut shop, group) = Box::pin(begin(GroupMode::Keyed)).await;
-    let log = Log::default();
-    let mut members = vec![Member::join(&group, &log), Member::join(&group, &log)];
+    let log = Log::open().unwrap();
+    let mut members = vec![
+        Member::join(&group, &log).unwrap(),
+        Member::join(&group, &log).unwrap(),
+    ];
     let mut version = 0;
     // Until both have their half.
     while version == 0 || log.members_of(version) < 2 {
@@ -186,11 +197,11 @@ async fn members_keep_what_they_hold_while_the_service_is_away() {
         assert_eq!(log.members_of(version), 2);
     }
     // One is gone when the service comes back; the other was only not heard.
-    members.remove(0).kill();
+    members.remove(0).kill().await.unwrap();
     shop.platform.restart("consumer-group").await.unwrap();
     version += 1;
     write(&shop, version).await;
     all_are_dealt_with(&log, version).await;
-    log.check_keys();
-    members.into_iter().for_each(Member::leave);
+    check(&log, Unit::Partition).unwrap();
+    all_leave(members).await;
 }

@@ -1,7 +1,9 @@
 //! A database whose changes are tracked, on its way from "create" to "running".
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Context as _;
-use rowcast_client::{GroupCredentials, GroupMode, Subscription};
+use rowcast_client::{GroupCredentials, GroupDelivery, GroupMode, Subscription};
 use rowcast_domain::{Secret, TaskId, TaskState};
 use rowcast_proto::rest::{
     self, GroupConnection, Precheck, Source, Task, TaskTransition, TaskTransitionList,
@@ -61,6 +63,18 @@ impl Group {
     #[must_use]
     pub fn credentials(&self) -> GroupCredentials {
         GroupCredentials::new(self.connection.clone(), Secret::new(self.password))
+    }
+
+    /// Writes the two files that programs of the SDK take: the connection's, and the password's.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn write_to(&self, folder: &Path) -> anyhow::Result<[PathBuf; 2]> {
+        let files = ["connection.json", "password.txt"].map(|name| folder.join(name));
+        let [connection, password] = &files;
+        std::fs::write(connection, serde_json::to_vec(&self.connection)?)?;
+        std::fs::write(password, self.password)?;
+        Ok(files)
     }
 
     /// Joins the group by the Rust SDK.
@@ -277,14 +291,28 @@ impl Tracked {
     /// # Errors
     /// Where it is refused.
     pub async fn group_of(&self, name: &str, mode: GroupMode) -> anyhow::Result<Group> {
-        self.group_with(name, &json!({ "mode": mode })).await
+        self.group_with(name, mode, GroupDelivery::Pull).await
+    }
+
+    /// As [`Self::group_of`], delivered like this.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub async fn group_with(
+        &self,
+        name: &str,
+        mode: GroupMode,
+        delivery: GroupDelivery,
+    ) -> anyhow::Result<Group> {
+        let more = json!({ "mode": mode, "delivery": delivery });
+        self.group_as(name, &more).await
     }
 
     /// As [`Self::group`], with these members of the request beside name and login.
     ///
     /// # Errors
     /// Where it is refused.
-    pub async fn group_with(&self, name: &str, more: &Value) -> anyhow::Result<Group> {
+    pub async fn group_as(&self, name: &str, more: &Value) -> anyhow::Result<Group> {
         let mut body = json!({ "name": name, "account": "reader", "password": GROUP_PASSWORD });
         if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
             body.extend(more.clone());

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::etl::Etl;
+use super::group_delivery::GroupDelivery;
 use super::group_status::GroupStatus;
 
 /// How the members of a group share its changes.
@@ -97,6 +98,9 @@ pub struct PatchGroup {
     /// Another password, by the rules of a new group's. Never returned. The group's connections are closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
+    /// After so many attempts a change is a dead letter, at most 1000; 0 for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_deliver: Option<u32>,
 }
 
 /// `POST /tasks/{id}/groups`.
@@ -118,6 +122,12 @@ pub struct CreateGroup {
     /// A format of its own; the task's where absent. Fixed from here on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<GroupFormat>,
+    /// After so many attempts a change is a dead letter, at most 1000; 0 for never, 10 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_deliver: Option<u32>,
+    /// Pull where absent; fixed from here on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<GroupDelivery>,
 }
 
 /// A consumer group.
@@ -142,12 +152,18 @@ pub struct Group {
     /// Its own format; absent where it is the task's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<GroupFormat>,
+    /// How changes come to its clients; absent where they pull.
+    #[serde(default, skip_serializing_if = "GroupDelivery::is_pull")]
+    pub delivery: GroupDelivery,
     /// Stream sequence of the last change acknowledged by the group.
     pub acknowledged_sequence: u64,
     /// Changes that the group has not been sent.
     pub pending: u64,
     /// Changes sent and not yet acknowledged.
     pub in_flight: u64,
+    /// After so many attempts a change is a dead letter; 0 for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_deliver: Option<u32>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
     /// How it is with the group now.
@@ -171,14 +187,31 @@ pub struct GroupConnection {
     pub login: String,
     /// JetStream stream.
     pub stream: String,
-    /// Durable pull consumer; empty where the group has one a partition.
+    /// Durable consumer; empty where the group has one a partition.
     pub consumer: String,
     /// How its members share the changes; absent where ordered.
     #[serde(default, skip_serializing_if = "GroupMode::is_ordered")]
     pub mode: GroupMode,
-    /// The durable pull consumers of a keyed group, one a partition; absent in other modes.
+    /// The durable consumers of a keyed group, one a partition; absent in other modes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consumers: Vec<PartitionConsumer>,
+    /// JetStream stream of the dead letters that are redriven.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub redrive_stream: String,
+    /// Durable pull consumer of it; there from the group's first redrive on.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub redrive_consumer: String,
+    /// How changes come to its clients; absent where they pull.
+    #[serde(default, skip_serializing_if = "GroupDelivery::is_pull")]
+    pub delivery: GroupDelivery,
+    /// What a client of a push group subscribes to, exactly as it is here: no wildcard brings changes. Whoever knows it
+    /// and may log in to another group of the tenant may send there, so it is as secret as a password. Absent where
+    /// clients pull, and where the group has one a partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliver_subject: Option<String>,
+    /// The queue group that clients of a shared push group subscribe with; absent in other groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliver_group: Option<String>,
     /// Prefix that the client must use for its inboxes.
     pub inbox_prefix: String,
     /// The group.
@@ -194,6 +227,9 @@ pub struct GroupConnection {
 pub struct PartitionConsumer {
     /// The partition's token in subjects: a number of three digits, or `tx` for what belongs to no row.
     pub partition: String,
-    /// Durable pull consumer.
+    /// Durable consumer.
     pub consumer: String,
+    /// What a client of a push group subscribes to; absent where clients pull.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliver_subject: Option<String>,
 }

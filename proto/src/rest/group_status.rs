@@ -15,6 +15,9 @@ pub enum GroupState {
     Ok,
     /// Retention will remove some of it soon.
     Warning,
+    /// A change that must be acknowledged before others was sent as often as the group allows. Ends when it is acknowledged,
+    /// or put away.
+    Blocked,
     /// Retention has removed some of it. Ends when the position is moved, or the group has acknowledged a change that is
     /// still there.
     Gap,
@@ -27,6 +30,7 @@ impl GroupState {
         match self {
             Self::Ok => "ok",
             Self::Warning => "warning",
+            Self::Blocked => "blocked",
             Self::Gap => "gap",
         }
     }
@@ -61,6 +65,21 @@ pub struct GroupStatus {
     /// How far its own stream is; absent where it reads the task's stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub derivation: Option<Derivation>,
+    /// Of an ordered or a keyed group, what was sent more than once and holds others up, by partition; absent where nothing
+    /// does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stuck: Vec<StuckChange>,
+}
+
+/// A change that must be acknowledged before those behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StuckChange {
+    /// The consumer that sends it.
+    pub consumer: String,
+    /// Where it stands.
+    pub position: StreamPosition,
+    /// How often it was sent, at least.
+    pub attempts: u64,
 }
 
 /// A message of a task's stream.

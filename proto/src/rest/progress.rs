@@ -47,6 +47,10 @@ pub struct TaskPosition {
     /// The same in bytes of payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<f64>,
+    /// How much of one processor's time capture's work on it took, in percent, over ten seconds; absent where the task does
+    /// not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<f64>,
     /// What the stream holds; absent where it holds nothing, or was not looked at yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldRange>,
@@ -118,6 +122,9 @@ pub struct Consumption {
     /// Stream sequence of the last change that it has acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged_sequence: Option<u64>,
+    /// When that change was committed; absent where the stream does not hold it any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged_at: Option<DateTime<Utc>>,
     /// When the groups were last looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<DateTime<Utc>>,

@@ -13,7 +13,7 @@ use rowcast_service::{BoxError, CancellationToken};
 use sqlx::{PgConnection, PgPool};
 
 use crate::error::Error;
-use crate::incident::{About, AboutGroup, GROUP_BEHIND, GROUP_GAP, Incident};
+use crate::incident::{About, AboutGroup, GROUP_BEHIND, GROUP_BLOCKED, GROUP_GAP, Incident};
 use crate::notify;
 use crate::state_changed::{raise, resolve, trace_of};
 use crate::store::{deleted_groups, incidents, seen_events};
@@ -23,6 +23,9 @@ const GROUPS: &str = "alerting-groups";
 
 /// The consumer of groups' deletions.
 const DELETED_GROUPS: &str = "alerting-deleted-groups";
+
+/// Of these a group has one incident at a time.
+const RULES: [&str; 3] = [GROUP_BEHIND, GROUP_BLOCKED, GROUP_GAP];
 
 /// What takes events about groups, each with its name.
 pub(crate) fn consumers(
@@ -88,7 +91,7 @@ pub(crate) async fn take(
         return Ok(());
     }
     let rule = rule_of(to);
-    for other in [GROUP_BEHIND, GROUP_GAP] {
+    for other in RULES {
         if rule != Some(other) {
             end(&mut transaction, (&task_id, &group.id), other, at, &trace).await?;
         }
@@ -133,7 +136,7 @@ pub(crate) async fn take_deleted(pool: &PgPool, event: GroupDeleted) -> Result<(
         return Ok(());
     }
     deleted_groups::insert(&mut transaction, &group, now).await?;
-    for rule in [GROUP_BEHIND, GROUP_GAP] {
+    for rule in RULES {
         end(&mut transaction, (&task_id, &group), rule, at, &trace).await?;
     }
     transaction.commit().await?;
@@ -164,6 +167,7 @@ const fn rule_of(state: GroupState) -> Option<&'static str> {
     match state {
         GroupState::Gap => Some(GROUP_GAP),
         GroupState::Warning => Some(GROUP_BEHIND),
+        GroupState::Blocked => Some(GROUP_BLOCKED),
         GroupState::Ok | GroupState::Unspecified => None,
     }
 }
@@ -173,10 +177,14 @@ fn summary(task: &str, group: &str, reason: &str) -> String {
 }
 
 fn error(rule: &str, reason: &str) -> TaskError {
-    let advice = if rule == GROUP_GAP {
-        "See what is missing, then move the group's position to earliest or to another place that is still there."
-    } else {
-        "Let the group's members read faster, or give the task a longer retention."
+    let advice = match rule {
+        GROUP_GAP => {
+            "See what is missing, then move the group's position to earliest or to another place that is still there."
+        }
+        GROUP_BLOCKED => {
+            "Repair what reads the group. An ordered group can put the change away: rowcast group skip."
+        }
+        _behind => "Let the group's members read faster, or give the task a longer retention.",
     };
     TaskError {
         code: rule.to_owned(),

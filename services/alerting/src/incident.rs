@@ -44,6 +44,9 @@ pub(crate) const GROUP_GAP: &str = "group_gap";
 /// The rule: retention will soon remove what a group has not read.
 pub(crate) const GROUP_BEHIND: &str = "group_behind";
 
+/// The rule: a change that a group must acknowledge before others was sent as often as it allows.
+pub(crate) const GROUP_BLOCKED: &str = "group_blocked";
+
 /// A consumer group that an incident is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AboutGroup {

@@ -11,6 +11,7 @@ use rowcast_domain::{Backlog, Lsn, TaskId};
 use rowcast_proto::message::{CaptureState, TaskError, TaskSpec, TaskStatus, Timestamp};
 
 use tokio::time::Instant;
+use tokio_metrics::TaskMonitor;
 
 use self::entry::StatusEntry;
 use self::rates::{Come, Rates};
@@ -37,14 +38,15 @@ pub(crate) struct Reporter {
     silent_looks: u32,
     rates: Rates,
     backlog: Backlog,
+    monitor: TaskMonitor,
 }
 
 /// The longest header of a page of WAL, in bytes (`xlog_internal.h`).
 const PAGE_HEADER: u64 = 40;
 
 impl Reporter {
-    /// Of a task whose lease this process holds.
-    pub(crate) fn new(platform: &Platform, task: TaskId) -> Self {
+    /// Of a task whose lease this process holds. `monitor` knows how long the work on it took.
+    pub(crate) fn new(platform: &Platform, task: TaskId, monitor: TaskMonitor) -> Self {
         let status = TaskStatus {
             task_id: task.to_string(),
             capture_id: platform.capture_id.clone(),
@@ -64,6 +66,7 @@ impl Reporter {
             silent_looks: 0,
             rates: Rates::default(),
             backlog: Backlog::default(),
+            monitor,
         }
     }
 
@@ -103,6 +106,7 @@ impl Reporter {
         self.status.delay_seconds = None;
         self.status.messages_per_second = None;
         self.status.bytes_per_second = None;
+        self.status.cpu_percent = None;
         self.write().await;
     }
 
@@ -166,10 +170,12 @@ impl Reporter {
         let come = Come {
             messages: durable.sequence,
             bytes: durable.bytes,
+            busy: self.monitor.cumulative().total_poll_duration,
         };
         let rate = self.rates.look(come, Instant::now());
         self.status.messages_per_second = Some(rate.messages);
         self.status.bytes_per_second = Some(rate.bytes);
+        self.status.cpu_percent = Some(rate.busy * 100.0);
         let now = Utc::now();
         let stored = durable.lsn.max(watched.received.settled());
         self.backlog
@@ -216,6 +222,7 @@ fn is_news(before: &TaskStatus, status: &TaskStatus) -> bool {
         delay_seconds: None,
         messages_per_second: None,
         bytes_per_second: None,
+        cpu_percent: None,
         held: None,
         ..of.clone()
     };

@@ -19,6 +19,7 @@ use rowcast_service::keyring::Keyring;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
+use tokio_metrics::TaskMonitor;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -84,7 +85,8 @@ pub(crate) async fn work(
     // it dies with this future.
     let mut keeping = JoinSet::new();
     keeping.spawn(lease.keep(done.clone()).in_current_span());
-    let reporter = Reporter::new(platform, task.clone());
+    let monitor = TaskMonitor::new();
+    let reporter = Reporter::new(platform, task.clone(), monitor.clone());
     let worker = Worker {
         platform,
         task,
@@ -92,6 +94,7 @@ pub(crate) async fn work(
         retry_minutes: wishes.retry_minutes,
         stop,
         reporter,
+        monitor: monitor.clone(),
     };
     tokio::select! {
         biased;
@@ -101,7 +104,7 @@ pub(crate) async fn work(
                 tracing::warn!(%task, %error, "lease lost, task dropped");
             }
         }
-        () = worker.run() => {
+        () = TaskMonitor::instrument(&monitor, worker.run()) => {
             done.cancel();
             if let Some(Err(error)) = keeping.join_next().await.map(kept) {
                 tracing::warn!(%task, %error, "lease not given back, it will run out");
@@ -121,6 +124,7 @@ struct Worker<'a> {
     retry_minutes: watch::Receiver<u32>,
     stop: CancellationToken,
     reporter: Reporter,
+    monitor: TaskMonitor,
 }
 
 /// Since when a task has been interrupted, and how long it waits before the next attempt.
@@ -306,14 +310,15 @@ impl Worker<'_> {
             wish,
             stop,
             reporter,
+            monitor,
             ..
         } = self;
         let started = Instant::now();
         let first = watched.durable.borrow().sequence;
         // Tasks of their own, so that nothing in the pipeline can delay them; they die with this future.
         let mut confirmations = JoinSet::new();
-        confirmations.spawn(confirmer.run().in_current_span());
-        confirmations.spawn(keeper.run().in_current_span());
+        confirmations.spawn(TaskMonitor::instrument(monitor, confirmer.run()).in_current_span());
+        confirmations.spawn(TaskMonitor::instrument(monitor, keeper.run()).in_current_span());
         tracing::info!(%task, "running");
         let halt = CancellationToken::new();
         let outcome = {

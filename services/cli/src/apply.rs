@@ -13,6 +13,7 @@ pub(crate) mod document;
 mod plan;
 mod change;
 mod conflict;
+mod contact;
 mod carry_out;
 
 use rowcast_domain::TaskState;
@@ -122,9 +123,14 @@ async fn look(api: &Api, document: &Document, prune: bool) -> anyhow::Result<Pre
     let mut present = Present {
         sources: find::sources_of(api, &tasks).await?,
         tasks: Vec::new(),
+        contacts: Vec::new(),
         unnamed: Vec::new(),
         unnamed_sources: Vec::new(),
     };
+    let names_contacts = document.tasks.iter().any(|task| task.alerting.is_some());
+    if names_contacts || !document.contacts.is_empty() {
+        present.contacts = api.contacts().await?.contacts;
+    }
     if let Some(set) = document.set.as_ref().filter(|_set| prune) {
         let is_unnamed = |task: &Task| {
             let mut named = document.tasks.iter();

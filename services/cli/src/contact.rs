@@ -90,7 +90,7 @@ async fn delete(api: &Api, contact: &str, yes: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-const fn kind(kind: ContactKind) -> &'static str {
+pub(crate) const fn kind(kind: ContactKind) -> &'static str {
     match kind {
         ContactKind::Webhook => "webhook",
         ContactKind::Email => "e-mail",

@@ -6,11 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rowcast_domain::TaskState;
-use rowcast_proto::rest::{ChargeType, Group, OWN_TAGS, PurchaseTask, Source, Task};
+use rowcast_proto::rest::{
+    Alerting, ChargeType, Contact, Group, OWN_TAGS, PurchaseTask, Source, Task,
+};
 
 use crate::api::Api;
 use crate::apply::document::{
-    Document, GroupEntry, SecretFrom, SourceEntry, TaskEntry, WantedState,
+    AlertingEntry, ContactEntry, Document, GroupEntry, SecretFrom, SourceEntry, TaskEntry,
+    WantedState,
 };
 use crate::args::Export;
 use crate::failure::{Exit, Failure};
@@ -24,6 +27,16 @@ pub(crate) async fn run(api: &Api, wanted: &Export) -> anyhow::Result<()> {
     }
     warn_of_twins("source", sources.iter().map(|source| &source.name));
     warn_of_twins("task", tasks.iter().map(|task| &task.name));
+    let mut contacts = api.contacts().await?.contacts;
+    if !wanted.tasks.is_empty() {
+        let named = || tasks.iter().filter_map(|task| task.alerting.as_ref());
+        contacts.retain(|contact| named().any(|said| said.contacts.contains(&contact.id)));
+    }
+    warn_of_twins("contact", contacts.iter().map(|contact| &contact.name));
+    let told: BTreeMap<_, _> = contacts
+        .iter()
+        .map(|contact| (contact.id.to_string(), contact.name.clone()))
+        .collect();
     let names: BTreeMap<_, _> = sources
         .iter()
         .map(|source| (source.id.to_string(), source.name.clone()))
@@ -31,6 +44,7 @@ pub(crate) async fn run(api: &Api, wanted: &Export) -> anyhow::Result<()> {
     let mut document = Document {
         set: None,
         sources: sources.into_iter().map(source_entry).collect(),
+        contacts: contacts.into_iter().map(contact_entry).collect(),
         tasks: Vec::new(),
     };
     for task in tasks {
@@ -38,9 +52,12 @@ pub(crate) async fn run(api: &Api, wanted: &Export) -> anyhow::Result<()> {
         let id = task.source_id.to_string();
         let source = names.get(&id).cloned().unwrap_or(id);
         let purchase = purchase(api, &task).await?;
-        document
-            .tasks
-            .push(task_entry(task, source, purchase, groups));
+        let alerting = task
+            .alerting
+            .as_ref()
+            .map(|alerting| alerting_entry(alerting, &told));
+        let entry = task_entry(task, source, purchase, groups);
+        document.tasks.push(TaskEntry { alerting, ..entry });
     }
     Ok(output::text(document.to_yaml()?)?)
 }
@@ -71,7 +88,7 @@ fn warn_of_twins<'a>(what: &str, names: impl Iterator<Item = &'a String>) {
 
 fn source_entry(source: Source) -> SourceEntry {
     SourceEntry {
-        password: Some(SecretFrom::variable_of(&[&source.name])),
+        password: Some(SecretFrom::password_of(&[&source.name])),
         name: source.name,
         kind: source.kind,
         region: source.region,
@@ -86,6 +103,29 @@ fn source_entry(source: Source) -> SourceEntry {
         sslkey: None,
         tags: without_own(source.tags),
         resource_group: source.resource_group,
+    }
+}
+
+fn contact_entry(contact: Contact) -> ContactEntry {
+    ContactEntry {
+        secret: contact
+            .url
+            .is_some()
+            .then(|| SecretFrom::secret_of(&contact.name)),
+        name: contact.name,
+        webhook: contact.url,
+        email: contact.address,
+        resource_group: contact.resource_group,
+    }
+}
+
+/// `names` of contacts by their ids.
+fn alerting_entry(alerting: &Alerting, names: &BTreeMap<String, String>) -> AlertingEntry {
+    let name = |id: String| names.get(&id).cloned().unwrap_or(id);
+    let ids = alerting.contacts.iter().map(ToString::to_string);
+    AlertingEntry {
+        delay_seconds: alerting.delay_seconds,
+        contacts: ids.map(name).collect(),
     }
 }
 
@@ -110,12 +150,13 @@ fn task_entry(
     groups: Vec<Group>,
 ) -> TaskEntry {
     let groups = groups.into_iter().map(|group| GroupEntry {
-        password: Some(SecretFrom::variable_of(&[&task.name, &group.name])),
+        password: Some(SecretFrom::password_of(&[&task.name, &group.name])),
         name: group.name,
         account: group.account,
         mode: Some(group.mode).filter(|mode| !mode.is_ordered()),
         etl: group.etl,
         format: group.format,
+        delivery: Some(group.delivery).filter(|delivery| !delivery.is_pull()),
     });
     TaskEntry {
         groups: groups.collect(),
@@ -133,7 +174,7 @@ fn task_entry(
         packing: task.packing,
         format: task.format,
         etl: task.etl,
-        alerting: task.alerting,
+        alerting: None,
         network: task.network,
         tags: without_own(task.tags),
         resource_group: task.resource_group,

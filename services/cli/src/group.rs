@@ -1,8 +1,10 @@
 //! `rowcast group`.
 
+mod dead_letter;
 mod history;
 mod seek;
 mod show;
+mod skip;
 
 use rowcast_proto::rest::{CreateGroup, PatchGroup};
 
@@ -28,6 +30,8 @@ pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         Command::Update(wanted) => update(api, wanted).await,
         Command::Seek(wanted) => seek::run(api, wanted).await,
         Command::History(wanted) => history::run(api, wanted).await,
+        Command::Skip(wanted) => skip::run(api, wanted).await,
+        Command::DeadLetter(command) => dead_letter::run(api, command).await,
         Command::Delete(delete) => remove(api, delete).await,
     }
 }
@@ -44,6 +48,8 @@ async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
         mode: Some(wanted.mode.into()),
         etl: wanted.etl.policy(None)?,
         format: wanted.format,
+        max_deliver: wanted.max_deliver,
+        delivery: Some(wanted.delivery.into()),
     };
     show::one(
         &api.create_group(&task.id, &body).await?,
@@ -55,8 +61,8 @@ async fn update(api: &Api, wanted: Update) -> anyhow::Result<()> {
     let task = find::task(api, &wanted.task).await?;
     let group = find::group(api, &task, &wanted.group).await?;
     let is_given = wanted.password || wanted.password_from.password_file.is_some();
-    if wanted.name.is_none() && !is_given {
-        let sentence = "say what to change: --name or --password";
+    if wanted.name.is_none() && wanted.max_deliver.is_none() && !is_given {
+        let sentence = "say what to change: --name, --max-deliver or --password";
         return Err(Failure::of(Exit::Usage, sentence));
     }
     let password = if is_given {
@@ -68,6 +74,7 @@ async fn update(api: &Api, wanted: Update) -> anyhow::Result<()> {
     let body = PatchGroup {
         name: wanted.name,
         password,
+        max_deliver: wanted.max_deliver,
     };
     let changed = api.patch_group(&task.id, &group.id, &body).await?;
     show::one(&changed, wanted.shown.output)
@@ -77,23 +84,36 @@ async fn connection(api: &Api, named: Named) -> anyhow::Result<()> {
     let task = find::task(api, &named.task).await?;
     let group = find::group(api, &task, &named.group).await?;
     let connection = api.connection(&task.id, &group.id).await?;
-    let of_partitions = connection.consumers.iter().map(|of| of.consumer.as_str());
-    let consumers = if connection.consumers.is_empty() {
-        ("consumer", connection.consumer.clone())
-    } else {
-        ("consumers", of_partitions.collect::<Vec<_>>().join("\n"))
-    };
-    match named.shown.output {
-        Format::Json => output::json(&connection),
-        Format::Table => output::table(&description(vec![
-            ("urls", connection.urls.join(",")),
-            ("login", connection.login),
-            ("stream", connection.stream),
-            ("mode", connection.mode.to_string()),
-            (consumers.0, consumers.1),
-            ("inbox prefix", connection.inbox_prefix),
-        ])),
+    if named.shown.output == Format::Json {
+        return output::json(&connection);
     }
+    let mut lines = vec![
+        ("urls", connection.urls.join(",")),
+        ("login", connection.login),
+        ("stream", connection.stream),
+        ("mode", connection.mode.to_string()),
+    ];
+    let of_partitions = connection.consumers.iter();
+    lines.push(if connection.consumers.is_empty() {
+        ("consumer", connection.consumer)
+    } else {
+        let names = of_partitions.clone().map(|of| of.consumer.as_str());
+        ("consumers", names.collect::<Vec<_>>().join("\n"))
+    });
+    let subjects = of_partitions.filter_map(|of| of.deliver_subject.as_deref());
+    let subjects: Vec<&str> = subjects
+        .chain(connection.deliver_subject.as_deref())
+        .collect();
+    if !subjects.is_empty() {
+        lines.push(("subscribe to", subjects.join("\n")));
+    }
+    lines.extend(connection.deliver_group.map(|queue| ("queue group", queue)));
+    lines.extend([
+        ("redrive stream", connection.redrive_stream),
+        ("redrive consumer", connection.redrive_consumer),
+        ("inbox prefix", connection.inbox_prefix),
+    ]);
+    output::table(&description(lines))
 }
 
 async fn remove(api: &Api, wanted: Delete) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use rowcast_domain::GroupId;
 use rowcast_proto::message::{self, GroupConnection, PartitionConsumer};
 use rowcast_proto::rest::GroupMode;
-use rowcast_proto::stream::group_consumer;
+use rowcast_proto::stream::{DEAD, group_consumer, redrive_consumer};
 use rowcast_proto::subject::group_inbox;
 
 use crate::own_consumers;
@@ -38,14 +38,22 @@ pub(crate) fn describe(group: &Group, urls: &[String]) -> GroupConnection {
         consumers: own_consumers::of(group)
             .into_iter()
             .filter_map(|own| {
-                let consumer = own.name;
-                let partition = own.partition?;
                 Some(PartitionConsumer {
-                    partition,
-                    consumer,
+                    partition: own.partition?,
+                    consumer: own.name,
+                    deliver_subject: own.deliver_subject.unwrap_or_default(),
                 })
             })
             .collect(),
+        redrive_stream: DEAD.name.to_owned(),
+        redrive_consumer: redrive_consumer(&group.id),
+        delivery: message::GroupDelivery::from(group.delivery()).into(),
+        deliver_subject: own_consumers::of(group)
+            .into_iter()
+            .filter(|own| own.partition.is_none())
+            .find_map(|own| own.deliver_subject)
+            .unwrap_or_default(),
+        deliver_group: own_consumers::deliver_group(group).unwrap_or_default(),
         inbox_prefix: group_inbox(&group.id),
         group_id: group.id.to_string(),
         task_id: group.task_id.to_string(),

@@ -1,4 +1,4 @@
-//! The durable pull consumers of groups, in account DATA.
+//! The durable consumers of groups, in account DATA.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use rowcast_bus::Bus;
-use rowcast_bus::async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use rowcast_bus::async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull, push};
 use rowcast_bus::async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 use rowcast_bus::async_nats::jetstream::{self, ErrorCode};
 use rowcast_proto::rest::GroupMode;
@@ -30,6 +30,9 @@ const MAX_ACK_PENDING: i64 = 2000;
 
 /// As above, of a shared group, whose members each have up to a batch of 256 in flight.
 const SHARED_MAX_ACK_PENDING: i64 = 20_000;
+
+/// As above, of a shared push group: the server sends all of it at once, and nothing else holds it back.
+const SHARED_PUSH_MAX_ACK_PENDING: i64 = 256;
 
 /// Consumers of a group asked for, made or removed at a time.
 const CONCURRENT: usize = 16;
@@ -62,7 +65,7 @@ pub(crate) async fn create(data: &Bus, group: &Group) -> Result<Created, BoxErro
         .await?;
     let made = stream::iter(own_consumers::of(group)).map(|own| {
         let stream = &stream;
-        async move { create_one(stream, config(group, own)).await }
+        async move { create_one(stream, group, own).await }
     });
     let made: Vec<Created> = made.buffer_unordered(CONCURRENT).try_collect().await?;
     let no_stream = made.contains(&Created::NoStream);
@@ -75,17 +78,30 @@ pub(crate) async fn create(data: &Bus, group: &Group) -> Result<Created, BoxErro
 
 async fn create_one(
     stream: &jetstream::stream::Stream<()>,
-    config: pull::Config,
+    group: &Group,
+    own: OwnConsumer,
 ) -> Result<Created, BoxError> {
-    let name = config.durable_name.clone().unwrap_or_default();
-    match stream.get_or_create_consumer(&name, config).await {
-        Ok(_consumer) => Ok(Created::Yes),
+    let name = own.name.clone();
+    let made = match own.deliver_subject {
+        None => {
+            let config = pull_config(group, own);
+            let made = stream.get_or_create_consumer(&name, config).await;
+            made.map(|_consumer| ())
+        }
+        Some(ref subject) => {
+            let config = push_config(group, &own, subject.clone());
+            let made = stream.get_or_create_consumer(&name, config).await;
+            made.map(|_consumer| ())
+        }
+    };
+    match made {
+        Ok(()) => Ok(Created::Yes),
         Err(error) if is_missing(&error) => Ok(Created::NoStream),
         Err(error) => Err(error.into()),
     }
 }
 
-fn config(group: &Group, own: OwnConsumer) -> pull::Config {
+fn pull_config(group: &Group, own: OwnConsumer) -> pull::Config {
     let (ack_policy, max_ack_pending) = match group.mode {
         // What is read in order is acknowledged in order: one acknowledgement stands for all before it.
         GroupMode::Ordered | GroupMode::Keyed => (AckPolicy::All, MAX_ACK_PENDING),
@@ -98,8 +114,41 @@ fn config(group: &Group, own: OwnConsumer) -> pull::Config {
         ack_policy,
         ack_wait: ACK_WAIT,
         max_ack_pending,
+        max_deliver: max_deliver(group),
         deliver_policy: DeliverPolicy::All,
         ..pull::Config::default()
+    }
+}
+
+/// How often the server sends a change of the group: what it does not send again, it goes past, and only where there is
+/// no order may it do that.
+pub(crate) fn max_deliver(group: &Group) -> i64 {
+    match group.mode {
+        GroupMode::Shared if group.max_deliver > 0 => group.max_deliver.into(),
+        GroupMode::Shared | GroupMode::Ordered | GroupMode::Keyed => -1,
+    }
+}
+
+/// Where order counts, one message is in flight at a time: of several that a subscriber has not acknowledged when it
+/// goes, newer ones would come before them, and a plain subscriber cannot know. Without heartbeats and flow control,
+/// which it would take for changes.
+fn push_config(group: &Group, own: &OwnConsumer, deliver_subject: String) -> push::Config {
+    let max_ack_pending = match group.mode {
+        GroupMode::Ordered | GroupMode::Keyed => 1,
+        GroupMode::Shared => SHARED_PUSH_MAX_ACK_PENDING,
+    };
+    push::Config {
+        deliver_subject,
+        deliver_group: own_consumers::deliver_group(group),
+        durable_name: Some(own.name.clone()),
+        description: Some(format!("consumer group {}", group.id)),
+        filter_subject: own.filter.clone(),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: ACK_WAIT,
+        max_ack_pending,
+        max_deliver: max_deliver(group),
+        deliver_policy: DeliverPolicy::All,
+        ..push::Config::default()
     }
 }
 
@@ -132,7 +181,7 @@ pub(crate) async fn names(data: &Bus, reads: &Reads) -> Result<HashSet<String>, 
     }
 }
 
-fn is_missing(error: &ConsumerError) -> bool {
+pub(crate) fn is_missing(error: &ConsumerError) -> bool {
     match error.kind() {
         ConsumerErrorKind::JetStream(error) => {
             let code = error.error_code();

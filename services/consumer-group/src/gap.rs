@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::held::Held;
 use crate::standing::Standing;
+use crate::stuck::{self, Stands};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -18,17 +19,20 @@ pub(crate) enum Level {
     Ok,
     /// Some will be removed soon.
     Warning,
+    /// A change that holds others up was sent as often as the group allows.
+    Blocked,
     /// Some was removed.
     Gap,
 }
 
 impl Level {
-    const ALL: [Self; 3] = [Self::Ok, Self::Warning, Self::Gap];
+    const ALL: [Self; 4] = [Self::Ok, Self::Warning, Self::Blocked, Self::Gap];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Warning => "warning",
+            Self::Blocked => "blocked",
             Self::Gap => "gap",
         }
     }
@@ -55,6 +59,9 @@ pub(crate) struct Seen {
     /// What was removed unread and is not gone beyond.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) missing: Option<Missing>,
+    /// How it stood when it was first seen at this acknowledged position.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stands: Option<Stands>,
 }
 
 /// Messages that were removed unread, both ends included. Some of them may be of no concern to a consumer of a part.
@@ -103,6 +110,7 @@ pub(crate) fn look(before: Option<&Seen>, now: &Standing, held: &Held) -> Seen {
         first_unread: (!now.reads_all && now.unread() > 0).then_some(now.read_up_to + 1),
         generation: now.generation,
         missing,
+        stands: stuck::stands(before, now),
     }
 }
 
@@ -237,6 +245,7 @@ mod tests {
             in_flight: 0,
             reads_all: true,
             generation: 0,
+            max_deliver: -1,
         }
     }
 

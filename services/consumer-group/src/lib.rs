@@ -7,6 +7,7 @@
 //!                │          ├─▶ watch ─▶ gap ─────┘ and samples over time
 //!                │          ├─▶ callout ◀─ nats-server: may this login in, and what may it do?
 //!                │          └─▶ membership ◀─ members: what may I read?
+//!                ├─▶ shelf: dead letters ◀─ exhausted ◀─ nats-server; redrive ─▶ members
 //!                ├─▶ status: stream, consumers and members, now
 //!                └─▶ seek ─▶ moving: the position, as it was wished
 //! ```
@@ -41,9 +42,15 @@ mod derivation;
 mod status;
 mod derive;
 mod gap;
+mod stuck;
 mod watch;
 mod seek;
 mod moving;
+mod letter;
+mod shelf;
+mod exhausted;
+mod redrive;
+mod attempt_limit;
 mod callout;
 mod jwt;
 mod permission;
@@ -105,6 +112,16 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
         reconcile::run(state.clone(), stop.clone()),
     );
     let deriving_state = state.clone();
+    tasks.spawn(
+        Kind::Essential,
+        "dead letters",
+        exhausted::run(state.clone(), stop.clone()),
+    );
+    tasks.spawn(
+        Kind::Essential,
+        "redriven letters",
+        redrive::tidy(state.clone(), stop.clone()),
+    );
     let watching = watch::run(state.clone(), stop.clone());
     tasks.spawn(Kind::Essential, "watch", watching);
     tasks.spawn(

@@ -4,7 +4,7 @@
 //! member ─▶ heard ─▶ whose lease is over? ─▶ what they left comes again ─▶ who is due what? ─▶ held, wanted back
 //! ```
 //!
-//! Everything is decided in one transaction that has locked the group, so that copies of the service agree. A share
+//! Everything is decided in transactions that have locked the group, so that copies of the service agree. A share
 //! is given to a member only after the one that held it has let it go, has left, or has not asked for the time of a
 //! lease; that one has stopped by then, for it counts the lease from when it asked.
 
@@ -16,7 +16,6 @@ use rowcast_bus::refuse;
 use rowcast_bus::refuse::Refusal as _;
 use rowcast_domain::GroupId;
 use rowcast_proto::message::{HeldShare, MemberReply, MemberRequest, RpcError};
-use rowcast_proto::rest::GroupMode;
 use rowcast_proto::rpc::ERROR_HEADER;
 use rowcast_proto::subject::{MEMBER_UNDECIDED, MEMBERS, member_group};
 use rowcast_service::{BoxError, CancellationToken};
@@ -188,19 +187,27 @@ async fn within_transaction(
     request: &MemberRequest,
 ) -> Result<Result<MemberReply, RpcError>, BoxError> {
     let mut transaction = state.pool.begin().await?;
-    store::share::lock(&mut transaction, group_id).await?;
-    let group = store::group::by_id(&mut *transaction, group_id).await?;
-    let Some(group) = group.filter(|group| group.deleted_at.is_none()) else {
-        let refusal = refuse::not_found("group_not_found", "the group is deleted");
-        return Ok(Err(refusal));
+    let Some(group) = locked(&mut transaction, group_id).await? else {
+        return Ok(Err(deleted()));
     };
-    if group.mode == GroupMode::Shared {
-        let detail = "any member of a shared group may read all of it";
+    if !group.has_shares() {
+        let detail = "any member of a shared or a push group may read all of it";
         return Ok(Err(refuse::invalid("group_shared", detail)));
     }
     note(&mut transaction, group_id, request).await?;
+    let mut has_left = request.leaves || !request.released.is_empty();
     if hearing.is_sure(state.data.client()) {
-        end_leases(state, &mut transaction, &group).await?;
+        has_left |= end_leases(state, &mut transaction, &group).await?;
+    }
+    if has_left {
+        // What was let go stays so where giving it to others takes too long, or this process ends: a consumer in the
+        // middle of giving back would send everything again and again, to a member that has it no longer, until it is
+        // given away once more.
+        transaction.commit().await?;
+        transaction = state.pool.begin().await?;
+        if locked(&mut transaction, group_id).await?.is_none() {
+            return Ok(Err(deleted()));
+        }
     }
     let (members, shares, plan) = share_out(state, &mut transaction, &group).await?;
     transaction.commit().await?;
@@ -210,6 +217,20 @@ async fn within_transaction(
         }
     }
     Ok(Ok(reply(&request.member_id, &shares, &plan)))
+}
+
+/// The group, unless it is deleted, with its shares for this transaction alone.
+async fn locked(
+    transaction: &mut PgConnection,
+    group: &GroupId,
+) -> Result<Option<Group>, BoxError> {
+    store::share::lock(transaction, group).await?;
+    let group = store::group::by_id(&mut *transaction, group).await?;
+    Ok(group.filter(|group| group.deleted_at.is_none()))
+}
+
+fn deleted() -> RpcError {
+    refuse::not_found("group_not_found", "the group is deleted")
 }
 
 /// What the member says of itself.
@@ -231,16 +252,16 @@ async fn note(
     Ok(())
 }
 
-/// Takes those from the group that have not asked for the time of a lease.
+/// Takes those from the group that have not asked for the time of a lease, and says whether there are any.
 async fn end_leases(
     state: &State,
     transaction: &mut PgConnection,
     group: &Group,
-) -> Result<(), BoxError> {
+) -> Result<bool, BoxError> {
     let lease = i64::try_from(LEASE.as_millis())?;
     let silent = store::share::silent(transaction, &group.id, lease).await?;
     if silent.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     tracing::info!(group = %group.id, task = %group.task_id, members = silent.len(), "members have gone silent");
     let login = connection::login(&group.account, &group.id);
@@ -248,7 +269,8 @@ async fn end_leases(
     if let Err(error) = kick::members(&state.system, &login, &silent).await {
         tracing::warn!(group = %group.id, task = %group.task_id, %error, "connections of silent members not closed");
     }
-    Ok(store::share::leave(transaction, &group.id, &silent).await?)
+    store::share::leave(transaction, &group.id, &silent).await?;
+    Ok(true)
 }
 
 type Decided = (Vec<String>, Vec<Share>, assign::Plan);

@@ -75,6 +75,14 @@ pub(crate) async fn carry_out(state: &State, group: &Group) -> Result<(), BoxErr
     all(announced.collect()).await?;
     let login = connection::login(&group.account, &group.id);
     let cut_off = kick::login(&state.system, &login).await?;
+    let next_sequence = if known.is_forward {
+        // Nobody acknowledges anything any more.
+        let standings = standing::of_stream(&of_task, &reads).await?;
+        let now = standing::position(standing::of_group(&standings, &group.id));
+        next_sequence.max(now.acknowledged_sequence + 1)
+    } else {
+        next_sequence
+    };
     let reset = names.into_iter();
     let reset = reset.map(|name| reset_to(&of_task, name, next_sequence).boxed());
     all(reset.collect()).await?;

@@ -13,7 +13,7 @@ use rowcast_service::{BoxError, CancellationToken};
 use crate::reads::{self, Reads};
 use crate::state::State;
 use crate::store::group::Group;
-use crate::{connection, consumer, kick, moving, own_consumers, own_stream, store};
+use crate::{connection, consumer, kick, moving, own_consumers, own_stream, redrive, store};
 
 /// How often everything is looked at.
 const EVERY: Duration = Duration::from_secs(2);
@@ -103,13 +103,14 @@ async fn make(state: &State, group: &Group) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Removes what a deleted group has in NATS: first its consumers and its own stream, then its connections.
+/// Removes what a deleted group has in NATS: first its consumers and its own stream, then its connections, then its dead
+/// letters.
 pub(crate) async fn remove(state: &State, group: &Group) -> Result<(), BoxError> {
     consumer::delete(&state.data, group).await?;
     own_stream::remove(&state.data, group).await?;
     let login = connection::login(&group.account, &group.id);
     kick::login(&state.system, &login).await?;
-    Ok(())
+    redrive::remove_all(&state.data, &group.id).await
 }
 
 fn is_over(deleted_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {

@@ -9,6 +9,8 @@ mod delete;
 mod move_position;
 mod history;
 mod consumption;
+mod dead_letters;
+mod skip;
 
 use rowcast_bus::refuse::Refusal as _;
 use rowcast_bus::{Bus, Server, refuse};
@@ -16,7 +18,7 @@ use rowcast_domain::{GroupId, ParseIdError, TaskId};
 use rowcast_proto::message::{self, GroupFormat, GroupRequest, RpcError};
 use rowcast_proto::rpc::{
     CreateGroup, DeleteGroup, GetGroup, GetGroupConnection, GetGroupHistory, ListConsumption,
-    ListGroups, MoveGroup, Rpc, UpdateGroup,
+    ListGroups, MoveGroup, Rpc, SkipChange, UpdateGroup,
 };
 use rowcast_service::BoxError;
 
@@ -69,6 +71,11 @@ pub(crate) async fn serve(bus: &Bus, state: &State, version: &str) -> Result<Ser
     server
         .add::<ListConsumption, _, _>(move |question| consumption::answer(shared.clone(), question))
         .await?;
+    let shared = state.clone();
+    server
+        .add::<SkipChange, _, _>(move |question| Box::pin(skip::answer(shared.clone(), question)))
+        .await?;
+    dead_letters::serve(&mut server, state).await?;
     Ok(server)
 }
 
@@ -161,6 +168,8 @@ fn to_message(group: &Group, position: Position) -> message::Group {
             .as_ref()
             .map_or(GroupFormat::Unspecified, |own| own.format)
             .into(),
+        max_deliver: group.max_deliver,
+        delivery: message::GroupDelivery::from(group.delivery()).into(),
     }
 }
 

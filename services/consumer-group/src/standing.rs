@@ -32,6 +32,8 @@ pub(crate) struct Standing {
     pub(crate) reads_all: bool,
     /// Number of the last move that it has gone through.
     pub(crate) generation: u64,
+    /// How often the server sends a change; less than one for no limit.
+    pub(crate) max_deliver: i64,
 }
 
 impl Standing {
@@ -53,6 +55,7 @@ impl Standing {
                 .get(GENERATION)
                 .and_then(|number| number.parse().ok())
                 .unwrap_or_default(),
+            max_deliver: config.max_deliver,
         }
     }
 
@@ -131,6 +134,7 @@ mod tests {
             in_flight: 0,
             reads_all: true,
             generation: 0,
+            max_deliver: -1,
         }
     }
 

@@ -18,11 +18,12 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use rowcast_domain::TaskId;
-use rowcast_proto::message::{GroupMember, GroupState, GroupStatus, StreamPosition};
+use rowcast_proto::message::{GroupMember, GroupState, GroupStatus, StreamPosition, StuckChange};
+use rowcast_proto::rest::GroupMode;
 use rowcast_service::BoxError;
 
 use crate::consumer::Position;
-use crate::gap::Level;
+use crate::gap::{Level, Seen};
 use crate::held::{self, Held, Range, Stored, TaskStream};
 use crate::members::{self, ByLogin};
 use crate::reads::Reads;
@@ -30,7 +31,7 @@ use crate::standing::{self, Standing};
 use crate::state::State;
 use crate::store::group::Group;
 use crate::store::standing::Known;
-use crate::{connection, derivation, store};
+use crate::{connection, derivation, store, stuck};
 
 /// Acknowledged messages read at a time.
 const CONCURRENT: usize = 8;
@@ -137,8 +138,66 @@ impl View {
             },
             generation: known.map_or(0, |known| known.generation),
             derivation: None,
+            stuck: self.stuck(group, known).await?,
         };
         Ok(Shown { position, status })
+    }
+}
+
+/// A consumer whose next change was sent more than once.
+#[derive(Debug)]
+pub(crate) struct Stuck {
+    pub(crate) consumer: String,
+    /// How often, at least.
+    pub(crate) attempts: u64,
+    /// The change; `None` where it is gone by now.
+    pub(crate) change: Option<Stored>,
+}
+
+impl View {
+    /// What holds others up in the group's consumers, and was sent at least so often.
+    pub(crate) async fn held_up(
+        &self,
+        group: &Group,
+        seen: &BTreeMap<String, Seen>,
+        least: u64,
+    ) -> Result<Vec<Stuck>, BoxError> {
+        if group.mode == GroupMode::Shared {
+            return Ok(Vec::new());
+        }
+        let mut all = Vec::new();
+        for one in standing::of_group(&self.standings, &group.id) {
+            let attempts = stuck::attempts(seen.get(&one.name), one);
+            if attempts >= least {
+                let change = held::at_or_after(&self.stream, one.read_up_to + 1).await?;
+                all.push(Stuck {
+                    consumer: one.name.clone(),
+                    attempts,
+                    change,
+                });
+            }
+        }
+        Ok(all)
+    }
+
+    async fn stuck(
+        &self,
+        group: &Group,
+        known: Option<&Known>,
+    ) -> Result<Vec<StuckChange>, BoxError> {
+        let Some(known) = known else {
+            return Ok(Vec::new());
+        };
+        // Sent once is as it should be.
+        let stuck = self.held_up(group, &known.seen, 2).await?;
+        Ok(stuck
+            .into_iter()
+            .map(|stuck| StuckChange {
+                consumer: stuck.consumer,
+                position: stuck.change.as_ref().map(StreamPosition::from),
+                attempts: stuck.attempts,
+            })
+            .collect())
     }
 }
 
@@ -180,6 +239,7 @@ pub(crate) const fn state_of(level: Level) -> GroupState {
         Level::Ok => GroupState::Ok,
         Level::Warning => GroupState::Warning,
         Level::Gap => GroupState::Gap,
+        Level::Blocked => GroupState::Blocked,
     }
 }
 

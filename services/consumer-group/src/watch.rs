@@ -18,9 +18,10 @@ use rowcast_service::{BoxError, CancellationToken};
 use sqlx::postgres::PgConnection;
 use tokio::time::MissedTickBehavior;
 
+use crate::attempt_limit;
 use crate::consumer::Position;
 use crate::gap::{self, Level, Oldest, Seen};
-use crate::held::{self, Held, Range};
+use crate::held::{self, Held, Range, Stored};
 use crate::reads::{self, Reads};
 use crate::standing::{self, Standing};
 use crate::state::State;
@@ -229,6 +230,7 @@ async fn task<'a>(
         if known.next_sequence.is_some() || consumers.is_empty() {
             continue;
         }
+        attempt_limit::mend(state, group, &consumers).await;
         if let Some(at) = at {
             looked.samples.push(sample(&view, range, group, at).await?);
         }
@@ -251,17 +253,14 @@ async fn sample(
         in_flight,
     } = view.position(group);
     let unread = pending.saturating_add(in_flight);
-    let delay = if unread > 0 {
-        let acknowledged = held::exactly(&view.stream, acknowledged_sequence).await?;
-        status::delay_seconds(range, acknowledged.as_ref(), unread)
-    } else {
-        0
-    };
+    let acknowledged = held::exactly(&view.stream, acknowledged_sequence).await?;
+    let delay = status::delay_seconds(range, acknowledged.as_ref(), unread);
     let members = view.members(group).map(<[_]>::len);
     Ok(Sample {
         group_id: group.id.to_string(),
         at,
         acknowledged_sequence: acknowledged_sequence.cast_signed(),
+        acknowledged_at: acknowledged.as_ref().map(Stored::at),
         unread: unread.cast_signed(),
         in_flight: in_flight.cast_signed(),
         delay_seconds: delay.cast_signed(),
@@ -296,9 +295,13 @@ async fn judge<'a>(
         let first = range.first.as_ref().map(status::place);
         (Level::Gap, gap::sentence(missing, held, first.as_deref()))
     } else {
-        match warning(view, held, consumers, now).await? {
-            Some(reason) => (Level::Warning, reason),
-            None => (Level::Ok, String::new()),
+        match (
+            blocked(view, group, known).await?,
+            warning(view, held, consumers, now).await?,
+        ) {
+            (Some(reason), _) => (Level::Blocked, reason),
+            (None, Some(reason)) => (Level::Warning, reason),
+            (None, None) => (Level::Ok, String::new()),
         }
     };
     Ok(Judged {
@@ -310,6 +313,23 @@ async fn judge<'a>(
         reason,
         seen,
     })
+}
+
+/// Why the group goes no further; `None` where it can.
+async fn blocked(view: &View, group: &Group, known: &Known) -> Result<Option<String>, BoxError> {
+    if group.max_deliver == 0 {
+        return Ok(None);
+    }
+    let most = u64::from(group.max_deliver);
+    let stuck = view.held_up(group, &known.seen, most).await?;
+    let first = stuck.iter().find_map(|stuck| stuck.change.as_ref());
+    Ok(first.map(|change| {
+        format!(
+            "The change {} of the stream, {}, was sent {most} times or more, and nothing behind it can be read before it is acknowledged.",
+            change.sequence,
+            status::place(change)
+        )
+    }))
 }
 
 /// The message is read only where it can be near its end at all.

@@ -1,5 +1,6 @@
 //! From the bodies of the API to the messages of the bus, and back.
 
+mod dead_letter;
 mod group;
 mod instance;
 
@@ -15,6 +16,7 @@ use crate::error::ApiError;
 use crate::store::source::StoredSource;
 use crate::store::task::StoredTask;
 
+pub(crate) use dead_letter::{dead_letter, dead_letter_list, dead_letters_done};
 pub(crate) use group::{group, group_sample};
 pub(crate) use instance::{
     charge_type, instance, instance_with_orders, known_instance, usage_line,
@@ -87,6 +89,7 @@ pub(crate) fn measured(position: rest::TaskPosition, state: TaskState) -> rest::
         delay_seconds: None,
         messages_per_second: None,
         bytes_per_second: None,
+        cpu_percent: None,
         ..position
     }
 }
@@ -407,6 +410,7 @@ pub(crate) fn group_connection(
 ) -> Result<rest::GroupConnection, ApiError> {
     Ok(rest::GroupConnection {
         mode: connection.mode().into(),
+        delivery: connection.delivery().into(),
         urls: connection.urls,
         login: connection.login,
         stream: connection.stream,
@@ -417,8 +421,13 @@ pub(crate) fn group_connection(
             .map(|of| rest::PartitionConsumer {
                 partition: of.partition,
                 consumer: of.consumer,
+                deliver_subject: Some(of.deliver_subject).filter(|subject| !subject.is_empty()),
             })
             .collect(),
+        redrive_stream: connection.redrive_stream,
+        redrive_consumer: connection.redrive_consumer,
+        deliver_subject: Some(connection.deliver_subject).filter(|subject| !subject.is_empty()),
+        deliver_group: Some(connection.deliver_group).filter(|queue| !queue.is_empty()),
         inbox_prefix: connection.inbox_prefix,
         group_id: id("group_id", &connection.group_id)?,
         task_id: id("task_id", &connection.task_id)?,

@@ -64,6 +64,11 @@ mod patch_group;
 mod delete_group;
 mod move_group;
 mod get_group_history;
+mod skip_change;
+mod list_dead_letters;
+mod get_dead_letter;
+mod redrive_dead_letters;
+mod discard_dead_letters;
 mod create_token;
 mod list_tokens;
 mod revoke_token;
@@ -208,6 +213,15 @@ fn routes_of_groups() -> OpenApiRouter<App> {
         .routes(routes!(get_connection::get_connection))
         .routes(routes!(move_group::move_group))
         .routes(routes!(get_group_history::get_group_history))
+        .routes(routes!(skip_change::skip_change))
+        .routes(routes!(list_dead_letters::list_dead_letters))
+        .routes(routes!(
+            get_dead_letter::get_dead_letter,
+            discard_dead_letters::discard_dead_letter
+        ))
+        .routes(routes!(redrive_dead_letters::redrive_dead_letter))
+        .routes(routes!(redrive_dead_letters::redrive_dead_letters))
+        .routes(routes!(discard_dead_letters::discard_dead_letters))
 }
 
 fn routes_of_billing() -> OpenApiRouter<App> {

@@ -200,6 +200,7 @@ fn position(status: &TaskStatus) -> Option<TaskPosition> {
         delay_seconds: status.delay_seconds,
         messages_per_second: status.messages_per_second,
         bytes_per_second: status.bytes_per_second,
+        cpu_percent: status.cpu_percent,
         held: status.held.and_then(held),
         durable: status.durable,
         reported_at: status.updated_at?.try_into().ok()?,

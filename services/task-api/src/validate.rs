@@ -450,6 +450,7 @@ pub(crate) fn group(body: &CreateGroup) -> Result<(), ApiError> {
     if let Some(policy) = &body.etl {
         etl::etl(&mut issues, policy);
     }
+    max_deliver(&mut issues, body.max_deliver);
     issues.finish()
 }
 
@@ -463,7 +464,15 @@ pub(crate) fn group_patch(body: &PatchGroup) -> Result<(), ApiError> {
     if let Some(password) = &body.password {
         group_password(&mut issues, password);
     }
+    max_deliver(&mut issues, body.max_deliver);
     issues.finish()
+}
+
+fn max_deliver(issues: &mut Issues, number: Option<u32>) {
+    if number.is_some_and(|number| number > 1000) {
+        let detail = "must be at most 1000";
+        issues.note("max_deliver", detail, "Give 1 to 1000, or 0 for no limit.");
+    }
 }
 
 fn group_password(issues: &mut Issues, password: &str) {
@@ -713,6 +722,8 @@ mod tests {
                 mode: None,
                 etl: None,
                 format: None,
+                max_deliver: None,
+                delivery: None,
             }))
         };
         assert!(of("reader_1").is_empty());
@@ -734,6 +745,8 @@ mod tests {
                     on_error: rowcast_proto::rest::OnRowError::Park,
                 }),
                 format: None,
+                delivery: None,
+                max_deliver: None,
             }))
         };
         assert!(of("e_keep(`paid`)").is_empty());

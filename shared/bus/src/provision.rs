@@ -33,6 +33,11 @@ pub async fn stream(bus: &Bus, definition: &StreamDefinition) -> Result<(), Crea
         max_age: definition.max_age.unwrap_or_default(),
         duplicate_window: definition.duplicate_window,
         max_messages_per_subject: definition.max_per_subject.unwrap_or_default(),
+        max_bytes: definition.max_bytes.unwrap_or_default(),
+        discard: match definition.max_bytes {
+            Some(_limit) => stream::DiscardPolicy::New,
+            None => stream::DiscardPolicy::Old,
+        },
         storage: stream::StorageType::File,
         num_replicas: bus.replicas().count(),
         ..stream::Config::default()

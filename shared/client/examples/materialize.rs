@@ -11,6 +11,9 @@
 //!
 //! What makes it exactly once: the position of the last change is stored in the transaction that applies it. A crash
 //! between the two is no such thing; a crash before the acknowledgement lets changes come again, and they are left out.
+//!
+//! It may run more than once, so that another one goes on where one dies: the position is stored only where it is still
+//! the one that this process knows. One that stood by, or stood still, begins again behind what the other has applied.
 
 use std::io::Write as _;
 
@@ -37,7 +40,6 @@ async fn main() -> anyhow::Result<()> {
     let connection = serde_json::from_slice(&std::fs::read(connection)?)?;
     let password = Secret::new(std::fs::read_to_string(password)?.trim_end());
     let credentials = GroupCredentials::new(connection, password);
-    let group = credentials.group_id.to_string();
 
     let (mut copy, driver) = tokio_postgres::connect(&target, NoTls).await?;
     let serve = async {
@@ -45,29 +47,45 @@ async fn main() -> anyhow::Result<()> {
         anyhow::bail!("the database of the copy has closed the connection")
     };
     let apply = async {
-        let applied = position(&copy, &group).await?;
-        let changes = Subscription::connect(credentials).await?.behind(applied);
-        // What is there already is applied together.
-        let mut batches = changes.ready_chunks(BATCH);
-        while let Some(batch) = batches.next().await {
-            let batch: Vec<Delivery> = batch.into_iter().collect::<Result<_, _>>()?;
-            if let Some(last) = batch.last() {
-                let transaction = copy.transaction().await?;
-                for delivery in &batch {
-                    apply(&transaction, &table, &delivery.change).await?;
-                }
-                store(&transaction, &group, last.position).await?;
-                transaction.commit().await?;
-                last.ack().await?;
-                writeln!(std::io::stdout(), "{}", last.position)?;
-            }
+        loop {
+            follow(&mut copy, credentials.clone(), &table).await?;
         }
-        Ok(())
     };
     tokio::select! {
         ended = serve => ended,
         ended = apply => ended,
     }
+}
+
+/// Applies changes until another member has applied some.
+async fn follow(
+    copy: &mut Client,
+    credentials: GroupCredentials,
+    table: &str,
+) -> anyhow::Result<()> {
+    let group = credentials.group_id.to_string();
+    let mut applied = position(copy, &group).await?;
+    let changes = Subscription::connect(credentials).await?.behind(applied);
+    // What is there already is applied together.
+    let mut batches = changes.ready_chunks(BATCH);
+    while let Some(batch) = batches.next().await {
+        let batch: Vec<Delivery> = batch.into_iter().collect::<Result<_, _>>()?;
+        if let Some(last) = batch.last() {
+            let transaction = copy.transaction().await?;
+            // First: of two members the second waits here, and then finds another position.
+            if !store(&transaction, &group, applied, last.position).await? {
+                return Ok(());
+            }
+            for delivery in &batch {
+                apply(&transaction, table, &delivery.change).await?;
+            }
+            transaction.commit().await?;
+            applied = Some(last.position);
+            last.ack().await?;
+            writeln!(std::io::stdout(), "{}", last.position)?;
+        }
+    }
+    Ok(())
 }
 
 /// Up to where the copy is.
@@ -82,14 +100,22 @@ async fn position(copy: &Client, group: &str) -> anyhow::Result<Option<Position>
         .transpose()
 }
 
-async fn store(copy: &Transaction<'_>, group: &str, position: Position) -> anyhow::Result<()> {
-    copy.execute(
-        "INSERT INTO rowcast_position VALUES ($1, $2)
-         ON CONFLICT (group_id) DO UPDATE SET position = excluded.position",
-        &[&group, &position.to_string()],
-    )
-    .await?;
-    Ok(())
+/// Moves the position, unless it is another one than `before`.
+async fn store(
+    copy: &Transaction<'_>,
+    group: &str,
+    before: Option<Position>,
+    position: Position,
+) -> anyhow::Result<bool> {
+    let before = before.map(|position| position.to_string());
+    let moved = copy
+        .execute(
+            "INSERT INTO rowcast_position AS stored VALUES ($1, $2)
+             ON CONFLICT (group_id) DO UPDATE SET position = excluded.position WHERE stored.position = $3",
+            &[&group, &position.to_string(), &before],
+        )
+        .await?;
+    Ok(moved > 0)
 }
 
 async fn apply(copy: &Transaction<'_>, table: &str, change: &Change) -> anyhow::Result<()> {

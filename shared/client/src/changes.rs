@@ -16,7 +16,9 @@ pub trait Changes: Stream<Item = Result<Delivery, Error>> + Send + Sized + Unpin
     ///
     /// An effect is exactly once where the caller stores it and the position in one transaction of the same store,
     /// acknowledges after that, and begins with the stored position: what was stored and not acknowledged before a crash
-    /// comes again, and is acknowledged here without the caller's seeing it. Positions only rise along an ordered group's
+    /// comes again, and is acknowledged here without the caller's seeing it. Where the group has more members than one, the
+    /// position is to be stored only where it is still the one that the caller read, or stored last: another member may
+    /// have gone on, and one that stood by, or stood still, must begin again behind that. Positions only rise along an ordered group's
     /// stream, so one comparison tells; what comes behind the first one that is new is handed out whatever it is. See `examples/materialize.rs`.
     fn behind(self, applied: Option<Position>) -> BoxStream<'static, Result<Delivery, Error>> {
         let Some(applied) = applied else {

@@ -1,7 +1,7 @@
 //! What a member of a group must know.
 
 use rowcast_domain::{GroupId, Secret, TaskId};
-use rowcast_proto::rest::{GroupConnection, GroupMode, PartitionConsumer};
+use rowcast_proto::rest::{GroupConnection, GroupDelivery, GroupMode, PartitionConsumer};
 
 /// Where a group's changes are, and how to log in.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct GroupCredentials {
     pub stream: String,
     /// How its members share the changes.
     pub mode: GroupMode,
+    /// How changes come to its clients: the subscription reads groups whose clients pull.
+    pub delivery: GroupDelivery,
     /// Durable pull consumer; empty where the group is keyed.
     pub consumer: String,
     /// The durable pull consumers of a keyed group.
@@ -39,9 +41,14 @@ impl GroupCredentials {
             mode,
             consumer,
             consumers,
+            redrive_stream: _,
+            redrive_consumer: _,
             inbox_prefix,
             group_id,
             task_id,
+            delivery,
+            deliver_subject: _,
+            deliver_group: _,
         } = connection;
         Self {
             urls,
@@ -51,6 +58,7 @@ impl GroupCredentials {
             task_id,
             stream,
             mode,
+            delivery,
             consumer,
             consumers,
             inbox_prefix,

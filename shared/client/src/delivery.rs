@@ -1,5 +1,6 @@
 //! A change on its way to the caller.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -26,7 +27,9 @@ pub struct Delivery {
     pub stream_sequence: u64,
     /// Whether it was sent before; the caller may have seen it.
     pub redelivered: bool,
-    way: Way,
+    /// Whether it is a dead letter that comes once more, by itself and behind what came after it.
+    pub is_redriven: bool,
+    pub(crate) way: Way,
 }
 
 /// How the server is told what became of a change.
@@ -42,6 +45,8 @@ pub(crate) enum Way {
 #[derive(Debug)]
 pub(crate) struct SharedMessage {
     message: Message,
+    /// How often it was sent, this time included.
+    attempt: u64,
     session: Arc<Session>,
     /// Changes that are not acknowledged.
     left: AtomicUsize,
@@ -49,14 +54,42 @@ pub(crate) struct SharedMessage {
 
 impl SharedMessage {
     /// With so many changes.
-    pub(crate) const fn new(message: Message, changes: usize, session: Arc<Session>) -> Self {
+    pub(crate) const fn new(
+        message: Message,
+        changes: usize,
+        attempt: u64,
+        session: Arc<Session>,
+    ) -> Self {
         Self {
             message,
+            attempt,
             session,
             left: AtomicUsize::new(changes),
         }
     }
+
+    /// Whether the server sends it no more after this time.
+    fn is_last_attempt(&self) -> bool {
+        let most = self.session.max_deliver();
+        most.is_some_and(|most| self.attempt >= most)
+    }
+
+    /// Tells the server not to send it again, and why.
+    async fn give_up(&self, reason: &str) -> Result<(), Error> {
+        let Some(reply) = self.message.reply.clone() else {
+            return Err(Error::NotAcknowledged("no consumer sent it".into()));
+        };
+        let plain = reason.chars().map(|c| if c.is_control() { ' ' } else { c });
+        let reason: String = plain.take(MAX_REASON).collect();
+        let said = format!("+TERM {reason}");
+        let told = self.session.client().request(reply, said.into()).await;
+        told.map_err(|error| Error::NotAcknowledged(error.into()))?;
+        Ok(())
+    }
 }
+
+/// Characters of a reason that are told.
+const MAX_REASON: usize = 500;
 
 /// What tells the server of an acknowledgement.
 #[derive(Debug, Clone)]
@@ -75,6 +108,8 @@ pub(crate) struct Place {
     /// Number of the delivery in the consumer, counting repeats.
     pub(crate) delivery: u64,
     pub(crate) redelivered: bool,
+    /// How often the message was sent, this time included.
+    pub(crate) attempt: u64,
 }
 
 impl Place {
@@ -85,6 +120,7 @@ impl Place {
             stream_sequence: info.stream_sequence,
             delivery: info.consumer_sequence,
             redelivered: info.delivered > 1,
+            attempt: u64::try_from(info.delivered).unwrap_or_default(),
         })
     }
 }
@@ -128,6 +164,7 @@ impl Delivery {
             subject,
             stream_sequence: place.stream_sequence,
             redelivered: place.redelivered,
+            is_redriven: false,
             way,
         }
     }
@@ -210,6 +247,39 @@ impl Delivery {
                 shared.session.verify().await?;
                 let given_back = shared.message.ack_with(AckKind::Nak(delay)).await;
                 given_back.map_err(Error::NotAcknowledged)
+            }
+        }
+    }
+
+    /// As [`Self::nack`], and says why: after its last attempt the change is a dead letter of the group, which a person
+    /// can see with `error`, and redrive.
+    ///
+    /// # Errors
+    /// As of [`Self::nack`].
+    pub async fn nack_because(
+        &self,
+        error: &(impl Display + Sync),
+        delay: Option<Duration>,
+    ) -> Result<(), Error> {
+        match &self.way {
+            Way::ByItself(shared, _is_done) if shared.is_last_attempt() => {
+                self.give_up(error).await
+            }
+            Way::ByItself(..) | Way::InOrder(..) => self.nack(delay).await,
+        }
+    }
+
+    /// Makes this change of a shared group a dead letter now: trying again would not help. Where it came in a pack, all of
+    /// that is one.
+    ///
+    /// # Errors
+    /// As of [`Self::nack`].
+    pub async fn give_up(&self, error: &(impl Display + Sync)) -> Result<(), Error> {
+        match &self.way {
+            Way::InOrder(..) => Err(Error::InOrder),
+            Way::ByItself(shared, _is_done) => {
+                shared.session.verify().await?;
+                shared.give_up(&error.to_string()).await
             }
         }
     }

@@ -59,6 +59,14 @@ pub enum Error {
         /// The length of its JSON.
         bytes: u64,
     },
+    /// The group's changes are pushed to plain subscriptions: there is nothing to pull. Ends the subscription.
+    #[error(
+        "the changes of group {group} are pushed to plain subscriptions of NATS; make a group with delivery pull"
+    )]
+    Pushed {
+        /// The group.
+        group: GroupId,
+    },
     /// NATS cannot be reached or does not answer. Interruptions of a running subscription are
     /// healed and do not come here.
     #[error("NATS cannot be reached")]
@@ -106,9 +114,10 @@ impl Error {
     #[must_use]
     pub const fn is_final(&self) -> bool {
         match self {
-            Self::LoginRefused { .. } | Self::GroupDeleted { .. } | Self::TooManyPieces { .. } => {
-                true
-            }
+            Self::LoginRefused { .. }
+            | Self::GroupDeleted { .. }
+            | Self::Pushed { .. }
+            | Self::TooManyPieces { .. } => true,
             Self::Malformed(_)
             | Self::NotHeld { .. }
             | Self::InOrder

@@ -30,6 +30,15 @@ impl Fence {
         }
     }
 
+    /// Notes that the server sends this message as if for the first time: it was killed, and does not know of the
+    /// acknowledgement that it had confirmed, so the next one is news to it.
+    pub(crate) fn forgotten(&self, sequence: u64) {
+        let mut acked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(acked) = acked.as_mut() {
+            acked.stored = acked.stored.min(sequence.saturating_sub(1));
+        }
+    }
+
     /// Whether the caller has acknowledged this change, or one after it.
     ///
     /// Position and sequence must agree. A schema message shares the position of the change before
@@ -93,6 +102,17 @@ mod tests {
         assert!(!fence.covers(position(3, 1), 501), "a source replaced");
         fence.advance(position(3, 1), 501, 501);
         assert!(fence.covers(position(3, 1), 501));
+    }
+
+    #[test]
+    fn what_the_server_has_forgotten_is_not_stored() {
+        let fence = Fence::default();
+        fence.advance(position(10, 2), 5, 5);
+        fence.forgotten(6);
+        assert_eq!(fence.stored(), Some(5));
+        fence.forgotten(5);
+        assert_eq!(fence.stored(), Some(4));
+        assert!(fence.covers(position(10, 2), 5));
     }
 
     #[test]

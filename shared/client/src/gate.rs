@@ -10,6 +10,11 @@
 //! was killed may send first what it no longer knows to have sent. So a repeat is held until everything
 //! that the caller has not acknowledged has come again: to hand out an older change behind a newer one would be to undo it.
 //!
+//! Deliveries may be in another order than the changes, and an acknowledgement carries the number of a delivery: the server
+//! takes one with a lower number than that of one before for old, says that it has it, and stores nothing (nats-server
+//! 2.15, `processAckMsg`, `dseq <= o.adflr`). So what is handed out in the order of the changes gets the numbers of what
+//! is held in their order too.
+//!
 //! Holds at most what the consumer may have in flight (its `max_ack_pending`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +35,10 @@ pub(crate) struct Seen {
 /// Holds items by stream sequence while something before them is missing.
 #[derive(Debug)]
 pub(crate) struct Gate<T> {
-    held: BTreeMap<u64, T>,
+    /// With the number of a delivery.
+    held: BTreeMap<u64, (u64, T)>,
+    /// Those numbers.
+    numbers: BTreeSet<u64>,
     /// Handed out and not acknowledged.
     out: BTreeSet<u64>,
     deliveries: u64,
@@ -42,6 +50,7 @@ impl<T> Gate<T> {
     pub(crate) fn new(seen: Seen) -> Self {
         Self {
             held: BTreeMap::new(),
+            numbers: BTreeSet::new(),
             out: BTreeSet::new(),
             deliveries: seen.deliveries,
             open: seen.unacknowledged == 0,
@@ -56,22 +65,33 @@ impl<T> Gate<T> {
         self.deliveries = delivery;
     }
 
-    /// Takes an item; a repeat of what is out closes the gate.
-    pub(crate) fn hold(&mut self, sequence: u64, item: T) {
+    /// Takes an item that came with this delivery; a repeat of what is out closes the gate.
+    pub(crate) fn hold(&mut self, sequence: u64, delivery: u64, item: T) {
         if self.out.contains(&sequence) {
             self.open = false;
         }
-        self.held.insert(sequence, item);
+        self.numbers.insert(delivery);
+        if let Some((before, _item)) = self.held.insert(sequence, (delivery, item))
+            && before != delivery
+        {
+            self.numbers.remove(&before);
+        }
     }
 
-    /// The next item, where nothing before it is missing.
-    pub(crate) fn next(&mut self) -> Option<T> {
+    /// The next item, where nothing before it is missing, and the number to acknowledge it with.
+    pub(crate) fn next(&mut self) -> Option<(T, u64)> {
         if !self.open {
             return None;
         }
-        let (sequence, item) = self.held.pop_first()?;
+        let (sequence, (delivery, item)) = self.held.pop_first()?;
         self.out.insert(sequence);
-        Some(item)
+        let number = self.numbers.pop_first().unwrap_or(delivery);
+        if number != delivery
+            && let Some((other, _item)) = self.held.values_mut().find(|held| held.0 == number)
+        {
+            *other = delivery;
+        }
+        Some((item, number))
     }
 
     /// Forgets what the caller had and has acknowledged.
@@ -124,12 +144,14 @@ mod tests {
     }
 
     fn drain(gate: &mut Gate<u64>) -> Vec<u64> {
-        std::iter::from_fn(|| gate.next()).collect()
+        std::iter::from_fn(|| gate.next())
+            .map(|(sequence, _number)| sequence)
+            .collect()
     }
 
     fn deliver(gate: &mut Gate<u64>, delivery: u64, sequence: u64) {
         gate.count(delivery);
-        gate.hold(sequence, sequence);
+        gate.hold(sequence, delivery, sequence);
     }
 
     #[test]
@@ -212,6 +234,23 @@ mod tests {
         deliver(&mut gate, 5, 2);
         gate.check(seen(0, 3, 3));
         assert_eq!(drain(&mut gate), [1, 2, 3]);
+    }
+
+    #[test]
+    fn numbers_rise_with_the_changes() {
+        let mut gate = Gate::new(seen(4, 7, 3));
+        // What is new comes first, and one comes twice.
+        for (delivery, sequence) in [(8, 8), (9, 6), (10, 5), (11, 6), (12, 7)] {
+            deliver(&mut gate, delivery, sequence);
+        }
+        gate.check(seen(4, 8, 4));
+        let next = std::iter::from_fn(|| gate.next());
+        assert_eq!(
+            next.collect::<Vec<_>>(),
+            [(5, 8), (6, 10), (7, 11), (8, 12)]
+        );
+        deliver(&mut gate, 13, 9);
+        assert_eq!(gate.next(), Some((9, 13)));
     }
 
     #[test]

@@ -26,6 +26,10 @@
 //! [`Changes::behind`] leaves out what the caller has stored the effects of, so that they are exactly once, and
 //! [`Changes::transactions`] hands out transactions instead of changes. See `examples/materialize.rs`.
 //!
+//! A change of a shared group that was given back as often as the group allows ([`Delivery::nack_because`]), or given up
+//! ([`Delivery::give_up`]), is a dead letter. One that is redriven comes to the group's members like any other change, with
+//! [`Delivery::is_redriven`]; of another group [`Subscription::redriven`] reads it.
+//!
 //! A change that is larger than a message of the broker comes in pieces. The subscription joins them:
 //! the caller sees the whole, and its acknowledgement covers all pieces. For such a change the process
 //! needs memory for its JSON and for the [`Change`] read from it, one at a time and partition. Pieces of a shared group go to
@@ -61,6 +65,6 @@ pub use rowcast_proto::change::{
     BeforeImage, Change, Ddl, DocumentForm, Documents, Gap, LogicalMessage, Operation, Row,
     TableSchema,
 };
-pub use rowcast_proto::rest::{GroupConnection, GroupMode, PartitionConsumer};
+pub use rowcast_proto::rest::{GroupConnection, GroupDelivery, GroupMode, PartitionConsumer};
 pub use subscription::Subscription;
 pub use transactions::{Transaction, Transactions};

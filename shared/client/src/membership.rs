@@ -154,12 +154,16 @@ impl Membership {
             Answer::Decided(reply) => {
                 self.unheard = None;
                 self.released.clear();
+                // First, so that nothing that went to another member is held again for a moment.
+                self.apply(&reply);
                 let lease = Duration::from_millis(reply.lease_ms);
                 self.lease.send_replace(asked + lease);
-                self.apply(&reply);
             }
             Answer::Undecided => {
-                self.lease.send_replace(asked + UNDECIDED);
+                // What was over has perhaps gone to another member, before there was nobody to decide.
+                if *self.lease.borrow() > asked || self.unheard.is_some() {
+                    self.lease.send_replace(asked + UNDECIDED);
+                }
                 self.begin_moved();
                 self.read_unheard();
             }

@@ -172,6 +172,7 @@ mod tests {
             stream_sequence,
             delivery: 0,
             redelivered,
+            attempt: 1,
         }
     }
 

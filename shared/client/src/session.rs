@@ -17,6 +17,8 @@ pub(crate) struct Session {
     credentials: Arc<GroupCredentials>,
     /// The consumer's name.
     consumer: String,
+    /// How often the server sends a message; less than one for no limit.
+    max_deliver: i64,
     validity: Validity,
 }
 
@@ -39,10 +41,23 @@ impl Session {
     ) -> Arc<Self> {
         Arc::new(Self {
             consumer: consumer.cached_info().name.clone(),
+            max_deliver: consumer.cached_info().config.max_deliver,
             validity: Validity::new(generation(consumer), connects),
             jetstream,
             credentials,
         })
+    }
+
+    /// How often the server sends a message; `None` for no limit.
+    pub(crate) fn max_deliver(&self) -> Option<u64> {
+        u64::try_from(self.max_deliver)
+            .ok()
+            .filter(|most| *most > 0)
+    }
+
+    /// The connection.
+    pub(crate) fn client(&self) -> async_nats::Client {
+        self.jetstream.client()
     }
 
     /// Whether the consumer must be asked before anything that was received is handed out.
@@ -94,6 +109,7 @@ impl Session {
             | Error::Malformed(_)
             | Error::TooManyPieces { .. }
             | Error::NotHeld { .. }
+            | Error::Pushed { .. }
             | Error::InOrder
             | Error::InPieces { .. }
             | Error::NotAcknowledged(_)

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::Subject;
 use async_nats::jetstream::{self, Message};
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, stream};
@@ -152,8 +153,9 @@ impl Share {
             }
             // Not while what is held may be of before a move.
             while self.unsure.is_none()
-                && let Some((message, place)) = self.gate.next()
+                && let Some(((message, place), number)) = self.gate.next()
             {
+                let message = renumbered(message, place, number);
                 if let Some(delivery) = self.admit(message, place, &next)? {
                     return Ok(Some(delivery));
                 }
@@ -209,6 +211,7 @@ impl Share {
             self.repeat = Some(message);
             return Ok(None);
         }
+        self.hold.fence().forgotten(place.stream_sequence);
         let change = match change.part {
             None => {
                 self.pieces.passed(place.stream_sequence);
@@ -288,7 +291,8 @@ impl Share {
             return;
         };
         self.gate.count(place.delivery);
-        self.gate.hold(place.stream_sequence, (message, place));
+        self.gate
+            .hold(place.stream_sequence, place.delivery, (message, place));
     }
 
     /// Asks for changes again after an interruption.
@@ -332,6 +336,26 @@ impl Share {
         tracing::info!("the group's position was moved");
         self.hold.set(Standing::Lost);
     }
+}
+
+/// A message that is acknowledged with another number than that of its delivery.
+///
+/// Its reply is `$JS.ACK.….<stream sequence>.<number of the delivery>.<time>.<pending>`, with one more token at the end
+/// behind a domain (NATS ADR-15).
+fn renumbered(mut message: Message, place: Place, number: u64) -> Message {
+    if number == place.delivery {
+        return message;
+    }
+    let own = format!(".{}.{}.", place.stream_sequence, place.delivery);
+    let other = format!(".{}.{number}.", place.stream_sequence);
+    if let Some((start, end)) = message
+        .reply
+        .as_ref()
+        .and_then(|reply| reply.rsplit_once(own.as_str()))
+    {
+        message.message.reply = Some(Subject::from(format!("{start}{other}{end}")));
+    }
+    message
 }
 
 /// Ends at that time, or never.

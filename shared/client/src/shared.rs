@@ -1,4 +1,4 @@
-//! Reads a shared group: any change, in no order, each acknowledged by itself.
+//! Reads a shared group: any change, in no order, each acknowledged by itself. So are dead letters that come once more.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,6 +11,8 @@ use futures::stream::BoxStream;
 use futures::{StreamExt as _, stream};
 use rowcast_domain::Backoff;
 use rowcast_proto::change::{Change, Operation};
+use rowcast_proto::dead_letter;
+use rowcast_proto::stream::{DEAD, redrive_consumer};
 
 use crate::consumer::{Messages, look, pull};
 use crate::credentials::GroupCredentials;
@@ -23,7 +25,12 @@ use crate::session::Session;
 /// than the consumer's ack wait.
 const BATCH: usize = 64;
 
+/// How often is looked whether anything was redriven yet: before the first time there is no consumer of it.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
 struct Reader {
+    /// Whether dead letters are read, and not the task's stream.
+    is_redriven: bool,
     credentials: Arc<GroupCredentials>,
     jetstream: jetstream::Context,
     messages: Messages,
@@ -39,7 +46,29 @@ pub(crate) fn read(
     credentials: Arc<GroupCredentials>,
     jetstream: jetstream::Context,
 ) -> BoxStream<'static, Result<Delivery, Error>> {
+    begin(credentials, jetstream, false)
+}
+
+/// Dead letters that the group is to get once more.
+pub(crate) fn read_redriven(
+    credentials: &GroupCredentials,
+    jetstream: jetstream::Context,
+) -> BoxStream<'static, Result<Delivery, Error>> {
+    let redriven = GroupCredentials {
+        stream: DEAD.name.to_owned(),
+        consumer: redrive_consumer(&credentials.group_id),
+        ..credentials.clone()
+    };
+    begin(Arc::new(redriven), jetstream, true)
+}
+
+fn begin(
+    credentials: Arc<GroupCredentials>,
+    jetstream: jetstream::Context,
+    is_redriven: bool,
+) -> BoxStream<'static, Result<Delivery, Error>> {
     let reader = Reader {
+        is_redriven,
         credentials,
         jetstream,
         messages: Messages::new(),
@@ -90,7 +119,8 @@ impl Reader {
         };
         let change = delivery::read(&message, place)?;
         match &change.part {
-            Some(part) if part.offset > 0 => {
+            // Of a group with a limit all pieces are put away, where their change can be read whole.
+            Some(part) if part.offset > 0 && !self.puts_away() => {
                 // The first piece stands for the change.
                 if let Err(error) = message.ack().await {
                     tracing::debug!(error = %error, "a piece comes again");
@@ -111,6 +141,12 @@ impl Reader {
         Ok(self.unpacked.pop_front())
     }
 
+    /// Whether what is not acknowledged becomes a dead letter.
+    fn puts_away(&self) -> bool {
+        let limit = |session: &Arc<Session>| session.max_deliver();
+        self.is_redriven || self.session.as_ref().and_then(limit).is_some()
+    }
+
     /// The changes of a message.
     fn unpack(
         &mut self,
@@ -119,17 +155,30 @@ impl Reader {
         place: Place,
         session: Arc<Session>,
     ) {
-        let subject = message.subject.to_string();
+        let (subject, place) = if self.is_redriven {
+            origin(&message, place)
+        } else {
+            (message.subject.to_string(), place)
+        };
+        let is_redriven = self.is_redriven;
         let changes = if change.op == Operation::Pack {
             std::mem::take(&mut change.pack)
         } else {
             vec![change]
         };
-        let shared = Arc::new(SharedMessage::new(message, changes.len(), session));
+        let shared = Arc::new(SharedMessage::new(
+            message,
+            changes.len(),
+            place.attempt,
+            session,
+        ));
         for change in changes {
             let way = Way::ByItself(Arc::clone(&shared), AtomicBool::new(false));
             let delivery = Delivery::new(change, subject.clone(), place, way);
-            self.unpacked.push_back(delivery);
+            self.unpacked.push_back(Delivery {
+                is_redriven,
+                ..delivery
+            });
         }
     }
 
@@ -166,10 +215,28 @@ impl Reader {
                 self.messages.open(messages);
                 return Ok(());
             }
+            Err(Error::GroupDeleted { .. }) if self.is_redriven => {
+                tokio::time::sleep(LOOK_EVERY).await;
+                return Ok(());
+            }
             Err(error) if error.is_final() => return Err(error),
             Err(error) => tracing::debug!(error = %error, "not resumed yet"),
         }
         tokio::time::sleep(self.backoff.next_wait()).await;
         Ok(())
     }
+}
+
+/// Where a redriven change was in the task's stream.
+fn origin(message: &Message, place: Place) -> (String, Place) {
+    let headers = message.headers.as_ref();
+    let text = |name: &str| headers.and_then(|headers| headers.get(name).map(AsRef::as_ref));
+    let sequence = text(dead_letter::SEQUENCE).and_then(|text: &str| text.parse().ok());
+    let place = Place {
+        stream_sequence: sequence.unwrap_or(place.stream_sequence),
+        redelivered: true,
+        ..place
+    };
+    let subject = text(dead_letter::SUBJECT).unwrap_or(message.subject.as_str());
+    (subject.to_owned(), place)
 }

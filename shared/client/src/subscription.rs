@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use async_nats::jetstream;
 use futures::stream::{self, SelectAll};
 use futures::{Stream, StreamExt as _};
-use rowcast_proto::rest::GroupMode;
+use rowcast_proto::rest::{GroupDelivery, GroupMode};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -15,7 +15,7 @@ use crate::consumer::look;
 use crate::credentials::GroupCredentials;
 use crate::delivery::Delivery;
 use crate::error::Error;
-use crate::login::{log_in, refused_for_good};
+use crate::login::{Refused, log_in, refused_for_good};
 use crate::membership::{Joined, Membership, WAITING};
 use crate::shared;
 
@@ -43,6 +43,10 @@ impl Subscription {
     /// # Errors
     /// [`Error::LoginRefused`], [`Error::GroupDeleted`], [`Error::Unreachable`].
     pub async fn connect(credentials: GroupCredentials) -> Result<Self, Error> {
+        if credentials.delivery == GroupDelivery::Push {
+            let group = credentials.group_id;
+            return Err(Error::Pushed { group });
+        }
         let member = member_name()?;
         let (client, refused) = log_in(&credentials, &member).await?;
         let credentials = Arc::new(credentials);
@@ -54,18 +58,16 @@ impl Subscription {
         look(&jetstream, &credentials, first.unwrap_or_default()).await?;
 
         let connected = refused.clone();
-        let login = credentials.login.clone();
-        let refused = stream::once(async move {
-            refused_for_good(refused).await;
-            Err(Error::LoginRefused { login })
-        });
         let mut deliveries = SelectAll::new();
-        deliveries.push(refused.boxed());
+        deliveries.push(refusal(refused, credentials.login.clone()));
         let (sender, joined) = mpsc::channel(WAITING);
         let (leave, left) = oneshot::channel();
         let mut asking = JoinSet::new();
         match credentials.mode {
-            GroupMode::Shared => deliveries.push(shared::read(credentials, jetstream)),
+            GroupMode::Shared => {
+                deliveries.push(shared::read_redriven(&credentials, jetstream.clone()));
+                deliveries.push(shared::read(credentials, jetstream));
+            }
             GroupMode::Ordered | GroupMode::Keyed => {
                 let membership = Membership::new(client, credentials, member, connected, sender);
                 asking.spawn(membership.run(left));
@@ -76,6 +78,28 @@ impl Subscription {
             joined,
             leave: Some(leave),
             asking,
+            has_ended: false,
+        })
+    }
+
+    /// What of the group's dead letters is redriven, by itself: for an ordered or a keyed group, whose changes have an order
+    /// in which these are no more. One at a time, in the order in which they were put away, to any process that asks.
+    /// Members of a shared group get them among the others.
+    ///
+    /// # Errors
+    /// [`Error::LoginRefused`], [`Error::Unreachable`].
+    pub async fn redriven(credentials: GroupCredentials) -> Result<Self, Error> {
+        let (client, refused) = log_in(&credentials, &member_name()?).await?;
+        let redriven = shared::read_redriven(&credentials, jetstream::new(client));
+        let (_nothing_joins, joined) = mpsc::channel(1);
+        let mut deliveries = SelectAll::new();
+        deliveries.push(refusal(refused, credentials.login));
+        deliveries.push(redriven);
+        Ok(Self {
+            deliveries,
+            joined,
+            leave: None,
+            asking: JoinSet::new(),
             has_ended: false,
         })
     }
@@ -124,6 +148,15 @@ impl std::fmt::Debug for Subscription {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Subscription").finish_non_exhaustive()
     }
+}
+
+/// Ends with an error once the login is refused for good.
+fn refusal(refused: Refused, login: String) -> Joined {
+    let refused = stream::once(async move {
+        refused_for_good(refused).await;
+        Err(Error::LoginRefused { login })
+    });
+    refused.boxed()
 }
 
 /// Sixteen hexadecimal digits that no other member has.

@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(25);
 /// How long a dropped process may take to end after its signal, before it is killed.
 const DROP_GRACE: Duration = Duration::from_secs(3);
 
-/// A signal that a process understands as "end".
+/// What a process is told by the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// SIGINT: PostgreSQL ends its sessions.
@@ -35,6 +35,10 @@ pub enum Signal {
     Quit,
     /// SIGKILL.
     Kill,
+    /// SIGSTOP: it stands still, and its connections stay.
+    Pause,
+    /// SIGCONT: it goes on where it stood.
+    GoOn,
 }
 
 impl Signal {
@@ -44,6 +48,8 @@ impl Signal {
             Self::Terminate => "TERM",
             Self::Quit => "QUIT",
             Self::Kill => "KILL",
+            Self::Pause => "STOP",
+            Self::GoOn => "CONT",
         }
     }
 }

@@ -106,7 +106,23 @@ impl Running {
         &self.launch.log
     }
 
-    async fn ready(&mut self) -> Result<(), Error> {
+    /// Starts it again where it has ended, which is `true` then.
+    ///
+    /// # Errors
+    /// Where its program or its log cannot be opened.
+    pub fn start(&mut self) -> Result<bool, Error> {
+        let has_ended = self.child.poll()?.is_some();
+        if has_ended {
+            self.child = Child::spawn(self.launch.clone())?;
+        }
+        Ok(has_ended)
+    }
+
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// Where it ends, or does not get ready.
+    pub async fn ready(&mut self) -> Result<(), Error> {
         let port = self.admin_port;
         self.child
             .ready(READY_LIMIT, async || probe::healthy(port, "/ready").await)
@@ -201,6 +217,30 @@ impl Platform {
         running.child.stop(STOP_LIMIT).await?;
         running.child = Child::spawn(running.launch.clone())?;
         running.ready().await
+    }
+
+    /// Starts one more copy of a service, under a name of its own, and waits until it is ready.
+    ///
+    /// # Errors
+    /// Where there is no such service, or its copy does not get ready.
+    pub async fn copy(&mut self, service: &str, name: &'static str) -> Result<(), Error> {
+        let mut launch = self.service(service)?.launch.clone();
+        let [admin_port] = port::distinct()?;
+        name.clone_into(&mut launch.name);
+        launch.log.set_file_name(format!("{name}.log"));
+        // Of a variable that stands twice, the second counts.
+        launch
+            .environment
+            .push(service_env::admin_listen(admin_port));
+        let mut running = Running {
+            admin_url: format!("http://127.0.0.1:{admin_port}"),
+            admin_port,
+            child: Child::spawn(launch.clone())?,
+            launch,
+        };
+        running.ready().await?;
+        self.services.insert(name, running);
+        Ok(())
     }
 
     /// Kills a service, as the system would where memory is short.

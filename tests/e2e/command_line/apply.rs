@@ -4,7 +4,7 @@ use rowcast_domain::TaskState;
 use rowcast_e2e::{PASSWORD, Shell, untracked_shop};
 use rowcast_proto::rest::{GroupList, Instance, Source, SourceList, Task, TaskList};
 use rowcast_testkit::Platform;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 fn file(port: u16) -> String {
     format!(
@@ -18,6 +18,13 @@ fn file(port: u16) -> String {
     account: shop_owner
     password: {{file: source.pw}}
     sslmode: disable
+contacts:
+  - name: oncall
+    webhook: https://hooks.example/rowcast
+    secret: {{env: ONCALL}}
+  - name: office
+    webhook: https://office.example/rowcast
+    secret: {{env: ONCALL}}
 tasks:
   - name: orders
     source: shop
@@ -27,6 +34,7 @@ tasks:
           tables: [orders]
     state: running
     purchase: {{charge_type: subscription, months: 3}}
+    alerting: {{delay_seconds: 60, contacts: [oncall]}}
     groups:
       - name: warehouse
         account: reader
@@ -34,6 +42,8 @@ tasks:
 "
     )
 }
+
+const SIGNED_WITH: &str = "a-secret-of-sixteen-and-more";
 
 async fn plan(shell: &Shell) -> Vec<Value> {
     shell
@@ -57,8 +67,13 @@ async fn a_file_is_made_true_once_and_written_again_by_export() {
         .iter()
         .map(|step| step["kind"].as_str().unwrap())
         .collect();
-    assert_eq!(kinds, ["source", "task", "group", "task"]);
+    let expected = ["source", "contact", "contact", "task", "group", "task"];
+    assert_eq!(kinds, expected);
     // Without a password of all that needs one nothing is begun.
+    let (code, trouble) = shell.fails("apply -f deploy/shop.yaml").await.unwrap();
+    let told = "it holds the secret of the contact oncall";
+    assert!(code == 1 && trouble.contains(told), "{trouble}");
+    shell.set("ONCALL", SIGNED_WITH);
     let (code, trouble) = shell.fails("apply -f deploy/shop.yaml").await.unwrap();
     assert!(code == 1 && trouble.contains("WAREHOUSE"), "{trouble}");
     let sources: SourceList = shell.json("source list").await.unwrap();
@@ -76,8 +91,15 @@ async fn a_file_is_made_true_once_and_written_again_by_export() {
 
     // What was exported says the same, and no secret.
     let exported = shell.prints("export").await.unwrap();
-    assert!(exported.contains("months: 3"), "{exported}");
-    for secret in [PASSWORD, "Blue-horse-7"] {
+    for said in ["months: 3", "ONCALL_SECRET", "OFFICE_SECRET"] {
+        assert!(exported.contains(said), "{exported}");
+    }
+    let alerting = task.alerting.as_ref().unwrap();
+    assert_eq!(
+        (alerting.delay_seconds, alerting.contacts.len()),
+        (Some(60), 1)
+    );
+    for secret in [PASSWORD, SIGNED_WITH, "Blue-horse-7"] {
         assert!(!exported.contains(secret), "{exported}");
     }
     shell.write("exported.yaml", &exported).unwrap();
@@ -95,16 +117,22 @@ async fn is_changed_as_far_as_possible(shell: &Shell, text: &str) {
     let wider = text
         .replace("[orders]", "[orders, customers]")
         .replace("running", "suspended\n    retry_minutes: 30")
-        .replace("host: 127.0.0.1", "host: localhost");
+        .replace("host: 127.0.0.1", "host: localhost")
+        .replace("[oncall]", "[office, oncall]")
+        .replace("office.example", "home.example");
     shell.write("deploy/shop.yaml", &wider).unwrap();
     let steps = plan(shell).await;
-    assert_eq!(steps.len(), 4, "{steps:?}");
-    assert_eq!(steps[0]["detail"], json!("host 127.0.0.1 → localhost"));
-    assert_eq!(steps[1]["detail"], json!("retry_minutes 120 → 30"));
-    assert_eq!(
-        steps[2]["detail"],
-        json!("shop.orders → shop.orders, shop.customers")
-    );
+    let details: Vec<&Value> = steps.iter().map(|step| &step["detail"]).collect();
+    let alerting =
+        "alerting delay of 60 s, contact oncall → delay of 60 s, contact office, contact oncall";
+    let expected = [
+        "host 127.0.0.1 → localhost",
+        "webhook https://office.example/rowcast → https://home.example/rowcast",
+        &format!("{alerting}, retry_minutes 120 → 30"),
+        "shop.orders → shop.orders, shop.customers",
+        "suspend",
+    ];
+    assert_eq!(details, expected);
     // Another host needs the password, which is looked for before anything is done.
     std::fs::rename(
         shell.folder().join("deploy/source.pw"),
@@ -119,6 +147,7 @@ async fn is_changed_as_far_as_possible(shell: &Shell, text: &str) {
     let task: Task = shell.json("task show orders").await.unwrap();
     assert_eq!(task.state, TaskState::Suspended);
     assert_eq!(task.retry_minutes, 30);
+    assert_eq!(task.alerting.unwrap().contacts.len(), 2);
     assert_eq!(task.objects.schemas[0].tables, ["orders", "customers"]);
     let source: Source = shell.json("source show shop").await.unwrap();
     assert_eq!(source.host, "localhost");
@@ -141,6 +170,7 @@ async fn what_the_file_names_no_longer_is_released_only_when_asked() {
     let mut shell = Shell::of(&platform).unwrap();
     shell.write("source.pw", PASSWORD).unwrap();
     shell.set("WAREHOUSE", "Blue-horse-7");
+    shell.set("ONCALL", SIGNED_WITH);
     let text = file(platform.postgres.port()).replace("state: running", "tags: {env: prod}");
     let second = "  - {name: items, source: shop, objects: {all: true}}\n";
     let both = format!("set: shop\n{text}{second}");

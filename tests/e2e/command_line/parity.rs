@@ -2,15 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use async_nats::ConnectOptions;
+use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::{self, AckKind};
+use futures::StreamExt as _;
 use reqwest::Method;
-use rowcast_e2e::{Api, PASSWORD, Recorder, Shell, untracked_shop};
-use rowcast_testkit::Platform;
+use rowcast_e2e::{Api, PASSWORD, PATIENCE, Recorder, Shell, untracked_shop};
+use rowcast_proto::rest::GroupConnection;
+use rowcast_testkit::{Platform, eventually};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
 /// `operationId` and the command that calls it, in an order in which all of them succeed.
 ///
-/// `SOURCE`, `TASK` and `GROUP` stand for the ids of `shop`, `orders` and `warehouse`.
+/// `SOURCE`, `TASK` and `GROUP` stand for the ids of `shop`, `orders` and `warehouse`, `LETTER` for a new dead letter.
 const COMMANDS: &[(&str, &str)] = &[
     (
         "test_new_source",
@@ -90,6 +95,34 @@ const COMMANDS: &[(&str, &str)] = &[
         "get_group_history",
         "group history orders warehouse --points 10",
     ),
+    (
+        "skip_change",
+        "group skip orders warehouse NEXT --reason 'no such customer' --yes",
+    ),
+    (
+        "list_dead_letters",
+        "group dead-letter list orders warehouse",
+    ),
+    (
+        "get_dead_letter",
+        "group dead-letter show orders warehouse 1",
+    ),
+    (
+        "redrive_dead_letter",
+        "group dead-letter redrive orders warehouse LETTER",
+    ),
+    (
+        "redrive_dead_letters",
+        "group dead-letter redrive orders warehouse --all",
+    ),
+    (
+        "discard_dead_letter",
+        "group dead-letter discard orders warehouse LETTER --yes",
+    ),
+    (
+        "discard_dead_letters",
+        "group dead-letter discard orders warehouse --all --yes",
+    ),
     ("delete_group", "group delete orders warehouse --yes"),
     ("plan_release", "task release orders --dry-run"),
     ("suspend_task", "task suspend orders"),
@@ -160,9 +193,49 @@ async fn operations(api: &Api) -> BTreeMap<String, Operation> {
     operations
 }
 
+/// Puts a change away, as a member does that gives it up. The number of its dead letter.
+async fn dead_letter(shell: &Shell) -> String {
+    let listed = async || {
+        let line = "group dead-letter list orders warehouse";
+        let list: Value = shell.json(line).await.unwrap();
+        let letter = list["letters"].as_array().unwrap().last().cloned();
+        letter.map_or(0, |letter| letter["id"].as_u64().unwrap())
+    };
+    let before = listed().await;
+    let connection = shell.json("group connection orders warehouse");
+    let connection: GroupConnection = connection.await.unwrap();
+    let login = (connection.login, "Blue-horse-7".to_owned());
+    let client = ConnectOptions::with_user_and_password(login.0, login.1)
+        .custom_inbox_prefix(connection.inbox_prefix)
+        .connect(&connection.urls)
+        .await
+        .unwrap();
+    let consumer: PullConsumer = jetstream::new(client)
+        .get_consumer_from_stream(connection.consumer, connection.stream)
+        .await
+        .unwrap();
+    // The begin of the stream, or a heartbeat: there is always something.
+    let message = consumer.messages().await.unwrap().next().await;
+    let message = message.unwrap().unwrap();
+    message.double_ack_with(AckKind::Term).await.unwrap();
+    eventually("the dead letter is there", PATIENCE, async || {
+        listed().await > before
+    })
+    .await;
+    listed().await.to_string()
+}
+
 /// The ids that a line names, as far as the things are there.
 async fn with_ids(shell: &Shell, line: &str, port: u16) -> String {
     let mut line = line.replace("PORT", &port.to_string());
+    if line.contains("NEXT") {
+        let group: Value = shell.json("group show orders warehouse").await.unwrap();
+        let acknowledged = group["acknowledged_sequence"].as_u64().unwrap();
+        line = line.replace("NEXT", &(acknowledged + 1).to_string());
+    }
+    if line.contains("LETTER") {
+        line = line.replace("LETTER", &dead_letter(shell).await);
+    }
     for (word, show) in [
         ("SOURCE", "source show shop"),
         ("TASK", "task show orders"),

@@ -69,9 +69,13 @@ async fn each_group_has_its_own_incident_and_a_warning_becomes_a_gap() {
     );
     assert!(!gap.error.as_ref().unwrap().advice.is_empty());
 
+    service.tell(&became(GROUP, GroupState::Blocked)).await;
+    let both = [pair("group_behind", OTHER), pair("group_blocked", GROUP)];
+    assert_eq!(open(&service).await, both);
+
     service.tell(&became(GROUP, GroupState::Ok)).await;
     assert_eq!(open(&service).await, [pair("group_behind", OTHER)]);
-    assert_eq!(service.incidents(TASK, false).await.len(), 3);
+    assert_eq!(service.incidents(TASK, false).await.len(), 4);
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ pub(super) struct Come {
     pub(super) messages: u64,
     /// Bytes of payload.
     pub(super) bytes: u64,
+    /// How long a processor was at it.
+    pub(super) busy: Duration,
 }
 
 /// What came, a second.
@@ -22,6 +24,8 @@ pub(super) struct Come {
 pub(super) struct Rate {
     pub(super) messages: f64,
     pub(super) bytes: f64,
+    /// Of one processor, 1 for all of its time.
+    pub(super) busy: f64,
 }
 
 /// What had come at each look of the last ten seconds.
@@ -55,6 +59,7 @@ impl Rates {
         Rate {
             messages: as_float(come.messages - first.messages) / seconds,
             bytes: as_float(come.bytes - first.bytes) / seconds,
+            busy: come.busy.saturating_sub(first.busy).as_secs_f64() / seconds,
         }
     }
 }
@@ -72,11 +77,14 @@ mod tests {
         Come {
             messages,
             bytes: messages * 100,
+            busy: Duration::from_millis(messages),
         }
     }
 
     fn is(rate: Rate, messages: f64) -> bool {
-        (rate.messages - messages).abs() < 0.01 && (rate.bytes - messages * 100.0).abs() < 1.0
+        (rate.messages - messages).abs() < 0.01
+            && (rate.bytes - messages * 100.0).abs() < 1.0
+            && (rate.busy - messages / 1000.0).abs() < 0.001
     }
 
     #[test]

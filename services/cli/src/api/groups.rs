@@ -2,7 +2,8 @@
 
 use rowcast_domain::{GroupId, TaskId};
 use rowcast_proto::rest::{
-    CreateGroup, Group, GroupConnection, GroupHistory, GroupList, MoveGroup, PatchGroup,
+    CreateGroup, DeadLetter, DeadLetterList, DeadLettersDone, Group, GroupConnection, GroupHistory,
+    GroupList, MoveGroup, PatchGroup, SkipChange,
 };
 
 use super::{Api, Query};
@@ -66,5 +67,76 @@ impl Api {
     ) -> anyhow::Result<GroupHistory> {
         self.get_where(&format!("/tasks/{task}/groups/{group}/history"), query)
             .await
+    }
+
+    /// Answered once the group is behind the change.
+    pub(crate) async fn skip_change(
+        &self,
+        task: &TaskId,
+        group: &GroupId,
+        body: &SkipChange,
+    ) -> anyhow::Result<Group> {
+        self.post(&format!("/tasks/{task}/groups/{group}/skip"), body)
+            .await
+    }
+
+    pub(crate) async fn dead_letters(
+        &self,
+        task: &TaskId,
+        group: &GroupId,
+        query: &Query,
+    ) -> anyhow::Result<DeadLetterList> {
+        self.get_where(&format!("/tasks/{task}/groups/{group}/dead-letters"), query)
+            .await
+    }
+
+    pub(crate) async fn dead_letter(
+        &self,
+        task: &TaskId,
+        group: &GroupId,
+        letter: u64,
+    ) -> anyhow::Result<DeadLetter> {
+        let path = format!("/tasks/{task}/groups/{group}/dead-letters/{letter}");
+        self.get(&path).await
+    }
+
+    pub(crate) async fn redrive_dead_letter(
+        &self,
+        task: &TaskId,
+        group: &GroupId,
+        letter: u64,
+    ) -> anyhow::Result<DeadLettersDone> {
+        let path = format!("/tasks/{task}/groups/{group}/dead-letters/{letter}/redrive");
+        self.command(&path).await
+    }
+
+    /// The oldest 500.
+    pub(crate) async fn redrive_dead_letters(
+        &self,
+        task: &TaskId,
+        group: &GroupId,
+    ) -> anyhow::Result<DeadLettersDone> {
+        let path = format!("/tasks/{task}/groups/{group}/dead-letters/redrive");
+        self.command(&path).await
+    }
+
+    pub(crate) async fn discard_dead_letter(
+        &self,
+        task: &TaskId,
+        group: &GroupId,
+        letter: u64,
+    ) -> anyhow::Result<()> {
+        let path = format!("/tasks/{task}/groups/{group}/dead-letters/{letter}");
+        self.delete(&path).await
+    }
+
+    /// The oldest 500.
+    pub(crate) async fn discard_dead_letters(
+        &self,
+        task: &TaskId,
+        group: &GroupId,
+    ) -> anyhow::Result<DeadLettersDone> {
+        let path = format!("/tasks/{task}/groups/{group}/dead-letters/discard");
+        self.command(&path).await
     }
 }

@@ -6,11 +6,14 @@ use std::path::Path;
 use anyhow::Context as _;
 use rowcast_domain::{Secret, TaskState};
 use rowcast_proto::rest::{
-    Alerting, CreateGroup, CreateSource, CreateTask, PatchSource, PurchaseTask, RunPrecheck,
-    StartTask, Task,
+    Alerting, CreateContact, CreateGroup, CreateSource, CreateTask, PatchContact, PatchSource,
+    PurchaseTask, RunPrecheck, StartTask, Task,
 };
 
-use super::document::{Document, GroupEntry, SecretFrom, SourceEntry, TaskEntry, WantedState};
+use super::document::{
+    AlertingEntry, ContactEntry, Document, GroupEntry, SecretFrom, SourceEntry, TaskEntry,
+    WantedState,
+};
 use super::plan::Step;
 use crate::api::Api;
 use crate::args::Waiting;
@@ -27,10 +30,19 @@ pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::R
     match step {
         Step::CreateSource { source, tags } => create_source(api, source, tags).await,
         Step::UpdateSource { source, patch, .. } => update_source(api, source, patch).await,
+        Step::CreateContact(contact) => create_contact(api, contact).await,
+        Step::UpdateContact { contact, patch, .. } => update_contact(api, contact, patch).await,
         Step::CreateTask { task, tags } => create_task(api, task, tags).await,
-        Step::UpdateTask { task, patch, .. } => {
+        Step::UpdateTask {
+            task,
+            patch,
+            alerting,
+            ..
+        } => {
             let task = find::task(api, task).await?;
-            let changed = api.patch_task(&task.id, patch, None).await;
+            let mut patch = patch.clone();
+            patch.alerting = resolved(api, alerting.as_ref()).await?;
+            let changed = api.patch_task(&task.id, &patch, None).await;
             changed.with_context(|| format!("the task {}", task.name))?;
             Ok(())
         }
@@ -69,6 +81,8 @@ pub(super) fn check(step: &Step) -> anyhow::Result<()> {
     match step {
         Step::CreateSource { source, tags } => new_source(source, tags).map(drop),
         Step::CreateGroup { task, group } => group_password(task, group).map(drop),
+        Step::CreateContact(contact) => contact_secret(contact).map(drop),
+        Step::UpdateContact { contact, patch, .. } => resigned(contact, patch).map(drop),
         Step::UpdateSource { source, patch, .. } => complete(source, patch).map(drop),
         Step::CreateTask { .. }
         | Step::UpdateTask { .. }
@@ -82,6 +96,7 @@ pub(super) fn check(step: &Step) -> anyhow::Result<()> {
 fn source_password(wanted: &SourceEntry) -> anyhow::Result<Secret> {
     SecretFrom::read(
         wanted.password.as_ref(),
+        "password",
         &format!("the source {}", wanted.name),
     )
 }
@@ -89,8 +104,66 @@ fn source_password(wanted: &SourceEntry) -> anyhow::Result<Secret> {
 fn group_password(task: &str, wanted: &GroupEntry) -> anyhow::Result<Secret> {
     SecretFrom::read(
         wanted.password.as_ref(),
+        "password",
         &format!("the group {task}/{}", wanted.name),
     )
+}
+
+/// Mail is not signed.
+fn contact_secret(wanted: &ContactEntry) -> anyhow::Result<Option<String>> {
+    if wanted.webhook.is_none() {
+        return Ok(None);
+    }
+    let whose = format!("the contact {}", wanted.name);
+    let secret = SecretFrom::read(wanted.secret.as_ref(), "secret", &whose)?;
+    Ok(Some(secret.expose().to_owned()))
+}
+
+/// With the secret, where the API asks for it.
+fn resigned(wanted: &ContactEntry, patch: &PatchContact) -> anyhow::Result<PatchContact> {
+    let mut patch = patch.clone();
+    if patch.url.is_some() {
+        patch.secret = contact_secret(wanted)?;
+    }
+    Ok(patch)
+}
+
+async fn create_contact(api: &Api, wanted: &ContactEntry) -> anyhow::Result<()> {
+    let body = CreateContact {
+        name: wanted.name.clone(),
+        kind: wanted.kind(),
+        url: wanted.webhook.clone(),
+        secret: contact_secret(wanted)?,
+        address: wanted.email.clone(),
+        resource_group: said(wanted.resource_group.as_ref()),
+    };
+    let created = api.create_contact(&body).await;
+    created.with_context(|| format!("the contact {}", wanted.name))?;
+    Ok(())
+}
+
+async fn update_contact(
+    api: &Api,
+    wanted: &ContactEntry,
+    patch: &PatchContact,
+) -> anyhow::Result<()> {
+    let contact = find::contact(api, &wanted.name).await?;
+    let changed = api
+        .patch_contact(&contact.id, &resigned(wanted, patch)?)
+        .await;
+    changed.with_context(|| format!("the contact {}", wanted.name))?;
+    Ok(())
+}
+
+/// With the ids of its contacts, which are there by now.
+async fn resolved(api: &Api, wanted: Option<&AlertingEntry>) -> anyhow::Result<Option<Alerting>> {
+    let Some(wanted) = wanted else {
+        return Ok(None);
+    };
+    Ok(Some(Alerting {
+        delay_seconds: wanted.delay_seconds,
+        contacts: find::contacts(api, &wanted.contacts).await?,
+    }))
 }
 
 fn new_source(
@@ -175,6 +248,7 @@ async fn create_task(
     tags: &BTreeMap<String, String>,
 ) -> anyhow::Result<()> {
     let source = find::source(api, &wanted.source).await?;
+    let alerting = resolved(api, wanted.alerting.as_ref()).await?;
     let body = CreateTask {
         name: wanted.name.clone(),
         source_id: Some(source.id),
@@ -189,10 +263,7 @@ async fn create_task(
         packing: wanted.packing,
         format: wanted.format,
         etl: wanted.etl.clone().filter(|etl| !etl.script.is_empty()),
-        alerting: wanted
-            .alerting
-            .clone()
-            .filter(|said| *said != Alerting::default()),
+        alerting: alerting.filter(|said| *said != Alerting::default()),
         network: wanted.network.clone(),
         tags: tags.clone(),
         resource_group: said(wanted.resource_group.as_ref()),
@@ -212,6 +283,8 @@ async fn create_group(api: &Api, task: &str, wanted: &GroupEntry) -> anyhow::Res
         mode: wanted.mode,
         etl: wanted.etl.clone(),
         format: wanted.format,
+        max_deliver: None,
+        delivery: wanted.delivery,
     };
     let created = api.create_group(&task.id, &body).await;
     created.with_context(|| format!("the group {}/{}", task.name, wanted.name))?;

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use rowcast_domain::TaskState;
 use rowcast_proto::rest::{
-    Alerting, ChangeTypes, DataChange, Etl, OWN_TAGS, PatchChangeTypes, PatchSource, PatchTask,
-    Retention, Source, Task,
+    ChangeTypes, DataChange, Etl, OWN_TAGS, PatchChangeTypes, PatchSource, PatchTask, Retention,
+    Source, Task,
 };
 
+use super::contact;
 use super::document::{SourceEntry, TaskEntry};
-use super::plan::Step;
+use super::plan::{Present, Step};
 use crate::table::or_dash;
 use crate::tags::in_words;
 
@@ -66,12 +67,26 @@ pub(super) fn of_source(wanted: &SourceEntry, set: Option<&str>, there: &Source)
 }
 
 /// What of a task is otherwise, its objects left out.
-pub(super) fn of_task(wanted: &TaskEntry, set: Option<&str>, there: &Task) -> Option<Step> {
+pub(super) fn of_task(
+    wanted: &TaskEntry,
+    set: Option<&str>,
+    there: &Task,
+    present: &Present,
+) -> Option<Step> {
     let tags_wanted = all_tags(wanted.tags.as_ref(), set, &there.tags);
     let tags = (in_words(&there.tags), in_words(&tags_wanted));
     let types = (kinds(&there.change_types), kinds(&wanted.change_types));
     let group = there.resource_group.clone().unwrap_or_default();
     let mut changes = Changes::default();
+    let alerting = wanted.alerting.clone().and_then(|wanted| {
+        let words = (
+            contact::there_in_words(there.alerting.as_ref(), present),
+            contact::wanted_in_words(&wanted, present),
+        );
+        changes
+            .found("alerting", &words.0, &words.1)
+            .map(|_words| wanted)
+    });
     let minutes = (&there.retry_minutes, &wanted.retry_minutes);
     let patch = PatchTask {
         name: None,
@@ -92,12 +107,7 @@ pub(super) fn of_task(wanted: &TaskEntry, set: Option<&str>, there: &Task) -> Op
                 .found("etl", &policy(there.etl.as_ref()), &policy(Some(&wanted)))
                 .map(|_words| wanted)
         }),
-        alerting: wanted.alerting.clone().and_then(|wanted| {
-            let words = (alerts(there.alerting.as_ref()), alerts(Some(&wanted)));
-            changes
-                .found("alerting", &words.0, &words.1)
-                .map(|_words| wanted)
-        }),
+        alerting: None,
         tags: changes
             .found("tags", &tags.0, &tags.1)
             .map(|_words| tags_wanted),
@@ -109,6 +119,7 @@ pub(super) fn of_task(wanted: &TaskEntry, set: Option<&str>, there: &Task) -> Op
     changes.then(|changes| Step::UpdateTask {
         task: wanted.name.clone(),
         patch,
+        alerting,
         changes,
     })
 }
@@ -165,15 +176,6 @@ pub(super) fn policy(etl: Option<&Etl>) -> String {
     }
 }
 
-fn alerts(alerting: Option<&Alerting>) -> String {
-    let said = alerting.cloned().unwrap_or_default();
-    let delay = said.delay_seconds.iter();
-    let delay = delay.map(|seconds| format!("delay of {seconds} s"));
-    let contacts = said.contacts.iter().map(|id| format!("contact {id}"));
-    let words: Vec<String> = delay.chain(contacts).collect();
-    or_dash(Some(words.join(", ")).filter(|words| !words.is_empty()))
-}
-
 pub(super) fn kept(retention: &Retention) -> String {
     match retention.max_bytes {
         Some(bytes) => format!("{} h and {bytes} bytes", retention.hours),
@@ -183,11 +185,11 @@ pub(super) fn kept(retention: &Retention) -> String {
 
 /// Each as `port 5432 → 5433`.
 #[derive(Debug, Default)]
-struct Changes(Vec<String>);
+pub(super) struct Changes(Vec<String>);
 
 impl Changes {
     /// The wanted value, where it is another one.
-    fn found<T: PartialEq + Clone + ToString>(
+    pub(super) fn found<T: PartialEq + Clone + ToString>(
         &mut self,
         what: &str,
         there: &T,
@@ -202,7 +204,7 @@ impl Changes {
         Some(wanted.clone())
     }
 
-    fn then(self, step: impl FnOnce(Vec<String>) -> Step) -> Option<Step> {
+    pub(super) fn then(self, step: impl FnOnce(Vec<String>) -> Step) -> Option<Step> {
         (!self.0.is_empty()).then(|| step(self.0))
     }
 }

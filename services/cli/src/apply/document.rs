@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rowcast_domain::{Months, Secret};
 use rowcast_proto::rest::{
-    Alerting, ChangeTypes, ChargeType, Etl, Format, GroupFormat, GroupMode, OWN_TAGS, Objects,
+    ChangeTypes, ChargeType, Etl, Format, GroupDelivery, GroupFormat, GroupMode, OWN_TAGS, Objects,
     Packing, PurchaseTask, Retention, SourceKind, SslMode, default_port, default_retry_minutes,
 };
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,8 @@ pub(crate) struct Document {
     pub(crate) set: Option<String>,
     #[serde(default)]
     pub(crate) sources: Vec<SourceEntry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) contacts: Vec<ContactEntry>,
     #[serde(default)]
     pub(crate) tasks: Vec<TaskEntry>,
 }
@@ -68,6 +70,36 @@ pub(crate) struct SourceEntry {
     pub(crate) resource_group: Option<String>,
 }
 
+/// Somebody who is told of incidents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ContactEntry {
+    pub(crate) name: String,
+    /// The URL of the webhook that it is told by; this or `email`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) webhook: Option<String>,
+    /// Signs what the webhook is told. Needed where the contact is not there yet, and with another URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) secret: Option<SecretFrom>,
+    /// Where mail goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) email: Option<String>,
+    /// Where absent, it is left alone; empty for nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resource_group: Option<String>,
+}
+
+/// When somebody is to know of a task, and who.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AlertingEntry {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) delay_seconds: Option<u32>,
+    /// Names of contacts of the file, names or ids of such as are there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) contacts: Vec<String>,
+}
+
 /// A task and its groups.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,7 +130,7 @@ pub(crate) struct TaskEntry {
     pub(crate) etl: Option<Etl>,
     /// Where absent, that of a task that is there is left alone; `{}` for nothing of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) alerting: Option<Alerting>,
+    pub(crate) alerting: Option<AlertingEntry>,
     /// Where absent, that of a task that is there is left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) network: Option<String>,
@@ -143,12 +175,15 @@ pub(crate) struct GroupEntry {
     /// Where absent, that of a group that is there is left alone, and a new one has that of its task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) format: Option<GroupFormat>,
+    /// Where absent, that of a group that is there is left alone, and clients of a new one pull.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) delivery: Option<GroupDelivery>,
     /// Needed where the group is not there yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) password: Option<SecretFrom>,
 }
 
-/// Where a password is; never the password itself.
+/// Where a secret is; never the secret itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SecretFrom {
@@ -190,6 +225,10 @@ impl Document {
     /// Names say what is meant, so each stands once.
     fn check(&self) -> Result<(), String> {
         once("source", self.sources.iter().map(|source| &source.name))?;
+        once("contact", self.contacts.iter().map(|contact| &contact.name))?;
+        for contact in &self.contacts {
+            check_contact(contact)?;
+        }
         once("task", self.tasks.iter().map(|task| &task.name))?;
         if self.set.as_ref().is_some_and(|set| !is_name_of_set(set)) {
             return Err("`set` must have 1 to 64 letters, digits or signs of _.:/-".to_owned());
@@ -221,8 +260,10 @@ impl Document {
         }
         let passwords = self.sources.iter_mut().map(|source| &mut source.password);
         let groups = self.tasks.iter_mut().flat_map(|task| &mut task.groups);
-        for password in passwords.chain(groups.map(|group| &mut group.password)) {
-            if let Some(SecretFrom::File(file)) = password {
+        let contacts = self.contacts.iter_mut().map(|contact| &mut contact.secret);
+        let secrets = passwords.chain(groups.map(|group| &mut group.password));
+        for secret in secrets.chain(contacts) {
+            if let Some(SecretFrom::File(file)) = secret {
                 *file = folder.join(&*file);
             }
         }
@@ -231,6 +272,17 @@ impl Document {
     /// As YAML.
     pub(crate) fn to_yaml(&self) -> anyhow::Result<String> {
         serde_saphyr::to_string(self).context("cannot write YAML")
+    }
+}
+
+/// It is told in one way.
+fn check_contact(contact: &ContactEntry) -> Result<(), String> {
+    let wrong = |what| Err(format!("the contact {}: {what}", contact.name));
+    match (&contact.webhook, &contact.email, &contact.secret) {
+        (Some(_), None, _) | (None, Some(_), None) => Ok(()),
+        (Some(_), Some(_), _) => wrong("say `webhook` or `email`, not both"),
+        (None, None, _) => wrong("say `webhook` or `email`"),
+        (None, Some(_), Some(_)) => wrong("a `secret` is of a webhook"),
     }
 }
 
@@ -272,26 +324,35 @@ fn once<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<(), S
 }
 
 impl SecretFrom {
-    /// The secret; `whose` is for the error.
-    pub(crate) fn read(from: Option<&Self>, whose: &str) -> anyhow::Result<Secret> {
+    /// The secret. For the error: `what` it is called in the file, and `whose` it is.
+    pub(crate) fn read(from: Option<&Self>, what: &str, whose: &str) -> anyhow::Result<Secret> {
         match from {
             Some(Self::File(file)) => secret::from_file(file),
             Some(Self::Env(variable)) => secret::from_environment(variable).ok_or_else(|| {
                 let sentence =
-                    format!("the variable {variable} is empty: it holds the password of {whose}");
+                    format!("the variable {variable} is empty: it holds the {what} of {whose}");
                 Failure::of(Exit::Failed, sentence)
             }),
             None => {
                 let sentence = format!(
-                    "{whose} has no password: say `password: {{file: …}}` or `password: {{env: …}}`"
+                    "{whose} has no {what}: say `{what}: {{file: …}}` or `{what}: {{env: …}}`"
                 );
                 Err(Failure::of(Exit::Failed, sentence))
             }
         }
     }
 
-    /// The variable that an exported file names for a password: `SHOP_PASSWORD` of `shop`.
-    pub(crate) fn variable_of(names: &[&str]) -> Self {
+    /// The variable that an exported file names for the password of something: `SHOP_PASSWORD` of `shop`.
+    pub(crate) fn password_of(names: &[&str]) -> Self {
+        Self::variable_of(names, "PASSWORD")
+    }
+
+    /// The same for the secret of a contact.
+    pub(crate) fn secret_of(name: &str) -> Self {
+        Self::variable_of(&[name], "SECRET")
+    }
+
+    fn variable_of(names: &[&str], what: &str) -> Self {
         let words = names.iter().map(|name| {
             let letter = |c: char| {
                 if c.is_ascii_alphanumeric() {
@@ -302,12 +363,7 @@ impl SecretFrom {
             };
             name.chars().map(letter).collect::<String>()
         });
-        Self::Env(
-            words
-                .chain(["PASSWORD".to_owned()])
-                .collect::<Vec<_>>()
-                .join("_"),
-        )
+        Self::Env(words.chain([what.to_owned()]).collect::<Vec<_>>().join("_"))
     }
 }
 
@@ -400,6 +456,16 @@ tasks:
                 ),
                 "of a subscription",
             ),
+            (
+                format!("{FILE}contacts: [{{name: ops}}]\n"),
+                "`webhook` or `email`",
+            ),
+            (
+                format!(
+                    "{FILE}contacts: [{{name: ops, email: a@b.example, secret: {{env: S}}}}]\n"
+                ),
+                "of a webhook",
+            ),
         ] {
             let error = parse(&wrong).unwrap_err();
             assert_eq!(Failure::exit_of(&error), Exit::Usage);
@@ -415,6 +481,8 @@ tasks:
     #[test]
     fn variables_are_named_after_what_they_are_for() {
         let expected = SecretFrom::Env("ORDERS_WARE_HOUSE_PASSWORD".to_owned());
-        assert_eq!(SecretFrom::variable_of(&["orders", "ware-house"]), expected);
+        assert_eq!(SecretFrom::password_of(&["orders", "ware-house"]), expected);
+        let expected = SecretFrom::Env("ON_CALL_SECRET".to_owned());
+        assert_eq!(SecretFrom::secret_of("on-call"), expected);
     }
 }

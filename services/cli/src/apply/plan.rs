@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 
 use rowcast_domain::TaskState;
 use rowcast_proto::rest::{
-    Group, GroupFormat, Objects, PatchSource, PatchTask, PurchaseTask, Source, Task,
+    Contact, Group, GroupDelivery, GroupFormat, Objects, PatchContact, PatchSource, PatchTask,
+    PurchaseTask, Source, Task,
 };
 use serde::Serialize;
 
 use super::change;
 use super::conflict::{differs, of_another_set, source_database, task_conflicts};
-use super::document::{Document, GroupEntry, SourceEntry, TaskEntry, WantedState};
+use super::contact;
+use super::document::{
+    AlertingEntry, ContactEntry, Document, GroupEntry, SourceEntry, TaskEntry, WantedState,
+};
 use crate::task::{instance, selection};
 
 /// What is there.
@@ -19,6 +23,8 @@ pub(super) struct Present {
     pub(super) sources: Vec<Source>,
     /// Without released ones.
     pub(super) tasks: Vec<PresentTask>,
+    /// All, where the document names any.
+    pub(super) contacts: Vec<Contact>,
     /// Tasks of the document's set that it does not name, where they are to go.
     pub(super) unnamed: Vec<Task>,
     /// The same of its sources.
@@ -31,10 +37,26 @@ impl Present {
         let named = self.sources.iter().filter(|source| source.name == name);
         only("source", name, named)
     }
+
+    /// The contacts of this name.
+    pub(super) fn contacts_named(&self, name: &str) -> impl Iterator<Item = &Contact> {
+        self.contacts
+            .iter()
+            .filter(move |contact| contact.name == name)
+    }
+
+    /// The contact of this id or name, where there is one.
+    pub(super) fn contact(&self, named: &str) -> Result<Option<&Contact>, String> {
+        let mut contacts = self.contacts.iter();
+        match contacts.find(|contact| contact.id.as_str() == named) {
+            Some(contact) => Ok(Some(contact)),
+            None => only("contact", named, self.contacts_named(named)),
+        }
+    }
 }
 
 /// The one of this name, if any; `named` are all that have it.
-fn only<'a, T>(
+pub(super) fn only<'a, T>(
     what: &str,
     name: &str,
     mut named: impl Iterator<Item = &'a T>,
@@ -62,6 +84,13 @@ pub(super) struct PresentTask {
 /// One thing to do.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
+    CreateContact(ContactEntry),
+    UpdateContact {
+        contact: ContactEntry,
+        /// Without its secret.
+        patch: PatchContact,
+        changes: Vec<String>,
+    },
     CreateSource {
         source: SourceEntry,
         /// Those of the file, and the mark of its set.
@@ -80,7 +109,9 @@ pub(super) enum Step {
     },
     UpdateTask {
         task: String,
+        /// Without alerting, whose contacts may have no ids yet.
         patch: PatchTask,
+        alerting: Option<AlertingEntry>,
         changes: Vec<String>,
     },
     ReplaceObjects {
@@ -114,6 +145,19 @@ pub(super) struct StepInWords {
 impl Step {
     pub(super) fn in_words(&self) -> StepInWords {
         let (action, kind, name, detail) = match self {
+            Self::CreateContact(contact) => {
+                let to = contact.webhook.as_ref().or(contact.email.as_ref());
+                let to = to.cloned().unwrap_or_default();
+                ("create", "contact", contact.name.clone(), to)
+            }
+            Self::UpdateContact {
+                contact, changes, ..
+            } => (
+                "update",
+                "contact",
+                contact.name.clone(),
+                changes.join(", "),
+            ),
             Self::CreateSource { source, .. } => {
                 let place = format!("{}:{}/{}", source.host, source.port, source.database);
                 ("create", "source", source.name.clone(), place)
@@ -135,10 +179,7 @@ impl Step {
             }
             Self::CreateGroup { task, group } => {
                 let name = format!("{task}/{}", group.name);
-                let mode = group.mode.filter(|mode| !mode.is_ordered());
-                let mode = mode.map_or_else(String::new, |mode| format!(", {mode}"));
-                let detail = format!("account {}{mode}", group.account);
-                ("create", "group", name, detail)
+                ("create", "group", name, group_in_words(group))
             }
             Self::Bring { task, to, purchase } => {
                 let detail = match to {
@@ -168,6 +209,16 @@ impl Step {
             detail,
         }
     }
+}
+
+fn group_in_words(group: &GroupEntry) -> String {
+    let mode = group.mode.filter(|mode| !mode.is_ordered());
+    let mode = mode.map_or_else(String::new, |mode| format!(", {mode}"));
+    let push = match group.delivery {
+        Some(GroupDelivery::Push) => ", push",
+        Some(GroupDelivery::Pull) | None => "",
+    };
+    format!("account {}{mode}{push}", group.account)
 }
 
 fn in_words(purchase: &PurchaseTask) -> String {
@@ -203,6 +254,7 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
     let mut steps = Vec::new();
     let mut conflicts = Vec::new();
     plan_sources(document, present, &mut steps, &mut conflicts);
+    contact::plan_contacts(document, present, &mut steps, &mut conflicts);
     let mut brought = Vec::new();
     for wanted in &document.tasks {
         let named = |known: &&PresentTask| known.task.name == wanted.name;
@@ -213,6 +265,9 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
                 continue;
             }
         };
+        if let Some(alerting) = &wanted.alerting {
+            conflicts.extend(contact::unknown(&wanted.name, alerting, document, present));
+        }
         match known {
             None => match source_database(wanted, document, present) {
                 Ok(_database) => steps.push(Step::CreateTask {
@@ -223,7 +278,7 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
             },
             Some(known) => {
                 conflicts.extend(task_conflicts(wanted, &known.task, document, present));
-                steps.extend(change::of_task(wanted, set, &known.task));
+                steps.extend(change::of_task(wanted, set, &known.task, present));
                 steps.extend(replacement(wanted, &known.task));
             }
         }
@@ -241,6 +296,10 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
                     let mode = group.mode.as_ref();
                     conflicts.extend(mode.and_then(|mode| differs(&what, &there.mode, mode)));
                     conflicts.extend(told_otherwise(&wanted.name, group, there));
+                    let what = format!("group {}/{}: delivery", wanted.name, group.name);
+                    let other = group.delivery.as_ref();
+                    conflicts
+                        .extend(other.and_then(|other| differs(&what, &there.delivery, other)));
                 }
             }
         }

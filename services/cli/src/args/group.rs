@@ -1,8 +1,10 @@
 //! `rowcast group`.
 
+pub(crate) mod dead_letter;
+
 use chrono::{DateTime, Utc};
 use rowcast_domain::Lsn;
-use rowcast_proto::rest::{GroupFormat, GroupMode};
+use rowcast_proto::rest::{GroupDelivery, GroupFormat, GroupMode};
 
 use super::etl::EtlArgs;
 use super::{Agreement, Shown};
@@ -23,12 +25,17 @@ pub(crate) enum Command {
     Show(Named),
     /// Show what a client of the group must know, all but the password
     Connection(Named),
-    /// Give a group another name or password; another password closes its connections
+    /// Give a group another name, number of attempts or password; another password closes its connections
     Update(Update),
     /// Move what a group is sent next, within what the task's stream holds
     Seek(Seek),
     /// Show how far behind a group was over time
     History(History),
+    /// Put away, as a dead letter, the change that an ordered group is to acknowledge next
+    Skip(Skip),
+    /// Changes that a group could not deal with
+    #[command(subcommand)]
+    DeadLetter(dead_letter::Command),
     /// Remove a group: its login, its position, its connections
     Delete(Delete),
 }
@@ -56,6 +63,13 @@ pub(crate) struct Create {
     /// them, `shared` gives any change to any member
     #[arg(long, default_value = "ordered")]
     pub(crate) mode: Mode,
+    /// After so many attempts a change is a dead letter, 1 to 1000; 0 for never [default: 10]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) max_deliver: Option<u32>,
+    /// How changes come to its clients: they `pull` them, or the broker does `push` them to a subject that they
+    /// subscribe to
+    #[arg(long, default_value = "pull")]
+    pub(crate) delivery: Delivery,
     #[command(flatten)]
     pub(crate) etl: EtlArgs,
     /// How it is told changes [default: as the task tells them]
@@ -92,6 +106,24 @@ impl From<Mode> for GroupMode {
     }
 }
 
+/// How changes come to the clients of a group.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Delivery {
+    /// They ask for them
+    Pull,
+    /// They subscribe
+    Push,
+}
+
+impl From<Delivery> for GroupDelivery {
+    fn from(delivery: Delivery) -> Self {
+        match delivery {
+            Delivery::Pull => Self::Pull,
+            Delivery::Push => Self::Push,
+        }
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Update {
     /// Name or id of the task
@@ -101,6 +133,9 @@ pub(crate) struct Update {
     /// What to call it
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// After so many attempts a change is a dead letter, 1 to 1000; 0 for never
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) max_deliver: Option<u32>,
     /// Another password
     #[arg(long)]
     pub(crate) password: bool,
@@ -147,6 +182,23 @@ pub(crate) struct Place {
     /// The next one to come
     #[arg(long)]
     pub(crate) latest: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Skip {
+    /// Name or id of the task
+    pub(crate) task: String,
+    /// Name or id of the group
+    pub(crate) group: String,
+    /// Sequence of the change in the task's stream, as `group show` tells what is stuck: another one is not put away
+    pub(crate) sequence: u64,
+    /// Why; kept with the dead letter
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) agreement: Agreement,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
 }
 
 #[derive(Debug, clap::Args)]

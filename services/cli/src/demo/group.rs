@@ -27,6 +27,8 @@ pub(super) async fn open(
                 mode: None,
                 etl: None,
                 format: None,
+                max_deliver: None,
+                delivery: None,
             };
             api.create_group(task, &wanted).await?
         }

@@ -18,9 +18,11 @@ pub(super) fn one(group: &Group, format: Format) -> anyhow::Result<()> {
         ("account", group.account.clone()),
         ("login", format!("{}-{}", group.account, group.id)),
         ("mode", group.mode.to_string()),
+        ("delivery", group.delivery.to_string()),
         ("acknowledged", group.acknowledged_sequence.to_string()),
         ("pending", group.pending.to_string()),
         ("in flight", group.in_flight.to_string()),
+        ("attempts", attempts(group.max_deliver)),
     ];
     if let Some(etl) = &group.etl {
         lines.push(("etl", etl.script.clone()));
@@ -40,6 +42,14 @@ pub(super) fn one(group: &Group, format: Format) -> anyhow::Result<()> {
         if let Some(derivation) = &status.derivation {
             lines.push(("own stream", own_stream(derivation)));
         }
+        let stuck = status.stuck.iter().map(|stuck| {
+            let at = format!("{} {}", stuck.position.sequence, place(&stuck.position));
+            (
+                "stuck",
+                format!("{at}, sent {} times or more", stuck.attempts),
+            )
+        });
+        lines.extend(stuck);
         lines.push(("stream", or_dash(status.range.as_ref().map(range))));
         match &status.members_unknown {
             Some(why) => lines.push(("members", why.clone())),
@@ -91,7 +101,7 @@ pub(super) async fn list(api: &Api, task: &str, format: Format) -> anyhow::Resul
     output::table(&table)
 }
 
-fn place(position: &StreamPosition) -> String {
+pub(super) fn place(position: &StreamPosition) -> String {
     let at = time(&position.committed_at);
     match position.lsn {
         Some(lsn) => format!("{lsn}.{} committed {at}", position.ordinal),
@@ -147,6 +157,15 @@ fn member(member: &GroupMember) -> String {
         time(&member.connected_at),
         member.server
     )
+}
+
+/// After how many a change is a dead letter.
+fn attempts(max_deliver: Option<u32>) -> String {
+    match max_deliver {
+        Some(0) => "without limit".to_owned(),
+        Some(number) => format!("at most {number}"),
+        None => or_dash(None),
+    }
 }
 
 /// -1 is said where nobody is connected.

@@ -8,7 +8,8 @@ use crate::{output, quantity};
 /// How these tasks get on, and how they are paid; a line a task.
 pub(super) fn show(tasks: &[Task]) -> anyhow::Result<()> {
     let mut table = plain_table([
-        "ID", "NAME", "STATE", "DELAY", "SPEED", "HELD", "GROUPS", "MEMBERS", "SLOWEST", "PAID",
+        "ID", "NAME", "STATE", "DELAY", "SPEED", "CPU", "HELD", "GROUPS", "MEMBERS", "SLOWEST",
+        "PAID",
     ]);
     for task in tasks {
         let position = task.position.as_ref();
@@ -21,6 +22,7 @@ pub(super) fn show(tasks: &[Task]) -> anyhow::Result<()> {
             task.state.to_string(),
             or_dash(position.and_then(delay)),
             or_dash(position.and_then(speed)),
+            or_dash(position.and_then(busy)),
             or_dash(held.map(range)),
             or_dash(consumption.map(|told| told.groups.to_string())),
             or_dash(consumption.and_then(members)),
@@ -44,6 +46,13 @@ pub(super) fn speed(position: &TaskPosition) -> Option<String> {
     Some(format!("{messages:.0}/s, {bytes}/s"))
 }
 
+/// How much of a processor they take.
+pub(super) fn busy(position: &TaskPosition) -> Option<String> {
+    position
+        .cpu_percent
+        .map(|percent| format!("{percent:.1} %"))
+}
+
 /// From when to when what the stream holds was stored.
 pub(super) fn range(held: &HeldRange) -> String {
     format!("{} to {}", time(&held.first_at), time(&held.last_at))
@@ -58,10 +67,10 @@ fn members(told: &Consumption) -> Option<String> {
 pub(super) fn slowest(told: &Consumption) -> Option<String> {
     let (group, late) = (told.slowest.as_ref()?, told.delay_seconds?);
     let unread = told.unread.unwrap_or_default();
-    Some(format!(
-        "{group}: {} behind, {unread} unread",
-        quantity::seconds(late)
-    ))
+    let late = quantity::seconds(late);
+    let at = told.acknowledged_at.as_ref().map(time);
+    let at = at.map_or_else(String::new, |at| format!(", at {at}"));
+    Some(format!("{group}: {late} behind, {unread} unread{at}"))
 }
 
 /// How an instance is paid.

@@ -87,6 +87,7 @@ fn measured(position: &TaskPosition) -> Vec<(&'static str, String)> {
     let told = [
         ("delay", measures::delay(position)),
         ("speed", measures::speed(position)),
+        ("cpu", measures::busy(position)),
         ("held", position.held.as_ref().map(measures::range)),
     ];
     told.into_iter()

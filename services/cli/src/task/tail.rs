@@ -131,6 +131,7 @@ fn failure(error: &Error) -> anyhow::Error {
         Error::Malformed(_)
         | Error::TooManyPieces { .. }
         | Error::NotHeld { .. }
+        | Error::Pushed { .. }
         | Error::InOrder
         | Error::InPieces { .. }
         | Error::NotAcknowledged(_)

@@ -56,5 +56,6 @@ fn told(found: Consumption) -> TaskConsumption {
             .map(unsigned)
             .unwrap_or_default(),
         at: found.at.map(Into::into),
+        acknowledged_at: found.acknowledged_at.map(Into::into),
     }
 }

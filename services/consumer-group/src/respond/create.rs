@@ -7,7 +7,7 @@ use rowcast_bus::refuse::Refusal as _;
 use rowcast_bus::{event_meta, refuse};
 use rowcast_domain::{GroupId, Secret, TaskId};
 use rowcast_proto::message::{self, CreateGroupRequest, GroupCreated, RpcError, SealedSecret};
-use rowcast_proto::rest::GroupMode;
+use rowcast_proto::rest::{GroupDelivery, GroupMode};
 use rowcast_service::keyring::{self, Sealed};
 
 use super::{check_task_id, database, to_message};
@@ -29,6 +29,12 @@ const MAX_REQUEST_KEY: usize = 255;
 /// Most key partitions of a task.
 const MAX_PARTITIONS: u32 = 256;
 
+/// Attempts before a change is a dead letter, where a request names no number.
+const MAX_DELIVER: u32 = 10;
+
+/// Most attempts that can be asked for.
+const MOST_DELIVER: u32 = 1000;
+
 /// What became of a creation.
 enum Outcome {
     /// Made now.
@@ -48,9 +54,11 @@ struct Wish {
     account: String,
     password: Secret,
     mode: GroupMode,
+    delivery: GroupDelivery,
     /// Of a keyed group; 0 of another one, which does not use them.
     partitions: u32,
     derived: Option<Derived>,
+    max_deliver: u32,
     request_key: Option<String>,
 }
 
@@ -91,6 +99,11 @@ fn new_group(wish: &Wish, password_hash: String, now: DateTime<Utc>) -> Group {
         mode: wish.mode,
         partitions: wish.partitions,
         derived: wish.derived.clone(),
+        max_deliver: wish.max_deliver,
+        deliver_token: match wish.delivery {
+            GroupDelivery::Pull => None,
+            GroupDelivery::Push => Some(format!("{:032x}", rand::random::<u128>())),
+        },
     }
 }
 
@@ -131,6 +144,8 @@ async fn repeat(state: &State, wish: &Wish, group: Group) -> Result<message::Gro
         && group.account == wish.account
         && group.mode == wish.mode
         && group.derived == wish.derived
+        && group.max_deliver == wish.max_deliver
+        && group.delivery() == wish.delivery
         && same_password;
     if !same || group.deleted_at.is_some() {
         return Err(refuse::conflict(
@@ -175,8 +190,10 @@ fn check(state: &State, question: &CreateGroupRequest) -> Result<Wish, RpcError>
         account: question.account.clone(),
         password,
         mode,
+        delivery: question.delivery().into(),
         partitions,
         derived: derived::check(question)?,
+        max_deliver: check_max_deliver(question.max_deliver)?.unwrap_or(MAX_DELIVER),
         request_key: (!key.is_empty()).then(|| key.clone()),
     })
 }
@@ -221,6 +238,16 @@ fn check_partitions(number: u32) -> Result<u32, RpcError> {
     Err(refuse::invalid("partitions_malformed", detail)
         .field("partitions")
         .repair("give the number of partitions that the task has"))
+}
+
+pub(super) fn check_max_deliver(number: Option<u32>) -> Result<Option<u32>, RpcError> {
+    if number.is_none_or(|number| number <= MOST_DELIVER) {
+        return Ok(number);
+    }
+    let detail = format!("a change may be tried at most {MOST_DELIVER} times");
+    Err(refuse::invalid("max_deliver_malformed", detail)
+        .field("max_deliver")
+        .repair("give 1 to 1000, or 0 for no limit"))
 }
 
 fn check_request_key(key: &str) -> Result<(), RpcError> {

@@ -1,9 +1,12 @@
-//! Gives a group another name, or another password, which closes its connections.
+//! Gives a group another name, another number of attempts, or another password, which closes its connections.
 
+use rowcast_bus::refuse;
+use rowcast_bus::refuse::Refusal as _;
 use rowcast_proto::message::{self, GroupRequest, RpcError, UpdateGroupRequest};
 
-use super::create::{check_name, checked_password, hashing, name_taken};
+use super::create::{check_max_deliver, check_name, checked_password, hashing, name_taken};
 use super::{database, find_live, shown, to_message};
+use crate::attempt_limit::{self, Limited};
 use crate::consumer::Position;
 use crate::state::State;
 use crate::store::group::{Group, Update};
@@ -41,8 +44,10 @@ async fn wanted(state: &State, question: &UpdateGroupRequest) -> Result<Update, 
     if let Some(name) = &name {
         check_name(name)?;
     }
+    let max_deliver = check_max_deliver(question.max_deliver)?;
     let mut update = Update {
         name,
+        max_deliver: max_deliver.and_then(|number| i32::try_from(number).ok()),
         ..Update::default()
     };
     if question.password.is_some() {
@@ -55,8 +60,24 @@ async fn wanted(state: &State, question: &UpdateGroupRequest) -> Result<Update, 
 
 async fn apply(state: &State, group: &Group, update: &Update) -> Result<Group, RpcError> {
     let name = update.name.as_deref().unwrap_or(&group.name);
-    match store::group::update(&state.pool, &group.id, update).await {
-        Ok(Some(group)) => Ok(group),
+    let mut transaction = state.pool.begin().await.map_err(database)?;
+    // Whoever gives a consumer to another member, or moves it, changes its configuration too.
+    store::share::lock(&mut transaction, &group.id)
+        .await
+        .map_err(database)?;
+    if let Some(max_deliver) = update.max_deliver {
+        let wanted = Group {
+            max_deliver: max_deliver.unsigned_abs(),
+            ..group.clone()
+        };
+        limit(state, &wanted).await?;
+    }
+    let changed = store::group::update(&mut *transaction, &group.id, update).await;
+    match changed {
+        Ok(Some(group)) => {
+            transaction.commit().await.map_err(database)?;
+            Ok(group)
+        }
         Ok(None) => Err(super::unknown(&group.id)),
         Err(error)
             if error
@@ -66,5 +87,28 @@ async fn apply(state: &State, group: &Group, update: &Update) -> Result<Group, R
             Err(name_taken(name))
         }
         Err(error) => Err(database(error)),
+    }
+}
+
+/// Before it is written down: the consumers decide whether it can be. What a crash leaves in between the watch mends.
+async fn limit(state: &State, wanted: &Group) -> Result<(), RpcError> {
+    match attempt_limit::apply(state, wanted).await {
+        Ok(Limited::Yes) => Ok(()),
+        Ok(Limited::NotYet) => Err(refuse::conflict(
+            "max_deliver_lowered",
+            "some changes were sent more than once, and a lower limit could lose them",
+        )
+        .field("max_deliver")
+        .repair(
+            "give a higher number or 0, or ask again when retention has removed those changes",
+        )),
+        Err(error) => {
+            tracing::error!(group = %wanted.id, task = %wanted.task_id, %error, "attempts not limited");
+            Err(refuse::unavailable(
+                "group_consumer",
+                "NATS does not change the group's consumer",
+            )
+            .repair("ask again in some seconds"))
+        }
     }
 }

@@ -15,6 +15,7 @@ pub(crate) struct Consumption {
     pub(crate) delay_seconds: Option<i64>,
     pub(crate) unread: Option<i64>,
     pub(crate) acknowledged_sequence: Option<i64>,
+    pub(crate) acknowledged_at: Option<DateTime<Utc>>,
     /// When it was looked at.
     pub(crate) at: Option<DateTime<Utc>>,
 }
@@ -26,7 +27,8 @@ pub(crate) async fn of_tasks(
 ) -> Result<Vec<Consumption>, sqlx::Error> {
     sqlx::query_as(
         "WITH latest AS (
-             SELECT g.task_id, g.id, g.name, s.at, s.acknowledged_sequence, s.unread, s.delay_seconds, s.members
+             SELECT g.task_id, g.id, g.name, s.at, s.acknowledged_sequence, s.acknowledged_at, s.unread,
+                    s.delay_seconds, s.members
              FROM groups g
              LEFT JOIN LATERAL (
                  SELECT * FROM samples WHERE group_id = g.id ORDER BY at DESC LIMIT 1
@@ -41,7 +43,8 @@ pub(crate) async fn of_tasks(
          SELECT DISTINCT ON (counted.task_id)
                 counted.task_id, counted.groups, counted.members,
                 CASE WHEN latest.at IS NOT NULL THEN latest.name END AS slowest,
-                latest.delay_seconds, latest.unread, latest.acknowledged_sequence, latest.at
+                latest.delay_seconds, latest.unread, latest.acknowledged_sequence,
+                latest.acknowledged_at, latest.at
          FROM counted
          JOIN latest USING (task_id)
          ORDER BY counted.task_id, latest.delay_seconds DESC NULLS LAST, latest.unread DESC NULLS LAST, latest.id",

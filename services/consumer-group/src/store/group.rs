@@ -4,7 +4,7 @@ mod derived;
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::{GroupId, TaskId};
-use rowcast_proto::rest::GroupMode;
+use rowcast_proto::rest::{GroupDelivery, GroupMode};
 use sqlx::postgres::{PgConnection, PgExecutor};
 
 pub(crate) use self::derived::Derived;
@@ -24,6 +24,28 @@ pub(crate) struct Group {
     pub(crate) partitions: u32,
     /// How it is told changes, where that is not how its task tells them.
     pub(crate) derived: Option<Derived>,
+    /// After so many attempts a change is a dead letter; 0 for never.
+    pub(crate) max_deliver: u32,
+    /// Of a push group, the secret part of where it is sent; absent where clients pull.
+    pub(crate) deliver_token: Option<String>,
+}
+
+impl Group {
+    /// How changes come to its clients.
+    pub(crate) const fn delivery(&self) -> GroupDelivery {
+        match self.deliver_token {
+            None => GroupDelivery::Pull,
+            Some(_) => GroupDelivery::Push,
+        }
+    }
+
+    /// Whether its members ask what they may read.
+    pub(crate) const fn has_shares(&self) -> bool {
+        match self.mode {
+            GroupMode::Ordered | GroupMode::Keyed => self.delivery().is_pull(),
+            GroupMode::Shared => false,
+        }
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -40,6 +62,8 @@ struct Row {
     etl_script: Option<String>,
     etl_on_error: Option<String>,
     format: Option<String>,
+    max_deliver: i32,
+    deliver_token: Option<String>,
 }
 
 impl TryFrom<Row> for Group {
@@ -61,6 +85,9 @@ impl TryFrom<Row> for Group {
             partitions: u32::try_from(row.partitions)
                 .map_err(|error| sqlx::Error::Decode(error.into()))?,
             derived,
+            max_deliver: u32::try_from(row.max_deliver)
+                .map_err(|error| sqlx::Error::Decode(error.into()))?,
+            deliver_token: row.deliver_token,
         })
     }
 }
@@ -73,8 +100,8 @@ pub(crate) async fn insert(
 ) -> Result<bool, sqlx::Error> {
     let inserted = sqlx::query(
         "INSERT INTO groups (id, task_id, name, account, password_hash, request_key, created_at, mode,
-                             partitions, etl_script, etl_on_error, format)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                             partitions, max_deliver, deliver_token, etl_script, etl_on_error, format)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
          ON CONFLICT (task_id, name) WHERE deleted_at IS NULL DO NOTHING",
     )
     .bind(group.id.as_str())
@@ -86,6 +113,8 @@ pub(crate) async fn insert(
     .bind(group.created_at)
     .bind(group.mode.as_str())
     .bind(i32::try_from(group.partitions).map_err(|error| sqlx::Error::Encode(error.into()))?)
+    .bind(i32::try_from(group.max_deliver).map_err(|error| sqlx::Error::Encode(error.into()))?)
+    .bind(&group.deliver_token)
     .bind(group.derived.as_ref().and_then(Derived::script))
     .bind(group.derived.as_ref().and_then(Derived::on_error))
     .bind(group.derived.as_ref().and_then(Derived::format))
@@ -101,7 +130,7 @@ pub(crate) async fn by_id(
 ) -> Result<Option<Group>, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, etl_script, etl_on_error, format
+                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format
          FROM groups
          WHERE id = $1",
     )
@@ -119,7 +148,7 @@ pub(crate) async fn by_request_key(
 ) -> Result<Option<Group>, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, etl_script, etl_on_error, format
+                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format
          FROM groups
          WHERE task_id = $1
            AND request_key = $2",
@@ -138,7 +167,7 @@ pub(crate) async fn of_task(
 ) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, etl_script, etl_on_error, format
+                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format
          FROM groups
          WHERE task_id = $1
            AND deleted_at IS NULL
@@ -154,7 +183,7 @@ pub(crate) async fn of_task(
 pub(crate) async fn open(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, etl_script, etl_on_error, format
+                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format
          FROM groups
          WHERE cleared_at IS NULL
          ORDER BY task_id, id",
@@ -209,6 +238,7 @@ pub(crate) async fn clear(
 pub(crate) struct Update {
     pub(crate) name: Option<String>,
     pub(crate) password_hash: Option<String>,
+    pub(crate) max_deliver: Option<i32>,
 }
 
 /// Changes a group; `None` where it is deleted. Where its password is another, its connections are due to be closed
@@ -222,6 +252,7 @@ pub(crate) async fn update(
     let row: Option<Row> = sqlx::query_as(
         "UPDATE groups
          SET name = coalesce($2, name), password_hash = coalesce($3, password_hash),
+             max_deliver = coalesce($4, max_deliver),
              kick_due_at = CASE
                  WHEN $3 IS NULL THEN kick_due_at
                  ELSE clock_timestamp() + interval '5 seconds'
@@ -229,11 +260,12 @@ pub(crate) async fn update(
          WHERE id = $1
            AND deleted_at IS NULL
          RETURNING id, task_id, name, account, password_hash, created_at, deleted_at, mode, partitions,
-                   etl_script, etl_on_error, format",
+                   max_deliver, deliver_token, etl_script, etl_on_error, format",
     )
     .bind(id.as_str())
     .bind(&update.name)
     .bind(&update.password_hash)
+    .bind(update.max_deliver)
     .fetch_optional(executor)
     .await?;
     row.map(Group::try_from).transpose()
@@ -243,7 +275,7 @@ pub(crate) async fn update(
 pub(crate) async fn kick_due(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, etl_script, etl_on_error, format
+                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format
          FROM groups
          WHERE kick_due_at <= clock_timestamp()
            AND deleted_at IS NULL",

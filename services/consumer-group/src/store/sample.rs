@@ -16,6 +16,8 @@ pub(crate) struct Sample {
     pub(crate) group_id: String,
     pub(crate) at: DateTime<Utc>,
     pub(crate) acknowledged_sequence: i64,
+    /// When that change was committed; absent where it is not in the stream any more.
+    pub(crate) acknowledged_at: Option<DateTime<Utc>>,
     pub(crate) unread: i64,
     pub(crate) in_flight: i64,
     pub(crate) delay_seconds: i64,
@@ -32,9 +34,10 @@ pub(crate) async fn insert(
         .iter()
         .map(|sample| sample.at.timestamp() % COARSE < EVERY);
     sqlx::query(
-        "INSERT INTO samples (group_id, at, is_coarse, acknowledged_sequence, unread, in_flight, delay_seconds, members)
+        "INSERT INTO samples (group_id, at, is_coarse, acknowledged_sequence, unread, in_flight, delay_seconds, members,
+                              acknowledged_at)
          SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::boolean[], $4::bigint[], $5::bigint[], $6::bigint[],
-                              $7::bigint[], $8::bigint[])
+                              $7::bigint[], $8::bigint[], $9::timestamptz[])
          ON CONFLICT (group_id, at) DO NOTHING",
     )
     .bind(samples.iter().map(|sample| &*sample.group_id).collect::<Vec<&str>>())
@@ -45,6 +48,7 @@ pub(crate) async fn insert(
     .bind(column(|sample| sample.in_flight))
     .bind(column(|sample| sample.delay_seconds))
     .bind(samples.iter().map(|sample| sample.members).collect::<Vec<_>>())
+    .bind(samples.iter().map(|sample| sample.acknowledged_at).collect::<Vec<_>>())
     .execute(executor)
     .await?;
     Ok(())
@@ -63,6 +67,7 @@ pub(crate) async fn of_group(
         "SELECT $1::text AS group_id,
                 max(at) AS at,
                 (array_agg(acknowledged_sequence ORDER BY at DESC))[1] AS acknowledged_sequence,
+                (array_agg(acknowledged_at ORDER BY at DESC))[1] AS acknowledged_at,
                 max(unread) AS unread,
                 max(in_flight) AS in_flight,
                 max(delay_seconds) AS delay_seconds,

@@ -16,6 +16,8 @@ pub(crate) struct Known {
     /// What it is to be sent next, where a move is under way.
     pub(crate) next_sequence: Option<u64>,
     pub(crate) moved_by: String,
+    /// Whether what the group has acknowledged by then is not sent again.
+    pub(crate) is_forward: bool,
     pub(crate) level: Level,
     pub(crate) reason: String,
     /// By consumer.
@@ -28,12 +30,14 @@ struct Row {
     generation: i64,
     next_sequence: Option<i64>,
     moved_by: String,
+    is_forward: bool,
     state: String,
     reason: String,
     seen: Json<BTreeMap<String, Seen>>,
 }
 
-const COLUMNS: &str = "group_id, generation, next_sequence, moved_by, state, reason, seen";
+const COLUMNS: &str =
+    "group_id, generation, next_sequence, moved_by, is_forward, state, reason, seen";
 
 impl Row {
     fn known(self) -> (String, Known) {
@@ -41,6 +45,7 @@ impl Row {
             generation: self.generation.unsigned_abs(),
             next_sequence: self.next_sequence.map(i64::unsigned_abs),
             moved_by: self.moved_by,
+            is_forward: self.is_forward,
             // What a newer version wrote is judged anew.
             level: Level::from_name(&self.state).unwrap_or_default(),
             reason: self.reason,
@@ -63,23 +68,26 @@ pub(crate) async fn of(
     Ok(rows.into_iter().map(Row::known).collect())
 }
 
-/// Wishes that the group is sent this sequence next. The number of the move.
+/// Wishes that the group is sent this sequence next; where that is to lead forward only, what is behind what it has
+/// acknowledged by then. The number of the move.
 pub(crate) async fn wish(
     connection: &mut PgConnection,
     group: &GroupId,
     next_sequence: u64,
+    is_forward: bool,
     actor: &str,
 ) -> Result<u64, sqlx::Error> {
     let generation: i64 = sqlx::query_scalar(
-        "INSERT INTO standings (group_id, generation, next_sequence, moved_by)
-         VALUES ($1, 1, $2, $3)
+        "INSERT INTO standings (group_id, generation, next_sequence, moved_by, is_forward)
+         VALUES ($1, 1, $2, $3, $4)
          ON CONFLICT (group_id) DO UPDATE
-         SET generation = standings.generation + 1, next_sequence = $2, moved_by = $3
+         SET generation = standings.generation + 1, next_sequence = $2, moved_by = $3, is_forward = $4
          RETURNING generation",
     )
     .bind(group.as_str())
     .bind(i64::try_from(next_sequence).unwrap_or(i64::MAX))
     .bind(actor)
+    .bind(is_forward)
     .fetch_one(connection)
     .await?;
     Ok(generation.unsigned_abs())

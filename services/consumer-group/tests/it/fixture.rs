@@ -129,6 +129,8 @@ impl Service {
             partitions: PARTITIONS,
             etl: None,
             format: m::GroupFormat::Unspecified.into(),
+            max_deliver: None,
+            delivery: m::GroupDelivery::Pull.into(),
         }
     }
 
@@ -163,6 +165,25 @@ impl Service {
             mode: mode.into(),
             ..self.wish(task, name)
         };
+        self.make(wish).await
+    }
+
+    /// As [`Self::group_of`], whose changes are sent to subscribers.
+    pub(crate) async fn push_group(
+        &self,
+        task: &TaskId,
+        name: &str,
+        mode: m::GroupMode,
+    ) -> anyhow::Result<Member> {
+        let wish = m::CreateGroupRequest {
+            mode: mode.into(),
+            delivery: m::GroupDelivery::Push.into(),
+            ..self.wish(task, name)
+        };
+        self.make(wish).await
+    }
+
+    async fn make(&self, wish: m::CreateGroupRequest) -> anyhow::Result<Member> {
         let group = self.ask::<CreateGroup>(&wish).await?;
         let connection = self.ask::<GetGroupConnection>(&named(&group)).await?;
         eventually("the consumer is there", LIMIT, async || {

@@ -6,10 +6,10 @@ use rowcast_domain::TaskId;
 use rowcast_proto::message as m;
 use rowcast_proto::message::move_group_request::Target;
 use rowcast_proto::message::{GroupState, GroupStateChanged};
-use rowcast_proto::rpc::{GetGroupHistory, MoveGroup};
+use rowcast_proto::rpc::{GetGroupHistory, ListConsumption, MoveGroup};
 use rowcast_testkit::eventually;
 
-use crate::fixture::{LIMIT, Member, Service};
+use crate::fixture::{LIMIT, Member, Service, committed_at};
 
 /// Longer than the watch needs to see something.
 const SEEN: Duration = Duration::from_secs(40);
@@ -198,5 +198,43 @@ async fn how_far_a_group_was_is_kept_and_told_in_pieces() -> anyhow::Result<()> 
         .refusal::<GetGroupHistory>(&question(chrono::TimeDelta::hours(1), 1001))
         .await;
     assert_eq!(refusal.field, "points");
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_a_task_in_a_list_the_slowest_group_is_told() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let task = TaskId::random();
+    service.make_stream(&task).await?;
+    let groups = [
+        service.group(&task, "abreast").await?,
+        service.group(&task, "behind").await?,
+    ];
+    service.transactions(&task, 1..=3).await?;
+    for (member, count) in groups.iter().zip([6, 2]) {
+        member.reads(&member.connect().await?, count).await?;
+    }
+    let question = m::ListConsumptionRequest {
+        task_ids: vec![task.to_string(), TaskId::random().to_string()],
+    };
+    let of_a_minute: chrono::DateTime<chrono::Utc> = committed_at(1).parse()?;
+    eventually("the last look is told", SEEN + LIMIT, async || {
+        let told = service.ask::<ListConsumption>(&question).await.unwrap();
+        assert_eq!(
+            told.tasks.len(),
+            1,
+            "of a task without groups there is nothing"
+        );
+        let told = &told.tasks[0];
+        (
+            told.groups,
+            told.slowest.as_str(),
+            told.unread,
+            told.delay_seconds,
+        ) == (2, "behind", 4, 120)
+            && told.acknowledged_sequence == 2
+            && told.acknowledged_at == Some(of_a_minute.into())
+    })
+    .await;
     Ok(())
 }

@@ -14,14 +14,14 @@ use tokio::sync::mpsc;
 use crate::fixture::{LIMIT, Member, QUIET, Service, change_subject, consumers, read};
 
 /// A member with the errors that the server tells it.
-struct Intruder {
-    client: Client,
+pub(crate) struct Intruder {
+    pub(crate) client: Client,
     inbox: String,
     errors: mpsc::Receiver<String>,
 }
 
 impl Intruder {
-    async fn connect(member: &Member) -> anyhow::Result<Self> {
+    pub(crate) async fn connect(member: &Member) -> anyhow::Result<Self> {
         let (sender, errors) = mpsc::channel(64);
         let client = member
             .options()
@@ -53,7 +53,7 @@ impl Intruder {
         );
     }
 
-    async fn may_not_publish(&mut self, subject: &str, body: &str) {
+    pub(crate) async fn may_not_publish(&mut self, subject: &str, body: &str) {
         self.client
             .publish_with_reply(
                 subject.to_owned(),
@@ -65,7 +65,7 @@ impl Intruder {
         self.refused(&format!("publishing to {subject}")).await;
     }
 
-    async fn may_not_subscribe(&mut self, subject: &str) {
+    pub(crate) async fn may_not_subscribe(&mut self, subject: &str) {
         let _subscription = self.client.subscribe(subject.to_owned()).await.unwrap();
         self.refused(&format!("subscribing to {subject}")).await;
     }
@@ -164,6 +164,7 @@ async fn a_member_may_not_leave_its_consumer() -> anyhow::Result<()> {
     for subject in [
         format!("{inbox}.>"),
         format!("rowcast.deliver.{}.>", other.group.id),
+        format!("rowcast.deliver.{}.>", member.group.id),
         change_subject(&task),
     ] {
         intruder.may_not_subscribe(&subject).await;

@@ -12,12 +12,14 @@ pub(crate) fn group(group: m::Group) -> Result<rest::Group, ApiError> {
         task_id: id("task_id", &group.task_id)?,
         mode: group.mode().into(),
         format: group.format().named(),
+        delivery: group.delivery().into(),
         etl: group.etl.map(etl),
         name: group.name,
         account: group.account,
         acknowledged_sequence: group.acknowledged_sequence,
         pending: group.pending,
         in_flight: group.in_flight,
+        max_deliver: Some(group.max_deliver),
         created_at: time("created_at", group.created_at)?,
         status: group.status.map(status).transpose()?,
     })
@@ -28,6 +30,7 @@ fn status(status: m::GroupStatus) -> Result<rest::GroupStatus, ApiError> {
         m::GroupState::Ok | m::GroupState::Unspecified => rest::GroupState::Ok,
         m::GroupState::Warning => rest::GroupState::Warning,
         m::GroupState::Gap => rest::GroupState::Gap,
+        m::GroupState::Blocked => rest::GroupState::Blocked,
     };
     let m::GroupStatus {
         state: _,
@@ -40,6 +43,7 @@ fn status(status: m::GroupStatus) -> Result<rest::GroupStatus, ApiError> {
         members_unknown,
         generation,
         derivation: of_own,
+        stuck: held_up,
     } = status;
     Ok(rest::GroupStatus {
         state,
@@ -52,6 +56,7 @@ fn status(status: m::GroupStatus) -> Result<rest::GroupStatus, ApiError> {
         members_unknown: given(members_unknown),
         generation,
         derivation: of_own.map(derivation),
+        stuck: held_up.into_iter().map(stuck).collect::<Result<_, _>>()?,
     })
 }
 
@@ -81,7 +86,15 @@ fn etl(etl: m::EtlPolicy) -> rest::Etl {
     }
 }
 
-fn position(position: m::StreamPosition) -> Result<rest::StreamPosition, ApiError> {
+fn stuck(stuck: m::StuckChange) -> Result<rest::StuckChange, ApiError> {
+    Ok(rest::StuckChange {
+        consumer: stuck.consumer,
+        position: position(stuck.position.unwrap_or_default())?,
+        attempts: stuck.attempts,
+    })
+}
+
+pub(super) fn position(position: m::StreamPosition) -> Result<rest::StreamPosition, ApiError> {
     let lsn = given(position.lsn)
         .map(|lsn| {
             lsn.parse()
@@ -129,6 +142,6 @@ pub(crate) fn group_sample(sample: m::GroupSample) -> Result<rest::GroupSample, 
     })
 }
 
-fn given(text: String) -> Option<String> {
+pub(super) fn given(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }

@@ -99,7 +99,7 @@ pub(crate) async fn instances(app: &App, tasks: &[&TaskId]) -> BTreeMap<TaskId, 
 
 /// How the groups of these tasks get on, as far as consumer-group answers; of a task without groups, that it has
 /// none.
-async fn consumptions(app: &App, tasks: &[&TaskId]) -> BTreeMap<TaskId, Consumption> {
+pub(crate) async fn consumptions(app: &App, tasks: &[&TaskId]) -> BTreeMap<TaskId, Consumption> {
     let mut found = BTreeMap::new();
     for ids in tasks.chunks(TASKS_AT_ONCE) {
         let question = ListConsumptionRequest {
@@ -132,6 +132,7 @@ fn in_short(told: TaskConsumption) -> Consumption {
         delay_seconds: at.map(|_at| told.delay_seconds),
         unread: at.map(|_at| told.unread),
         acknowledged_sequence: at.map(|_at| told.acknowledged_sequence),
+        acknowledged_at: told.acknowledged_at.and_then(|at| at.try_into().ok()),
         at,
     }
 }

@@ -164,6 +164,34 @@ impl<S: Send + Sync> FromRequestParts<S> for TokenPath {
     }
 }
 
+/// The dead letter that the path names, with its group and task.
+#[derive(Debug)]
+pub(crate) struct LetterPath {
+    pub(crate) task: TaskId,
+    pub(crate) group: GroupId,
+    pub(crate) letter: u64,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for LetterPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let path = Path::<(String, String, String)>::from_request_parts(parts, state).await;
+        let Path((task, group, letter)) =
+            path.map_err(|error| unreadable_path(error.body_text()))?;
+        let number = letter.parse().ok().filter(|number: &u64| *number > 0);
+        Ok(Self {
+            task: id("task", &task)?,
+            group: id("group", &group)?,
+            letter: number.ok_or_else(|| {
+                let detail = format!("there is no dead letter {letter:?}");
+                ApiError::refused(StatusCode::NOT_FOUND, "dead_letter_not_found", detail)
+                    .repair("List the dead letters of the group.")
+            })?,
+        })
+    }
+}
+
 /// The group that the path names, and its task.
 #[derive(Debug)]
 pub(crate) struct GroupPath(pub(crate) TaskId, pub(crate) GroupId);

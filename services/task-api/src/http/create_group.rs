@@ -66,6 +66,8 @@ pub(crate) async fn created(
         mode,
         etl,
         format,
+        max_deliver,
+        delivery,
     } = wanted;
     // What is asked for in the task's own way is read from the task's stream.
     let is_as_task = etl.is_none() && task.definition.format.is_json();
@@ -84,6 +86,8 @@ pub(crate) async fn created(
         partitions: task.definition.partitions(),
         etl: etl.map(convert::etl),
         format: own_format(format, is_as_task).into(),
+        max_deliver,
+        delivery: m::GroupDelivery::from(delivery.unwrap_or_default()).into(),
     };
     let created = ask::<rpc::CreateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
     convert::group(created)

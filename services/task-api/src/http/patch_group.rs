@@ -17,7 +17,8 @@ use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::{convert, validate};
 
-/// Gives a consumer group another name, or another password: its connections are closed, and its position stays.
+/// Gives a consumer group another name, another number of attempts, or another password, which closes its connections. Its
+/// position stays.
 #[utoipa::path(
     patch,
     path = "/tasks/{id}/groups/{gid}",
@@ -51,6 +52,7 @@ pub(crate) async fn patch_group(
         name: wanted.name.unwrap_or_default(),
         password,
         actor: caller.actor(),
+        max_deliver: wanted.max_deliver,
     };
     let changed = ask::<UpdateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
     Ok(Json(convert::group(changed)?))

@@ -24,6 +24,7 @@ mod listing;
 mod sorting;
 mod lifecycle;
 mod objects;
+mod dead_letters;
 mod groups;
 mod stops;
 mod instances;

@@ -7,7 +7,9 @@ use async_nats::jetstream::{self, stream};
 use data_encoding::{BASE64, HEXLOWER};
 use futures::StreamExt as _;
 use ring::digest;
-use rowcast_client::{Delivery, Error, GroupCredentials, GroupMode, Secret, Subscription};
+use rowcast_client::{
+    Delivery, Error, GroupCredentials, GroupDelivery, GroupMode, Secret, Subscription,
+};
 use rowcast_domain::{GroupId, TaskId};
 use rowcast_proto::stream::{group_consumer, task_stream, task_stream_subjects};
 use rowcast_proto::subject::group_inbox;
@@ -72,6 +74,7 @@ impl Group {
         // The real login goes through the auth callout of consumer-group, which is not here.
         let login = "consumer-group-data";
         let credentials = GroupCredentials {
+            delivery: GroupDelivery::Pull,
             urls: vec![nats.url().to_owned()],
             login: login.to_owned(),
             password: Secret::new(nats.password(login)),

@@ -6,5 +6,6 @@ mod failure;
 mod moved;
 mod packs;
 mod pieces;
+mod dead_letter;
 mod shared;
 mod transactions;

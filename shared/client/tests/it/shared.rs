@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rowcast_client::Error;
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::fixture::{ACK_WAIT, Group, next, ordinals};
@@ -124,5 +125,55 @@ async fn a_change_in_order_cannot_be_given_back() -> anyhow::Result<()> {
     assert!(second.covers(&first));
     let refused = first.nack(None).await;
     assert!(matches!(refused, Err(Error::InOrder)), "{refused:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_last_attempt_says_why() -> anyhow::Result<()> {
+    let mut group = Group::shared().await?;
+    group.allow_attempts(2).await?;
+    let mut told = group.given_up().await?;
+    group.publish(2).await?;
+    let mut changes = group.subscribe().await?;
+    let (first, second) = (next(&mut changes).await?, next(&mut changes).await?);
+    first.nack_because(&"no such customer", None).await?;
+    second.give_up(&"never\r\nwill").await?;
+    let advisory = group.next_advisory(&mut told).await?;
+    assert_eq!(
+        (&advisory["stream_seq"], &advisory["reason"]),
+        (&json!(2), &json!("never  will"))
+    );
+    let again = next(&mut changes).await?;
+    assert_eq!(again.position, first.position);
+    again.nack_because(&"no such customer", None).await?;
+    let advisory = group.next_advisory(&mut told).await?;
+    assert_eq!(advisory["reason"], "no such customer");
+    assert_eq!(
+        (&advisory["stream_seq"], &advisory["deliveries"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(group.info().await?.num_ack_pending, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_is_redriven_comes_as_what_it_was() -> anyhow::Result<()> {
+    let mut group = Group::shared().await?;
+    let mut changes = group.subscribe().await?;
+    // The member is there before the first redrive.
+    group.publish(1).await?;
+    let change = next(&mut changes).await?;
+    change.ack().await?;
+    assert!(!change.is_redriven);
+    group.redrive(&change).await?;
+    let again = next(&mut changes).await?;
+    assert!(again.is_redriven && again.redelivered);
+    assert_eq!(
+        (again.position, again.stream_sequence, &again.subject),
+        (change.position, change.stream_sequence, &change.subject)
+    );
+    assert_eq!(again.change, change.change);
+    again.ack().await?;
+    assert_eq!(group.redriven_info().await?.num_ack_pending, 0);
     Ok(())
 }

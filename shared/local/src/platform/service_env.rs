@@ -72,7 +72,7 @@ pub(super) async fn environment(
     endpoints: &Endpoints,
 ) -> Result<Vec<(String, OsString)>, Error> {
     let mut environment = Environment::new(state);
-    environment.set("ADMIN_LISTEN", format!("127.0.0.1:{admin_port}"));
+    environment.variables.push(admin_listen(admin_port));
     environment.set("LOG_FORMAT", endpoints.log_format);
     environment.set("NATS_URL", &endpoints.nats_url);
     environment.nats_login("", service.name())?;
@@ -109,6 +109,12 @@ pub(super) async fn environment(
         Service::Billing => {}
     }
     Ok(environment.variables)
+}
+
+/// Where a service answers `/live`, `/ready` and `/metrics`.
+pub(super) fn admin_listen(port: u16) -> (String, OsString) {
+    let address = format!("127.0.0.1:{port}");
+    ("ROWCAST_ADMIN_LISTEN".to_owned(), address.into())
 }
 
 struct Environment<'a> {

@@ -1,3 +1,4 @@
+use rowcast_proto::rest::ContactKind;
 use serde_json::{Value, json};
 
 use super::*;
@@ -45,6 +46,7 @@ fn applied(task: &Value) -> Present {
             task: serde_json::from_value(body).unwrap(),
             groups: vec![serde_json::from_value(group).unwrap()],
         }],
+        contacts: Vec::new(),
         unnamed: Vec::new(),
         unnamed_sources: Vec::new(),
     }
@@ -225,4 +227,85 @@ fn less_retention_of_a_started_task_is_asked_for_and_no_word_of_it_changes_nothi
     assert_eq!(keeping(72, &present).1, None);
     let fresh = applied(&json!({"retention": {"hours": 48}, "state": "not_started"}));
     assert_eq!(keeping(24, &fresh).1, None);
+}
+
+const ONCALL: &str = "
+contacts:
+  - {name: oncall, webhook: 'https://hooks.example/rowcast', secret: {env: S}}
+";
+
+fn contact(id: &str, url: &str) -> Contact {
+    let contact = json!({
+        "id": id, "name": "oncall", "kind": "webhook", "url": url,
+        "created_at": "2026-11-23T05:33:10Z",
+    });
+    serde_json::from_value(contact).unwrap()
+}
+
+#[test]
+fn contacts_are_made_before_the_tasks_that_name_them() {
+    let alerted = FILE.replace("state:", "alerting: {contacts: [oncall]}\n    state:");
+    let conflicts = plan(&document(&alerted), &Present::default()).unwrap_err();
+    let said = "task orders: there is no contact \"oncall\", neither here nor in the file";
+    assert_eq!(conflicts, [said]);
+
+    let file = document(&format!("{alerted}{ONCALL}"));
+    let steps = lines(&plan(&file, &Present::default()).unwrap());
+    assert_eq!(
+        steps[1..3],
+        [
+            "+ contact oncall (https://hooks.example/rowcast)",
+            "+ task orders (public.orders, public.items of source shop)",
+        ]
+    );
+}
+
+#[test]
+fn a_task_names_contacts_by_name_or_id_in_any_order() {
+    let url = "https://hooks.example/rowcast";
+    let (one, other) = ("a000000000001", "a000000000002");
+    let mut second = contact(other, url);
+    second.name = "office".to_owned();
+    let there = |contacts: &[&str]| {
+        let mut present = applied(&json!({ "alerting": { "contacts": contacts } }));
+        present.contacts = vec![contact(one, url), second.clone()];
+        present
+    };
+    let named = FILE.replace(
+        "state:",
+        "alerting: {contacts: [office, a000000000001]}\n    state:",
+    );
+    let file = document(&format!("{named}{ONCALL}"));
+    assert!(plan(&file, &there(&[one, other])).unwrap().is_empty());
+    assert_eq!(
+        lines(&plan(&file, &there(&[one])).unwrap()),
+        ["~ task orders (alerting contact oncall → contact office, contact oncall)"]
+    );
+}
+
+#[test]
+fn of_a_contact_its_kind_stays_and_names_are_unique() {
+    let file = document(ONCALL);
+    let there = |contacts| Present {
+        contacts,
+        ..Present::default()
+    };
+    let moved = there(vec![contact("a000000000001", "https://old.example/")]);
+    assert_eq!(
+        lines(&plan(&file, &moved).unwrap()),
+        ["~ contact oncall (webhook https://old.example/ → https://hooks.example/rowcast)"]
+    );
+    let mail = Contact {
+        kind: ContactKind::Email,
+        ..contact("a000000000001", "https://old.example/")
+    };
+    assert_eq!(
+        plan(&file, &there(vec![mail])).unwrap_err(),
+        ["contact oncall: told by is e-mail and cannot be made webhook"]
+    );
+    let twins = ["a000000000001", "a000000000002"].map(|id| contact(id, "https://old.example/"));
+    assert_eq!(
+        plan(&file, &there(twins.into())).unwrap_err(),
+        ["more than one contact is named \"oncall\""]
+    );
 }

@@ -61,6 +61,8 @@ impl Reader {
             mode: None,
             etl: None,
             format: None,
+            max_deliver: None,
+            delivery: None,
         };
         let group = api.create_group(&task.id, &body).await?;
         let opened = async {

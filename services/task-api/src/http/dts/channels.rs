@@ -60,6 +60,8 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
         mode: None,
         etl: None,
         format: None,
+        max_deliver: None,
+        delivery: None,
     };
     let group = created(call.app, call.caller, task.id, wanted, call.key.clone()).await;
     let group = group.map_err(|error| of_parameters(error, &OF_GROUP))?;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Call;
 use super::action::unsupported;
 use super::answer::Answer;
-use super::job::{JOB_TYPE, Job, job, time};
+use super::job::{JOB_TYPE, Job, Known, job, time};
 use super::page::{Counts, Page};
 use super::status;
 use crate::error::ApiError;
@@ -68,11 +68,17 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
     let (tasks, counts) = page.of(tasks);
     let sources = visible_sources(call).await?;
     let ids: Vec<_> = tasks.iter().map(|task| &task.id).collect();
-    let instances = beside::instances(call.app, &ids).await;
+    let (instances, consumptions) = tokio::join!(
+        beside::instances(call.app, &ids),
+        beside::consumptions(call.app, &ids)
+    );
     let jobs = tasks.into_iter().map(|task| {
-        let source = sources.get(&task.source_id);
-        let instance = instances.get(&task.id);
-        job(task, source, instance, with_objects)
+        let known = Known {
+            source: sources.get(&task.source_id),
+            instance: instances.get(&task.id),
+            consumption: consumptions.get(&task.id),
+        };
+        job(task, known, with_objects)
     });
     Answer::with(&Jobs {
         dts_job_list: jobs.collect::<Result<_, _>>()?,
@@ -89,7 +95,16 @@ pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, ApiError> {
         .map(|stored| stored.source)
         .filter(|source| call.caller.sees(source.resource_group.as_deref()));
     let id = task.id.clone();
-    let instances = beside::instances(call.app, &[&id]).await;
+    let ids = [&id];
+    let (instances, consumptions) = tokio::join!(
+        beside::instances(call.app, &ids),
+        beside::consumptions(call.app, &ids)
+    );
+    let known = Known {
+        source: source.as_ref(),
+        instance: instances.get(&id),
+        consumption: consumptions.get(&id),
+    };
     let types = &task.definition.change_types;
     Answer::with(&Detail {
         last_update_time: time(task.updated_at),
@@ -98,7 +113,7 @@ pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, ApiError> {
             ddl: types.schema,
         },
         subscribe_topic: stream::task_stream(&task.id),
-        job: job(task, source.as_ref(), instances.get(&id), true)?,
+        job: job(task, known, true)?,
     })
 }
 

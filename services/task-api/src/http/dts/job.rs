@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rowcast_domain::{TaskId, TaskState};
-use rowcast_proto::rest::{ChargeType, Instance, Source, TaskError, TaskPosition};
+use rowcast_proto::rest::{ChargeType, Consumption, Instance, Source, TaskError, TaskPosition};
 use serde::Serialize;
 
 use super::run_job::{POSTPAID, PREPAID};
@@ -41,11 +41,17 @@ pub(super) struct Job {
     /// Commit time of the last change in the stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     end_timestamp: Option<String>,
+    /// Commit time of the last change that the slowest group has acknowledged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consumption_checkpoint: Option<String>,
     /// In seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     delay: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     performance: Option<Performance>,
+    /// In percent of one processor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_usage: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,13 +101,25 @@ struct RetryState {
     err_message: Option<String>,
 }
 
-/// The job that a task is; `source` is its source where the caller sees that, `instance` what was bought for it.
+/// What others know of a task.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// Its source, where the caller sees that.
+    pub(super) source: Option<&'a Source>,
+    /// What was bought for it.
+    pub(super) instance: Option<&'a Instance>,
+    pub(super) consumption: Option<&'a Consumption>,
+}
+
+/// The job that a task is.
 pub(super) fn job(
     task: StoredTask,
-    source: Option<&Source>,
-    instance: Option<&Instance>,
+    beside: Known<'_>,
     with_objects: bool,
 ) -> Result<Job, ApiError> {
+    let Known {
+        source, instance, ..
+    } = beside;
     let definition = task.definition;
     let database = definition.database.unwrap_or_default();
     let db_object = match with_objects {
@@ -137,8 +155,15 @@ pub(super) fn job(
         },
         begin_timestamp: held.map(|held| time(held.first_at)),
         end_timestamp: committed_at.map(time),
+        consumption_checkpoint: beside
+            .consumption
+            .and_then(|consumption| consumption.acknowledged_at)
+            .map(time),
         delay: position.and_then(|position| position.delay_seconds),
         performance: position.and_then(performance),
+        cpu_usage: position
+            .and_then(|position| position.cpu_percent)
+            .map(|percent| format!("{percent:.1}")),
         retry_state: RetryState {
             retrying,
             err_message: error.clone().filter(|_told| retrying),

@@ -140,6 +140,8 @@ pub(super) async fn groups(bus: &Bus) {
             mode: request.mode,
             etl: request.etl,
             format: request.format,
+            max_deliver: 10,
+            delivery: request.delivery,
         };
         groups.lock().unwrap().push(group.clone());
         async move { Ok::<_, RpcError>(group) }

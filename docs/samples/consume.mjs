@@ -1,0 +1,163 @@
+// Writes each change of a consumer group into a journal, with nothing but the NATS client (npm install nats).
+//
+//     node consume.mjs connection.json password.txt journal [1/2]
+//
+// The first file is what `rowcast group connection TASK GROUP -o json` prints. The journal is a folder of files, one
+// for each consumer of the group. `1/2` is the first of two processes that share a keyed group.
+//
+// A line of the journal is a change and, by its id, a position: both are stored by one write, and acknowledged after
+// it. So a change of an ordered or a keyed group is in the journal once, whatever was killed when. In a shared group
+// it may be there twice.
+
+import { createHash } from "node:crypto";
+import { mkdirSync, openSync, readFileSync, writeSync, fsyncSync, ftruncateSync, closeSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect } from "nats";
+
+const ABOUT_NO_CHANGE = ["schema", "heartbeat"];
+
+// Where a change stands: its id as one number, which only rises in an ordered group and in a partition.
+function position(change) {
+  const [, high, low, ordinal] = /^(.+)\/(.+)\.(.+)$/.exec(change.id);
+  return (BigInt(`0x${high}`) << 96n) | (BigInt(`0x${low}`) << 64n) | BigInt(ordinal);
+}
+
+class Journal {
+  constructor(path, ordered) {
+    this.ordered = ordered;
+    this.file = openSync(path, "a+");
+    const stored = readFileSync(path);
+    // A write that a crash has cut off: what it was to store comes again.
+    const end = stored.lastIndexOf("\n") + 1;
+    ftruncateSync(this.file, end);
+    const last = stored.subarray(0, end).toString().trimEnd().split("\n").at(-1);
+    this.last = last ? position(JSON.parse(last)) : -1n;
+  }
+
+  add(changes) {
+    let lines = "";
+    for (const change of changes) {
+      if (ABOUT_NO_CHANGE.includes(change.op)) continue;
+      // It was stored, and not acknowledged.
+      if (this.ordered && position(change) <= this.last) continue;
+      this.last = position(change);
+      lines += `${JSON.stringify(change)}\n`;
+    }
+    for (let rest = Buffer.from(lines); rest.length > 0; ) rest = rest.subarray(writeSync(this.file, rest));
+    fsyncSync(this.file);
+  }
+
+  close() {
+    closeSync(this.file);
+  }
+}
+
+// Whether this is a whole change, or the last piece of one: then its message acknowledges all pieces.
+function ends({ part }) {
+  return !part || part.offset + Buffer.byteLength(part.data, "base64") === part.bytes;
+}
+
+// These changes, with their pieces joined and their packs undone.
+function* joined(changes) {
+  let [pieces, size] = [[], 0];
+  for (let change of changes) {
+    const { part } = change;
+    if (part) {
+      if (part.offset === 0) [pieces, size] = [[], 0];
+      if (part.offset === size) {
+        pieces.push(Buffer.from(part.data, "base64"));
+        size += pieces.at(-1).length;
+      }
+      if (size < part.bytes) continue;
+      const whole = Buffer.concat(pieces);
+      if (createHash("sha256").update(whole).digest("hex") !== part.sha256) {
+        throw new Error(`the pieces of ${change.id} are not those of one change`);
+      }
+      change = JSON.parse(whole.toString());
+    }
+    yield* change.pack ?? [change];
+  }
+}
+
+async function readInOrder(consumer, journal) {
+  const inHand = new Map();
+  let arrived = () => {};
+  await consumer.consume({
+    max_messages: 200,
+    callback: (message) => {
+      inHand.set(message.seq, { message, change: message.json() });
+      arrived();
+    },
+  });
+  for (;;) {
+    const arrival = new Promise((resolve) => (arrived = resolve));
+    // An acknowledgement covers everything before it, also what was sent to a process that was killed. That comes
+    // again, after newer changes: so nothing is dealt with before all that was sent is here.
+    const { ack_floor: done, delivered: sent, num_ack_pending: unacknowledged } = await consumer.info();
+    for (const sequence of inHand.keys()) if (sequence <= done.stream_seq) inHand.delete(sequence);
+    const here = [...inHand.keys()].filter((sequence) => sequence <= sent.stream_seq).sort((one, other) => one - other);
+    const last = here.findLastIndex((sequence) => ends(inHand.get(sequence).change));
+    if (last < 0 || here.length < unacknowledged) {
+      await arrival;
+      continue;
+    }
+    journal.add(joined(here.slice(0, last + 1).map((sequence) => inHand.get(sequence).change)));
+    await acknowledge(inHand.get(here[last]).message);
+  }
+}
+
+async function readAsItComes(consumer, journal) {
+  for await (const message of await consumer.consume({ max_messages: 200 })) {
+    const change = message.json();
+    if (change.part) {
+      // Pieces go to several members of a shared group: none of them can join this change.
+      console.error(`${change.id} is larger than a message`);
+      continue;
+    }
+    journal.add(joined([change]));
+    await acknowledge(message);
+  }
+}
+
+// Waits until the server has stored it.
+async function acknowledge(message) {
+  if (!(await message.ackAck({ timeout: 30_000 }))) throw new Error("not acknowledged");
+}
+
+async function session(connection, pass, folder, share) {
+  // Without reconnects of the client's own: what is in hand is forgotten with the connection.
+  const client = await connect({
+    servers: connection.urls,
+    user: connection.login,
+    pass,
+    inboxPrefix: connection.inbox_prefix,
+    reconnect: false,
+  });
+  const ordered = connection.mode !== "shared";
+  const consumers = connection.consumers?.map((part) => part.consumer) ?? [connection.consumer];
+  const [first, of] = share.split("/").map(Number);
+  const own = consumers.filter((_consumer, index) => index % of === first - 1);
+  const journals = [];
+  const read = async (name) => {
+    const consumer = await client.jetstream({ timeout: 30_000 }).consumers.get(connection.stream, name);
+    const journal = new Journal(`${folder}/${name}.jsonl`, ordered);
+    journals.push(journal);
+    await (ordered ? readInOrder : readAsItComes)(consumer, journal);
+  };
+  try {
+    const closed = client.closed().then((error) => Promise.reject(error ?? new Error("the connection is closed")));
+    await Promise.race([closed, ...own.map(read)]);
+  } finally {
+    await client.close();
+    journals.forEach((journal) => journal.close());
+  }
+}
+
+const [connectionFile, passwordFile, folder, share = "1/1"] = process.argv.slice(2);
+const connection = JSON.parse(readFileSync(connectionFile, "utf8"));
+const password = readFileSync(passwordFile, "utf8").trimEnd();
+mkdirSync(folder, { recursive: true });
+for (;;) {
+  await session(connection, password, folder, share).catch((error) => console.error(`begins anew: ${error}`));
+  await sleep(1000);
+}

@@ -1,0 +1,158 @@
+//! Puts away what an ordered group is to acknowledge next, so that it goes on behind it.
+//!
+//! The letter is stored first, then the position is moved: a crash in between leaves the group where it was, and to ask
+//! again stores nothing twice.
+
+use rowcast_bus::async_nats::jetstream::message::StreamMessage;
+use rowcast_bus::refuse;
+use rowcast_bus::refuse::Refusal as _;
+use rowcast_domain::Position;
+use rowcast_proto::change::{Change, Operation};
+use rowcast_proto::message::{self, GroupRequest, RpcError, SkipChangeRequest};
+use rowcast_proto::rest::{DeadLetterCause, GroupMode};
+use rowcast_service::BoxError;
+
+use super::{database, find_live, shown};
+use crate::letter::Letter;
+use crate::reads::Reads;
+use crate::state::State;
+use crate::status::View;
+use crate::store::group::Group;
+use crate::{moving, shelf, standing, store, stuck};
+
+pub(super) async fn answer(
+    state: State,
+    question: SkipChangeRequest,
+) -> Result<message::Group, RpcError> {
+    let named = GroupRequest {
+        task_id: question.task_id.clone(),
+        group_id: question.group_id.clone(),
+        actor: question.actor.clone(),
+    };
+    let group = find_live(&state, &named).await?;
+    if group.mode != GroupMode::Ordered {
+        return Err(not_ordered(group.mode));
+    }
+    let ids = vec![group.id.to_string()];
+    let known = store::standing::of(&state.pool, ids)
+        .await
+        .map_err(database)?
+        .remove(group.id.as_str())
+        .unwrap_or_default();
+    let view = View::without_members(&state, &Reads::of(&group))
+        .await
+        .map_err(|error| silent(&group, &error))?;
+    let consumers = standing::of_group(&view.standings, &group.id);
+    let attempts = consumers.map(|one| stuck::attempts(known.seen.get(&one.name), one));
+    let attempts = attempts.max().unwrap_or_default();
+    let next = next(&view, &group).await?;
+    if next.first().map(|message| message.sequence) != Some(question.sequence) {
+        return Err(another(next.first()));
+    }
+    let last = next.last().map_or(question.sequence, |one| one.sequence);
+    let put = put_away(&state, &group, next, attempts, &question.reason).await;
+    put.map_err(|error| silent(&group, &error))?;
+    tracing::warn!(group = %group.id, task = %group.task_id, actor = question.actor, sequence = question.sequence,
+        attempts, "change is a dead letter, put away by hand");
+    go_on(&state, &group, last + 1, &question.actor).await?;
+    shown(&state, &group).await
+}
+
+/// The messages of the change that the group is to acknowledge next: several where it comes in pieces.
+async fn next(view: &View, group: &Group) -> Result<Vec<StreamMessage>, RpcError> {
+    let acknowledged = view.position(group).acknowledged_sequence;
+    let read = async {
+        let mut messages = Vec::new();
+        let mut whole: Option<Position> = None;
+        let mut sequence = acknowledged + 1;
+        while let Some(message) = at_or_after(view, sequence).await? {
+            let piece = Change::read(&message.payload).ok();
+            let piece = piece.filter(|change| change.op == Operation::Part);
+            let id = piece.map(|change| change.id);
+            if !messages.is_empty() && (id.is_none() || id != whole) {
+                break;
+            }
+            sequence = message.sequence + 1;
+            messages.push(message);
+            whole = id;
+            if whole.is_none() {
+                break;
+            }
+        }
+        Ok::<_, BoxError>(messages)
+    };
+    read.await.map_err(|error| silent(group, &error))
+}
+
+async fn at_or_after(view: &View, sequence: u64) -> Result<Option<StreamMessage>, BoxError> {
+    let question = view.stream.raw_message_builder().sequence(sequence);
+    shelf::found(question.next_by_subject(">").send().await)
+}
+
+async fn put_away(
+    state: &State,
+    group: &Group,
+    messages: Vec<StreamMessage>,
+    attempts: u64,
+    reason: &str,
+) -> Result<(), BoxError> {
+    for message in messages {
+        let letter = Letter {
+            cause: DeadLetterCause::Skipped,
+            attempts,
+            error: reason.to_owned(),
+            ..Letter::of_change(group.id.clone(), message)
+        };
+        shelf::put(&state.data, &letter, None).await?;
+    }
+    Ok(())
+}
+
+async fn go_on(state: &State, group: &Group, next: u64, actor: &str) -> Result<(), RpcError> {
+    let wished = async {
+        let mut transaction = state.pool.begin().await?;
+        store::standing::wish(&mut transaction, &group.id, next, true, actor).await?;
+        transaction.commit().await
+    };
+    wished.await.map_err(database)?;
+    if let Err(error) = Box::pin(moving::carry_out(state, group)).await {
+        tracing::warn!(group = %group.id, task = %group.task_id, %error, "position not moved yet");
+        state.changed.notify_one();
+        return Err(refuse::unavailable(
+            "move_pending",
+            "the change is put away, and the group goes on behind it as soon as NATS lets it",
+        )
+        .repair("look at the group's position in some seconds"));
+    }
+    Ok(())
+}
+
+fn not_ordered(mode: GroupMode) -> RpcError {
+    let (detail, repair) = match mode {
+        GroupMode::Keyed => (
+            "behind a change of a keyed group come others of its key, which must not be read before it",
+            "repair what reads the group, or move its position",
+        ),
+        GroupMode::Shared | GroupMode::Ordered => (
+            "in a shared group no change holds others up",
+            "wait until it was sent as often as the group allows, or give it up",
+        ),
+    };
+    refuse::conflict("group_not_ordered", detail).repair(repair)
+}
+
+fn another(next: Option<&StreamMessage>) -> RpcError {
+    let detail = match next {
+        Some(next) => format!("the group is to acknowledge {} next", next.sequence),
+        None => "the group has acknowledged all that the stream holds".to_owned(),
+    };
+    refuse::conflict("not_next", detail)
+        .field("sequence")
+        .repair("look at the group again: what is stuck may have been acknowledged")
+}
+
+fn silent(group: &Group, error: &BoxError) -> RpcError {
+    tracing::error!(group = %group.id, task = %group.task_id, %error, "change not put away");
+    refuse::unavailable("dead_letters", "NATS does not let the change be put away")
+        .repair("ask again in some seconds")
+}

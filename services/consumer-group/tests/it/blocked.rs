@@ -1,0 +1,128 @@
+//! What an ordered group does not acknowledge stands still and is told of, until a person puts it away.
+
+use std::time::Duration;
+
+use rowcast_bus::async_nats::jetstream::AckKind;
+use rowcast_domain::TaskId;
+use rowcast_proto::message as m;
+use rowcast_proto::message::{DeadLetterCause, GroupMode, GroupState, GroupStateChanged};
+use rowcast_proto::rpc::{CreateGroup, RedriveDeadLetters, SkipChange, UpdateGroup};
+use rowcast_testkit::eventually;
+
+use crate::dead_letters::{acked, letter, letters, redriven};
+use crate::fixture::{LIMIT, Member, Service, bodies, change, read};
+
+fn skip(member: &Member, sequence: u64) -> m::SkipChangeRequest {
+    m::SkipChangeRequest {
+        task_id: member.group.task_id.clone(),
+        group_id: member.group.id.clone(),
+        actor: "user:test".to_owned(),
+        sequence,
+        reason: "no such customer".to_owned(),
+    }
+}
+
+async fn allow(service: &Service, member: &Member, max_deliver: u32) -> anyhow::Result<()> {
+    let wish = m::UpdateGroupRequest {
+        task_id: member.group.task_id.clone(),
+        group_id: member.group.id.clone(),
+        actor: "user:test".to_owned(),
+        max_deliver: Some(max_deliver),
+        ..m::UpdateGroupRequest::default()
+    };
+    service.ask::<UpdateGroup>(&wish).await?;
+    Ok(())
+}
+
+/// Reads a change and gives it back, again and again, until the group is blocked; nothing behind it comes before.
+async fn until_blocked(service: &Service, member: &Member) -> anyhow::Result<m::StuckChange> {
+    let client = member.connect().await?;
+    let consumer = member.consumer(&client).await?;
+    for _ in 0..80 {
+        let messages = read(&consumer, 1).await?;
+        assert_eq!(bodies(&messages), [change(1, 1)]);
+        acked(&messages[0], AckKind::Nak(None)).await?;
+        let status = service.seen(&member.group).await.status.unwrap();
+        if status.state() == GroupState::Blocked {
+            assert!(status.reason.contains("LSN 0/100"), "{}", status.reason);
+            return Ok(status.stuck[0].clone());
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    anyhow::bail!("the group is not blocked")
+}
+
+#[tokio::test]
+async fn an_ordered_group_is_blocked_until_the_change_is_put_away() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let task = TaskId::random();
+    service.make_stream(&task).await?;
+    let member = service.group(&task, "orders").await?;
+    allow(&service, &member, 3).await?;
+    service.transactions(&task, 1..=2).await?;
+    let stuck = until_blocked(&service, &member).await?;
+    assert!(stuck.attempts >= 3, "{stuck:?}");
+    assert_eq!(stuck.position.clone().unwrap().sequence, 1);
+    assert_eq!(letters(&service, &member).await, []);
+
+    let refusal = service.refusal::<SkipChange>(&skip(&member, 2)).await;
+    assert_eq!(
+        (refusal.code.as_str(), refusal.field.as_str()),
+        ("not_next", "sequence")
+    );
+    let behind = service.ask::<SkipChange>(&skip(&member, 1)).await?;
+    assert_eq!(behind.status.unwrap().state(), GroupState::Ok);
+    let kept = &letters(&service, &member).await[0];
+    assert_eq!(kept.cause(), DeadLetterCause::Skipped);
+    assert!(
+        kept.attempts >= 3 && kept.last_error == "no such customer",
+        "{kept:?}"
+    );
+    let refusal = service.refusal::<SkipChange>(&skip(&member, 1)).await;
+    assert_eq!(refusal.code, "not_next");
+
+    let client = member.connect().await?;
+    let consumer = member.consumer(&client).await?;
+    eventually("the group goes on", LIMIT, async || {
+        let Ok(messages) = read(&consumer, 3).await else {
+            return false;
+        };
+        bodies(&messages) == [change(1, 2), change(2, 1), change(2, 2)]
+    })
+    .await;
+    service
+        .ask::<RedriveDeadLetters>(&letter(&member, kept.id))
+        .await?;
+    let again = read(&redriven(&member, &client).await?, 1).await?;
+    assert_eq!(bodies(&again), [change(1, 1)]);
+
+    let told = service.facts::<GroupStateChanged>().await?;
+    let told: Vec<GroupState> = told.iter().map(GroupStateChanged::to).collect();
+    assert_eq!(told, [GroupState::Blocked, GroupState::Ok]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_holds_nothing_up_in_order_is_not_put_away_by_hand() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let task = TaskId::random();
+    service.make_stream(&task).await?;
+    service.transactions(&task, 1..=1).await?;
+    for mode in [GroupMode::Keyed, GroupMode::Shared] {
+        let wish = m::CreateGroupRequest {
+            mode: mode.into(),
+            ..service.wish(&task, mode.as_str_name())
+        };
+        let group = service.ask::<CreateGroup>(&wish).await?;
+        let question = m::SkipChangeRequest {
+            task_id: task.to_string(),
+            group_id: group.id,
+            sequence: 1,
+            ..m::SkipChangeRequest::default()
+        };
+        let refusal = service.refusal::<SkipChange>(&question).await;
+        assert_eq!(refusal.code, "group_not_ordered");
+        assert!(!refusal.repair.is_empty());
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! The programs that show how changes are read: those of the documentation, and the examples of the Rust client.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::Context as _;
+use rowcast_client::{Change, Operation};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::member::program;
+use crate::shop::Group;
+
+/// What a sample is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// nats-py.
+    Python,
+    /// The npm package `nats`.
+    JavaScript,
+    /// async-nats.
+    Rust,
+}
+
+impl Language {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Python, Self::JavaScript, Self::Rust];
+}
+
+/// A sample and what it is started with: a group's connection document and its password, as files.
+#[derive(Debug)]
+pub struct Sample {
+    folder: TempDir,
+    language: Language,
+    name: &'static str,
+    /// How often it was started.
+    starts: AtomicU32,
+}
+
+impl Sample {
+    /// The sample of this name, `consume` or `subscribe`, as a reader of this group.
+    ///
+    /// # Errors
+    /// Where its files cannot be written.
+    pub fn new(name: &'static str, language: Language, group: &Group) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let connection = serde_json::to_vec(&group.connection)?;
+        std::fs::write(folder.path().join("connection.json"), connection)?;
+        std::fs::write(folder.path().join("password.txt"), group.password)?;
+        if language == Language::JavaScript {
+            // It finds its packages beside itself.
+            let packages = repository().join(".tools/node/node_modules");
+            anyhow::ensure!(
+                packages.is_dir(),
+                "{} is missing: ./dev test installs it",
+                packages.display()
+            );
+            std::os::unix::fs::symlink(packages, folder.path().join("node_modules"))?;
+            let file = format!("{name}.mjs");
+            std::fs::copy(samples().join(&file), folder.path().join(file))?;
+        }
+        Ok(Self {
+            folder,
+            language,
+            name,
+            starts: AtomicU32::new(0),
+        })
+    }
+
+    /// Where it runs, and writes.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The changes in each of its files whose names end so, by name: of its journal, or of what it printed. Shapes and
+    /// heartbeats are left out, and what a kill has cut off.
+    ///
+    /// # Errors
+    /// Where a line is no change.
+    pub fn told(&self, ending: &str) -> anyhow::Result<Vec<Vec<Change>>> {
+        let mut files = BTreeMap::new();
+        for folder in [self.folder().to_owned(), self.folder().join("journal")] {
+            for entry in folder.read_dir().into_iter().flatten() {
+                let path = entry?.path();
+                if path.to_string_lossy().ends_with(ending) {
+                    let changes = whole_lines(&path)?;
+                    files.insert(path, changes);
+                }
+            }
+        }
+        Ok(files.into_values().collect())
+    }
+
+    /// Starts it with the two files and `arguments`; dropped, it is killed. What it prints is in a file of its own,
+    /// `1.stdout.txt` the first time.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn start(&self, arguments: &[String]) -> anyhow::Result<Child> {
+        let mut command = match self.language {
+            Language::Python => {
+                let mut python = Command::new("python3");
+                python
+                    .arg(samples().join(format!("{}.py", self.name)))
+                    .env("PYTHONPATH", repository().join(".tools/python"));
+                python
+            }
+            Language::JavaScript => {
+                let mut node = Command::new("node");
+                node.arg(format!("{}.mjs", self.name));
+                node
+            }
+            Language::Rust => Command::new(program(&format!("examples/{}", self.name))?),
+        };
+        let number = self.starts.fetch_add(1, Ordering::Relaxed) + 1;
+        let printed = self.folder().join(format!("{number}.stdout.txt"));
+        command
+            .args(["connection.json", "password.txt"])
+            .args(arguments)
+            .current_dir(self.folder())
+            .stdin(Stdio::null())
+            .stdout(File::create(printed)?)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("{:?} cannot be started", self.language))
+    }
+}
+
+fn whole_lines(path: &Path) -> anyhow::Result<Vec<Change>> {
+    let text = std::fs::read_to_string(path)?;
+    let lines = text.split_inclusive('\n');
+    let whole = lines.filter(|line| line.ends_with('\n'));
+    let changes: Result<Vec<Change>, _> = whole.map(|line| Change::read(line.as_bytes())).collect();
+    let mut changes = changes.with_context(|| format!("a line of {}", path.display()))?;
+    changes.retain(|change| !matches!(change.op, Operation::Schema | Operation::Heartbeat));
+    Ok(changes)
+}
+
+fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+fn samples() -> PathBuf {
+    repository().join("docs/samples")
+}
