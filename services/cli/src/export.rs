@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rowcast_domain::TaskState;
+use rowcast_domain::{ContactId, TaskState};
 use rowcast_proto::rest::{
     Alerting, ChargeType, Contact, Group, OWN_TAGS, PurchaseTask, Source, Task,
 };
@@ -27,11 +27,7 @@ pub(crate) async fn run(api: &Api, wanted: &Export) -> anyhow::Result<()> {
     }
     warn_of_twins("source", sources.iter().map(|source| &source.name));
     warn_of_twins("task", tasks.iter().map(|task| &task.name));
-    let mut contacts = api.contacts().await?.contacts;
-    if !wanted.tasks.is_empty() {
-        let named = || tasks.iter().filter_map(|task| task.alerting.as_ref());
-        contacts.retain(|contact| named().any(|said| said.contacts.contains(&contact.id)));
-    }
+    let contacts = contacts(api, &wanted.tasks, &tasks).await?;
     warn_of_twins("contact", contacts.iter().map(|contact| &contact.name));
     let told: BTreeMap<_, _> = contacts
         .iter()
@@ -72,6 +68,18 @@ async fn tasks(api: &Api, wanted: &[String]) -> anyhow::Result<Vec<Task>> {
         tasks.retain(|task| task.state != TaskState::Released);
     }
     Ok(tasks)
+}
+
+/// All, or where tasks are named those that they name.
+async fn contacts(api: &Api, named: &[String], tasks: &[Task]) -> anyhow::Result<Vec<Contact>> {
+    let told = tasks.iter().filter_map(|task| task.alerting.as_ref());
+    let told: Vec<&ContactId> = told.flat_map(|alerting| &alerting.contacts).collect();
+    if !named.is_empty() && told.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut contacts = api.contacts().await?.contacts;
+    contacts.retain(|contact| named.is_empty() || told.contains(&&contact.id));
+    Ok(contacts)
 }
 
 /// `apply` finds things by their names.
@@ -154,6 +162,7 @@ fn task_entry(
         name: group.name,
         account: group.account,
         mode: Some(group.mode).filter(|mode| !mode.is_ordered()),
+        max_deliver: group.max_deliver,
         etl: group.etl,
         format: group.format,
         delivery: Some(group.delivery).filter(|delivery| !delivery.is_pull()),

@@ -76,7 +76,11 @@ pub(crate) async fn contact(api: &Api, wanted: &str) -> anyhow::Result<Contact> 
 pub(crate) async fn contacts(api: &Api, wanted: &[String]) -> anyhow::Result<Vec<ContactId>> {
     let mut ids = Vec::with_capacity(wanted.len());
     for name in wanted {
-        ids.push(contact(api, name).await?.id);
+        ids.push(match name.parse() {
+            // It may belong to others, who let the task name it.
+            Ok(id) => id,
+            Err(_name) => contact(api, name).await?.id,
+        });
     }
     Ok(ids)
 }

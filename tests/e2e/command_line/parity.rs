@@ -97,7 +97,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     (
         "skip_change",
-        "group skip orders warehouse NEXT --reason 'no such customer' --yes",
+        "group skip orders warehouse NEXT --reason broken --yes",
     ),
     (
         "list_dead_letters",
@@ -229,7 +229,13 @@ async fn dead_letter(shell: &Shell) -> String {
 async fn with_ids(shell: &Shell, line: &str, port: u16) -> String {
     let mut line = line.replace("PORT", &port.to_string());
     if line.contains("NEXT") {
-        let group: Value = shell.json("group show orders warehouse").await.unwrap();
+        let group = async || -> Value { shell.json("group show orders warehouse").await.unwrap() };
+        // A heartbeat at the latest.
+        eventually("something is to be read", PATIENCE, async || {
+            group().await["pending"].as_u64().unwrap() > 0
+        })
+        .await;
+        let group = group().await;
         let acknowledged = group["acknowledged_sequence"].as_u64().unwrap();
         line = line.replace("NEXT", &(acknowledged + 1).to_string());
     }

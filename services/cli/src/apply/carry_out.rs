@@ -52,6 +52,15 @@ pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::R
             Ok(())
         }
         Step::CreateGroup { task, group } => create_group(api, task, group).await,
+        Step::UpdateGroup {
+            task, group, patch, ..
+        } => {
+            let task = find::task(api, task).await?;
+            let group = find::group(api, &task, group).await?;
+            let changed = api.patch_group(&task.id, &group.id, patch).await;
+            changed.with_context(|| format!("the group {}/{}", task.name, group.name))?;
+            Ok(())
+        }
         Step::Release(task) => {
             let released = api.release(&task.id).await;
             let released = released.with_context(|| format!("the task {}", task.name))?;
@@ -86,6 +95,7 @@ pub(super) fn check(step: &Step) -> anyhow::Result<()> {
         Step::UpdateSource { source, patch, .. } => complete(source, patch).map(drop),
         Step::CreateTask { .. }
         | Step::UpdateTask { .. }
+        | Step::UpdateGroup { .. }
         | Step::ReplaceObjects { .. }
         | Step::Bring { .. }
         | Step::Release(_)
@@ -283,7 +293,7 @@ async fn create_group(api: &Api, task: &str, wanted: &GroupEntry) -> anyhow::Res
         mode: wanted.mode,
         etl: wanted.etl.clone(),
         format: wanted.format,
-        max_deliver: None,
+        max_deliver: wanted.max_deliver,
         delivery: wanted.delivery,
     };
     let created = api.create_group(&task.id, &body).await;

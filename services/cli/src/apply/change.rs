@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use rowcast_domain::TaskState;
 use rowcast_proto::rest::{
-    ChangeTypes, DataChange, Etl, OWN_TAGS, PatchChangeTypes, PatchSource, PatchTask, Retention,
-    Source, Task,
+    ChangeTypes, DataChange, Etl, Group, OWN_TAGS, PatchChangeTypes, PatchGroup, PatchSource,
+    PatchTask, Retention, Source, Task,
 };
 
 use super::contact;
-use super::document::{SourceEntry, TaskEntry};
+use super::document::{GroupEntry, SourceEntry, TaskEntry};
 use super::plan::{Present, Step};
 use crate::table::or_dash;
 use crate::tags::in_words;
@@ -120,6 +120,25 @@ pub(super) fn of_task(
         task: wanted.name.clone(),
         patch,
         alerting,
+        changes,
+    })
+}
+
+/// What of a group is otherwise that is not fixed.
+pub(super) fn of_group(task: &str, wanted: &GroupEntry, there: &Group) -> Option<Step> {
+    let mut changes = Changes::default();
+    let attempts = there.max_deliver.unwrap_or_default();
+    let max_deliver = wanted
+        .max_deliver
+        .and_then(|wanted| changes.found("max_deliver", &attempts, &wanted));
+    let patch = PatchGroup {
+        max_deliver,
+        ..PatchGroup::default()
+    };
+    changes.then(|changes| Step::UpdateGroup {
+        task: task.to_owned(),
+        group: wanted.name.clone(),
+        patch,
         changes,
     })
 }

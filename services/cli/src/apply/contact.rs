@@ -61,10 +61,16 @@ fn change(wanted: &ContactEntry, there: &Contact) -> Option<Step> {
 pub(super) fn unknown(
     task: &str,
     wanted: &AlertingEntry,
+    there: Option<&Alerting>,
     document: &Document,
     present: &Present,
 ) -> Vec<String> {
     let conflict = |name: &String| {
+        // Whom the task names already may belong to others.
+        let mut named = there.iter().flat_map(|alerting| &alerting.contacts);
+        if named.any(|id| id.as_str() == name) {
+            return None;
+        }
         let conflict = match present.contact(name) {
             Ok(Some(_there)) => return None,
             Ok(None) if document.contacts.iter().any(|entry| entry.name == *name) => return None,

@@ -178,6 +178,9 @@ pub(crate) struct GroupEntry {
     /// Where absent, that of a group that is there is left alone, and clients of a new one pull.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) delivery: Option<GroupDelivery>,
+    /// Where absent, that of a group that is there is left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max_deliver: Option<u32>,
     /// Needed where the group is not there yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) password: Option<SecretFrom>,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rowcast_domain::TaskState;
 use rowcast_proto::rest::{
-    Contact, Group, GroupDelivery, GroupFormat, Objects, PatchContact, PatchSource, PatchTask,
-    PurchaseTask, Source, Task,
+    Contact, Group, GroupDelivery, GroupFormat, Objects, PatchContact, PatchGroup, PatchSource,
+    PatchTask, PurchaseTask, Source, Task,
 };
 use serde::Serialize;
 
@@ -123,6 +123,12 @@ pub(super) enum Step {
         task: String,
         group: GroupEntry,
     },
+    UpdateGroup {
+        task: String,
+        group: String,
+        patch: PatchGroup,
+        changes: Vec<String>,
+    },
     Bring {
         task: String,
         to: WantedState,
@@ -181,6 +187,17 @@ impl Step {
                 let name = format!("{task}/{}", group.name);
                 ("create", "group", name, group_in_words(group))
             }
+            Self::UpdateGroup {
+                task,
+                group,
+                changes,
+                ..
+            } => (
+                "update",
+                "group",
+                format!("{task}/{group}"),
+                changes.join(", "),
+            ),
             Self::Bring { task, to, purchase } => {
                 let detail = match to {
                     WantedState::Running => {
@@ -266,7 +283,14 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
             }
         };
         if let Some(alerting) = &wanted.alerting {
-            conflicts.extend(contact::unknown(&wanted.name, alerting, document, present));
+            let there = known.and_then(|known| known.task.alerting.as_ref());
+            conflicts.extend(contact::unknown(
+                &wanted.name,
+                alerting,
+                there,
+                document,
+                present,
+            ));
         }
         match known {
             None => match source_database(wanted, document, present) {
@@ -290,16 +314,8 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
                     group: group.clone(),
                 }),
                 Some(there) => {
-                    let what = format!("group {}/{}: account", wanted.name, group.name);
-                    conflicts.extend(differs(&what, &there.account, &group.account));
-                    let what = format!("group {}/{}: mode", wanted.name, group.name);
-                    let mode = group.mode.as_ref();
-                    conflicts.extend(mode.and_then(|mode| differs(&what, &there.mode, mode)));
-                    conflicts.extend(told_otherwise(&wanted.name, group, there));
-                    let what = format!("group {}/{}: delivery", wanted.name, group.name);
-                    let other = group.delivery.as_ref();
-                    conflicts
-                        .extend(other.and_then(|other| differs(&what, &there.delivery, other)));
+                    conflicts.extend(group_conflicts(&wanted.name, group, there));
+                    steps.extend(change::of_group(&wanted.name, group, there));
                 }
             }
         }
@@ -316,6 +332,19 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
     } else {
         Err(conflicts)
     }
+}
+
+/// What is fixed when a group is made.
+fn group_conflicts(task: &str, wanted: &GroupEntry, there: &Group) -> Vec<String> {
+    let what = |member: &str| format!("group {task}/{}: {member}", wanted.name);
+    let mode = wanted.mode.as_ref();
+    let delivery = wanted.delivery.as_ref();
+    let mut conflicts = told_otherwise(task, wanted, there);
+    conflicts.extend(differs(&what("account"), &there.account, &wanted.account));
+    conflicts.extend(mode.and_then(|mode| differs(&what("mode"), &there.mode, mode)));
+    conflicts
+        .extend(delivery.and_then(|wanted| differs(&what("delivery"), &there.delivery, wanted)));
+    conflicts
 }
 
 /// What a group is told in its own way is fixed when it is made.

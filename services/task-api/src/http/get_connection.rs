@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use rowcast_bus::request::ask;
-use rowcast_proto::rest::GroupConnection;
+use rowcast_proto::rest::{GroupConnection, Role};
 use rowcast_proto::rpc::GetGroupConnection;
 
 use super::ASK_TIMEOUT;
@@ -16,7 +16,7 @@ use crate::convert;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 
-/// Tells what a client of the group needs, but for the password.
+/// Tells what a client of the group needs, but for the password. A viewer is not told to what clients of a push group subscribe.
 #[utoipa::path(
     get,
     path = "/tasks/{id}/groups/{gid}/connection",
@@ -39,6 +39,13 @@ pub(crate) async fn get_connection(
     if let Some(name) = network {
         let network = app.client_networks().get(&name);
         connection.urls = network.ok_or_else(|| gone(&name))?.urls.clone();
+    }
+    // Who knows where changes are sent can have others sent there.
+    if caller.role() == Role::Viewer {
+        connection.deliver_subject = None;
+        for of in &mut connection.consumers {
+            of.deliver_subject = None;
+        }
     }
     Ok(Json(connection))
 }

@@ -61,7 +61,8 @@ async fn groups(bus: &Bus) {
     let done = |question: m::DeadLetterRequest| async move {
         assert!(!question.actor.is_empty());
         if question.id == 99 {
-            return Err(refuse::not_found("dead_letter_not_found", "none").field("id"));
+            let refusal = refuse::not_found("dead_letter_not_found", "none").field("id");
+            return Err(refusal.repair("list those that are there"));
         }
         let done = if question.id == 0 { 500 } else { 1 };
         Ok(m::DeadLettersReply { done, left: 7 })

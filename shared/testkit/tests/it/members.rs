@@ -68,16 +68,35 @@ async fn a_member_pulls_and_acknowledges() {
 #[tokio::test]
 async fn a_member_receives_what_is_pushed_to_its_group() {
     let nats = Nats::start().await.unwrap();
-    group(&nats).await;
+    let owner = group(&nats).await;
     let member = member(&nats).await;
-    let mut delivered = member.subscribe("rowcast.deliver.g1.>").await.unwrap();
+    let mut delivered = member.subscribe("rowcast.deliver.g1.1").await.unwrap();
     member.flush().await.unwrap();
     let service = nats.client("consumer-group-data").await.unwrap();
+    let stream = jetstream::new(service.clone()).get_stream("RC_t1").await;
+    let pushed = consumer::push::Config {
+        durable_name: Some("g_g1_push".to_owned()),
+        deliver_subject: "rowcast.deliver.g1.1".to_owned(),
+        ..consumer::push::Config::default()
+    };
+    stream.unwrap().create_consumer(pushed).await.unwrap();
+    let first = delivered.next().await.unwrap();
+    assert_eq!(
+        (first.payload.as_ref(), first.subject.as_str()),
+        (&b"1"[..], "rowcast.change.t1.a")
+    );
+
+    // The server alone delivers: nothing else may say that it is a change.
     service
-        .publish("rowcast.deliver.g1.public.orders", "1".into())
+        .publish("rowcast.deliver.g1.1", "not a change".into())
         .await
         .unwrap();
-    assert_eq!(delivered.next().await.unwrap().payload, "1");
+    service.flush().await.unwrap();
+    let ack = owner.publish("rowcast.change.t1.a", "3".into()).await;
+    ack.unwrap().await.unwrap();
+    for body in ["2", "3"] {
+        assert_eq!(delivered.next().await.unwrap().payload, body);
+    }
 }
 
 /// The server answers a pull to any subject that the asker names; from another account that subject

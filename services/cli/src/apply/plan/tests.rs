@@ -309,3 +309,16 @@ fn of_a_contact_its_kind_stays_and_names_are_unique() {
         ["more than one contact is named \"oncall\""]
     );
 }
+
+#[test]
+fn how_often_a_group_is_sent_a_change_is_changed() {
+    let file = FILE.replace("account: reader,", "account: reader, max_deliver: 5,");
+    let mut there = applied(&json!({}));
+    there.tasks[0].groups[0].max_deliver = Some(10);
+    assert_eq!(
+        lines(&plan(&document(&file), &there).unwrap()),
+        ["~ group orders/warehouse (max_deliver 10 → 5)"]
+    );
+    there.tasks[0].groups[0].max_deliver = Some(5);
+    assert!(plan(&document(&file), &there).unwrap().is_empty());
+}
