@@ -10,7 +10,7 @@
 // it may be there twice.
 
 import { createHash } from "node:crypto";
-import { mkdirSync, openSync, readFileSync, writeSync, fsyncSync, ftruncateSync, closeSync } from "node:fs";
+import fs from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "nats";
 
@@ -22,16 +22,33 @@ function position(change) {
   return (BigInt(`0x${high}`) << 96n) | (BigInt(`0x${low}`) << 64n) | BigInt(ordinal);
 }
 
+// The last whole line of a file, and where it ends.
+function lastLine(file) {
+  const { size } = fs.fstatSync(file);
+  for (let length = 65_536; ; length *= 2) {
+    const start = Math.max(size - length, 0);
+    const tail = Buffer.alloc(size - start);
+    for (let read = 0; read < tail.length; ) read += fs.readSync(file, tail, read, tail.length - read, start + read);
+    const lines = tail.subarray(0, tail.lastIndexOf("\n") + 1);
+    // The end of the line before it.
+    const before = lines.subarray(0, -1).lastIndexOf("\n");
+    if (start === 0 || before >= 0) return [lines.subarray(before + 1).toString(), start + lines.length];
+  }
+}
+
 class Journal {
   constructor(path, ordered) {
     this.ordered = ordered;
-    this.file = openSync(path, "a+");
-    const stored = readFileSync(path);
-    // A write that a crash has cut off: what it was to store comes again.
-    const end = stored.lastIndexOf("\n") + 1;
-    ftruncateSync(this.file, end);
-    const last = stored.subarray(0, end).toString().trimEnd().split("\n").at(-1);
-    this.last = last ? position(JSON.parse(last)) : -1n;
+    this.file = fs.openSync(path, "a+");
+    try {
+      const [line, end] = lastLine(this.file);
+      this.last = line ? position(JSON.parse(line)) : -1n;
+      // A crash has cut a write off: what it was to store comes again.
+      fs.ftruncateSync(this.file, end);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   add(changes) {
@@ -43,12 +60,12 @@ class Journal {
       this.last = position(change);
       lines += `${JSON.stringify(change)}\n`;
     }
-    for (let rest = Buffer.from(lines); rest.length > 0; ) rest = rest.subarray(writeSync(this.file, rest));
-    fsyncSync(this.file);
+    for (let rest = Buffer.from(lines); rest.length > 0; ) rest = rest.subarray(fs.writeSync(this.file, rest));
+    fs.fsyncSync(this.file);
   }
 
   close() {
-    closeSync(this.file);
+    fs.closeSync(this.file);
   }
 }
 
@@ -154,9 +171,9 @@ async function session(connection, pass, folder, share) {
 }
 
 const [connectionFile, passwordFile, folder, share = "1/1"] = process.argv.slice(2);
-const connection = JSON.parse(readFileSync(connectionFile, "utf8"));
-const password = readFileSync(passwordFile, "utf8").trimEnd();
-mkdirSync(folder, { recursive: true });
+const connection = JSON.parse(fs.readFileSync(connectionFile, "utf8"));
+const password = fs.readFileSync(passwordFile, "utf8").trimEnd();
+fs.mkdirSync(folder, { recursive: true });
 for (;;) {
   await session(connection, password, folder, share).catch((error) => console.error(`begins anew: ${error}`));
   await sleep(1000);

@@ -19,7 +19,7 @@ import pathlib
 import sys
 
 import nats
-from nats.errors import Error, TimeoutError
+from nats.errors import Error
 
 ABOUT_NO_CHANGE = ("schema", "heartbeat")
 
@@ -31,18 +31,26 @@ def position(change):
     return int(high, 16), int(low, 16), int(ordinal)
 
 
+def last_line(file):
+    """The last whole line of a file, and where it ends."""
+    size = file.seek(0, os.SEEK_END)
+    length = 65536
+    while True:
+        start = max(size - length, 0)
+        file.seek(start)
+        *lines, cut_off = file.read().split(b"\n")
+        if start == 0 or len(lines) > 1:
+            return lines[-1] if lines else None, size - len(cut_off)
+        length *= 2
+
+
 class Journal:
     def __init__(self, path, ordered):
         self.file = open(path, "a+b")
         self.ordered = ordered
-        self.last = None
-        end = 0
-        self.file.seek(0)
-        for line in self.file:
-            if not line.endswith(b"\n"):
-                break  # A crash has cut this write off: what it was to store comes again.
-            end += len(line)
-            self.last = position(json.loads(line))
+        line, end = last_line(self.file)
+        self.last = position(json.loads(line)) if line else None
+        # A crash has cut a write off: what it was to store comes again.
         self.file.truncate(end)
 
     def add(self, changes):
@@ -83,7 +91,7 @@ def joined(changes):
 async def next_messages(pulls):
     try:
         return await pulls.fetch(200, timeout=5)
-    except TimeoutError:
+    except asyncio.TimeoutError:
         return []
 
 
@@ -149,7 +157,7 @@ async def main(connection, password, folder, share="1/1"):
     while True:
         try:
             await session(connection, password, folder, share)
-        except (Error, OSError) as error:
+        except (Error, OSError, asyncio.TimeoutError) as error:
             print(f"begins anew: {error!r}", file=sys.stderr)
             await asyncio.sleep(1)
 

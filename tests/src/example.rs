@@ -1,6 +1,6 @@
 //! The programs that show how changes are read: those of the documentation, and the examples of the Rust client.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -28,6 +28,24 @@ pub enum Language {
 impl Language {
     /// Every one.
     pub const ALL: [Self; 3] = [Self::Python, Self::JavaScript, Self::Rust];
+
+    /// Looks whether the sample of this name can be run here.
+    ///
+    /// # Errors
+    /// With what is missing, and what brings it.
+    pub fn look(self, name: &str) -> anyhow::Result<()> {
+        let library = match self {
+            Self::Python => ".tools/python/nats",
+            Self::JavaScript => ".tools/node/node_modules/nats",
+            Self::Rust => return program(&format!("examples/{name}")).map(|_path| ()),
+        };
+        let folder = repository().join(library);
+        anyhow::ensure!(
+            folder.is_dir(),
+            "{library}, which the samples in {self:?} need, is missing: run './dev test', which installs it"
+        );
+        Ok(())
+    }
 }
 
 /// A sample and what it is started with: a group's connection document and its password, as files.
@@ -53,11 +71,6 @@ impl Sample {
         if language == Language::JavaScript {
             // It finds its packages beside itself.
             let packages = repository().join(".tools/node/node_modules");
-            anyhow::ensure!(
-                packages.is_dir(),
-                "{} is missing: ./dev test installs it",
-                packages.display()
-            );
             std::os::unix::fs::symlink(packages, folder.path().join("node_modules"))?;
             let file = format!("{name}.mjs");
             std::fs::copy(samples().join(&file), folder.path().join(file))?;
@@ -82,17 +95,35 @@ impl Sample {
     /// # Errors
     /// Where a line is no change.
     pub fn told(&self, ending: &str) -> anyhow::Result<Vec<Vec<Change>>> {
-        let mut files = BTreeMap::new();
+        let files = self.files(ending)?;
+        files.iter().map(|path| whole_lines(path)).collect()
+    }
+
+    /// How many bytes there are in all its journals, and in all that it printed.
+    ///
+    /// # Errors
+    /// Where a file cannot be asked.
+    pub fn written(&self) -> anyhow::Result<u64> {
+        let (journals, printed) = (self.files(".jsonl")?, self.files("stdout.txt")?);
+        let mut bytes = 0;
+        for path in journals.iter().chain(&printed) {
+            bytes += path.metadata()?.len();
+        }
+        Ok(bytes)
+    }
+
+    /// By name.
+    fn files(&self, ending: &str) -> anyhow::Result<BTreeSet<PathBuf>> {
+        let mut files = BTreeSet::new();
         for folder in [self.folder().to_owned(), self.folder().join("journal")] {
             for entry in folder.read_dir().into_iter().flatten() {
                 let path = entry?.path();
                 if path.to_string_lossy().ends_with(ending) {
-                    let changes = whole_lines(&path)?;
-                    files.insert(path, changes);
+                    files.insert(path);
                 }
             }
         }
-        Ok(files.into_values().collect())
+        Ok(files)
     }
 
     /// Starts it with the two files and `arguments`; dropped, it is killed. What it prints is in a file of its own,

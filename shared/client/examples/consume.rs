@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,6 +40,25 @@ fn position(change: &Value) -> anyhow::Result<Position> {
     Ok((hexadecimal(high)?, hexadecimal(low)?, ordinal.parse()?))
 }
 
+/// The last whole line of a file, empty where there is none, and where it ends.
+fn last_line(file: &mut File) -> anyhow::Result<(Vec<u8>, u64)> {
+    let size = file.metadata()?.len();
+    let mut length = 65_536;
+    loop {
+        let start = size.saturating_sub(length);
+        file.seek(SeekFrom::Start(start))?;
+        let mut tail = Vec::new();
+        file.read_to_end(&mut tail)?;
+        let mut backwards = tail.rsplit(|&byte| byte == b'\n');
+        let cut_off = backwards.next().unwrap_or_default().len();
+        let last = backwards.next().unwrap_or_default();
+        if start == 0 || backwards.next().is_some() {
+            return Ok((last.to_vec(), size - u64::try_from(cut_off)?));
+        }
+        length *= 2;
+    }
+}
+
 struct Journal {
     file: File,
     in_order: bool,
@@ -49,18 +68,12 @@ struct Journal {
 impl Journal {
     fn open(path: &Path, in_order: bool) -> anyhow::Result<Self> {
         let mut options = File::options();
-        let file = options.create(true).append(true).open(path)?;
-        let stored = std::fs::read(path)?;
-        let whole_lines = |line: &&[u8]| line.ends_with(b"\n");
-        let lines: Vec<&[u8]> = stored
-            .split_inclusive(|&byte| byte == b'\n')
-            // A crash has cut the last write off: what it was to store comes again.
-            .filter(whole_lines)
-            .collect();
-        let length: usize = lines.iter().map(|line| line.len()).sum();
-        file.set_len(u64::try_from(length)?)?;
-        let last = lines.last();
-        let last = last.map(|line| position(&serde_json::from_slice(line)?));
+        let mut file = options.create(true).append(true).read(true).open(path)?;
+        let (line, end) = last_line(&mut file)?;
+        let is_there = !line.is_empty();
+        let last = is_there.then(|| position(&serde_json::from_slice(&line)?));
+        // A crash has cut a write off: what it was to store comes again.
+        file.set_len(end)?;
         Ok(Self {
             file,
             in_order,

@@ -6,7 +6,7 @@
 
 use std::io::Write as _;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use async_nats::ConnectOptions;
 use futures::StreamExt as _;
 use serde_json::Value;
@@ -35,5 +35,5 @@ async fn main() -> anyhow::Result<()> {
         let ack = message.reply.context("a message that nobody waits for")?;
         client.publish(ack, "+ACK".into()).await?;
     }
-    Ok(())
+    bail!("the subscription has ended")
 }
