@@ -158,12 +158,7 @@ impl Step {
             }
             Self::UpdateContact {
                 contact, changes, ..
-            } => (
-                "update",
-                "contact",
-                contact.name.clone(),
-                changes.join(", "),
-            ),
+            } => update("contact", contact.name.clone(), changes),
             Self::CreateSource { source, .. } => {
                 let place = format!("{}:{}/{}", source.host, source.port, source.database);
                 ("create", "source", source.name.clone(), place)
@@ -175,10 +170,8 @@ impl Step {
             }
             Self::UpdateSource {
                 source, changes, ..
-            } => ("update", "source", source.name.clone(), changes.join(", ")),
-            Self::UpdateTask { task, changes, .. } => {
-                ("update", "task", task.clone(), changes.join(", "))
-            }
+            } => update("source", source.name.clone(), changes),
+            Self::UpdateTask { task, changes, .. } => update("task", task.clone(), changes),
             Self::ReplaceObjects { task, from, to } => {
                 let (from, to) = (selection::in_words(from), selection::in_words(to));
                 ("replace", "objects", task.clone(), format!("{from} → {to}"))
@@ -192,12 +185,7 @@ impl Step {
                 group,
                 changes,
                 ..
-            } => (
-                "update",
-                "group",
-                format!("{task}/{group}"),
-                changes.join(", "),
-            ),
+            } => update("group", format!("{task}/{group}"), changes),
             Self::Bring { task, to, purchase } => {
                 let detail = match to {
                     WantedState::Running => {
@@ -226,6 +214,14 @@ impl Step {
             detail,
         }
     }
+}
+
+fn update(
+    kind: &'static str,
+    name: String,
+    changes: &[String],
+) -> (&'static str, &'static str, String, String) {
+    ("update", kind, name, changes.join(", "))
 }
 
 fn group_in_words(group: &GroupEntry) -> String {
