@@ -37,7 +37,7 @@ const SHARED_MAX_ACK_PENDING: i64 = 1000;
 /// Sends a letter to its group, whose consumer is there then. Done twice it is the same.
 pub(crate) async fn one(data: &Bus, shelf: &TaskStream, kept: &Kept) -> Result<(), BoxError> {
     shelf::send(data, kept).await?;
-    shelf::remove(shelf, &kept.letter).await
+    shelf::remove(shelf, kept).await
 }
 
 /// Makes the consumer that a group reads what is redriven with, where it is missing.
@@ -148,7 +148,7 @@ async fn finish(shelf: &TaskStream, subject: &str) -> Result<(), BoxError> {
         return Ok(());
     };
     if let Some(kept) = shelf::get(shelf, &group, letter).await? {
-        shelf::remove(shelf, &kept.letter).await?;
+        shelf::remove(shelf, &kept).await?;
     }
     Ok(())
 }

@@ -168,7 +168,7 @@ async fn deal(state: &State, shelf: &TaskStream, kept: &Kept, deed: Deed) -> Res
     match deed {
         Deed::Redrive if kept.letter.body.is_none() => return Ok(0),
         Deed::Redrive => redrive::one(&state.data, shelf, kept).await?,
-        Deed::Discard => shelf::remove(shelf, &kept.letter).await?,
+        Deed::Discard => shelf::remove(shelf, kept).await?,
     }
     Ok(1)
 }
