@@ -306,7 +306,9 @@ async fn a_group_cannot_give_up_what_another_is_sent() -> anyhow::Result<()> {
         &of_stream(theirs.stream_sequence),
     );
     anyhow::ensure!(forged != *reply, "nothing is forged in {reply}");
-    of_thief.request(forged, "+TERM mine".into()).await?;
+    // The server answers nothing to that.
+    of_thief.publish(forged, "+TERM mine".into()).await?;
+    of_thief.flush().await?;
     let advisories = service.capture.jetstream();
     let advisories = advisories.get_stream_no_info(ADVISORIES.name).await?;
     eventually("what the thief has sent is taken", LIMIT, async || {
@@ -316,6 +318,7 @@ async fn a_group_cannot_give_up_what_another_is_sent() -> anyhow::Result<()> {
     .await;
     assert_eq!(letters(&service, &thief).await.len(), 1);
     acked(&again[0], AckKind::Nak(None)).await?;
+    assert_eq!(refuses(&redriven(&member, &client).await?).await?, 0);
     let back = come(&service, &member, 2).await;
     assert!(
         back.iter()
