@@ -134,8 +134,7 @@ async fn once(state: &State, floors: &mut HashMap<GroupId, u64>) -> Result<(), B
         .jetstream()
         .get_stream_no_info(ADVISORIES.name)
         .await?;
-    let taken = attempt_limit::look(&advisories, exhausted::DURABLE).await?;
-    let taken = taken.map_or(0, |consumer| consumer.ack_floor.stream_sequence);
+    let taken = taken(&advisories).await?;
     let shelf = shelf::stream(&state.data).await?;
     let under_way = shelf.info_with_subjects(subject::REDRIVEN).await?;
     let under_way: Vec<(String, usize)> = under_way.try_collect().await?;
@@ -171,6 +170,15 @@ async fn finish(shelf: &TaskStream, group: &GroupId, letter: u64) -> Result<(), 
         shelf::remove(shelf, &kept).await?;
     }
     Ok(())
+}
+
+/// The sequence up to which all advisories were taken.
+async fn taken(advisories: &TaskStream) -> Result<u64, BoxError> {
+    let consumer = attempt_limit::look(advisories, exhausted::DURABLE).await?;
+    Ok(consumer.map_or(0, |info| match info.num_ack_pending {
+        0 => info.delivered.stream_sequence,
+        _some => info.ack_floor.stream_sequence,
+    }))
 }
 
 /// Removes advisories that were taken, so that only those that wait need room.
