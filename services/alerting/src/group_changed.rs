@@ -58,7 +58,7 @@ pub(crate) fn consumers(
     ]
 }
 
-/// Ends the group's open incidents that its state is not, and begins the one that it is.
+/// Ends the group's open incidents that its state rules out, and begins the one that it is.
 ///
 /// # Errors
 /// Where the event is malformed or the database did not do it; nothing is changed then.
@@ -92,7 +92,9 @@ pub(crate) async fn take(
     }
     let rule = rule_of(to);
     for other in RULES {
-        if rule != Some(other) {
+        // What holds a group up does not end that it is behind: nobody looks at that while it is blocked.
+        let stays = rule == Some(GROUP_BLOCKED) && other == GROUP_BEHIND;
+        if rule != Some(other) && !stays {
             end(&mut transaction, (&task_id, &group.id), other, at, &trace).await?;
         }
     }

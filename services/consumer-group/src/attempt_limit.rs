@@ -74,7 +74,7 @@ pub(crate) async fn mend(state: &State, group: &Group, consumers: &[&Standing]) 
 }
 
 /// Whoever gives a consumer to another member, or moves it, changes its configuration too.
-async fn locked(state: &State, group: &Group) -> Result<Limited, BoxError> {
+pub(crate) async fn locked(state: &State, group: &Group) -> Result<Limited, BoxError> {
     let mut transaction = state.pool.begin().await?;
     store::share::lock(&mut transaction, &group.id).await?;
     let Some(group) = store::group::by_id(&mut *transaction, &group.id).await? else {
@@ -120,7 +120,8 @@ async fn one(stream: &TaskStream, name: &str, limit: i64) -> Result<Limited, Box
     })
 }
 
-async fn look(stream: &TaskStream, name: &str) -> Result<Option<Info>, BoxError> {
+/// A consumer; `None` where it is missing.
+pub(crate) async fn look(stream: &TaskStream, name: &str) -> Result<Option<Info>, BoxError> {
     match stream.consumer_info(name).await {
         Ok(info) => Ok(Some(info)),
         Err(error) => match error.kind() {

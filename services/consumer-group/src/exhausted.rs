@@ -18,7 +18,7 @@ use rowcast_bus::provision;
 use rowcast_domain::Backoff;
 use rowcast_proto::rest::DeadLetterCause;
 use rowcast_proto::stream::{ADVISORIES, DEAD, group_of_consumer};
-use rowcast_proto::subject::DELIVERIES_GIVEN_UP;
+use rowcast_proto::subject::{self, DELIVERIES_GIVEN_UP};
 use rowcast_service::{BoxError, CancellationToken};
 use serde::Deserialize;
 
@@ -131,14 +131,8 @@ async fn put_away(
     if !is_redriven && advisory.stream != Reads::of(group).stream() {
         return Ok(());
     }
-    let shelf = shelf::stream(&state.data).await?;
     let before = if is_redriven {
-        match shelf::found(shelf.get_raw_message(advisory.stream_seq).await)? {
-            Some(message) => Letter::read(group.id.clone(), &message)
-                .map(|letter| (letter.redriven_once_more(), Some(message.subject))),
-            // It was taken before: the letter is stored before this is removed.
-            None => None,
-        }
+        of_redriven(state, group, advisory.stream_seq).await?
     } else {
         let letter = of_change(state, group, advisory.stream_seq).await?;
         Some((letter, None))
@@ -158,11 +152,44 @@ async fn put_away(
     };
     shelf::put(&state.data, &letter, Some(&format!("advisory-{number}"))).await?;
     if let Some(subject) = was_redriven {
-        shelf.purge().filter(subject.as_str()).await?;
+        let shelf = shelf::stream(&state.data).await?;
+        shelf.purge().filter(subject).await?;
     }
     tracing::warn!(group = %group.id, task = %group.task_id, sequence = letter.sequence, attempts = letter.attempts,
         cause = letter.cause.as_str(), has_body = letter.body.is_some(), "change is a dead letter");
     Ok(())
+}
+
+/// The letter that a redriven message of this very group is, and its subject; `None` where it is none.
+///
+/// nats-server tells of any sequence that a member names in `+TERM`, whether it was sent to it or not: a message of
+/// another group must neither be shown to this one nor be taken from the other.
+async fn of_redriven(
+    state: &State,
+    group: &Group,
+    sequence: u64,
+) -> Result<Option<(Letter, Option<String>)>, BoxError> {
+    let shelf = shelf::stream(&state.data).await?;
+    // It may have been taken before: the letter is stored before this is removed.
+    let Some(message) = shelf::found(shelf.get_raw_message(sequence).await)? else {
+        return Ok(None);
+    };
+    let Some((owner, number)) = subject::letter_of_redriven(&message.subject) else {
+        return Ok(None);
+    };
+    if owner != group.id {
+        tracing::warn!(group = %group.id, %owner, sequence, "a group has given up what is not its own");
+        return Ok(None);
+    }
+    let Some(letter) = Letter::read(group.id.clone(), &message) else {
+        return Ok(None);
+    };
+    // A crash may have left the letter that this was made of, under the subject that the new one gets.
+    if let Some(old) = shelf::get(&shelf, &group.id, number).await? {
+        shelf::remove(&shelf, &old).await?;
+    }
+    let letter = letter.redriven_once_more();
+    Ok(Some((letter, Some(message.subject.to_string()))))
 }
 
 async fn of_change(state: &State, group: &Group, sequence: u64) -> Result<Letter, BoxError> {

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use rowcast_bus::async_nats::HeaderMap;
 use rowcast_bus::async_nats::jetstream::message::StreamMessage;
 use rowcast_domain::GroupId;
+use rowcast_proto::change::{Change, Operation};
 use rowcast_proto::dead_letter as header;
 use rowcast_proto::message::{self, DeadLetter, StreamPosition};
 use rowcast_proto::rest::DeadLetterCause;
@@ -82,6 +83,12 @@ impl Letter {
             body: (!is_without_body).then(|| message.payload.clone()),
             headers: message.headers.clone(),
         })
+    }
+
+    /// Whether it is a piece of a change that is larger than a message: alone, nobody can read it.
+    pub(crate) fn is_piece(&self) -> bool {
+        let body = self.body.as_deref().unwrap_or_default();
+        Change::read(body).is_ok_and(|change| change.op == Operation::Part)
     }
 
     /// As it was after one more redrive.

@@ -8,17 +8,17 @@
 //! A message that is on its way has the letter's number in its subject, and stays until its letter is gone: so a redrive
 //! that a crash has cut off in the middle, and is asked for again, sends nothing twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use rowcast_bus::Bus;
 use rowcast_bus::async_nats::jetstream::ErrorCode;
-use rowcast_bus::async_nats::jetstream::consumer::{AckPolicy, Info, pull};
+use rowcast_bus::async_nats::jetstream::consumer::{AckPolicy, pull};
 use rowcast_bus::async_nats::jetstream::stream::PurgeErrorKind;
 use rowcast_domain::GroupId;
 use rowcast_proto::rest::GroupMode;
-use rowcast_proto::stream::{ADVISORIES, group_of_consumer, redrive_consumer};
+use rowcast_proto::stream::{ADVISORIES, DEAD, redrive_consumer};
 use rowcast_proto::subject;
 use rowcast_service::{BoxError, CancellationToken};
 
@@ -27,6 +27,7 @@ use crate::held::TaskStream;
 use crate::shelf::{self, Kept};
 use crate::state::State;
 use crate::store::group::Group;
+use crate::{attempt_limit, exhausted};
 
 /// How often is looked what was acknowledged.
 const TIDY_EVERY: Duration = Duration::from_secs(10);
@@ -34,10 +35,13 @@ const TIDY_EVERY: Duration = Duration::from_secs(10);
 /// Messages of a shared group on their way at a time; of another group one, so that they come in order.
 const SHARED_MAX_ACK_PENDING: i64 = 1000;
 
+/// How often what is redriven is sent to a group without a number of attempts.
+const UNLESS_LIMITED: i64 = 10;
+
 /// Sends a letter to its group, whose consumer is there then. Done twice it is the same.
 pub(crate) async fn one(data: &Bus, shelf: &TaskStream, kept: &Kept) -> Result<(), BoxError> {
     shelf::send(data, kept).await?;
-    shelf::remove(shelf, &kept.letter).await
+    shelf::remove(shelf, kept).await
 }
 
 /// Makes the consumer that a group reads what is redriven with, where it is missing.
@@ -63,10 +67,11 @@ pub(crate) async fn make_consumer(shelf: &TaskStream, group: &Group) -> Result<(
     Ok(())
 }
 
-/// How often the server sends what is redriven: then it is a letter again, in any mode.
+/// How often the server sends what is redriven: then it is a letter again, in any mode. Never without end: what nobody
+/// can read would hold up all behind it.
 pub(crate) fn max_deliver(group: &Group) -> i64 {
     match group.max_deliver {
-        0 => -1,
+        0 => UNLESS_LIMITED,
         number => number.into(),
     }
 }
@@ -111,54 +116,89 @@ pub(crate) async fn tidy(state: State, stop: CancellationToken) -> Result<(), Bo
     Ok(())
 }
 
-/// `floors`: up to where consumers had acknowledged everything the last time. The server also goes past what is
-/// exhausted or given up, and tells of that a moment later: only what it had gone past the last time, and of which no
-/// advisory waits any more, is acknowledged for sure.
-async fn once(state: &State, floors: &mut HashMap<String, u64>) -> Result<(), BoxError> {
-    let shelf = shelf::stream(&state.data).await?;
-    let under_way = shelf.info_with_subjects(subject::REDRIVEN).await?;
-    let under_way: Vec<(String, usize)> = under_way.try_collect().await?;
-    if under_way.is_empty() {
-        floors.clear();
+/// `floors`: up to where groups had acknowledged everything the last time. The server also goes past what is exhausted
+/// or given up, and tells of that a moment later: only what it had gone past the last time, and of which no advisory
+/// waits any more, is acknowledged for sure.
+async fn once(state: &State, floors: &mut HashMap<GroupId, u64>) -> Result<(), BoxError> {
+    let mut transaction = state.pool.begin().await?;
+    let is_ours: bool = sqlx::query_scalar(
+        "SELECT pg_try_advisory_xact_lock(hashtext(current_schema()), hashtext('redrive'))",
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    if !is_ours {
         return Ok(());
     }
-    for (subject, _count) in &under_way {
-        finish(&shelf, subject).await?;
-    }
-    let consumers: Vec<Info> = shelf.consumers().try_collect().await?;
-    let nothing_waits = no_advisory_waits(state).await?;
-    for info in &consumers {
-        let floor = floors.get(&info.name).copied().unwrap_or_default();
-        let group = group_of_consumer(&info.name);
-        if let Some(group) = group.filter(|_group| floor > 0 && nothing_waits) {
-            let subjects = subject::redriven_of(&group);
-            shelf.purge().filter(subjects).sequence(floor + 1).await?;
-        }
-    }
-    *floors = consumers
-        .into_iter()
-        .map(|info| (info.name, info.ack_floor.stream_sequence))
-        .collect();
-    Ok(())
-}
-
-/// Removes a letter that is on its way: a crash may have come in between.
-async fn finish(shelf: &TaskStream, subject: &str) -> Result<(), BoxError> {
-    let Some((group, letter)) = subject::letter_of_redriven(subject) else {
-        return Ok(());
-    };
-    if let Some(kept) = shelf::get(shelf, &group, letter).await? {
-        shelf::remove(shelf, &kept.letter).await?;
-    }
-    Ok(())
-}
-
-async fn no_advisory_waits(state: &State) -> Result<bool, BoxError> {
     let advisories = state
         .data
         .jetstream()
         .get_stream_no_info(ADVISORIES.name)
         .await?;
-    let info = advisories.consumer_info(crate::exhausted::DURABLE).await?;
-    Ok(info.num_pending == 0 && info.num_ack_pending == 0)
+    let taken = taken(&advisories).await?;
+    let shelf = shelf::stream(&state.data).await?;
+    let under_way = shelf.info_with_subjects(subject::REDRIVEN).await?;
+    let under_way: Vec<(String, usize)> = under_way.try_collect().await?;
+    let mut groups = HashSet::new();
+    for (subject, _count) in &under_way {
+        if let Some((group, letter)) = subject::letter_of_redriven(subject) {
+            finish(&shelf, &group, letter).await?;
+            groups.insert(group);
+        }
+    }
+    let mut now = HashMap::new();
+    for group in groups {
+        let name = redrive_consumer(&group);
+        let Some(info) = attempt_limit::look(&shelf, &name).await? else {
+            continue;
+        };
+        let floor = floors.get(&group).copied().unwrap_or_default();
+        if floor > 0 && !waits(&advisories, taken, &name).await? {
+            let subjects = subject::redriven_of(&group);
+            shelf.purge().filter(subjects).sequence(floor + 1).await?;
+        }
+        now.insert(group, info.ack_floor.stream_sequence);
+    }
+    *floors = now;
+    forget(&advisories, taken).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Removes a letter that is on its way: a crash may have come in between.
+async fn finish(shelf: &TaskStream, group: &GroupId, letter: u64) -> Result<(), BoxError> {
+    if let Some(kept) = shelf::get(shelf, group, letter).await? {
+        shelf::remove(shelf, &kept).await?;
+    }
+    Ok(())
+}
+
+/// The sequence up to which all advisories were taken.
+async fn taken(advisories: &TaskStream) -> Result<u64, BoxError> {
+    let consumer = attempt_limit::look(advisories, exhausted::DURABLE).await?;
+    Ok(consumer.map_or(0, |info| match info.num_ack_pending {
+        0 => info.delivered.stream_sequence,
+        _some => info.ack_floor.stream_sequence,
+    }))
+}
+
+/// Removes advisories that were taken, so that only those that wait need room.
+async fn forget(advisories: &TaskStream, taken: u64) -> Result<(), BoxError> {
+    let oldest = advisories.get_info().await?.state.first_sequence;
+    if oldest <= taken {
+        advisories.purge().sequence(taken + 1).await?;
+    }
+    Ok(())
+}
+
+/// Whether an advisory of this consumer may wait, behind those that were taken. Only its own count: what cannot be taken
+/// of one group does not concern others.
+async fn waits(advisories: &TaskStream, taken: u64, consumer: &str) -> Result<bool, BoxError> {
+    for kind in [subject::DELIVERIES_EXHAUSTED, subject::DELIVERIES_GIVEN_UP] {
+        let own = format!("{}{}.{consumer}", kind.trim_end_matches('>'), DEAD.name);
+        let question = advisories.raw_message_builder().sequence(taken + 1);
+        if shelf::found(question.next_by_subject(own).send().await)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

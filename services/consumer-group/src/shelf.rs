@@ -109,10 +109,13 @@ pub(crate) async fn count(shelf: &TaskStream, group: &GroupId) -> Result<u64, Bo
     Ok(counted.await?)
 }
 
-/// Removes a letter, if it is still there.
-pub(crate) async fn remove(shelf: &TaskStream, letter: &Letter) -> Result<(), BoxError> {
+/// Removes a letter, if it is still there; not one that the same change has become since.
+pub(crate) async fn remove(shelf: &TaskStream, kept: &Kept) -> Result<(), BoxError> {
+    let letter = &kept.letter;
     let subject = subject::dead_letter(&letter.group, letter.sequence, letter.stored_at);
-    shelf.purge().filter(subject).await?;
+    // The server keeps the one that is named.
+    let purge = shelf.purge().filter(subject);
+    purge.sequence(kept.id.saturating_add(1)).await?;
     Ok(())
 }
 

@@ -116,6 +116,16 @@ mod tests {
     }
 
     #[test]
+    fn what_the_server_has_forgotten_of_a_pack_is_not_handed_out_again() {
+        let fence = Fence::default();
+        fence.advance(position(10, 4), 5, 5);
+        assert!(!fence.is_within(position(10, 4), 5));
+        fence.forgotten(5);
+        assert!(fence.is_within(position(10, 1), 5) && fence.is_within(position(10, 4), 5));
+        assert!(!fence.is_within(position(10, 5), 5));
+    }
+
+    #[test]
     fn a_late_acknowledgement_does_not_go_back() {
         let fence = Fence::default();
         fence.advance(position(10, 2), 5, 5);

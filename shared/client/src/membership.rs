@@ -160,8 +160,9 @@ impl Membership {
                 self.lease.send_replace(asked + lease);
             }
             Answer::Undecided => {
-                // What was over has perhaps gone to another member, before there was nobody to decide.
-                if *self.lease.borrow() > asked || self.unheard.is_some() {
+                // What was over has perhaps gone to another member, before there was nobody to decide; also what ended
+                // while the answer was on its way.
+                if *self.lease.borrow() > Instant::now() || self.unheard.is_some() {
                     self.lease.send_replace(asked + UNDECIDED);
                 }
                 self.begin_moved();

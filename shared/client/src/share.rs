@@ -245,6 +245,9 @@ impl Share {
     /// The changes of a pack, each as if it had come alone. Only the last one ends the message.
     fn unpack(&mut self, pack: Change, message: Message, place: Place) {
         self.pieces.passed(place.stream_sequence);
+        if !place.redelivered {
+            self.hold.fence().forgotten(place.stream_sequence);
+        }
         let subject = message.subject.to_string();
         let before = self.before.clone();
         self.before = Acknowledges {
@@ -252,6 +255,7 @@ impl Share {
             sequence: place.stream_sequence,
         };
         let end = pack.id;
+        let has_changes = !pack.pack.is_empty();
         for change in pack.pack {
             let sequence = place.stream_sequence;
             let is_known = place.redelivered && self.hold.fence().covers(change.id, sequence);
@@ -265,6 +269,10 @@ impl Share {
             };
             self.unpacked
                 .push_back((change, subject.clone(), place, acknowledges.clone()));
+        }
+        if has_changes && self.unpacked.is_empty() {
+            // The caller has acknowledged all of it, and nothing that it gets would tell the server so again.
+            self.repeat = self.before.message.as_deref().cloned();
         }
     }
 

@@ -73,9 +73,19 @@ async fn each_group_has_its_own_incident_and_a_warning_becomes_a_gap() {
     let both = [pair("group_behind", OTHER), pair("group_blocked", GROUP)];
     assert_eq!(open(&service).await, both);
 
+    service.tell(&became(OTHER, GroupState::Blocked)).await;
+    let behind_too = [
+        pair("group_behind", OTHER),
+        pair("group_blocked", GROUP),
+        pair("group_blocked", OTHER),
+    ];
+    assert_eq!(open(&service).await, behind_too);
+    service.tell(&became(OTHER, GroupState::Warning)).await;
+    assert_eq!(open(&service).await, both);
+
     service.tell(&became(GROUP, GroupState::Ok)).await;
     assert_eq!(open(&service).await, [pair("group_behind", OTHER)]);
-    assert_eq!(service.incidents(TASK, false).await.len(), 4);
+    assert_eq!(service.incidents(TASK, false).await.len(), 5);
 }
 
 #[tokio::test]

@@ -97,7 +97,10 @@ fn body(letter: &DeadLetter) -> anyhow::Result<String> {
     Ok(match (&letter.change, &letter.payload) {
         (Some(change), _) => serde_json::to_string_pretty(change)?,
         (None, Some(payload)) => format!("{payload} (base64)"),
-        (None, None) => "removed by retention before it was put away".to_owned(),
+        (None, None) if letter.is_without_body => {
+            "removed by retention before it was put away".to_owned()
+        }
+        (None, None) => format!("{} bytes, too large to be shown", letter.bytes),
     })
 }
 

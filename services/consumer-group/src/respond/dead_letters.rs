@@ -1,5 +1,7 @@
 //! Lists, shows, redrives and discards what a group could not deal with.
 
+use std::time::Duration;
+
 use rowcast_bus::refuse::Refusal as _;
 use rowcast_bus::{Server, refuse};
 use rowcast_proto::message::{
@@ -8,6 +10,7 @@ use rowcast_proto::message::{
 };
 use rowcast_proto::rpc::{DiscardDeadLetters, GetDeadLetter, ListDeadLetters, RedriveDeadLetters};
 use rowcast_service::BoxError;
+use tokio::time::Instant;
 
 use super::find_live;
 use crate::held::TaskStream;
@@ -18,6 +21,18 @@ use crate::{attempt_limit, redrive};
 
 /// Most letters of a question.
 const MOST: u32 = 500;
+
+/// Bytes of the largest body that is told: an answer is JSON with the body as base64, and a message has 1 MB.
+const MOST_SHOWN: usize = 700 * 1024;
+
+/// Bytes of letters after which a page ends, for the same reason.
+const PAGE_BYTES: usize = 700 * 1024;
+
+/// Bytes of bodies after which a page ends: NATS sends a letter only as a whole.
+const MOST_READ: u64 = 16 * 1024 * 1024;
+
+/// For how long letters are dealt with in a question; the caller asks again for what is left.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// What is done with letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,13 +98,19 @@ async fn page(
         ..ListDeadLettersReply::default()
     };
     let mut last = after;
+    let (mut told, mut read) = (0, 0);
     for _ in 0..limit {
         let Some(kept) = shelf::next(&shelf, &group.id, last).await? else {
             return Ok(reply);
         };
         last = kept.id;
         let letter = kept.letter.to_message(kept.id, kept.at, false);
+        told += serde_json::to_vec(&letter)?.len();
+        read += letter.bytes;
         reply.letters.push(letter);
+        if told > PAGE_BYTES || read > MOST_READ {
+            break;
+        }
     }
     if shelf::next(&shelf, &group.id, last).await?.is_some() {
         reply.next_after = last;
@@ -100,7 +121,9 @@ async fn page(
 async fn get(state: State, question: DeadLetterRequest) -> Result<DeadLetter, RpcError> {
     let group = find_live(&state, &named(&question)).await?;
     let kept = one(&state, &group, question.id).await?;
-    Ok(kept.letter.to_message(kept.id, kept.at, true))
+    let body = kept.letter.body.as_ref();
+    let is_shown = body.is_none_or(|body| body.len() <= MOST_SHOWN);
+    Ok(kept.letter.to_message(kept.id, kept.at, is_shown))
 }
 
 async fn answer(
@@ -115,11 +138,8 @@ async fn answer(
     };
     if let Some(id) = only {
         let kept = one(&state, &group, id).await?;
-        if kept.letter.body.is_none() && deed == Deed::Redrive {
-            let detail = "the change was removed from the task's stream before it was put away";
-            return Err(refuse::conflict("dead_letter_without_body", detail)
-                .field("id")
-                .repair("read the row from its table, then discard the letter"));
+        if deed == Deed::Redrive {
+            sendable(&kept)?;
         }
     }
     let done = carry_out(&state, &group, only, deed).await;
@@ -140,7 +160,7 @@ async fn carry_out(
     if deed == Deed::Redrive {
         redrive::make_consumer(&shelf, group).await?;
         // It may have been made when the group had another number of attempts.
-        attempt_limit::apply(state, group).await?;
+        attempt_limit::locked(state, group).await?;
     }
     let mut done = 0;
     if let Some(id) = only {
@@ -148,8 +168,9 @@ async fn carry_out(
             done += deal(state, &shelf, &kept, deed).await?;
         }
     } else {
-        let mut last = 0;
-        for _ in 0..MOST {
+        let (begun, mut last) = (Instant::now(), 0);
+        // Those that stay where they are do not count: who asks again would never get behind them.
+        while done < u64::from(MOST) && begun.elapsed() < LONGEST {
             let Some(kept) = shelf::next(&shelf, &group.id, last).await? else {
                 break;
             };
@@ -163,14 +184,34 @@ async fn carry_out(
     })
 }
 
-/// How many letters it was done with: none where it has no body to be redriven.
+/// How many letters it was done with: none where it cannot be redriven.
 async fn deal(state: &State, shelf: &TaskStream, kept: &Kept, deed: Deed) -> Result<u64, BoxError> {
     match deed {
-        Deed::Redrive if kept.letter.body.is_none() => return Ok(0),
+        Deed::Redrive if sendable(kept).is_err() => return Ok(0),
         Deed::Redrive => redrive::one(&state.data, shelf, kept).await?,
-        Deed::Discard => shelf::remove(shelf, &kept.letter).await?,
+        Deed::Discard => shelf::remove(shelf, kept).await?,
     }
     Ok(1)
+}
+
+/// Refuses what a group could not read.
+fn sendable(kept: &Kept) -> Result<(), RpcError> {
+    let (code, detail) = if kept.letter.body.is_none() {
+        (
+            "dead_letter_without_body",
+            "the change was removed from the task's stream before it was put away",
+        )
+    } else if kept.letter.is_piece() {
+        (
+            "dead_letter_in_pieces",
+            "it is a piece of a change that is larger than a message, and cannot be read alone",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(refuse::conflict(code, detail)
+        .field("id")
+        .repair("read the row from its table, then discard the letter"))
 }
 
 async fn one(state: &State, group: &Group, id: u64) -> Result<Kept, RpcError> {

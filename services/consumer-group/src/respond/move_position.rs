@@ -60,7 +60,7 @@ async fn wish(
     actor: &str,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = state.pool.begin().await?;
-    store::standing::wish(&mut transaction, &group.id, next_sequence, false, actor).await?;
+    store::standing::wish(&mut transaction, &group.id, next_sequence, actor).await?;
     transaction.commit().await
 }
 

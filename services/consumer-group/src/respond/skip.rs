@@ -39,6 +39,11 @@ pub(super) async fn answer(
         .map_err(database)?
         .remove(group.id.as_str())
         .unwrap_or_default();
+    if known.next_sequence.is_some() {
+        return Err(moved_meanwhile(
+            "a move of the group's position is under way",
+        ));
+    }
     let view = View::without_members(&state, &Reads::of(&group))
         .await
         .map_err(|error| silent(&group, &error))?;
@@ -54,7 +59,8 @@ pub(super) async fn answer(
     put.map_err(|error| silent(&group, &error))?;
     tracing::warn!(group = %group.id, task = %group.task_id, actor = question.actor, sequence = question.sequence,
         attempts, "change is a dead letter, put away by hand");
-    go_on(&state, &group, last + 1, &question.actor).await?;
+    let generation = known.generation;
+    go_on(&state, &group, (last + 1, generation), &question.actor).await?;
     shown(&state, &group).await
 }
 
@@ -108,13 +114,22 @@ async fn put_away(
     Ok(())
 }
 
-async fn go_on(state: &State, group: &Group, next: u64, actor: &str) -> Result<(), RpcError> {
+/// To `next`, unless somebody has moved the group since it was at `generation`.
+async fn go_on(
+    state: &State,
+    group: &Group,
+    (next, generation): (u64, u64),
+    actor: &str,
+) -> Result<(), RpcError> {
     let wished = async {
-        let mut transaction = state.pool.begin().await?;
-        store::standing::wish(&mut transaction, &group.id, next, true, actor).await?;
-        transaction.commit().await
+        let mut connection = state.pool.acquire().await?;
+        store::standing::wish_forward(&mut connection, &group.id, next, generation, actor).await
     };
-    wished.await.map_err(database)?;
+    if !wished.await.map_err(database)? {
+        return Err(moved_meanwhile(
+            "the change is put away, and the group's position was moved meanwhile",
+        ));
+    }
     if let Err(error) = Box::pin(moving::carry_out(state, group)).await {
         tracing::warn!(group = %group.id, task = %group.task_id, %error, "position not moved yet");
         state.changed.notify_one();
@@ -139,6 +154,12 @@ fn not_ordered(mode: GroupMode) -> RpcError {
         ),
     };
     refuse::conflict("group_not_ordered", detail).repair(repair)
+}
+
+fn moved_meanwhile(detail: &str) -> RpcError {
+    refuse::conflict("move_pending", detail).repair(
+        "look at the group's position in some seconds, and whether the change still holds it up",
+    )
 }
 
 fn another(next: Option<&StreamMessage>) -> RpcError {

@@ -68,29 +68,52 @@ pub(crate) async fn of(
     Ok(rows.into_iter().map(Row::known).collect())
 }
 
-/// Wishes that the group is sent this sequence next; where that is to lead forward only, what is behind what it has
-/// acknowledged by then. The number of the move.
+/// Wishes that the group is sent this sequence next, instead of where an earlier move would lead. The number of the move.
 pub(crate) async fn wish(
     connection: &mut PgConnection,
     group: &GroupId,
     next_sequence: u64,
-    is_forward: bool,
     actor: &str,
 ) -> Result<u64, sqlx::Error> {
     let generation: i64 = sqlx::query_scalar(
         "INSERT INTO standings (group_id, generation, next_sequence, moved_by, is_forward)
-         VALUES ($1, 1, $2, $3, $4)
+         VALUES ($1, 1, $2, $3, FALSE)
          ON CONFLICT (group_id) DO UPDATE
-         SET generation = standings.generation + 1, next_sequence = $2, moved_by = $3, is_forward = $4
+         SET generation = standings.generation + 1, next_sequence = $2, moved_by = $3, is_forward = FALSE
          RETURNING generation",
     )
     .bind(group.as_str())
     .bind(i64::try_from(next_sequence).unwrap_or(i64::MAX))
     .bind(actor)
-    .bind(is_forward)
     .fetch_one(connection)
     .await?;
     Ok(generation.unsigned_abs())
+}
+
+/// Wishes that the group is sent this sequence next, or what is behind what it has acknowledged by then; whether it was
+/// written down. It is not where the group was moved since `generation`, or is to be: that was not known to who wishes.
+pub(crate) async fn wish_forward(
+    connection: &mut PgConnection,
+    group: &GroupId,
+    next_sequence: u64,
+    generation: u64,
+    actor: &str,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "INSERT INTO standings AS known (group_id, generation, next_sequence, moved_by, is_forward)
+         VALUES ($1, 1, $2, $3, TRUE)
+         ON CONFLICT (group_id) DO UPDATE
+         SET generation = known.generation + 1, next_sequence = $2, moved_by = $3, is_forward = TRUE
+         WHERE known.generation = $4
+           AND known.next_sequence IS NULL",
+    )
+    .bind(group.as_str())
+    .bind(i64::try_from(next_sequence).unwrap_or(i64::MAX))
+    .bind(actor)
+    .bind(generation.cast_signed())
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// Gives a move that was begun before, and not ended, a number of its own: who has begun to read after it was told of

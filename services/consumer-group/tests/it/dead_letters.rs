@@ -14,7 +14,7 @@ use rowcast_proto::rpc::{
     CreateGroup, DeleteGroup, DiscardDeadLetters, GetDeadLetter, GetGroupConnection,
     ListDeadLetters, RedriveDeadLetters, UpdateGroup,
 };
-use rowcast_proto::stream::DEAD;
+use rowcast_proto::stream::{ADVISORIES, DEAD};
 use rowcast_testkit::eventually;
 
 use crate::fixture::{LIMIT, Member, Service, bodies, change, named, read};
@@ -274,6 +274,58 @@ async fn a_letter_of_another_group_is_not_found() -> anyhow::Result<()> {
         );
     }
     assert_eq!(letters(&service, &member).await.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_group_cannot_give_up_what_another_is_sent() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let (task, foreign) = (TaskId::random(), TaskId::random());
+    let member = shared(&service, &task, 1).await?;
+    let thief = shared(&service, &foreign, 1).await?;
+    let mut kept = Vec::new();
+    let client = member.connect().await?;
+    let of_thief = thief.connect().await?;
+    for (task, member, client) in [(&foreign, &thief, &of_thief), (&task, &member, &client)] {
+        service.transactions(task, 1..=1).await?;
+        refuses(&member.consumer(client).await?).await?;
+        kept = come(&service, member, 2).await;
+        service
+            .ask::<RedriveDeadLetters>(&letter(member, kept[0].id))
+            .await?;
+    }
+    let again = read(&redriven(&member, &client).await?, 1).await?;
+    let theirs = again[0].info().map_err(|error| anyhow::anyhow!(error))?;
+
+    let own = read(&redriven(&thief, &of_thief).await?, 1).await?;
+    let reply = own[0].reply.clone().context("no reply subject")?;
+    let info = own[0].info().map_err(|error| anyhow::anyhow!(error))?;
+    let of_stream = |sequence: u64| format!(".{sequence}.{}.", info.consumer_sequence);
+    let forged = reply.replace(
+        &of_stream(info.stream_sequence),
+        &of_stream(theirs.stream_sequence),
+    );
+    anyhow::ensure!(forged != *reply, "nothing is forged in {reply}");
+    let advisories = service.capture.jetstream();
+    let advisories = advisories.get_stream_no_info(ADVISORIES.name).await?;
+    let before = advisories.get_info().await?.state.last_sequence;
+    // The server answers nothing to that.
+    of_thief.publish(forged, "+TERM mine".into()).await?;
+    of_thief.flush().await?;
+    eventually("what the thief has sent is taken", LIMIT, async || {
+        let told = advisories.get_info().await.unwrap().state.last_sequence;
+        let taken = advisories.consumer_info("consumer-group").await.unwrap();
+        told > before && taken.num_pending == 0 && taken.num_ack_pending == 0
+    })
+    .await;
+    assert_eq!(letters(&service, &thief).await.len(), 1);
+    acked(&again[0], AckKind::Nak(None)).await?;
+    assert_eq!(refuses(&redriven(&member, &client).await?).await?, 0);
+    let back = come(&service, &member, 2).await;
+    assert!(
+        back.iter()
+            .any(|letter| letter.position == kept[0].position && letter.redriven == 1)
+    );
     Ok(())
 }
 
