@@ -129,7 +129,8 @@ impl Workload {
             72..75 => format!("INSERT INTO shop.pages VALUES ({id}, repeat('{id} ', 3000));"),
             75..82 => format!("UPDATE shop.pages SET views = views + 1 WHERE id > {old} - 20;"),
             82..84 => format!(
-                "UPDATE shop.pages SET body = left(body, 4000), id = id + 1000000 WHERE id = {old};"
+                "UPDATE shop.pages SET body = left(body, 4000), id = id + 1000000
+                 WHERE id = {old} AND NOT EXISTS (SELECT FROM shop.pages WHERE id = {old} + 1000000);"
             ),
             84..89 => format!("INSERT INTO shop.coded VALUES ('c{id}', {id} % 3, 'n''{id}');"),
             89..92 => format!(

@@ -89,7 +89,10 @@ pub(crate) async fn keep(data: &Bus, own: &Info, source: &Info) -> Result<(), Bo
         num_replicas: wanted.num_replicas,
         ..found.clone()
     };
-    data.jetstream().update_stream(config).await?;
+    // For want of room, say: the group goes on with what it has.
+    if let Err(error) = data.jetstream().update_stream(config).await {
+        tracing::warn!(stream = found.name, %error, "own stream keeps its limits");
+    }
     Ok(())
 }
 

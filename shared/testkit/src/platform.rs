@@ -20,6 +20,17 @@ pub struct Options {
     pub echo: bool,
 }
 
+/// How often a platform is tried to be started.
+const ATTEMPTS: usize = 3;
+
+/// Whether a port that was free is not any more.
+fn is_port_taken(error: &anyhow::Error) -> bool {
+    let said = format!("{error:#}");
+    ["Address already in use", "is in use"]
+        .iter()
+        .any(|words| said.contains(words))
+}
+
 /// The running platform: reads and does what [`rowcast_local::Platform`] does.
 #[derive(Debug)]
 pub struct Platform {
@@ -35,6 +46,17 @@ impl Platform {
     /// # Errors
     /// Where something is not installed or not built, or does not get ready.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
+        // Between looking for a free port and listening on it another test may have taken it.
+        for _attempt in 1..ATTEMPTS {
+            match Box::pin(Self::start_once(options.clone())).await {
+                Err(error) if is_port_taken(&error) => {}
+                started => return started,
+            }
+        }
+        Box::pin(Self::start_once(options)).await
+    }
+
+    async fn start_once(options: Options) -> anyhow::Result<Self> {
         let folder = crate::nats::folder("platform")?;
         let state = State::open(folder.path())?;
         let options = PlatformOptions {

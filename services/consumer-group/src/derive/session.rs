@@ -68,9 +68,8 @@ pub(super) async fn run(
     let looking = tokio::time::interval(MARK_EVERY);
     let done = session.follow(looking, stop).await;
     // What is known to be stored is written down whatever has ended the session.
-    let marked = session.mark().await;
+    session.mark().await;
     done?;
-    marked?;
     Ok(Ended::Stopped)
 }
 
@@ -128,7 +127,7 @@ impl<'a> Session<'a> {
             session.tell_gap((next, lost_up_to), &mark, &reason).await?;
         }
         store::derivation::tell(&state.pool, &group.id, DerivationState::Running, &reason).await?;
-        session.mark().await?;
+        session.mark().await;
         tracing::info!(group = %group.id, task = %group.task_id, next = begins_at, end = mark.own_sequence + stored, stored, "own stream is being made");
         Ok(session)
     }
@@ -147,7 +146,7 @@ impl<'a> Session<'a> {
                 acked = self.outbox.acked() => acked?,
                 unit = self.reader.next(), if has_room => self.take(unit?).await?,
                 _ = timer.tick() => {
-                    self.mark().await?;
+                    self.mark().await;
                     self.look().await?;
                 }
             }
@@ -349,14 +348,19 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Writes down up to where the own stream is made, where that is news.
-    async fn mark(&mut self) -> Result<(), Failure> {
+    /// Writes down up to where the own stream is made, where that is news. The stream's end says it too, so while the
+    /// database is away the session goes on.
+    async fn mark(&mut self) {
         let stored = self.outbox.stored();
-        if *stored != self.marked {
-            store::derivation::mark(&self.deriving.state.pool, &self.group.id, stored).await?;
-            self.marked = stored.clone();
+        if *stored == self.marked {
+            return;
         }
-        Ok(())
+        match store::derivation::mark(&self.deriving.state.pool, &self.group.id, stored).await {
+            Ok(()) => self.marked = stored.clone(),
+            Err(error) => {
+                tracing::warn!(group = %self.group.id, task = %self.group.task_id, %error, "not marked how far the own stream is");
+            }
+        }
     }
 
     /// Looks whether both streams are still those that the session began with.
@@ -371,8 +375,9 @@ impl<'a> Session<'a> {
         let (Some(source), Some(own)) = (source, own) else {
             return Err("a stream is gone".into());
         };
-        if own_stream::made(&source) != self.marked.source_made
-            || own_stream::made(&own) != self.marked.own_made
+        let known = self.outbox.stored();
+        if own_stream::made(&source) != known.source_made
+            || own_stream::made(&own) != known.own_made
         {
             return Err("a stream was made anew".into());
         }

@@ -9,7 +9,7 @@ use rowcast_bus::provision;
 use rowcast_domain::TaskId;
 use rowcast_proto::derived::{MADE_OF, Made};
 use rowcast_proto::message as m;
-use rowcast_proto::rpc::{CreateGroup, DeleteGroup, GetGroupConnection};
+use rowcast_proto::rpc::{CreateGroup, DeleteGroup, GetGroup, GetGroupConnection};
 use rowcast_proto::stream::SCHEMAS;
 use rowcast_proto::subject::{Op, change_into, object};
 use rowcast_testkit::eventually;
@@ -189,7 +189,11 @@ impl Service {
             "the own stream is made of all",
             Duration::from_secs(60),
             async || {
-                let status = self.seen(&member.group).await.status.unwrap_or_default();
+                // A copy that was killed may have taken the question with it.
+                let Ok(seen) = self.ask::<GetGroup>(&named(&member.group)).await else {
+                    return false;
+                };
+                let status = seen.status.unwrap_or_default();
                 let derivation = status.derivation.unwrap_or_default();
                 derivation.state() == m::DerivationState::Running && derivation.behind == 0
             },
