@@ -229,15 +229,24 @@ async fn nothing_is_missed_while_the_service_or_the_server_is_away() -> anyhow::
     Ok(())
 }
 
+/// A shared group whose connected member has refused both changes of a transaction once too often.
+async fn with_two_letters(
+    service: &Service,
+    task: &TaskId,
+) -> anyhow::Result<(Member, Client, Vec<m::DeadLetter>)> {
+    let member = shared(service, task, 1).await?;
+    service.transactions(task, 1..=1).await?;
+    let client = member.connect().await?;
+    assert_eq!(refuses(&member.consumer(&client).await?).await?, 2);
+    let kept = come(service, &member, 2).await;
+    Ok((member, client, kept))
+}
+
 #[tokio::test]
 async fn a_deleted_group_takes_its_letters_with_it() -> anyhow::Result<()> {
     let service = Service::start().await?;
     let task = TaskId::random();
-    let member = shared(&service, &task, 1).await?;
-    service.transactions(&task, 1..=1).await?;
-    let client = member.connect().await?;
-    assert_eq!(refuses(&member.consumer(&client).await?).await?, 2);
-    let kept = come(&service, &member, 2).await;
+    let (member, _client, kept) = with_two_letters(&service, &task).await?;
     service
         .ask::<RedriveDeadLetters>(&letter(&member, kept[0].id))
         .await?;
@@ -256,11 +265,7 @@ async fn a_deleted_group_takes_its_letters_with_it() -> anyhow::Result<()> {
 async fn a_letter_of_another_group_is_not_found() -> anyhow::Result<()> {
     let service = Service::start().await?;
     let task = TaskId::random();
-    let member = shared(&service, &task, 1).await?;
-    service.transactions(&task, 1..=1).await?;
-    let client = member.connect().await?;
-    assert_eq!(refuses(&member.consumer(&client).await?).await?, 2);
-    let kept = come(&service, &member, 2).await;
+    let (member, _client, kept) = with_two_letters(&service, &task).await?;
     let other = service.group(&task, "another").await?;
     for id in [kept[0].id, 999] {
         let refusal = service

@@ -168,6 +168,16 @@ impl Service {
         Ok(Member { group, connection })
     }
 
+    /// A group that the policy of these tests tells changes.
+    pub(crate) async fn with_policy(
+        &self,
+        task: &TaskId,
+        mode: m::GroupMode,
+    ) -> anyhow::Result<Member> {
+        self.derived(task, mode, POLICY, m::GroupFormat::Unspecified)
+            .await
+    }
+
     /// What the group's own stream holds, once it is made of all that the task's stream holds.
     pub(crate) async fn own(&self, member: &Member) -> anyhow::Result<Vec<(String, Value)>> {
         self.is_made(member).await;
@@ -222,14 +232,7 @@ async fn a_group_with_a_policy_is_told_what_the_policy_makes_of_the_changes() ->
         written.extend(transaction(&task, number, &[true, false, number % 2 == 0]));
     }
     service.write(&written[1..]).await?;
-    let member = service
-        .derived(
-            &task,
-            m::GroupMode::Ordered,
-            POLICY,
-            m::GroupFormat::Unspecified,
-        )
-        .await?;
+    let member = service.with_policy(&task, m::GroupMode::Ordered).await?;
     assert_eq!(member.connection.stream, format!("RG_{}", member.group.id));
     let expected = without_names(all_expected(&written));
     assert_eq!(without_names(service.own(&member).await?), expected);
@@ -257,14 +260,7 @@ async fn a_keyed_and_a_shared_group_with_a_policy_read_their_own_streams() -> an
     service
         .write(&transaction(&task, 1, &[true, true, false]))
         .await?;
-    let keyed = service
-        .derived(
-            &task,
-            m::GroupMode::Keyed,
-            POLICY,
-            m::GroupFormat::Unspecified,
-        )
-        .await?;
+    let keyed = service.with_policy(&task, m::GroupMode::Keyed).await?;
     service.is_made(&keyed).await;
     let client = keyed.connect().await?;
     // Ids 101 and 102 are told, of the partitions 2 and 0.
@@ -275,14 +271,7 @@ async fn a_keyed_and_a_shared_group_with_a_policy_read_their_own_streams() -> an
         assert_eq!(body["key"]["id"], expected);
     }
     service.ask::<DeleteGroup>(&named(&keyed.group)).await?;
-    let shared = service
-        .derived(
-            &task,
-            m::GroupMode::Shared,
-            POLICY,
-            m::GroupFormat::Unspecified,
-        )
-        .await?;
+    let shared = service.with_policy(&task, m::GroupMode::Shared).await?;
     service.is_made(&shared).await;
     let client = shared.connect().await?;
     assert_eq!(read(&shared.consumer(&client).await?, 5).await?.len(), 5);

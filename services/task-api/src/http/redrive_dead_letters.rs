@@ -68,10 +68,13 @@ pub(crate) async fn redrive_dead_letter(
 
 /// About all letters of a group.
 pub(super) fn all(caller: &Caller, GroupPath(task, group): GroupPath) -> DeadLetterRequest {
-    DeadLetterRequest {
-        task_id: task.into(),
-        group_id: group.into(),
-        actor: caller.actor(),
-        id: 0,
-    }
+    let letter = 0;
+    question(
+        caller,
+        LetterPath {
+            task,
+            group,
+            letter,
+        },
+    )
 }

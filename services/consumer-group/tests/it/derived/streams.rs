@@ -9,7 +9,7 @@ use rowcast_proto::stream::task_stream;
 use rowcast_testkit::eventually;
 use serde_json::json;
 
-use super::{POLICY, all_expected, shape, transaction, without_names};
+use super::{all_expected, shape, transaction, without_names};
 use crate::fixture::{LIMIT, Service, named};
 
 #[tokio::test]
@@ -18,14 +18,7 @@ async fn an_own_stream_goes_with_its_group_and_is_made_anew_with_that_of_the_tas
     let service = Service::start().await?;
     let (task, _shape) = service.begin_task().await?;
     service.write(&transaction(&task, 1, &[true, true])).await?;
-    let member = service
-        .derived(
-            &task,
-            m::GroupMode::Ordered,
-            POLICY,
-            m::GroupFormat::Unspecified,
-        )
-        .await?;
+    let member = service.with_policy(&task, m::GroupMode::Ordered).await?;
     assert_eq!(service.own(&member).await?.len(), 5);
     let jetstream = service.capture.jetstream();
     jetstream.delete_stream(task_stream(&task)).await?;
@@ -59,14 +52,7 @@ async fn what_retention_has_removed_before_it_was_read_is_told_as_a_gap() -> any
     let mut service = Service::start().await?;
     let (task, _shape) = service.begin_task().await?;
     service.write(&transaction(&task, 1, &[true])).await?;
-    let member = service
-        .derived(
-            &task,
-            m::GroupMode::Ordered,
-            POLICY,
-            m::GroupFormat::Unspecified,
-        )
-        .await?;
+    let member = service.with_policy(&task, m::GroupMode::Ordered).await?;
     assert_eq!(service.own(&member).await?.len(), 4);
     service.stop().await?;
     service.write(&transaction(&task, 2, &[true])).await?;
@@ -111,14 +97,7 @@ async fn an_own_stream_that_was_emptied_is_continued_without_a_repeat() -> anyho
     let (task, mut written) = service.begin_task().await?;
     written.extend(transaction(&task, 1, &[true, false, true]));
     service.write(&written[1..]).await?;
-    let member = service
-        .derived(
-            &task,
-            m::GroupMode::Ordered,
-            POLICY,
-            m::GroupFormat::Unspecified,
-        )
-        .await?;
+    let member = service.with_policy(&task, m::GroupMode::Ordered).await?;
     assert_eq!(service.own(&member).await?.len(), 5);
     service.stop().await?;
     // As retention does with old messages; nobody else may.

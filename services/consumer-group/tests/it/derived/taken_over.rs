@@ -8,7 +8,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rowcast_proto::message as m;
 use tokio::process::{Child, Command};
 
-use super::{POLICY, all_expected, transaction, without_names};
+use super::{all_expected, transaction, without_names};
 use crate::fixture::Service;
 
 /// What is done to copies, one after another.
@@ -32,14 +32,7 @@ async fn an_own_stream_is_made_once_by_copies_that_are_killed_and_paused() -> an
     let mut random = StdRng::seed_from_u64(seed);
     let mut service = Service::start().await?;
     let (task, mut written) = service.begin_task().await?;
-    let member = service
-        .derived(
-            &task,
-            m::GroupMode::Ordered,
-            POLICY,
-            m::GroupFormat::Unspecified,
-        )
-        .await?;
+    let member = service.with_policy(&task, m::GroupMode::Ordered).await?;
     let mut copies = [service.copy()?, service.copy()?];
     service.stop().await?;
     let mut number = 0;
