@@ -1,9 +1,7 @@
 //! `GET /incidents`.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::extract::State;
 use rowcast_bus::request::ask;
 use rowcast_domain::TaskId;
 use rowcast_proto::message::{Incident, ListIncidentsRequest};
@@ -13,6 +11,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::ASK_TIMEOUT;
+use super::query::Params;
 use crate::auth::Caller;
 use crate::convert;
 use crate::error::{ApiError, ProblemBody};
@@ -46,16 +45,8 @@ pub(crate) struct Filter {
 pub(crate) async fn list_incidents(
     State(app): State<App>,
     caller: Caller,
-    filter: Result<Query<Filter>, QueryRejection>,
+    Params(filter): Params<Filter>,
 ) -> Result<Json<IncidentList>, ApiError> {
-    let Query(filter) = filter.map_err(|error| {
-        ApiError::refused(
-            StatusCode::BAD_REQUEST,
-            "malformed_query",
-            error.body_text(),
-        )
-        .repair("Filter by task_id=<id> and open=true.")
-    })?;
     let visible = match caller.scope() {
         Some(groups) => Some(task::ids_of_groups(app.pool(), groups).await?),
         None => None,

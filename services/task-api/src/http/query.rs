@@ -16,10 +16,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        if let Some(name) = parts.uri.query().and_then(with_nul) {
+            let detail = "must not hold the character NUL, which PostgreSQL keeps nowhere";
+            return Err(malformed_parameter(name, detail, "Leave it out."));
+        }
         let read = Query::<T>::from_request_parts(parts, state).await;
         read.map(|Query(params)| Self(params))
             .map_err(|error| malformed(&error))
     }
+}
+
+/// The first parameter of `query` with a NUL, which stands there encoded or not at all (RFC 3986, 2.1).
+fn with_nul(query: &str) -> Option<&str> {
+    let part = query.split('&').find(|part| part.contains("%00"))?;
+    part.split('=').next()
 }
 
 fn malformed(error: &QueryRejection) -> ApiError {
@@ -66,6 +76,13 @@ mod tests {
     struct Filter {
         #[serde(rename = "limit")]
         _limit: Option<u32>,
+    }
+
+    #[test]
+    fn a_nul_is_found_where_it_stands() {
+        assert_eq!(with_nul("limit=1&about=a%00b"), Some("about"));
+        assert_eq!(with_nul("about=a%2500&limit=1"), None);
+        assert_eq!(with_nul("%00"), Some("%00"));
     }
 
     #[test]

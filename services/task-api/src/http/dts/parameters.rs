@@ -66,6 +66,10 @@ impl Parameters {
                     repair,
                 ));
             }
+            if value.contains('\0') {
+                let detail = "must not hold the character NUL";
+                return Err(malformed_parameter(&name, detail, "Leave it out."));
+            }
             parameters.insert(name, value);
         }
         Ok(Self(parameters))
