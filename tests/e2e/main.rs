@@ -23,6 +23,7 @@ mod measured;
 mod command_line;
 mod described;
 mod versions;
+mod websocket;
 mod dead_letters;
 mod materialize;
 mod samples;

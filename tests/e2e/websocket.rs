@@ -1,0 +1,158 @@
+//! The example that fans a group's changes out to browsers.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use futures::{SinkExt as _, StreamExt as _};
+use rowcast_e2e::{Group, PATIENCE, Shop, program};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+const TABLES: &str =
+    "CREATE TABLE shop.bid (id int PRIMARY KEY); CREATE TABLE shop.talk (id int PRIMARY KEY)";
+
+/// The example's process.
+struct Server {
+    url: String,
+    _process: Child,
+    _folder: TempDir,
+}
+
+impl Server {
+    async fn start(group: &Group) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = serde_json::to_vec(&group.connection).unwrap();
+        std::fs::write(folder.path().join("connection.json"), connection).unwrap();
+        std::fs::write(folder.path().join("password.txt"), group.password).unwrap();
+        let mut process = Command::new(program("examples/websocket").unwrap())
+            .args(["connection.json", "password.txt", "127.0.0.1:0"])
+            .current_dir(folder.path())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let line = lines.next_line().await.unwrap().unwrap();
+        let url = line.strip_prefix("browsers connect to ").unwrap();
+        Self {
+            url: url.to_owned(),
+            _process: process,
+            _folder: folder,
+        }
+    }
+}
+
+/// A browser, as far as it matters here.
+struct Browser(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Browser {
+    async fn open(server: &Server, wish: &str) -> Self {
+        let (mut socket, _answer) = tokio_tungstenite::connect_async(&server.url).await.unwrap();
+        socket.send(Message::text(wish)).await.unwrap();
+        Self(socket)
+    }
+
+    async fn next(&mut self) -> Message {
+        let message = tokio::time::timeout(PATIENCE, self.0.next()).await;
+        message.unwrap().unwrap().unwrap()
+    }
+
+    async fn change(&mut self) -> Value {
+        let message = self.next().await;
+        serde_json::from_str(message.to_text().unwrap()).unwrap()
+    }
+
+    /// The ids of the next rows.
+    async fn rows(&mut self, count: usize) -> Vec<i64> {
+        let mut rows = Vec::new();
+        while rows.len() < count {
+            rows.push(self.change().await["after"]["id"].as_i64().unwrap());
+        }
+        rows
+    }
+
+    async fn close_code(&mut self) -> u16 {
+        match self.next().await {
+            Message::Close(Some(frame)) => frame.code.into(),
+            other => panic!("not closed but {other:?}"),
+        }
+    }
+}
+
+/// Bids and talk by turns.
+async fn write(shop: &Shop, ids: std::ops::RangeInclusive<i64>) {
+    for id in ids {
+        let statement =
+            format!("INSERT INTO shop.bid VALUES ({id}); INSERT INTO shop.talk VALUES ({id})");
+        shop.sql.batch_execute(&statement).await.unwrap();
+    }
+}
+
+/// Waits until a browser that was just opened is listened to: it has seen one of the changes made meanwhile, with ids from
+/// `mark` down.
+async fn listening(shop: &Shop, browser: &mut Browser, mut mark: i64) {
+    loop {
+        write(shop, mark..=mark).await;
+        mark -= 1;
+        let seen = tokio::time::timeout(Duration::from_secs(1), browser.change());
+        if seen.await.is_ok() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browsers_get_what_they_want_once_and_in_order() {
+    let shop = Box::pin(Shop::open(Default::default())).await.unwrap();
+    shop.sql.batch_execute(TABLES).await.unwrap();
+    Box::pin(shop.run()).await.unwrap();
+    let group = shop.group("browsers").await.unwrap();
+    let server = Server::start(&group).await;
+
+    let mut malformed = Browser::open(&server, r#"{"table": "shop.bid"}"#).await;
+    assert_eq!(malformed.close_code().await, 4400);
+    let mut stranger = Browser::open(&server, r#"{"after": "0/1.1"}"#).await;
+    assert_eq!(stranger.close_code().await, 4410);
+
+    let bids_only = r#"{"tables": ["shop.bid"]}"#;
+    let mut bids = Browser::open(&server, bids_only).await;
+    listening(&shop, &mut bids, -1).await;
+    let mut everything = Browser::open(&server, "{}").await;
+    listening(&shop, &mut everything, -100).await;
+
+    write(&shop, 1..=50).await;
+    let mut last = Value::Null;
+    let mut seen = Vec::new();
+    while seen.last() != Some(&50) {
+        let change = bids.change().await;
+        assert_eq!(change["table"], "bid");
+        seen.push(change["after"]["id"].as_i64().unwrap());
+        last = change["id"].clone();
+    }
+    let new: Vec<_> = seen.into_iter().filter(|id| *id > 0).collect();
+    assert_eq!(new, (1..=50).collect::<Vec<_>>());
+    let mut both = Vec::new();
+    while both.len() < 100 {
+        both.extend(everything.rows(1).await.into_iter().filter(|id| *id > 0));
+    }
+    let twice: Vec<_> = (1..=50).flat_map(|id| [id, id]).collect();
+    assert_eq!(both, twice);
+
+    // Whoever comes back goes on where it was.
+    drop(bids);
+    write(&shop, 51..=80).await;
+    let wish = json!({"tables": ["shop.bid"], "after": last}).to_string();
+    let mut back = Browser::open(&server, &wish).await;
+    assert_eq!(back.rows(30).await, (51..=80).collect::<Vec<_>>());
+
+    // A process that was started anew does not know what a browser has seen, and says so.
+    drop(server);
+    let server = Server::start(&group).await;
+    let mut back = Browser::open(&server, &wish).await;
+    assert_eq!(back.close_code().await, 4410);
+}
