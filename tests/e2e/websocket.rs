@@ -77,10 +77,11 @@ impl Browser {
     }
 
     async fn close_code(&mut self) -> u16 {
-        match self.next().await {
-            Message::Close(Some(frame)) => frame.code.into(),
-            other => panic!("not closed but {other:?}"),
-        }
+        let message = self.next().await;
+        let Message::Close(Some(frame)) = message else {
+            panic!("not closed but {message:?}");
+        };
+        frame.code.into()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_nats::Subject;
 use async_nats::jetstream::{self, Message};
 use futures::stream::BoxStream;
-use futures::{StreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use rowcast_domain::{Backoff, Position};
 use rowcast_proto::change::{Change, Operation, Part};
 use tokio::time::Instant;
@@ -43,6 +43,8 @@ struct Share {
     unsure: Option<Instant>,
     messages: Messages,
     gate: Gate<(Message, Place)>,
+    /// When to look next whether a closed gate may be opened.
+    gate_check: Instant,
     pieces: Pieces,
     /// What is left of a pack.
     unpacked: VecDeque<Unpacked>,
@@ -108,6 +110,7 @@ impl Share {
                     backoff.reset();
                     return Ok(Some(Self {
                         gate: Gate::new(seen(&consumer)),
+                        gate_check: Instant::now() + GATE_CHECK,
                         pieces: Pieces::default(),
                         unpacked: VecDeque::new(),
                         before: Acknowledges {
@@ -179,7 +182,8 @@ impl Share {
                 },
                 () = another_connection(&mut self.connected) => self.unsure = Some(Instant::now()),
                 () = when(self.unsure) => self.check().await?,
-                () = tokio::time::sleep(GATE_CHECK), if !self.gate.is_open() => {
+                // At its time, however steadily changes come.
+                () = tokio::time::sleep_until(self.gate_check), if !self.gate.is_open() => {
                     self.check().await?;
                 }
                 () = self.patience.due(), if !self.gate.has_repeats() => self.patience.ask().await,
@@ -303,6 +307,21 @@ impl Share {
             .hold(place.stream_sequence, place.delivery, (message, place));
     }
 
+    /// Takes what has come already; `false` where changes are interrupted.
+    fn take_ready(&mut self) -> bool {
+        while let Some(next) = self.messages.next().now_or_never() {
+            match next {
+                Some(Ok(message)) => self.take(message),
+                Some(Err(error)) => {
+                    tracing::debug!(error = %error, "changes interrupted");
+                    return false;
+                }
+                None => return false,
+            }
+        }
+        true
+    }
+
     /// Asks for changes again after an interruption.
     async fn resume(&mut self) -> Result<(), Error> {
         // What was under way to the old request is lost.
@@ -322,10 +341,15 @@ impl Share {
 
     /// Looks whether the position has moved, and whether the gate may be opened.
     async fn check(&mut self) -> Result<(), Error> {
+        self.gate_check = Instant::now() + GATE_CHECK;
         match self.session.look().await {
             Ok(Looked::Same(consumer)) => {
                 self.unsure = None;
                 if !self.gate.is_open() {
+                    // What the server counts as sent has come, and may not be taken yet.
+                    if !self.take_ready() {
+                        return self.resume().await;
+                    }
                     self.gate.check(seen(&consumer));
                 }
             }

@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// Tasks of the idle scenario.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 500])]
     pub(crate) tasks: Vec<usize>,
+    /// Groups of each task in the groups scenario.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) groups: usize,
     /// How often each is measured.
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: u32,
@@ -59,8 +62,12 @@ pub(crate) enum Scenario {
     Live,
     /// One stream, read by several groups at once.
     Fanout,
+    /// Members of a keyed group that come, go and die.
+    Rebalance,
     /// Tasks with nothing to do.
     Idle,
+    /// Many groups on one consumer-group.
+    Groups,
 }
 
 impl Scenario {
@@ -72,7 +79,9 @@ impl Scenario {
                 "live: from the commit to the client, and what NATS and PostgreSQL alone take"
             }
             Self::Fanout => "fanout: groups that read one stream, and plain consumers that do",
+            Self::Rebalance => "rebalance: members of a keyed group that come, go and die",
             Self::Idle => "idle: tasks with nothing to do",
+            Self::Groups => "groups: many of them on one consumer-group",
         }
     }
 }

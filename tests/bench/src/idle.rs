@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use rowcast_domain::SourceId;
+use rowcast_e2e::Tracked;
 use rowcast_testkit::{PlatformOptions, Postgres};
 use serde_json::json;
 
@@ -16,13 +17,13 @@ use crate::process;
 use crate::result::{Report, Sample};
 
 /// How long they are watched.
-const WATCHED: Duration = Duration::from_secs(20);
+pub(crate) const WATCHED: Duration = Duration::from_secs(20);
 
 /// After the last was started: what starting them has left to do is no idling.
-const SETTLED: Duration = Duration::from_secs(10);
+pub(crate) const SETTLED: Duration = Duration::from_secs(10);
 
 /// Tasks that are made at once.
-const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
 
 /// As many tasks are measured beside a busy database.
 const BESIDE: usize = 100;
@@ -72,7 +73,7 @@ fn room(tasks: usize) -> BTreeMap<String, String> {
     settings.map(|name| (name.to_owned(), room.clone())).into()
 }
 
-async fn start(tasks: usize) -> anyhow::Result<Lab> {
+pub(crate) async fn start(tasks: usize) -> anyhow::Result<Lab> {
     let options = PlatformOptions {
         postgres_settings: room(tasks),
         environment: BTreeMap::new(),
@@ -82,21 +83,19 @@ async fn start(tasks: usize) -> anyhow::Result<Lab> {
 }
 
 /// Makes tasks that run, on another source than the lab's where one is named.
-async fn make(
+pub(crate) async fn make(
     lab: &Lab,
     source: Option<&SourceId>,
     numbers: std::ops::Range<usize>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<Tracked>> {
     let more = source.map_or_else(|| json!({}), |id| json!({"source_id": id}));
     let new = futures::stream::iter(numbers).map(|number| {
         let (name, more) = (format!("idle {number}"), &more);
-        async move { lab.running(&name, more).await.map(drop) }
+        async move { lab.running(&name, more).await }
     });
-    new.buffer_unordered(AT_ONCE)
-        .try_collect::<Vec<()>>()
-        .await?;
+    let made = new.buffer_unordered(AT_ONCE).try_collect().await?;
     tokio::time::sleep(SETTLED).await;
-    Ok(())
+    Ok(made)
 }
 
 async fn watch(lab: &mut Lab, scenario: String) -> anyhow::Result<Sample> {

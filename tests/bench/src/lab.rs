@@ -188,7 +188,7 @@ impl Lab {
     /// Processor time so far.
     pub(crate) fn used(&mut self) -> anyhow::Result<Used> {
         Ok(Used {
-            capture: process::cpu_seconds(self.capture()?).context("capture has ended")?,
+            capture: self.cpu("capture")?,
             nats: self
                 .platform
                 .nats
@@ -201,10 +201,20 @@ impl Lab {
 
     /// Process of capture.
     pub(crate) fn capture(&mut self) -> anyhow::Result<u32> {
-        let capture = self.platform.services.get_mut("capture");
-        capture
+        self.service("capture")
+    }
+
+    /// Process of a service.
+    pub(crate) fn service(&mut self, name: &str) -> anyhow::Result<u32> {
+        let service = self.platform.services.get_mut(name);
+        service
             .and_then(|running| running.child().id())
-            .context("capture does not run")
+            .with_context(|| format!("{name} does not run"))
+    }
+
+    /// Processor seconds of a service so far.
+    pub(crate) fn cpu(&mut self, name: &str) -> anyhow::Result<f64> {
+        process::cpu_seconds(self.service(name)?).with_context(|| format!("{name} has ended"))
     }
 
     /// Whether those who have to do with a task answer: billing, consumer-group, and the broker.

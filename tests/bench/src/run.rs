@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::args::{Args, Scenario};
 use crate::result::Report;
-use crate::{drain, fanout, idle, large, live, plot};
+use crate::{drain, fanout, groups, idle, large, live, plot, rebalance};
 
 /// Measures and reports; a measurement that cannot be made is a failure.
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -41,6 +41,8 @@ async fn measure(args: &Args) -> anyhow::Result<Report> {
             Scenario::Large => Box::pin(large::measure(args, &mut report)).await,
             Scenario::Live => Box::pin(live::measure(args, &mut report)).await,
             Scenario::Fanout => Box::pin(fanout::measure(args, &mut report)).await,
+            Scenario::Rebalance => Box::pin(rebalance::measure(args, &mut report)).await,
+            Scenario::Groups => Box::pin(groups::measure(args, &mut report)).await,
             Scenario::Idle => Box::pin(idle::measure(args, &mut report)).await,
         };
         // What was measured stays, whatever happens to the next one.

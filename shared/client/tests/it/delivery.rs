@@ -1,5 +1,7 @@
 //! What comes, in which order, and what comes again.
 
+use std::time::Duration;
+
 use rowcast_client::{Error, TypedRows as _};
 use serde::Deserialize;
 
@@ -55,6 +57,31 @@ async fn what_a_crashed_member_held_comes_before_what_is_new() -> anyhow::Result
     group.publish(2).await?;
     assert_eq!(ordinals(&mut changes, 5).await?, [2, 3, 4, 5, 6]);
     Ok(())
+}
+
+#[tokio::test]
+async fn what_a_crashed_member_held_comes_although_changes_never_pause() -> anyhow::Result<()> {
+    let mut group = Group::start().await?;
+    group.publish(4).await?;
+    let mut changes = group.subscribe().await?;
+    next(&mut changes).await?.ack().await?;
+    assert_eq!(ordinals(&mut changes, 3).await?, [2, 3, 4]);
+    drop(changes);
+
+    let mut changes = group.subscribe().await?;
+    let writing = async {
+        loop {
+            group.publish(1).await?;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        ended = writing => ended,
+        read = ordinals(&mut changes, 5) => {
+            assert_eq!(read?, [2, 3, 4, 5, 6]);
+            Ok(())
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,83 @@
+//! Many groups of many tasks on one consumer-group: what it takes for them while nobody reads.
+
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use rowcast_e2e::Tracked;
+use tokio::time::Instant;
+
+use crate::about::About;
+use crate::args::Args;
+use crate::idle::{self, AT_ONCE, SETTLED, WATCHED};
+use crate::lab::Lab;
+use crate::process;
+use crate::result::{Report, Sample};
+
+/// Tasks that the groups belong to.
+const TASKS: usize = 100;
+
+/// What is measured at rest and with them.
+const SUBJECT: &str = "Rowcast: consumer-group";
+
+/// Measures tasks without a group, how fast groups are made, and the same tasks with them.
+pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
+    let mut lab = Box::pin(idle::start(TASKS)).await?;
+    report.about = About::read(&lab).await?;
+    let tasks = idle::make(&lab, None, 0..TASKS).await?;
+    report.add(watch(&mut lab, 0).await?);
+
+    let before = used(&mut lab)?;
+    let started = Instant::now();
+    for number in 0..args.groups {
+        make(&tasks, &format!("group {number}")).await?;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let groups = args.groups * tasks.len();
+    let after = used(&mut lab)?;
+    report.add(Sample {
+        scenario: format!("groups, {groups} made"),
+        subject: SUBJECT.to_owned(),
+        round: 1,
+        rows: groups as u64,
+        seconds,
+        rows_per_second: groups as f64 / seconds,
+        reader_cpu: after.0 - before.0,
+        nats_cpu: after.1 - before.1,
+        peak_mib: resident(&mut lab)?,
+        ..Sample::default()
+    });
+    tokio::time::sleep(SETTLED).await;
+    report.add(watch(&mut lab, groups).await?);
+    lab.platform.stop().await
+}
+
+/// One group more of each task.
+async fn make(tasks: &[Tracked], name: &str) -> anyhow::Result<()> {
+    let new = futures::stream::iter(tasks).map(async |task| task.group(name).await.map(drop));
+    new.buffer_unordered(AT_ONCE).try_collect::<()>().await
+}
+
+async fn watch(lab: &mut Lab, groups: usize) -> anyhow::Result<Sample> {
+    let before = used(lab)?;
+    tokio::time::sleep(WATCHED).await;
+    let after = used(lab)?;
+    Ok(Sample {
+        scenario: format!("groups, {groups} of {TASKS} tasks, {} s", WATCHED.as_secs()),
+        subject: SUBJECT.to_owned(),
+        round: 1,
+        seconds: Duration::as_secs_f64(&WATCHED),
+        reader_cpu: after.0 - before.0,
+        nats_cpu: after.1 - before.1,
+        peak_mib: resident(lab)?,
+        ..Sample::default()
+    })
+}
+
+/// Processor seconds of consumer-group and of nats-server.
+fn used(lab: &mut Lab) -> anyhow::Result<(f64, f64)> {
+    Ok((lab.cpu("consumer-group")?, lab.used()?.nats))
+}
+
+fn resident(lab: &mut Lab) -> anyhow::Result<f64> {
+    process::resident_mib(lab.service("consumer-group")?)
+}
