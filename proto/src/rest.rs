@@ -16,6 +16,7 @@ mod plan;
 mod etl;
 mod alerting;
 mod contact;
+mod rule;
 mod form;
 mod progress;
 mod log;
@@ -55,6 +56,7 @@ pub use problem::Problem;
 pub use progress::{
     Consumption, HeldRange, TaskError, TaskPosition, TaskTransition, TaskTransitionList,
 };
+pub use rule::{CreateRule, PatchRule, Rule, RuleList, RuleMetric, Severity, default_enabled};
 pub use source::{
     CreateSource, PatchSource, Source, SourceKind, SourceList, SourceTest, SslMode, default_port,
 };

@@ -161,3 +161,19 @@ rpc!(
     /// Tells a contact something, to see whether it is heard.
     TestContact, "alerting", "test_contact", m::ContactRequest => m::TestContactReply
 );
+rpc!(
+    /// Makes or changes a rule.
+    PutRule, "alerting", "put_rule", m::PutRuleRequest => m::AlertRule
+);
+rpc!(
+    /// All rules.
+    ListRules, "alerting", "rules", m::ListRulesRequest => m::ListRulesReply
+);
+rpc!(
+    /// One rule.
+    GetRule, "alerting", "rule", m::RuleRequest => m::AlertRule
+);
+rpc!(
+    /// Deletes a rule; its incidents end.
+    DeleteRule, "alerting", "delete_rule", m::RuleRequest => m::DeleteRuleReply
+);

@@ -53,7 +53,14 @@ fn control_plane() -> Vec<Message> {
         message::Contact,
         message::ContactRequest,
         message::CreateGroupRequest,
+        message::AlertRule,
         message::DeleteContactReply,
+        message::DeleteRuleReply,
+        message::ListRulesReply,
+        message::ListRulesRequest,
+        message::PutRuleRequest,
+        message::RuleRequest,
+        message::Tag,
         message::ListContactsReply,
         message::ListContactsRequest,
         message::PutContactRequest,
@@ -262,10 +269,14 @@ fn contact_bodies() -> Vec<Message> {
         rest::ContactList,
         rest::ContactTest,
         rest::IncidentNotice,
+        rest::Rule,
+        rest::RuleList,
     );
     bodies.extend(messages!("rest", Refused:
         rest::CreateContact,
+        rest::CreateRule,
         rest::PatchContact,
+        rest::PatchRule,
     ));
     bodies
 }

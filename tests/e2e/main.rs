@@ -16,6 +16,7 @@ mod sources;
 mod client_certificate;
 mod precheck;
 mod recheck;
+mod rules;
 mod service_log;
 mod reset;
 mod subscription;

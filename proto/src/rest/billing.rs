@@ -1,11 +1,11 @@
 //! Instances, usage, incidents.
 
 use chrono::{DateTime, Utc};
-use rowcast_domain::{GroupId, IncidentId, InstanceId, OrderId, TaskId};
+use rowcast_domain::{GroupId, IncidentId, InstanceId, OrderId, RuleId, TaskId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::TaskError;
+use super::{Severity, TaskError};
 
 /// How an instance is paid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -192,7 +192,7 @@ pub struct Incident {
     pub task_id: TaskId,
     /// The task's name.
     pub task_name: String,
-    /// The rule that raised it.
+    /// The rule that raised it; of one of `/rules`, its metric.
     pub rule: String,
     /// What happened.
     pub summary: String,
@@ -211,6 +211,16 @@ pub struct Incident {
     /// The group's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_name: Option<String>,
+    /// The rule of `/rules` that raised it; absent where `rule` names one of Rowcast's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub rule_id: Option<RuleId>,
+    /// That rule's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule_name: Option<String>,
+    /// How much it matters by that rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
 }
 
 /// `GET /incidents`.

@@ -107,6 +107,8 @@ pub struct ContactTest {
 pub enum IncidentEvent {
     /// An incident began.
     Raised,
+    /// An incident lasts, and its rule wants it told again.
+    Repeated,
     /// An incident ended.
     Resolved,
     /// Somebody wants to see whether it is heard.
@@ -119,6 +121,7 @@ impl IncidentEvent {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Raised => "raised",
+            Self::Repeated => "repeated",
             Self::Resolved => "resolved",
             Self::Test => "test",
         }

@@ -2,11 +2,13 @@
 
 use rowcast_bus::{BoxError, Bus, Server};
 use rowcast_proto::rpc::{
-    DeleteContact, GetContact, ListContacts, ListIncidents, PutContact, TestContact,
+    DeleteContact, DeleteRule, GetContact, GetRule, ListContacts, ListIncidents, ListRules,
+    PutContact, PutRule, TestContact,
 };
+use sqlx::PgPool;
 
 use crate::deliver::Sender;
-use crate::{NAME, contacts, list_incidents};
+use crate::{NAME, contacts, list_incidents, rules};
 
 /// # Errors
 /// Where NATS does not take it.
@@ -54,5 +56,37 @@ pub(crate) async fn serve(bus: &Bus, sender: &Sender, version: &str) -> Result<S
             async move { contacts::test(&sender, request).await }
         })
         .await?;
+    add_rules(&mut server, &sender.pool).await?;
     Ok(server)
+}
+
+async fn add_rules(server: &mut Server, pool: &PgPool) -> Result<(), BoxError> {
+    let own = pool.clone();
+    server
+        .add::<PutRule, _, _>(move |request| {
+            let pool = own.clone();
+            async move { rules::put(&pool, request).await }
+        })
+        .await?;
+    let own = pool.clone();
+    server
+        .add::<ListRules, _, _>(move |request| {
+            let pool = own.clone();
+            async move { rules::list(&pool, request).await }
+        })
+        .await?;
+    let own = pool.clone();
+    server
+        .add::<GetRule, _, _>(move |request| {
+            let pool = own.clone();
+            async move { rules::get(&pool, request).await }
+        })
+        .await?;
+    let own = pool.clone();
+    server
+        .add::<DeleteRule, _, _>(move |request| {
+            let pool = own.clone();
+            async move { rules::delete(&pool, request).await }
+        })
+        .await
 }

@@ -13,6 +13,7 @@ use rowcast_service::keyring::Sealed;
 use crate::deliver::Sender;
 use crate::mail;
 use crate::store::contacts::{self, Contact, Target};
+use crate::store::rules;
 use crate::webhook;
 
 impl From<Contact> for message::Contact {
@@ -141,15 +142,21 @@ pub(crate) async fn get(
     Ok(existing(sender, request).await?.into())
 }
 
-/// Deletes a contact, and what it was still to be told.
+/// Deletes a contact, and what it was still to be told. One that a rule names at the same moment stays: the database
+/// refuses it.
 ///
 /// # Errors
-/// Where there is none of this id.
+/// Where there is none of this id, or rules name it.
 pub(crate) async fn delete(
     sender: &Sender,
     request: ContactRequest,
 ) -> Result<DeleteContactReply, RpcError> {
     let id = read_id(request.contact_id)?;
+    let naming = rules::naming(&sender.pool, &id).await;
+    let naming = naming.map_err(|error| database(&error))?;
+    if !naming.is_empty() {
+        return Err(in_use(&id, &naming));
+    }
     let deleted = contacts::delete(&sender.pool, &id).await;
     if !deleted.map_err(|error| database(&error))? {
         return Err(not_found(&id));
@@ -200,6 +207,12 @@ fn not_found(id: &ContactId) -> RpcError {
         format!("there is no contact {:?}", id.as_str()),
     )
     .repair("List the contacts to see their ids.")
+}
+
+fn in_use(id: &ContactId, rules: &[String]) -> RpcError {
+    let detail = format!("the contact {id} is told by the rules {}", rules.join(", "));
+    refuse::conflict("contact_in_use", detail)
+        .repair("Take it out of `contacts` of these rules first, or delete them.")
 }
 
 fn sealed(secret: SealedSecret) -> Sealed {

@@ -1,4 +1,4 @@
-//! How far a task is behind its source, and when that is an incident. Pure.
+//! How far a task is behind its source. Pure.
 //!
 //! ```text
 //! reports ─▶ marks: the end of WAL, and when it was first seen ─▶ the oldest that is not confirmed ─▶ delay
@@ -104,39 +104,6 @@ impl Behind {
     }
 }
 
-/// What a delay makes of incidents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Nothing.
-    Keep,
-    /// One begins.
-    Raise,
-    /// The open one ends.
-    Resolve,
-}
-
-/// Decides. Between the threshold and half of it nothing changes, so that a delay about the threshold is one
-/// incident.
-pub(crate) fn judge(seen: Seen, delay: TimeDelta, threshold: TimeDelta, is_open: bool) -> Verdict {
-    match (seen, is_open) {
-        (Seen::Stopped, _) => Verdict::Keep,
-        (Seen::Flowing { .. } | Seen::Unmeasured | Seen::Interrupted, false) => {
-            if delay > threshold {
-                Verdict::Raise
-            } else {
-                Verdict::Keep
-            }
-        }
-        (Seen::Flowing { .. } | Seen::Unmeasured | Seen::Interrupted, true) => {
-            if delay < threshold / 2 {
-                Verdict::Resolve
-            } else {
-                Verdict::Keep
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,27 +166,6 @@ mod tests {
             behind.observe(flowing(1, end), at(second));
         }
         assert_eq!(delay(&behind, 10_900), 10_900);
-    }
-
-    #[test]
-    fn above_is_raised_and_below_half_resolved() {
-        let judged = |seconds: i64, is_open: bool| {
-            let delay = TimeDelta::seconds(seconds);
-            judge(Seen::Interrupted, delay, TimeDelta::seconds(60), is_open)
-        };
-        for (seconds, is_open, expected) in [
-            (60, false, Verdict::Keep),
-            (61, false, Verdict::Raise),
-            (61, true, Verdict::Keep),
-            (30, true, Verdict::Keep),
-            (29, true, Verdict::Resolve),
-            (29, false, Verdict::Keep),
-        ] {
-            assert_eq!(judged(seconds, is_open), expected, "{seconds} {is_open}");
-        }
-        let hour = TimeDelta::hours(1);
-        let stopped = judge(Seen::Stopped, hour, TimeDelta::seconds(60), false);
-        assert_eq!(stopped, Verdict::Keep);
     }
 
     #[test]

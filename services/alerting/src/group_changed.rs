@@ -111,6 +111,7 @@ pub(crate) async fn take(
                 opened_at: at,
                 resolved_at: None,
                 group: Some(group),
+                by: None,
             };
             raise(&mut transaction, incident, &told.contacts, &trace).await?;
         }

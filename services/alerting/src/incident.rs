@@ -1,9 +1,10 @@
 //! When an incident is raised, and when it ends.
 
 use chrono::{DateTime, Utc};
-use rowcast_domain::{GroupId, IncidentId, TaskId, TaskState};
+use rowcast_domain::{GroupId, IncidentId, RuleId, TaskId, TaskState};
 use rowcast_proto::message;
 use rowcast_proto::message::{EventMeta, TaskError, TaskStateChanged};
+use rowcast_proto::rest::Severity;
 
 use crate::error::Error;
 
@@ -54,13 +55,21 @@ pub(crate) struct AboutGroup {
     pub(crate) name: String,
 }
 
+/// The rule of a user by which an incident was raised, as it was then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ByRule {
+    pub(crate) id: RuleId,
+    pub(crate) name: String,
+    pub(crate) severity: Severity,
+}
+
 /// Something that needs a person.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Incident {
     pub(crate) id: IncidentId,
     pub(crate) task_id: TaskId,
     pub(crate) task_name: String,
-    /// The rule that raised it.
+    /// The rule that raised it; of a user's, what it watches.
     pub(crate) rule: String,
     /// What happened, in a sentence.
     pub(crate) summary: String,
@@ -71,6 +80,8 @@ pub(crate) struct Incident {
     pub(crate) resolved_at: Option<DateTime<Utc>>,
     /// `None` where it is about the whole task.
     pub(crate) group: Option<AboutGroup>,
+    /// `None` where the service's own rule raised it.
+    pub(crate) by: Option<ByRule>,
 }
 
 impl From<Incident> for message::Incident {
@@ -85,9 +96,13 @@ impl From<Incident> for message::Incident {
             opened_at,
             resolved_at,
             group,
+            by,
         } = incident;
         let (group_id, group_name) = group
             .map(|group| (group.id.into(), group.name))
+            .unwrap_or_default();
+        let (rule_id, rule_name, severity) = by
+            .map(|by| (by.id.into(), by.name, by.severity.as_str().to_owned()))
             .unwrap_or_default();
         Self {
             id: id.into(),
@@ -100,6 +115,9 @@ impl From<Incident> for message::Incident {
             resolved_at: resolved_at.map(Into::into),
             group_id,
             group_name,
+            rule_id,
+            rule_name,
+            severity,
         }
     }
 }
@@ -222,6 +240,7 @@ pub(crate) fn decide(
             opened_at: change.at,
             resolved_at: None,
             group: None,
+            by: None,
         }),
         // A task that comes there again while it is there is the same incident.
         (Some(_), true) | (None, false) => Action::Keep,

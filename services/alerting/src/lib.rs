@@ -4,9 +4,9 @@
 //! TaskStateChanged ─▶ state_changed ─▶ incident: raise or resolve? ─▶ store ─▶ outbox ─▶ IncidentRaised
 //! TaskRechecked ────▶ rechecked ───────────────────────────────────────▶│                IncidentResolved
 //! GroupStateChanged, GroupDeleted ─▶ group_changed ────────────────────▶│
-//! wishes, reports ──▶ watch_delay ─▶ delay ────────────────────────────▶│
+//! wishes, reports, rules ─▶ watch ─▶ judge ────────────────────────────▶│
 //!                                                  ListIncidents ◀──────┤
-//!                         contacts: notify ─▶ deliveries ─▶ deliver ◀────┘
+//!                 contacts, rules: notify ─▶ deliveries ─▶ deliver ◀────┘
 //! ```
 //!
 //! The incident, what contacts are to be told, the id of the event that caused it and the fact that tells of
@@ -18,7 +18,11 @@ mod state_changed;
 mod rechecked;
 mod group_changed;
 mod delay;
-mod watch_delay;
+mod rule;
+mod tasks;
+mod reading;
+mod judge;
+mod watch;
 mod incident;
 mod fact;
 mod notify;
@@ -26,6 +30,7 @@ mod webhook;
 mod mail;
 mod deliver;
 mod contacts;
+mod rules;
 mod answer;
 mod store;
 mod list_incidents;
@@ -106,8 +111,8 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         tasks.spawn(Kind::Essential, name, consuming);
     }
 
-    let judging = watch_delay::run(pool.clone(), bus.clone(), stop.clone());
-    tasks.spawn(Kind::Essential, "judge delays", judging);
+    let judging = watch::run(pool.clone(), bus.clone(), stop.clone());
+    tasks.spawn(Kind::Essential, "judge", judging);
 
     let relay = outbox::relay(pool, NAME, stop, async move |fact| {
         publish::send(&bus, fact).await

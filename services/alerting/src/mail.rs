@@ -96,10 +96,10 @@ pub(crate) fn parse(address: &str) -> Result<Address, AddressError> {
 fn subject(notice: &IncidentNotice) -> String {
     let event = notice.event.as_str();
     let subject = match &notice.incident {
-        Some(incident) => format!(
-            "[Rowcast] {event}: {} of {}",
-            incident.rule, incident.task_name
-        ),
+        Some(incident) => {
+            let rule = incident.rule_name.as_ref().unwrap_or(&incident.rule);
+            format!("[Rowcast] {event}: {rule} of {}", incident.task_name)
+        }
         None => "[Rowcast] test".to_owned(),
     };
     subject.replace(char::is_control, " ")
@@ -120,9 +120,13 @@ fn text(notice: &IncidentNotice) -> String {
         resolved_at,
         group_id,
         group_name,
+        rule_id: _,
+        rule_name,
+        severity,
     } = incident;
     let mut text = match notice.event {
         IncidentEvent::Raised | IncidentEvent::Test => format!("{summary}\n\n"),
+        IncidentEvent::Repeated => format!("It lasts: {summary}\n\n"),
         IncidentEvent::Resolved => format!("It has ended: {summary}\n\n"),
     };
     if let Some(error) = error {
@@ -134,6 +138,9 @@ fn text(notice: &IncidentNotice) -> String {
     text.push_str(&format!(
         "Task: {task_name} ({task_id})\nIncident: {id}, {rule}\nSince: {opened_at}\n"
     ));
+    if let (Some(name), Some(severity)) = (rule_name, severity) {
+        text.push_str(&format!("Rule: {name} ({})\n", severity.as_str()));
+    }
     if let (Some(id), Some(name)) = (group_id, group_name) {
         text.push_str(&format!("Group: {name} ({id})\n"));
     }

@@ -61,7 +61,26 @@ pub(crate) async fn raised(
     incident: &Incident,
     contacts: &[String],
 ) -> Result<(), Error> {
-    write(connection, IncidentEvent::Raised, incident, contacts).await
+    let event = IncidentEvent::Raised;
+    write(connection, event, event.as_str(), incident, contacts).await
+}
+
+/// That it lasts, to those who were told that it began and have taken all so far: who does not answer need not be told
+/// everything later. `times` counts how often.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn repeated(
+    connection: &mut PgConnection,
+    incident: &Incident,
+    times: i64,
+) -> Result<(), Error> {
+    let mut contacts = deliveries::contacts_of(connection, &incident.id).await?;
+    let waiting = deliveries::waiting(connection, &incident.id).await?;
+    contacts.retain(|contact| !waiting.contains(contact));
+    let event = IncidentEvent::Repeated;
+    let label = format!("{} {times}", event.as_str());
+    write(connection, event, &label, incident, &contacts).await
 }
 
 /// That it ended, to those who were told that it began.
@@ -73,12 +92,15 @@ pub(crate) async fn resolved(
     incident: &Incident,
 ) -> Result<(), Error> {
     let contacts = deliveries::contacts_of(connection, &incident.id).await?;
-    write(connection, IncidentEvent::Resolved, incident, &contacts).await
+    let event = IncidentEvent::Resolved;
+    write(connection, event, event.as_str(), incident, &contacts).await
 }
 
+/// `label` keeps a contact from being told the same twice.
 async fn write(
     connection: &mut PgConnection,
     event: IncidentEvent,
+    label: &str,
     incident: &Incident,
     contacts: &[String],
 ) -> Result<(), Error> {
@@ -92,7 +114,7 @@ async fn write(
     let notice = Notice {
         incident: &incident.id,
         task: &incident.task_id,
-        event: event.as_str(),
+        event: label,
         body: &body,
     };
     for contact in contacts {
@@ -118,5 +140,8 @@ fn in_rest(incident: &Incident) -> rest::Incident {
         resolved_at: incident.resolved_at,
         group_id: incident.group.as_ref().map(|group| group.id.clone()),
         group_name: incident.group.as_ref().map(|group| group.name.clone()),
+        rule_id: incident.by.as_ref().map(|by| by.id.clone()),
+        rule_name: incident.by.as_ref().map(|by| by.name.clone()),
+        severity: incident.by.as_ref().map(|by| by.severity),
     }
 }

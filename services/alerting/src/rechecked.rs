@@ -55,6 +55,7 @@ pub(crate) async fn take(
             opened_at: at,
             resolved_at: None,
             group: None,
+            by: None,
         };
         raise(&mut transaction, incident, &contacts, &trace).await?;
     }

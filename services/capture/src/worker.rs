@@ -416,6 +416,8 @@ fn take_on(present: &TaskSpec, next: &TaskSpec, wanted: &watch::Sender<Wanted>) 
         trace: next.trace.clone(),
         name: next.name.clone(),
         alerting: next.alerting.clone(),
+        tags: next.tags.clone(),
+        resource_group: next.resource_group.clone(),
         accepted_stop: next.accepted_stop.clone(),
         ..present.clone()
     };

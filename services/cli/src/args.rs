@@ -9,6 +9,7 @@ pub(crate) mod group;
 pub(crate) mod incident;
 pub(crate) mod instance;
 pub(crate) mod contact;
+pub(crate) mod rule;
 pub(crate) mod token;
 
 use std::path::PathBuf;
@@ -77,6 +78,9 @@ pub(crate) enum Command {
     /// Who is told of incidents
     #[command(subcommand)]
     Contact(contact::Command),
+    /// When somebody is to know of tasks and their groups
+    #[command(subcommand)]
+    Rule(rule::Command),
     /// Who else may use the API; for admins
     #[command(subcommand)]
     Token(token::Command),

@@ -1,7 +1,7 @@
 //! What a user means by a name or an id.
 
-use rowcast_domain::{ContactId, TaskState};
-use rowcast_proto::rest::{Contact, Group, Source, Task, Token};
+use rowcast_domain::{ContactId, TaskId, TaskState};
+use rowcast_proto::rest::{Contact, Group, Rule, Source, Task, Token};
 
 use crate::api::Api;
 use crate::failure::{Exit, Failure};
@@ -51,6 +51,15 @@ pub(crate) async fn task(api: &Api, wanted: &str) -> anyhow::Result<Task> {
     one("task", wanted, tasks, |task| task.id.to_string(), is_named)
 }
 
+/// The ids of the tasks with these ids or names.
+pub(crate) async fn tasks(api: &Api, wanted: &[String]) -> anyhow::Result<Vec<TaskId>> {
+    let mut ids = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        ids.push(task(api, name).await?.id);
+    }
+    Ok(ids)
+}
+
 /// The group of a task with this id or name.
 pub(crate) async fn group(api: &Api, task: &Task, wanted: &str) -> anyhow::Result<Group> {
     if let Ok(id) = wanted.parse()
@@ -83,6 +92,14 @@ pub(crate) async fn contacts(api: &Api, wanted: &[String]) -> anyhow::Result<Vec
         });
     }
     Ok(ids)
+}
+
+/// The rule with this id or name.
+pub(crate) async fn rule(api: &Api, wanted: &str) -> anyhow::Result<Rule> {
+    let rules = api.rules().await?.rules;
+    let id = |rule: &Rule| rule.id.to_string();
+    let is_named = |rule: &Rule| rule.name == wanted || rule.id.as_str() == wanted;
+    one("rule", wanted, rules, id, is_named)
 }
 
 /// The token with this id or name.

@@ -27,7 +27,7 @@ async fn list(api: &Api, wanted: List) -> anyhow::Result<()> {
             incident.task_name,
             time(&incident.opened_at),
             or_dash(incident.resolved_at.as_ref().map(time)),
-            incident.rule,
+            incident.rule_name.unwrap_or(incident.rule),
             incident.summary,
         ]);
     }

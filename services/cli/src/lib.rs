@@ -29,6 +29,7 @@ mod usage;
 mod prices;
 mod incident;
 mod contact;
+mod rule;
 mod token;
 mod audit;
 mod apply;
@@ -89,6 +90,7 @@ async fn execute(args: Args) -> anyhow::Result<ExitCode> {
         }
         Command::Incident(command) => incident::run(&place.connect(&state)?, command).await?,
         Command::Contact(command) => contact::run(&place.connect(&state)?, command).await?,
+        Command::Rule(command) => rule::run(&place.connect(&state)?, command).await?,
         Command::Token(command) => token::run(&place.connect(&state)?, command).await?,
         Command::Audit(wanted) => audit::run(&place.connect(&state)?, wanted).await?,
         Command::Apply(wanted) => Box::pin(apply::run(&place.connect(&state)?, wanted)).await?,

@@ -3,6 +3,7 @@
 mod dead_letter;
 mod group;
 mod instance;
+mod rule;
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::{TaskId, TaskState};
@@ -21,6 +22,7 @@ pub(crate) use group::{group, group_sample};
 pub(crate) use instance::{
     charge_type, instance, instance_with_orders, known_instance, usage_line,
 };
+pub(crate) use rule::{rule, rule_message, tags};
 
 const SECONDS_PER_HOUR: u64 = 3600;
 
@@ -402,6 +404,12 @@ pub(crate) fn incident(incident: m::Incident) -> Result<rest::Incident, ApiError
             .map(|group| id("group_id", &group))
             .transpose()?,
         group_name: Some(incident.group_name).filter(|name| !name.is_empty()),
+        rule_id: Some(incident.rule_id)
+            .filter(|rule| !rule.is_empty())
+            .map(|rule| id("rule_id", &rule))
+            .transpose()?,
+        rule_name: Some(incident.rule_name).filter(|name| !name.is_empty()),
+        severity: rest::Severity::from_name(&incident.severity),
     })
 }
 

@@ -56,6 +56,12 @@ mod get_contact;
 mod patch_contact;
 mod delete_contact;
 mod test_contact;
+mod rules;
+mod create_rule;
+mod list_rules;
+mod get_rule;
+mod patch_rule;
+mod delete_rule;
 mod create_group;
 mod list_groups;
 mod get_group;
@@ -249,6 +255,12 @@ fn routes_of_incidents() -> OpenApiRouter<App> {
             delete_contact::delete_contact
         ))
         .routes(routes!(test_contact::test_contact))
+        .routes(routes!(create_rule::create_rule, list_rules::list_rules))
+        .routes(routes!(
+            get_rule::get_rule,
+            patch_rule::patch_rule,
+            delete_rule::delete_rule
+        ))
 }
 
 fn describe(document: &mut OpenApi) {

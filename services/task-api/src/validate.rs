@@ -4,6 +4,7 @@ mod access;
 mod alerting;
 mod contact;
 mod etl;
+pub(crate) mod rule;
 mod source;
 mod tags;
 

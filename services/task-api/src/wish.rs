@@ -150,5 +150,7 @@ fn spec(task: &StoredTask, source: StoredSource) -> TaskSpec {
         format: convert::format(definition.format).into(),
         etl: definition.etl.clone().map(convert::etl),
         alerting: definition.alerting.as_ref().map(convert::alerting),
+        tags: convert::tags(&definition.tags),
+        resource_group: definition.resource_group.clone().unwrap_or_default(),
     }
 }

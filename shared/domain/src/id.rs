@@ -134,6 +134,10 @@ id!(
     DeliveryId, 'd', "delivery"
 );
 id!(
+    /// A rule: when somebody is to know of tasks or their groups.
+    RuleId, 'r', "rule"
+);
+id!(
     /// A token of the API.
     TokenId, 'k', "token"
 );

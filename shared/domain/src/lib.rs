@@ -18,8 +18,8 @@ pub use backlog::Backlog;
 pub use backoff::Backoff;
 pub use fact::Fact;
 pub use id::{
-    ContactId, DeliveryId, GroupId, IncidentId, InstanceId, OrderId, ParseIdError, SourceId,
-    TaskId, TokenId,
+    ContactId, DeliveryId, GroupId, IncidentId, InstanceId, OrderId, ParseIdError, RuleId,
+    SourceId, TaskId, TokenId,
 };
 pub use lsn::{Lsn, ParseLsnError};
 pub use months::{Months, UnsoldMonths};

@@ -143,6 +143,14 @@ const COMMANDS: &[(&str, &str)] = &[
         "contact update oncall --resource-group sales",
     ),
     ("test_contact", "contact test oncall"),
+    (
+        "create_rule",
+        "rule create late --metric task_delay_seconds --above 60 --task orders --contact oncall",
+    ),
+    ("list_rules", "rule list"),
+    ("get_rule", "rule show late"),
+    ("patch_rule", "rule modify late --above 90 --repeat 60"),
+    ("delete_rule", "rule delete late --yes"),
     ("delete_contact", "contact delete oncall --yes"),
     (
         "create_token",

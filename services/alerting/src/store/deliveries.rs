@@ -71,6 +71,22 @@ pub(crate) async fn contacts_of(
         .await
 }
 
+/// Those of them who wait to be told something of it.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn waiting(
+    connection: &mut PgConnection,
+    incident: &IncidentId,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT DISTINCT contact_id FROM deliveries WHERE incident_id = $1 AND ended_at IS NULL",
+    )
+    .bind(incident.as_str())
+    .fetch_all(connection)
+    .await
+}
+
 /// Writes down that a contact is to be told. One that is no longer there is not.
 ///
 /// # Errors

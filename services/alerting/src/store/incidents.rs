@@ -1,11 +1,12 @@
 //! Incidents, open and past.
 
 use chrono::{DateTime, Utc};
-use rowcast_domain::{GroupId, ParseIdError, TaskId};
+use rowcast_domain::{GroupId, ParseIdError, RuleId, TaskId};
 use rowcast_proto::message::TaskError;
+use rowcast_proto::rest::Severity;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor};
 
-use crate::incident::{AboutGroup, Incident};
+use crate::incident::{AboutGroup, ByRule, Incident};
 
 /// Most incidents in one answer.
 const LISTED: i64 = 200;
@@ -24,10 +25,13 @@ struct Row {
     resolved_at: Option<DateTime<Utc>>,
     group_id: Option<String>,
     group_name: Option<String>,
+    rule_id: Option<String>,
+    rule_name: Option<String>,
+    severity: Option<String>,
 }
 
 const COLUMNS: &str = "id, task_id, task_name, rule, summary, error_code, error_message, error_advice, \
-                       opened_at, resolved_at, group_id, group_name";
+                       opened_at, resolved_at, group_id, group_name, rule_id, rule_name, severity";
 
 impl TryFrom<Row> for Incident {
     type Error = sqlx::Error;
@@ -39,6 +43,16 @@ impl TryFrom<Row> for Incident {
             Some(id) => Some(AboutGroup {
                 id: id.try_into().map_err(not_an_id)?,
                 name: row.group_name.unwrap_or_default(),
+            }),
+            None => None,
+        };
+        let by = match row.rule_id {
+            Some(id) => Some(ByRule {
+                id: id.try_into().map_err(not_an_id)?,
+                name: row.rule_name.unwrap_or_default(),
+                // That of a newer version is taken for the middle one.
+                severity: Severity::from_name(&row.severity.unwrap_or_default())
+                    .unwrap_or_default(),
             }),
             None => None,
         };
@@ -56,11 +70,12 @@ impl TryFrom<Row> for Incident {
             opened_at: row.opened_at,
             resolved_at: row.resolved_at,
             group,
+            by,
         })
     }
 }
 
-/// The open incident of a task and rule, about this group or the whole task. Nobody else changes it before the transaction ends.
+/// The open incident of a task and one of the service's own rules, about this group or the whole task. Nobody else changes it before the transaction ends.
 ///
 /// # Errors
 /// Those of the database.
@@ -73,7 +88,8 @@ pub(crate) async fn find_open(
     let query = format!(
         "SELECT {COLUMNS}
          FROM incidents
-         WHERE task_id = $1 AND rule = $2 AND coalesce(group_id, '') = $3 AND resolved_at IS NULL
+         WHERE task_id = $1 AND rule = $2 AND coalesce(group_id, '') = $3 AND rule_id IS NULL
+           AND resolved_at IS NULL
          FOR UPDATE"
     );
     let row: Option<Row> = sqlx::query_as(AssertSqlSafe(query))
@@ -85,20 +101,51 @@ pub(crate) async fn find_open(
     row.map(Incident::try_from).transpose()
 }
 
-/// The open incidents of a rule. Nobody else changes them who does not hold the rule's lock.
+/// All that are open.
 ///
 /// # Errors
 /// Those of the database.
-pub(crate) async fn open_of_rule(
-    connection: &mut PgConnection,
-    rule: &str,
-) -> Result<Vec<Incident>, sqlx::Error> {
-    let query = format!("SELECT {COLUMNS} FROM incidents WHERE rule = $1 AND resolved_at IS NULL");
+pub(crate) async fn open(executor: impl PgExecutor<'_>) -> Result<Vec<Incident>, sqlx::Error> {
+    let query = format!("SELECT {COLUMNS} FROM incidents WHERE resolved_at IS NULL");
     let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(query))
-        .bind(rule)
-        .fetch_all(connection)
+        .fetch_all(executor)
         .await?;
     rows.into_iter().map(Incident::try_from).collect()
+}
+
+/// Takes the open incidents of a rule of which nobody was told since then, to be told again; each with how often it was
+/// taken.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn take_to_be_told_again(
+    connection: &mut PgConnection,
+    rule: &RuleId,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Vec<(Incident, i64)>, sqlx::Error> {
+    let query = format!(
+        "UPDATE incidents
+         SET told_at = $3, times_told_again = times_told_again + 1
+         WHERE rule_id = $1 AND resolved_at IS NULL AND coalesce(told_at, opened_at) <= $2
+         RETURNING {COLUMNS}, times_told_again"
+    );
+    let rows: Vec<Again> = sqlx::query_as(AssertSqlSafe(query))
+        .bind(rule.as_str())
+        .bind(since)
+        .bind(now)
+        .fetch_all(connection)
+        .await?;
+    rows.into_iter()
+        .map(|row| Ok((Incident::try_from(row.incident)?, row.times_told_again)))
+        .collect()
+}
+
+#[derive(sqlx::FromRow)]
+struct Again {
+    #[sqlx(flatten)]
+    incident: Row,
+    times_told_again: i64,
 }
 
 /// Stores a new incident.
@@ -119,12 +166,14 @@ pub(crate) async fn insert(
         opened_at,
         resolved_at,
         group,
+        by,
     } = incident;
     let text = |part: fn(&TaskError) -> &String| error.as_ref().map_or("", |error| part(error));
     sqlx::query(
         "INSERT INTO incidents (id, task_id, task_name, rule, summary, error_code, error_message,
-                                error_advice, opened_at, resolved_at, group_id, group_name)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                                error_advice, opened_at, resolved_at, group_id, group_name, rule_id, rule_name,
+                                severity)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     )
     .bind(id.as_str())
     .bind(task_id.as_str())
@@ -138,6 +187,9 @@ pub(crate) async fn insert(
     .bind(resolved_at)
     .bind(group.as_ref().map(|group| group.id.as_str()))
     .bind(group.as_ref().map(|group| &group.name))
+    .bind(by.as_ref().map(|by| by.id.as_str()))
+    .bind(by.as_ref().map(|by| &by.name))
+    .bind(by.as_ref().map(|by| by.severity.as_str()))
     .execute(connection)
     .await?;
     Ok(())

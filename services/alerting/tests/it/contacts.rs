@@ -30,7 +30,7 @@ const A_WHILE: Duration = Duration::from_secs(4);
 
 /// What a webhook was told.
 #[derive(Debug, Clone)]
-struct Told {
+pub(crate) struct Told {
     headers: HeaderMap,
     body: String,
 }
@@ -40,14 +40,14 @@ impl Told {
         self.headers.get(name).unwrap().to_str().unwrap()
     }
 
-    fn notice(&self) -> IncidentNotice {
+    pub(crate) fn notice(&self) -> IncidentNotice {
         serde_json::from_str(&self.body).unwrap()
     }
 }
 
 /// A server that answers as it is told to, then with 200.
 #[derive(Debug, Clone, Default)]
-struct Webhook {
+pub(crate) struct Webhook {
     answers: Arc<Mutex<Vec<StatusCode>>>,
     told: Arc<Mutex<Vec<Told>>>,
 }
@@ -58,7 +58,7 @@ impl Webhook {
         clippy::disallowed_methods,
         reason = "the test's runtime ends it with the test"
     )]
-    async fn start(answers: &[StatusCode]) -> (Self, String) {
+    pub(crate) async fn start(answers: &[StatusCode]) -> (Self, String) {
         let webhook = Self::default();
         webhook.answers.lock().unwrap().extend(answers);
         let hears = async |State(webhook): State<Self>, headers, body| webhook.hear(headers, body);
@@ -81,11 +81,11 @@ impl Webhook {
         }
     }
 
-    fn told(&self) -> Vec<Told> {
+    pub(crate) fn told(&self) -> Vec<Told> {
         self.told.lock().unwrap().clone()
     }
 
-    async fn is_told(&self, times: usize) -> Vec<Told> {
+    pub(crate) async fn is_told(&self, times: usize) -> Vec<Told> {
         eventually("the webhook is told", WAIT, async || {
             self.told().len() >= times
         })
@@ -105,7 +105,7 @@ fn sealed(secret: &str) -> SealedSecret {
     }
 }
 
-async fn put(service: &Service, url: &str) -> Result<Contact, AskError> {
+pub(crate) async fn put(service: &Service, url: &str) -> Result<Contact, AskError> {
     let wanted = PutContactRequest {
         contact: Some(Contact {
             id: ID.to_owned(),

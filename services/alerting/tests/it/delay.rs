@@ -15,13 +15,13 @@ use crate::service::{Service, TASK, WAIT};
 /// Longer than the service takes to judge, several times.
 const A_WHILE: Duration = Duration::from_secs(5);
 
-struct Buckets {
-    wishes: kv::Store,
+pub(crate) struct Buckets {
+    pub(crate) wishes: kv::Store,
     reports: kv::Store,
 }
 
 impl Buckets {
-    async fn of(service: &Service) -> Self {
+    pub(crate) async fn of(service: &Service) -> Self {
         Self {
             wishes: provision::bucket(&service.bus, &TASKS).await.unwrap(),
             reports: provision::bucket(&service.bus, &TASK_STATUS).await.unwrap(),
@@ -43,7 +43,7 @@ impl Buckets {
         self.wishes.put(TASK, value).await.unwrap();
     }
 
-    async fn report(&self, state: CaptureState, confirmed: &str, source: &str) {
+    pub(crate) async fn report(&self, state: CaptureState, confirmed: &str, source: &str) {
         let status = TaskStatus {
             task_id: TASK.to_owned(),
             state: state.into(),

@@ -11,3 +11,4 @@ mod delay;
 mod groups;
 mod contacts;
 mod mail;
+mod rules;

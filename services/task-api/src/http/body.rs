@@ -7,7 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bytes::Bytes;
-use rowcast_domain::{ContactId, GroupId, SourceId, TaskId, TokenId};
+use rowcast_domain::{ContactId, GroupId, RuleId, SourceId, TaskId, TokenId};
 use serde::de::DeserializeOwned;
 
 use super::json_path;
@@ -149,6 +149,18 @@ impl<S: Send + Sync> FromRequestParts<S> for ContactPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         Ok(Self(only_id("contact", parts, state).await?))
+    }
+}
+
+/// The rule that the path names.
+#[derive(Debug)]
+pub(crate) struct RulePath(pub(crate) RuleId);
+
+impl<S: Send + Sync> FromRequestParts<S> for RulePath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(only_id("rule", parts, state).await?))
     }
 }
 

@@ -77,19 +77,31 @@ pub(crate) async fn are_there(
     alerting: Option<&Alerting>,
     present: &[ContactId],
 ) -> Result<(), ApiError> {
+    let named = alerting.map_or(&[][..], |said| &said.contacts);
+    named_are_there(app, caller, "alerting.contacts", named, present).await
+}
+
+/// As [`are_there`], of those that stand in this field.
+pub(crate) async fn named_are_there(
+    app: &App,
+    caller: &Caller,
+    field: &str,
+    named: &[ContactId],
+    present: &[ContactId],
+) -> Result<(), ApiError> {
     let is_new = |id: &ContactId| !present.contains(id);
-    let Some(alerting) = alerting.filter(|said| said.contacts.iter().any(is_new)) else {
+    if !named.iter().any(is_new) {
         return Ok(());
-    };
+    }
     let visible = visible(app, caller).await?;
     let is_missing = |id: &&ContactId| visible.iter().all(|contact| contact.id != **id);
-    let mut named = alerting.contacts.iter().filter(|id| is_new(id));
+    let mut named = named.iter().filter(|id| is_new(id));
     let Some(missing) = named.find(is_missing) else {
         return Ok(());
     };
     let detail = format!("there is no contact {:?}", missing.as_str());
     let status = StatusCode::UNPROCESSABLE_ENTITY;
     Err(ApiError::refused(status, "contact_not_found", detail)
-        .field("alerting.contacts")
+        .field(field)
         .repair("Make the contact first, or list the contacts to see their ids."))
 }

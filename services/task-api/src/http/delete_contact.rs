@@ -14,7 +14,7 @@ use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::store::task;
 
-/// Deletes a contact that no task names any more, and what it was still to be told.
+/// Deletes a contact that no task and no rule names any more, and what it was still to be told.
 #[utoipa::path(
     delete,
     path = "/contacts/{id}",

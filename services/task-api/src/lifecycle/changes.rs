@@ -50,6 +50,10 @@ pub(crate) async fn change_task(
         wish_anew(&mut task, &step);
     }
     task::update(&mut transaction, &task).await?;
+    if changes.for_rules {
+        // Capture need not know: it is the same version of the wish.
+        task::wish_lost(&mut *transaction, id, task.generation).await?;
+    }
     if is_told_otherwise(&locked, &task) {
         task.objects_since = None;
         task::replace_objects(&mut transaction, &task).await?;
@@ -79,6 +83,8 @@ struct Changes {
     words: Vec<String>,
     /// Whether capture must know.
     for_capture: bool,
+    /// Whether rules choose it by something else.
+    for_rules: bool,
     /// Whether what was prechecked is no longer what would be started.
     for_precheck: bool,
 }
@@ -140,6 +146,7 @@ fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Changes),
         definition.change_types = types;
     }
     let labels = relabel(definition, tags, resource_group);
+    changes.for_rules = !labels.is_empty();
     changes.words.extend(labels);
     if !changes.words.is_empty() {
         next.version += 1;
@@ -147,7 +154,7 @@ fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Changes),
     Ok((next, changes))
 }
 
-/// Gives it what only people read; tells what of it is otherwise.
+/// Gives it what only people and rules read; tells what of it is otherwise.
 fn relabel(
     definition: &mut CreateTask,
     tags: Option<BTreeMap<String, String>>,
@@ -269,12 +276,12 @@ mod tests {
     }
 
     #[test]
-    fn what_only_people_read_is_no_wish() {
+    fn what_only_people_and_rules_read_is_no_new_wish() {
         let running = task(TaskState::Running, DesiredState::Running);
         let tagged = r#"{"tags": {"env": "prod"}, "resource_group": "sales"}"#;
         let (next, changes) = changed(&running, patch(tagged)).unwrap();
         assert_eq!(changes.words, ["tags", "resource_group"]);
-        assert!(!changes.for_capture);
+        assert!(!changes.for_capture && changes.for_rules);
         let (next, changes) = changed(&next, patch(r#"{"resource_group": ""}"#)).unwrap();
         assert_eq!(
             (next.definition.resource_group, changes.words.len()),

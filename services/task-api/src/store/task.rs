@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use rowcast_domain::{ContactId, Lsn, SourceId, TaskId, TaskState};
 use rowcast_proto::message::{DesiredState, TraceContext};
 use rowcast_proto::rest::{AcceptableStop, CreateTask, TaskError, TaskPosition};
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::{PgConnection, PgExecutor, PgPool};
 use sqlx::types::Json;
 
 use super::{decoded, parsed};
@@ -232,16 +232,16 @@ pub(crate) async fn written(pool: &PgPool) -> Result<Vec<(TaskId, u64)>, sqlx::E
     Ok(rows.into_iter().filter_map(readable).collect())
 }
 
-/// The bucket has lost this version of the wish.
+/// This version of the wish is to be written again: the bucket has lost it, or what only rules read of it has changed.
 pub(crate) async fn wish_lost(
-    pool: &PgPool,
+    executor: impl PgExecutor<'_>,
     id: &TaskId,
     generation: u64,
 ) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE tasks SET written_generation = 0 WHERE id = $1 AND generation = $2")
         .bind(id.as_str())
         .bind(i64::try_from(generation).unwrap_or(i64::MAX))
-        .execute(pool)
+        .execute(executor)
         .await?;
     Ok(())
 }

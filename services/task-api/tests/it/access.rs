@@ -58,7 +58,7 @@ async fn the_document_names_every_route_and_needs_no_token() {
         .values()
         .map(|path| path.as_object().unwrap().len())
         .sum();
-    assert_eq!(routes, 65, "{:?}", paths.keys());
+    assert_eq!(routes, 70, "{:?}", paths.keys());
     assert!(paths.contains_key("/api/v1/tasks/{id}/groups/{gid}/connection"));
     let schemas = document.body["components"]["schemas"].as_object().unwrap();
     assert!(schemas.contains_key("ProblemBody"));

@@ -16,6 +16,7 @@ mod idempotency;
 mod sources;
 mod carried;
 mod contacts;
+mod rules;
 mod changes;
 mod prechecks;
 mod following;
