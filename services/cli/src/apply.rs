@@ -14,6 +14,7 @@ mod plan;
 mod change;
 mod conflict;
 mod contact;
+pub(crate) mod rule;
 mod carry_out;
 
 use rowcast_domain::TaskState;
@@ -124,11 +125,19 @@ async fn look(api: &Api, document: &Document, prune: bool) -> anyhow::Result<Pre
         sources: find::sources_of(api, &tasks).await?,
         tasks: Vec::new(),
         contacts: Vec::new(),
+        rules: Vec::new(),
+        task_names: tasks
+            .iter()
+            .map(|task| (task.id.to_string(), task.name.clone()))
+            .collect(),
         unnamed: Vec::new(),
         unnamed_sources: Vec::new(),
     };
     let names_contacts = document.tasks.iter().any(|task| task.alerting.is_some());
-    if names_contacts || !document.contacts.is_empty() {
+    if !document.rules.is_empty() {
+        present.rules = api.rules().await?.rules;
+    }
+    if names_contacts || !document.contacts.is_empty() || !document.rules.is_empty() {
         present.contacts = api.contacts().await?.contacts;
     }
     if let Some(set) = document.set.as_ref().filter(|_set| prune) {

@@ -15,6 +15,7 @@ use crate::apply::document::{
     AlertingEntry, ContactEntry, Document, GroupEntry, SecretFrom, SourceEntry, TaskEntry,
     WantedState,
 };
+use crate::apply::rule::RuleEntry;
 use crate::args::Export;
 use crate::failure::{Exit, Failure};
 use crate::{find, output};
@@ -42,6 +43,7 @@ pub(crate) async fn run(api: &Api, wanted: &Export) -> anyhow::Result<()> {
         sources: sources.into_iter().map(source_entry).collect(),
         contacts: contacts.into_iter().map(contact_entry).collect(),
         tasks: Vec::new(),
+        rules: rules(api, &wanted.tasks, &tasks, &told).await?,
     };
     for task in tasks {
         let groups = api.groups(&task.id).await?.groups;
@@ -80,6 +82,27 @@ async fn contacts(api: &Api, named: &[String], tasks: &[Task]) -> anyhow::Result
     let mut contacts = api.contacts().await?.contacts;
     contacts.retain(|contact| named.is_empty() || told.contains(&&contact.id));
     Ok(contacts)
+}
+
+/// All; none where tasks are named: a rule watches whatever has its tags.
+async fn rules(
+    api: &Api,
+    named: &[String],
+    tasks: &[Task],
+    contacts: &BTreeMap<String, String>,
+) -> anyhow::Result<Vec<RuleEntry>> {
+    if !named.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rules = api.rules().await?.rules;
+    warn_of_twins("rule", rules.iter().map(|rule| &rule.name));
+    let names = tasks.iter();
+    let names = names.map(|task| (task.id.to_string(), task.name.clone()));
+    let names: BTreeMap<_, _> = names.collect();
+    let rules = rules.into_iter();
+    Ok(rules
+        .map(|rule| RuleEntry::of(rule, &names, contacts))
+        .collect())
 }
 
 /// `apply` finds things by their names.

@@ -15,6 +15,7 @@ use super::document::{
     WantedState,
 };
 use super::plan::Step;
+use super::rule::RuleEntry;
 use crate::api::Api;
 use crate::args::Waiting;
 use crate::failure::{Exit, Failure};
@@ -32,6 +33,8 @@ pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::R
         Step::UpdateSource { source, patch, .. } => update_source(api, source, patch).await,
         Step::CreateContact(contact) => create_contact(api, contact).await,
         Step::UpdateContact { contact, patch, .. } => update_contact(api, contact, patch).await,
+        Step::CreateRule(rule) => create_rule(api, rule).await,
+        Step::UpdateRule { rule, .. } => update_rule(api, rule).await,
         Step::CreateTask { task, tags } => create_task(api, task, tags).await,
         Step::UpdateTask {
             task,
@@ -94,6 +97,8 @@ pub(super) fn check(step: &Step) -> anyhow::Result<()> {
         Step::UpdateContact { contact, patch, .. } => resigned(contact, patch).map(drop),
         Step::UpdateSource { source, patch, .. } => complete(source, patch).map(drop),
         Step::CreateTask { .. }
+        | Step::CreateRule(_)
+        | Step::UpdateRule { .. }
         | Step::UpdateTask { .. }
         | Step::UpdateGroup { .. }
         | Step::ReplaceObjects { .. }
@@ -162,6 +167,24 @@ async fn update_contact(
         .patch_contact(&contact.id, &resigned(wanted, patch)?)
         .await;
     changed.with_context(|| format!("the contact {}", wanted.name))?;
+    Ok(())
+}
+
+async fn create_rule(api: &Api, wanted: &RuleEntry) -> anyhow::Result<()> {
+    let tasks = find::tasks(api, &wanted.tasks).await?;
+    let contacts = find::contacts(api, &wanted.contacts).await?;
+    let created = api.create_rule(&wanted.create(tasks, contacts)).await;
+    created.with_context(|| format!("the rule {}", wanted.name))?;
+    Ok(())
+}
+
+async fn update_rule(api: &Api, wanted: &RuleEntry) -> anyhow::Result<()> {
+    let there = find::rule(api, &wanted.name).await?;
+    let tasks = find::tasks(api, &wanted.tasks).await?;
+    let contacts = find::contacts(api, &wanted.contacts).await?;
+    let patch = wanted.patch(tasks, contacts);
+    let changed = api.patch_rule(&there.id, &patch).await;
+    changed.with_context(|| format!("the rule {}", wanted.name))?;
     Ok(())
 }
 

@@ -65,10 +65,22 @@ pub(super) fn unknown(
     document: &Document,
     present: &Present,
 ) -> Vec<String> {
+    let named = there.map_or(&[][..], |alerting| &alerting.contacts);
+    let what = format!("task {task}");
+    unknown_named(&what, &wanted.contacts, named, document, present)
+}
+
+/// The same of whatever names contacts, where `named` are those that it names already.
+pub(super) fn unknown_named(
+    what: &str,
+    wanted: &[String],
+    named: &[ContactId],
+    document: &Document,
+    present: &Present,
+) -> Vec<String> {
     let conflict = |name: &String| {
-        // Whom the task names already may belong to others.
-        let mut named = there.iter().flat_map(|alerting| &alerting.contacts);
-        if named.any(|id| id.as_str() == name) {
+        // Whom it names already may belong to others.
+        if named.iter().any(|id| id.as_str() == name) {
             return None;
         }
         let conflict = match present.contact(name) {
@@ -77,20 +89,23 @@ pub(super) fn unknown(
             Ok(None) => format!("there is no contact {name:?}, neither here nor in the file"),
             Err(conflict) => conflict,
         };
-        Some(format!("task {task}: {conflict}"))
+        Some(format!("{what}: {conflict}"))
     };
-    wanted.contacts.iter().filter_map(conflict).collect()
+    wanted.iter().filter_map(conflict).collect()
+}
+
+/// What a contact of this name or id is called, in words that are the same for the same.
+pub(super) fn label_of(named: &str, present: &Present) -> String {
+    match present.contact(named) {
+        Ok(Some(there)) => label(&there.id, present),
+        Ok(None) | Err(_) => named.to_owned(),
+    }
 }
 
 /// What is wanted, in words that are the same for the same.
 pub(super) fn wanted_in_words(wanted: &AlertingEntry, present: &Present) -> String {
-    let contacts = wanted
-        .contacts
-        .iter()
-        .map(|name| match present.contact(name) {
-            Ok(Some(there)) => label(&there.id, present),
-            Ok(None) | Err(_) => name.clone(),
-        });
+    let contacts = wanted.contacts.iter();
+    let contacts = contacts.map(|name| label_of(name, present));
     in_words(wanted.delay_seconds, contacts.collect())
 }
 

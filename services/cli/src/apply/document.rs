@@ -11,6 +11,7 @@ use rowcast_proto::rest::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::rule::RuleEntry;
 use crate::failure::{Exit, Failure};
 use crate::secret;
 
@@ -28,6 +29,8 @@ pub(crate) struct Document {
     pub(crate) contacts: Vec<ContactEntry>,
     #[serde(default)]
     pub(crate) tasks: Vec<TaskEntry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rules: Vec<RuleEntry>,
 }
 
 /// A source.
@@ -233,6 +236,7 @@ impl Document {
             check_contact(contact)?;
         }
         once("task", self.tasks.iter().map(|task| &task.name))?;
+        once("rule", self.rules.iter().map(|rule| &rule.name))?;
         if self.set.as_ref().is_some_and(|set| !is_name_of_set(set)) {
             return Err("`set` must have 1 to 64 letters, digits or signs of _.:/-".to_owned());
         }
@@ -416,6 +420,14 @@ tasks:
         let document = parse(example.split("```").next().unwrap()).unwrap();
         assert_eq!(document.tasks[0].state, Some(WantedState::Running));
         assert_eq!(document.tasks[0].groups.len(), 1);
+    }
+
+    #[test]
+    fn the_example_of_the_page_on_alerting_is_one() {
+        let page = include_str!("../../../../docs/alerting.md");
+        let example = page.split("```yaml\n").nth(1).unwrap();
+        let document = parse(example.split("```").next().unwrap()).unwrap();
+        assert_eq!(document.rules[0].contacts, ["oncall"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rowcast_domain::TaskState;
 use rowcast_proto::rest::{
     Contact, Group, GroupDelivery, GroupFormat, Objects, PatchContact, PatchGroup, PatchSource,
-    PatchTask, PurchaseTask, Source, Task,
+    PatchTask, PurchaseTask, Rule, Source, Task,
 };
 use serde::Serialize;
 
@@ -15,6 +15,7 @@ use super::contact;
 use super::document::{
     AlertingEntry, ContactEntry, Document, GroupEntry, SourceEntry, TaskEntry, WantedState,
 };
+use super::rule::{self, RuleEntry};
 use crate::task::{instance, selection};
 
 /// What is there.
@@ -25,6 +26,10 @@ pub(super) struct Present {
     pub(super) tasks: Vec<PresentTask>,
     /// All, where the document names any.
     pub(super) contacts: Vec<Contact>,
+    /// All, where the document names any.
+    pub(super) rules: Vec<Rule>,
+    /// Of all tasks that are not released, by ids.
+    pub(super) task_names: BTreeMap<String, String>,
     /// Tasks of the document's set that it does not name, where they are to go.
     pub(super) unnamed: Vec<Task>,
     /// The same of its sources.
@@ -89,6 +94,11 @@ pub(super) enum Step {
         contact: ContactEntry,
         /// Without its secret.
         patch: PatchContact,
+        changes: Vec<String>,
+    },
+    CreateRule(RuleEntry),
+    UpdateRule {
+        rule: RuleEntry,
         changes: Vec<String>,
     },
     CreateSource {
@@ -159,6 +169,11 @@ impl Step {
             Self::UpdateContact {
                 contact, changes, ..
             } => update("contact", contact.name.clone(), changes),
+            Self::CreateRule(rule) => {
+                let metric = rule.metric.as_str().to_owned();
+                ("create", "rule", rule.name.clone(), metric)
+            }
+            Self::UpdateRule { rule, changes } => update("rule", rule.name.clone(), changes),
             Self::CreateSource { source, .. } => {
                 let place = format!("{}:{}/{}", source.host, source.port, source.database);
                 ("create", "source", source.name.clone(), place)
@@ -320,6 +335,7 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
             Err(conflict) => conflicts.push(conflict),
         }
     }
+    rule::plan_rules(document, present, &mut steps, &mut conflicts);
     steps.extend(brought);
     // Last: nothing is destroyed where anything before fails.
     plan_prune(present, &mut steps, &mut conflicts);

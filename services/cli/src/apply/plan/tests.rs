@@ -46,9 +46,7 @@ fn applied(task: &Value) -> Present {
             task: serde_json::from_value(body).unwrap(),
             groups: vec![serde_json::from_value(group).unwrap()],
         }],
-        contacts: Vec::new(),
-        unnamed: Vec::new(),
-        unnamed_sources: Vec::new(),
+        ..Present::default()
     }
 }
 
@@ -321,4 +319,54 @@ fn how_often_a_group_is_sent_a_change_is_changed() {
     );
     there.tasks[0].groups[0].max_deliver = Some(5);
     assert!(plan(&document(&file), &there).unwrap().is_empty());
+}
+
+#[test]
+fn a_rule_is_made_and_changed_and_names_what_is_there() {
+    let rules = "
+rules:
+  - {name: late, metric: task_delay_seconds, threshold: 60, tasks: [orders], contacts: [oncall]}
+";
+    let file = document(&format!("{FILE}{ONCALL}{rules}"));
+    let made = lines(&plan(&file, &Present::default()).unwrap());
+    let position = |line: &str| made.iter().position(|made| made.starts_with(line)).unwrap();
+    assert!(position("+ task orders") < position("+ rule late (task_delay_seconds)"));
+
+    let there = |threshold: u32, tasks: Value| Present {
+        rules: vec![
+            serde_json::from_value(json!({
+                "id": "r000000000001", "name": "late", "metric": "task_delay_seconds",
+                "threshold": threshold, "hold_seconds": 0, "severity": "warning", "tags": {},
+                "task_ids": tasks, "contacts": ["a000000000001"], "enabled": true,
+                "created_at": "2026-11-23T05:33:10Z",
+            }))
+            .unwrap(),
+        ],
+        task_names: [("t000000000001".to_owned(), "orders".to_owned())].into(),
+        contacts: vec![contact("a000000000001", "https://hooks.example/rowcast")],
+        ..applied(&json!({}))
+    };
+    let of_rules = |present: &Present| {
+        let mut lines = lines(&plan(&file, present).unwrap());
+        lines.retain(|line| line.contains(" rule "));
+        lines
+    };
+    let same = there(60, json!(["t000000000001"]));
+    assert!(of_rules(&same).is_empty());
+    assert_eq!(
+        of_rules(&there(30, json!([]))),
+        ["~ rule late (threshold 30 → 60, tasks - → orders)"]
+    );
+    let other = document(
+        &rules
+            .replace("orders", "nothing")
+            .replace("oncall", "nobody"),
+    );
+    assert_eq!(
+        plan(&other, &Present::default()).unwrap_err(),
+        [
+            "rule late: there is no task \"nothing\", neither here nor in the file",
+            "rule late: there is no contact \"nobody\", neither here nor in the file",
+        ]
+    );
 }
