@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
-use rowcast_domain::Lsn;
+use rowcast_domain::{Lsn, Position};
 
 /// Header: which messages of the task's stream it was made of; a [`Made`].
 pub const MADE_OF: &str = "Rowcast-Made-Of";
@@ -20,7 +20,7 @@ pub const XID: &str = "Rowcast-Xid";
 /// Which messages of the task's stream a message of a group's own stream was made of, and what must be known to go on
 /// behind it.
 ///
-/// As text `<first>-<last> <number>/<of> <left out> <transaction>`.
+/// As text `<first>-<last> <number>/<of> <left out> <transaction> <at> <before>+<pieces>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Made {
     /// Sequence of the first of them: of a row in pieces, that of the first piece.
@@ -35,6 +35,12 @@ pub struct Made {
     pub left_out: u64,
     /// Commit LSN of that transaction.
     pub transaction: Lsn,
+    /// Position of the last of the messages that it was made of: tells whether it is still the one that stands there.
+    pub at: Position,
+    /// Everything up to this position stands whole in the stream before it.
+    pub before: Position,
+    /// Of a change in pieces that is not whole with this one, how many pieces of it there are by now; else 0.
+    pub pieces: u64,
 }
 
 impl Made {
@@ -54,14 +60,22 @@ impl Display for Made {
             of,
             left_out,
             transaction,
+            at,
+            before,
+            pieces,
         } = self;
-        write!(f, "{first}-{last} {number}/{of} {left_out} {transaction}")
+        write!(
+            f,
+            "{first}-{last} {number}/{of} {left_out} {transaction} {at} {before}+{pieces}"
+        )
     }
 }
 
 /// A text that is no [`Made`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not of the form <first>-<last> <number>/<of> <left out> <transaction>")]
+#[error(
+    "not of the form <first>-<last> <number>/<of> <left out> <transaction> <at> <before>+<pieces>"
+)]
 pub struct NotMade;
 
 impl FromStr for Made {
@@ -80,6 +94,12 @@ impl FromStr for Made {
             .ok_or(NotMade)?;
         let left_out = words.next().ok_or(NotMade)?;
         let transaction = words.next().ok_or(NotMade)?;
+        let position = |text: &str| text.parse::<Position>().map_err(|_malformed| NotMade);
+        let at = words.next().ok_or(NotMade)?;
+        let (before, pieces) = words
+            .next()
+            .and_then(|word| word.split_once('+'))
+            .ok_or(NotMade)?;
         if words.next().is_some() {
             return Err(NotMade);
         }
@@ -90,6 +110,9 @@ impl FromStr for Made {
             of: number(of)?,
             left_out: number(left_out)?,
             transaction: transaction.parse().map_err(|_malformed| NotMade)?,
+            at: position(at)?,
+            before: position(before)?,
+            pieces: number(pieces)?,
         })
     }
 }
@@ -107,8 +130,12 @@ mod tests {
             of: 5,
             left_out: 3,
             transaction: Lsn::new(0x16_B3748),
+            at: Position::new(Lsn::new(0x16_B3748), 7),
+            before: Position::new(Lsn::new(0x16_B3748), 4),
+            pieces: 1,
         };
-        assert_eq!(made.to_string(), "17-19 2/5 3 0/16B3748");
+        let text = "17-19 2/5 3 0/16B3748 0/16B3748.7 0/16B3748.4+1";
+        assert_eq!(made.to_string(), text);
         assert_eq!(made.to_string().parse(), Ok(made));
         for text in [
             "",
@@ -117,8 +144,10 @@ mod tests {
             "1-2 1/1",
             "1-2 1/1 x 0/1",
             "1-2 1/1 0",
-            "1-2 1/1 0 0/1 0",
-            "a-2 1/1 0 0/1",
+            "1-2 1/1 0 0/1",
+            "1-2 1/1 0 0/1 0/1.1 0/1.0",
+            "1-2 1/1 0 0/1 0/1.1 0/1.0+0 0",
+            "a-2 1/1 0 0/1 0/1.1 0/1.0+0",
         ] {
             assert_eq!(text.parse::<Made>(), Err(NotMade), "{text:?}");
         }

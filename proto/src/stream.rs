@@ -29,13 +29,16 @@ pub const LOG: StreamDefinition = StreamDefinition {
 };
 
 /// The stream of messages that a consumer could not take, with the reason.
+///
+/// Where it is full nothing more is parked, and so nothing more passed over: whoever would have stops, and says so. The
+/// broker keeps the room free from the begin.
 pub const PARKED: StreamDefinition = StreamDefinition {
     name: "ROWCAST_PARKED",
     subjects: &["rowcast.parked.>"],
     max_age: Some(Duration::from_secs(30 * 24 * 3600)),
     duplicate_window: Duration::from_secs(120),
     max_per_subject: None,
-    max_bytes: None,
+    max_bytes: Some(256 * 1024 * 1024),
 };
 
 /// What nats-server tells of changes that it will not send again, in account DATA: a service that is away misses

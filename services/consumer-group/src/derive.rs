@@ -13,6 +13,7 @@ mod tables;
 mod row;
 mod change;
 mod render;
+mod large;
 mod reader;
 mod begin;
 mod outbox;
@@ -20,10 +21,11 @@ mod failure;
 mod session;
 mod worker;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_bus::lease::Lease;
 use rowcast_bus::{Bus, provision};
@@ -39,11 +41,14 @@ use crate::store::group::{Derived, Group};
 /// How often groups that nobody works on are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// By how much longer a copy waits for each group that it has: so the copies come to have about as many.
+/// By how much longer a copy waits for each group that it has: whoever has fewer is asked first.
 const LONGER_FOR_EACH: Duration = Duration::from_millis(100);
 
 /// The longest that it waits so.
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
+
+/// What the names of copies begin with. Each copy keeps a lease of its own name, by which the others count.
+const COPY: &str = "consumer-group-";
 
 /// What all workers of this process share.
 pub(crate) struct Deriving {
@@ -53,6 +58,8 @@ pub(crate) struct Deriving {
     schemas: kv::Store,
     /// Names this process to the others.
     holder: String,
+    /// Memory for large changes, of all groups.
+    room: large::Room,
 }
 
 impl Deriving {
@@ -61,7 +68,8 @@ impl Deriving {
         Ok(Self {
             leases: provision::bucket(&control, &LEASES).await?,
             schemas: provision::bucket(&control, &SCHEMAS).await?,
-            holder: format!("consumer-group-{:032x}", rand::random::<u128>()),
+            holder: format!("{COPY}{:032x}", rand::random::<u128>()),
+            room: large::Room::default(),
             state,
             control,
         })
@@ -79,6 +87,8 @@ pub(crate) async fn run(
         tasks,
         stop: stop.clone(),
         workers: HashMap::new(),
+        presence: None,
+        free: HashSet::new(),
     };
     while !stop.is_cancelled() {
         if let Some(Err(error)) = stop.run_until_cancelled(supervisor.look()).await {
@@ -98,6 +108,10 @@ struct Supervisor {
     stop: CancellationToken,
     /// Cancelled where the group is no longer wanted; closed where its worker has ended.
     workers: HashMap<GroupId, Worker>,
+    /// Tells the others of this copy; ends where they may take it for gone.
+    presence: Option<CancellationToken>,
+    /// Groups that nobody worked on when they were looked at last.
+    free: HashSet<GroupId>,
 }
 
 struct Worker {
@@ -106,8 +120,13 @@ struct Worker {
 }
 
 impl Supervisor {
-    /// Takes one more group where there is one, and leaves those that were deleted.
+    /// Takes groups that nobody works on, as many as are for this copy, leaves one where it has more, and those that were
+    /// deleted.
     async fn look(&mut self) -> Result<(), BoxError> {
+        if self.appear().await? {
+            // What others do that have begun just now is seen next time.
+            return Ok(());
+        }
         let mut wanted = store::group::open(&self.deriving.state.pool).await?;
         wanted.retain(|group| group.derived.is_some() && group.deleted_at.is_none());
         self.workers.retain(|id, worker| {
@@ -116,19 +135,68 @@ impl Supervisor {
             }
             !worker.ended.is_cancelled()
         });
-        wanted.retain(|group| !self.workers.contains_key(&group.id));
-        for group in wanted {
+        let held = self.deriving.held().await?;
+        let copies = held.iter().filter(|key| key.starts_with(COPY)).count();
+        let (fair, has) = (wanted.len().div_ceil(copies.max(1)), self.workers.len());
+        if has > fair
+            && let Some(worker) = self.workers.values().next()
+        {
+            worker.stop.cancel();
+        }
+        wanted.retain(|group| {
+            !self.workers.contains_key(&group.id) && !held.contains(group.id.as_str())
+        });
+        let free = wanted.iter().map(|group| group.id.clone()).collect();
+        let before = std::mem::replace(&mut self.free, free);
+        let mut more = fair.saturating_sub(has);
+        // Whoever is counted may be unable to take its own: what stays free goes to anybody.
+        wanted.sort_by_key(|group| !before.contains(&group.id));
+        if more == 0
+            && wanted
+                .first()
+                .is_some_and(|group| before.contains(&group.id))
+        {
+            more = 1;
+        }
+        for group in wanted.into_iter().take(more) {
             let Some(derived) = group.derived.clone() else {
                 continue;
             };
             let Deriving { leases, holder, .. } = &*self.deriving;
             if let Some(lease) = Lease::take(leases, group.id.as_str(), holder).await? {
                 self.attend(group, derived, lease);
-                // The others are for whoever has fewer.
-                return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Lets the others count this copy; whether they could not before.
+    async fn appear(&mut self) -> Result<bool, BoxError> {
+        if self
+            .presence
+            .as_ref()
+            .is_some_and(|kept| !kept.is_cancelled())
+        {
+            return Ok(false);
+        }
+        let Deriving { leases, holder, .. } = &*self.deriving;
+        // What it left when it was cut off lasts for some seconds.
+        let Some(lease) = Lease::take(leases, holder, holder).await? else {
+            return Ok(false);
+        };
+        let kept = CancellationToken::new();
+        let (ended, stop) = (kept.clone().drop_guard(), self.stop.clone());
+        let presence = async move {
+            if let Err(error) = lease.keep(stop).await {
+                tracing::warn!(%error, "the other copies do not count this one for now");
+            }
+            drop(ended);
+            Ok(())
+        };
+        self.tasks
+            .spawn(Kind::Optional, "presence of this copy", presence);
+        self.presence = Some(kept);
+        Ok(true)
     }
 
     fn attend(&mut self, group: Group, derived: Derived, lease: Lease) {
@@ -151,5 +219,13 @@ impl Supervisor {
         self.tasks
             .spawn(Kind::Optional, name, work.instrument(span));
         self.workers.insert(id, worker);
+    }
+}
+
+impl Deriving {
+    /// The keys of all leases that somebody holds.
+    async fn held(&self) -> Result<HashSet<String>, BoxError> {
+        let keys = self.leases.keys().await?;
+        Ok(keys.try_collect().await?)
     }
 }

@@ -1,8 +1,7 @@
 //! Where a message of a task's stream stands in its source's history.
 
 use chrono::{DateTime, Utc};
-use rowcast_bus::async_nats::HeaderValue;
-use rowcast_bus::async_nats::jetstream::message::StreamMessage;
+use rowcast_bus::async_nats::{HeaderMap, HeaderValue};
 use rowcast_domain::Position;
 use rowcast_proto::change::{Change, Operation, is_json};
 use rowcast_proto::derived;
@@ -52,9 +51,8 @@ impl Head {
     }
 
     /// As [`Self::read`], of a message in another format, which says it in its headers.
-    pub(crate) fn of_derived(message: &StreamMessage) -> Option<Self> {
-        let header = |name: &str| message.headers.get(name).map(HeaderValue::as_str);
-        let subject = message.subject.as_str();
+    pub(crate) fn of_derived(headers: &HeaderMap, subject: &str) -> Option<Self> {
+        let header = |name: &str| headers.get(name).map(HeaderValue::as_str);
         Some(Self {
             position: header(derived::ID)?.parse().ok()?,
             committed_at: header(derived::COMMITTED_AT)?.parse().ok()?,
@@ -84,6 +82,18 @@ mod tests {
         assert_eq!(Head::read(&bytes.unwrap()), Some(head));
         let begin = include_bytes!("../../../proto/golden/change/Change.begin.v1.json");
         assert!(Head::read(begin).unwrap().is_begin);
+    }
+
+    #[test]
+    fn a_message_in_another_format_says_it_in_its_headers() {
+        let mut headers = HeaderMap::new();
+        headers.insert(derived::ID, "0/300.2");
+        headers.insert(derived::COMMITTED_AT, "2026-11-23T05:33:10.123456Z");
+        headers.insert(derived::XID, "703");
+        let head = Head::of_derived(&headers, "rowcast.derived.g1.tx.begin").unwrap();
+        assert_eq!(head.position, Position::new(Lsn::new(0x300), 2));
+        assert!(head.is_begin && head.xid == Some(703));
+        assert_eq!(Head::of_derived(&HeaderMap::new(), "a.begin"), None);
     }
 
     #[test]

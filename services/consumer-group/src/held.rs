@@ -108,7 +108,8 @@ fn found(answer: Result<StreamMessage, RawMessageError>) -> Result<Option<Stored
         Ok(message) => Ok(Some(Stored {
             sequence: message.sequence,
             stored_at: time(message.time.unix_timestamp(), message.time.nanosecond()),
-            head: Head::read(&message.payload).or_else(|| Head::of_derived(&message)),
+            head: Head::read(&message.payload)
+                .or_else(|| Head::of_derived(&message.headers, &message.subject)),
         })),
         Err(error) => match error.kind() {
             RawMessageErrorKind::NoMessageFound => Ok(None),

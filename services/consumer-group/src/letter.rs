@@ -129,7 +129,8 @@ impl Letter {
     /// As others see it: it has this number since then.
     pub(crate) fn to_message(&self, id: u64, at: DateTime<Utc>, with_body: bool) -> DeadLetter {
         let body = self.body.clone().unwrap_or_default();
-        let head = Head::read(&body);
+        // A body in a format of the group's own does not say it.
+        let head = Head::read(&body).or_else(|| Head::of_derived(&self.headers, &self.subject));
         let stored_at = i64::try_from(self.stored_at).unwrap_or_default();
         let committed_at = match head {
             Some(head) => head.committed_at,
@@ -173,6 +174,20 @@ mod tests {
     fn what_a_member_says_fits_into_a_header() {
         assert_eq!(in_one_line("a\r\nb\tc"), "a  b c");
         assert_eq!(in_one_line(&"é".repeat(600)).chars().count(), MAX_ERROR);
+    }
+
+    #[test]
+    fn a_letter_in_a_format_of_the_group_says_where_its_change_stands() {
+        let mut letter = Letter::gone(GroupId::random(), 7);
+        letter.headers.insert("Rowcast-Id", "0/300.2");
+        letter
+            .headers
+            .insert("Rowcast-Committed-At", "2026-11-23T05:33:10Z");
+        letter.body = Some(bytes::Bytes::from_static(br#"{"op":"c"}"#));
+        let told = letter.to_message(1, Utc::now(), false);
+        let position = told.position.unwrap();
+        assert_eq!((position.lsn.as_str(), position.ordinal), ("0/300", 2));
+        assert_eq!(position.committed_at.unwrap().seconds, 1_795_411_990);
     }
 
     #[test]

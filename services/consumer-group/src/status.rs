@@ -254,7 +254,8 @@ pub(crate) fn delay_seconds(range: &Range, acknowledged: Option<&Stored>, unread
     }
 }
 
-fn between(earlier: DateTime<Utc>, later: DateTime<Utc>) -> u64 {
+/// Seconds from one time to a later one; 0 where it is none.
+pub(crate) fn between(earlier: DateTime<Utc>, later: DateTime<Utc>) -> u64 {
     u64::try_from((later - earlier).num_seconds()).unwrap_or_default()
 }
 

@@ -20,12 +20,14 @@ use tokio::time::MissedTickBehavior;
 
 use crate::attempt_limit;
 use crate::consumer::Position;
+use crate::derivation::{self, Source};
 use crate::gap::{self, Level, Oldest, Seen};
 use crate::held::{self, Held, Range, Stored};
 use crate::reads::{self, Reads};
 use crate::standing::{self, Standing};
 use crate::state::State;
 use crate::status::{self, View};
+use crate::store::derivation::Known as Derived;
 use crate::store::group::Group;
 use crate::store::sample::{self, Sample};
 use crate::store::standing::{Known, Look};
@@ -160,6 +162,21 @@ async fn note(connection: &mut PgConnection, judged: &[Judged<'_>]) -> Result<()
     Ok(())
 }
 
+impl<'a> Judged<'a> {
+    /// As nothing is seen of a group's consumers.
+    fn well(group: &'a Group, known: &Known) -> Self {
+        Self {
+            group,
+            before: known.level,
+            generation: known.generation,
+            is_news: false,
+            level: Level::Ok,
+            reason: String::new(),
+            seen: known.seen.clone(),
+        }
+    }
+}
+
 impl Judged<'_> {
     fn look(&self) -> Look<'_> {
         Look {
@@ -219,32 +236,63 @@ async fn task<'a>(
         judged: Vec::new(),
         samples: Vec::new(),
     };
-    // A task that was never started has nothing to be behind of.
-    let Some(range) = &view.range else {
-        return Ok(looked);
-    };
     for group in groups {
         let known = known.get(group.id.as_str()).cloned().unwrap_or_default();
         let consumers: Vec<&Standing> = standing::of_group(&view.standings, &group.id).collect();
         // In the midst of a move, what is seen is of before or after.
-        if known.next_sequence.is_some() || consumers.is_empty() {
+        if known.next_sequence.is_some() {
             continue;
         }
-        attempt_limit::mend(state, group, &consumers).await;
-        if let Some(at) = at {
-            looked.samples.push(sample(&view, range, group, at).await?);
+        let origin = match group.derived {
+            Some(_) => Origin::look(state, group).await?,
+            None => None,
+        };
+        let mut judged = match &view.range {
+            Some(range) if !consumers.is_empty() => {
+                attempt_limit::mend(state, group, &consumers).await;
+                if let Some(at) = at {
+                    let sample = sample(&view, range, group, origin.as_ref(), at).await?;
+                    looked.samples.push(sample);
+                }
+                judge(&view, range, group, &known, &consumers, now).await?
+            }
+            // An own stream that cannot be made is bad for its group all the same.
+            Some(_) | None if origin.is_some() => Judged::well(group, &known),
+            // A task that was never started has nothing to be behind of.
+            Some(_) | None => continue,
+        };
+        if let Some(Origin { source, known }) = &origin
+            && let Some((level, reason)) = source.level(known.as_ref(), &consumers, now).await?
+            && level > judged.level
+        {
+            (judged.level, judged.reason) = (level, reason);
         }
-        looked
-            .judged
-            .push(judge(&view, range, group, &known, &consumers, now).await?);
+        judged.is_news |= judged.level != known.level || judged.reason != known.reason;
+        looked.judged.push(judged);
     }
     Ok(looked)
+}
+
+/// What the own stream of a group is made of, and how far.
+struct Origin {
+    source: Source,
+    known: Option<Derived>,
+}
+
+impl Origin {
+    async fn look(state: &State, group: &Group) -> Result<Option<Self>, BoxError> {
+        // How far it is first: what is taken in between must not look removed.
+        let known = derivation::known(state, &group.id).await?;
+        let source = Source::look(state, &group.task_id).await?;
+        Ok(source.map(|source| Self { source, known }))
+    }
 }
 
 async fn sample(
     view: &View,
     range: &Range,
     group: &Group,
+    origin: Option<&Origin>,
     at: DateTime<Utc>,
 ) -> Result<Sample, BoxError> {
     let Position {
@@ -252,9 +300,17 @@ async fn sample(
         pending,
         in_flight,
     } = view.position(group);
-    let unread = pending.saturating_add(in_flight);
+    let mut unread = pending.saturating_add(in_flight);
     let acknowledged = held::exactly(&view.stream, acknowledged_sequence).await?;
-    let delay = status::delay_seconds(range, acknowledged.as_ref(), unread);
+    let mut delay = status::delay_seconds(range, acknowledged.as_ref(), unread);
+    if let Some(Origin { source, known }) = origin
+        && source.behind(known.as_ref()) > 0
+    {
+        unread = unread.saturating_add(source.behind(known.as_ref()));
+        let since = acknowledged.as_ref().or(range.first.as_ref());
+        let since = since.map(Stored::at);
+        delay = source.delay_seconds(known.as_ref(), since, unread).await?;
+    }
     let members = view.members(group).map(<[_]>::len);
     Ok(Sample {
         group_id: group.id.to_string(),
@@ -308,7 +364,7 @@ async fn judge<'a>(
         group,
         before: known.level,
         generation: known.generation,
-        is_news: level != known.level || reason != known.reason || seen != known.seen,
+        is_news: seen != known.seen,
         level,
         reason,
         seen,

@@ -138,6 +138,7 @@ async fn park(bus: &Bus, durable: &str, message: &Message, reason: &str) -> Resu
     let parked = Parked {
         by: durable,
         from: message.subject.as_str(),
+        once: None,
         reason,
         headers: message.headers.clone().unwrap_or_default(),
         payload: message.payload.clone(),

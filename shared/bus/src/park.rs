@@ -1,9 +1,14 @@
 //! What nobody can take is parked with its reason, never dropped and never tried for ever.
 
+use std::error::Error as _;
+
 use bytes::Bytes;
 use rowcast_proto::subject;
 
 use crate::async_nats::HeaderMap;
+use crate::async_nats::header::NATS_MESSAGE_ID;
+use crate::async_nats::jetstream::context::PublishError;
+use crate::async_nats::jetstream::{self, ErrorCode};
 use crate::{BoxError, Bus};
 
 /// Room for the headers, in bytes.
@@ -16,6 +21,8 @@ pub struct Parked<'a> {
     pub by: &'a str,
     /// Where it came from, as its subject.
     pub from: &'a str,
+    /// Names it: within the stream's window of two minutes the same is parked once. `None` where it has no name.
+    pub once: Option<String>,
     /// Why, in a sentence.
     pub reason: &'a str,
     /// Its headers.
@@ -25,15 +32,52 @@ pub struct Parked<'a> {
     pub payload: Bytes,
 }
 
+/// Since when it is parked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It was not before.
+    Now,
+    /// It was already.
+    Before,
+}
+
+/// It is not parked.
+#[derive(Debug, thiserror::Error)]
+pub enum ParkError {
+    /// There is no room, and nothing older is removed for it.
+    #[error(
+        "the stream ROWCAST_PARKED is full: what it keeps has to be read and purged before anything else is passed over"
+    )]
+    Full,
+    /// The broker does not say that it is.
+    #[error(transparent)]
+    Broker(BoxError),
+}
+
+impl From<PublishError> for ParkError {
+    fn from(error: PublishError) -> Self {
+        let cause = error.source().and_then(|cause| cause.downcast_ref());
+        let is_full = cause.is_some_and(|cause: &jetstream::Error| {
+            cause.error_code() == ErrorCode::STREAM_STORE_FAILED
+        });
+        if is_full {
+            Self::Full
+        } else {
+            Self::Broker(error.into())
+        }
+    }
+}
+
 impl Parked<'_> {
     /// Parks it, and waits until it is stored.
     ///
     /// # Errors
-    /// Where the broker does not say that it is.
-    pub async fn store(self, bus: &Bus) -> Result<(), BoxError> {
+    /// Where there is no room, or the broker does not say that it is.
+    pub async fn store(self, bus: &Bus) -> Result<Kept, ParkError> {
         let Self {
             by,
             from,
+            once,
             reason,
             mut headers,
             mut payload,
@@ -42,16 +86,23 @@ impl Parked<'_> {
         headers.insert("Rowcast-Parked-Subject", from);
         let reason = reason.replace(['\r', '\n'], " ");
         headers.insert("Rowcast-Parked-Reason", reason.as_str());
+        if let Some(once) = once {
+            headers.insert(NATS_MESSAGE_ID, once.as_str());
+        }
         let limit = bus.client().server_info().max_payload;
         let limit = limit.saturating_sub(HEADER_ROOM);
         if payload.len() > limit {
             headers.insert("Rowcast-Parked-Bytes", payload.len().to_string().as_str());
             payload.truncate(limit);
         }
-        bus.jetstream()
-            .publish_with_headers(subject::parked(by), headers, payload)
-            .await?
-            .await?;
-        Ok(())
+        let published = bus
+            .jetstream()
+            .publish_with_headers(subject::parked(by), headers, payload);
+        let acked = published.await?.await?;
+        Ok(if acked.duplicate {
+            Kept::Before
+        } else {
+            Kept::Now
+        })
     }
 }

@@ -51,6 +51,7 @@ impl Quarantine {
         let parked = Parked {
             by: BY,
             from: &subject::task_changes(&self.task),
+            once: None,
             reason: &change.reason,
             headers,
             payload: frame,

@@ -9,7 +9,7 @@
 //!
 //! | the task's stream | then |
 //! |---|---|
-//! | no longer has the next message | a gap is told, and it goes on with the first that is there |
+//! | no longer has the next message | the reader finds out, and a gap is told |
 //! | has lost its end, and may get it again in another way | everything is read, and dropped up to the position of the own end |
 
 use rowcast_bus::async_nats::HeaderValue;
@@ -37,10 +37,12 @@ pub(super) struct Begin {
     pub(super) next: u64,
     /// So many messages of what is made first are stored already: the stream ends as far behind the mark.
     pub(super) stored: u64,
-    /// What is made of everything up to this position is stored already.
-    pub(super) until: Option<Position>,
-    /// The messages of the task's stream from `next` up to this one are lost.
-    pub(super) lost_up_to: Option<u64>,
+    /// Of the first message to read, what it tells up to the mark's position is stored already.
+    pub(super) is_in_part: bool,
+    /// Everything is read anew, and what it tells up to the mark's position is stored already.
+    pub(super) is_anew: bool,
+    /// A message that was read, by sequence and position: where it is another one by now, the stream has lost its end.
+    read: Option<(u64, Position)>,
 }
 
 /// Both streams, as they are now.
@@ -90,11 +92,7 @@ impl Streams<'_> {
             let mark = known
                 .filter(|known| known.own_sequence == 0)
                 .unwrap_or(fresh);
-            return Ok(Begin {
-                next: mark.source_sequence + 1,
-                mark,
-                ..Begin::default()
-            });
+            return Ok(behind_mark(mark));
         }
         let group_stream = group_stream(&self.group.id);
         let Some(tail) = self.message(&group_stream, end).await? else {
@@ -128,27 +126,30 @@ impl Streams<'_> {
             self.source.state.first_sequence.max(1),
             self.source.state.last_sequence,
         );
-        let read = begin.next - 1;
+        let Some((read, position)) = begin.read else {
+            return Ok(());
+        };
         let is_lost = if read > last {
             true
-        } else if read >= first && begin.mark.transaction != Lsn::INVALID {
+        } else if read >= first {
             let there = self
                 .message(&task_stream(&self.group.task_id), read)
                 .await?;
-            let there = there.and_then(|message| Head::read(&message.payload));
-            there.is_some_and(|there| there.position.commit_lsn < begin.mark.transaction)
+            // What was removed from the middle tells nothing.
+            there.is_some_and(|there| {
+                Head::read(&there.payload).is_none_or(|there| there.position != position)
+            })
         } else {
             false
         };
         if is_lost {
             tracing::warn!(group = %self.group.id, task = %self.group.task_id, read, last,
                 "the task's stream has lost its end, it is read anew");
-            begin.until = Some(begin.mark.position);
+            begin.is_anew = true;
+            begin.is_in_part = false;
             begin.next = first;
             begin.mark.left_out = 0;
             begin.mark.transaction = Lsn::INVALID;
-        } else if begin.next < first {
-            begin.lost_up_to = Some(first - 1);
         }
         Ok(())
     }
@@ -173,7 +174,7 @@ impl Streams<'_> {
     }
 }
 
-/// Behind the last message of the own stream.
+/// Behind the last message of the own stream, which has this position.
 fn behind(made: Made, position: Position, fresh: Mark, known: Option<Mark>) -> Begin {
     let later = known.filter(|known| {
         made.is_last()
@@ -181,28 +182,45 @@ fn behind(made: Made, position: Position, fresh: Mark, known: Option<Mark>) -> B
             && known.source_sequence >= made.last
     });
     if let Some(mark) = later {
-        return Begin {
-            next: mark.source_sequence + 1,
-            mark,
-            ..Begin::default()
-        };
+        return behind_mark(mark);
     }
-    let (next, stored) = if made.is_last() {
-        (made.last + 1, 0)
+    let next = if made.is_last() {
+        made.last + 1
     } else {
-        (made.first, made.number)
+        made.first
+    };
+    // Of a change that is not whole, the pieces that are stored are made once more, and passed over.
+    let stored = made.pieces.min(fresh.own_sequence);
+    let whole = match (made.is_last(), stored) {
+        (true, _) => made.at,
+        (false, 0) => position,
+        (false, _) => made.before,
     };
     Begin {
         mark: Mark {
             source_sequence: next - 1,
-            own_sequence: fresh.own_sequence - stored.min(fresh.own_sequence),
+            own_sequence: fresh.own_sequence - stored,
             left_out: made.left_out,
             transaction: made.transaction,
-            position,
+            position: whole,
             ..fresh
         },
         next,
         stored,
+        is_in_part: !made.is_last(),
+        is_anew: false,
+        read: Some((made.last, made.at)),
+    }
+}
+
+/// Behind what the table says.
+fn behind_mark(mark: Mark) -> Begin {
+    let has_read = mark.position != Position::default();
+    Begin {
+        next: mark.source_sequence + 1,
+        is_in_part: true,
+        read: has_read.then_some((mark.source_sequence, mark.position)),
+        mark,
         ..Begin::default()
     }
 }
@@ -211,10 +229,8 @@ fn behind(made: Made, position: Position, fresh: Mark, known: Option<Mark>) -> B
 fn emptied(known: Option<Mark>, end: u64) -> Result<Begin, Failure> {
     match known {
         Some(mark) if mark.own_sequence <= end => Ok(Begin {
-            next: mark.source_sequence + 1,
             stored: end - mark.own_sequence,
-            mark,
-            ..Begin::default()
+            ..behind_mark(mark)
         }),
         Some(_) | None => Err(Stop(
             "the group's stream was emptied, and nothing says what it was made of: make another group"
@@ -244,7 +260,14 @@ mod tests {
             of: 2,
             left_out: 3,
             transaction: Lsn::new(9),
+            at: at(7),
+            before: at(4),
+            pieces: 0,
         }
+    }
+
+    fn at(ordinal: u64) -> Position {
+        Position::new(Lsn::new(9), ordinal)
     }
 
     #[test]
@@ -257,9 +280,23 @@ mod tests {
     #[test]
     fn it_makes_the_rest_of_what_is_stored_in_part() {
         let known = Some(mark(30, 7));
-        let begin = behind(made(1), Position::default(), mark(0, 7), known);
-        assert_eq!((begin.next, begin.stored), (17, 1));
-        assert_eq!(begin.mark.own_sequence, 6);
+        let begin = behind(made(1), at(5), mark(0, 7), known);
+        assert_eq!((begin.next, begin.stored), (17, 0));
+        assert!(begin.is_in_part);
+        assert_eq!((begin.mark.own_sequence, begin.mark.position), (7, at(5)));
+    }
+
+    #[test]
+    fn it_makes_the_rest_of_a_change_that_is_stored_in_part() {
+        let in_pieces = Made {
+            pieces: 2,
+            number: 3,
+            of: 9,
+            ..made(0)
+        };
+        let begin = behind(in_pieces, at(7), mark(0, 7), None);
+        assert_eq!((begin.next, begin.stored), (17, 2));
+        assert_eq!((begin.mark.own_sequence, begin.mark.position), (5, at(4)));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use rowcast_proto::change::{Gap, Operation, is_json};
 use rowcast_proto::message::{GroupFormat, RowErrorAction};
 use rowcast_proto::subject;
 
+use super::large::Taken;
 use super::message::{Message, bare};
 use super::row;
 use super::tables::{Fit, Fitted, Tables};
@@ -38,6 +39,41 @@ pub(super) struct Unit {
     pub(super) message: Message,
     /// As it was stored, or its pieces joined.
     pub(super) payload: Bytes,
+    /// Memory for it, where it is large.
+    pub(super) taken: Option<Taken>,
+}
+
+impl Unit {
+    /// A pack in two: the rows up to this position, and those behind it. `None` where all of it lies behind, or where it
+    /// is none.
+    ///
+    /// # Errors
+    /// Where the rest cannot be written.
+    pub(super) fn cut(&self, at: Position) -> Result<Option<(Self, Self)>, Stop> {
+        let is_behind = |row: &Message| row.lsn != at.commit_lsn || row.ordinal > at.ordinal;
+        if self.message.pack.iter().all(is_behind) {
+            return Ok(None);
+        }
+        let (rest, told) = self.message.pack.iter().cloned().partition(is_behind);
+        let part = |rows: Vec<Message>| {
+            let message = Message {
+                pack: rows,
+                schema: self.message.schema.clone(),
+                table: self.message.table.clone(),
+                ..bare(&self.message, Operation::Pack)
+            };
+            let payload = serde_json::to_vec(&message).map_err(|error| Stop(error.to_string()))?;
+            Ok(Self {
+                first: self.first,
+                last: self.last,
+                subject: self.subject.clone(),
+                message,
+                payload: payload.into(),
+                taken: None,
+            })
+        };
+        Ok(Some((part(told)?, part(rest)?)))
+    }
 }
 
 /// A message of the own stream, still to be written in the group's format.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use rowcast_bus::batch::{BatchError, BatchMessage, BatchPublisher, MAX_MESSAGES};
 use rowcast_proto::derived::{MADE_OF, Made};
 
+use super::large::Taken;
 use super::render::Rendered;
 use crate::store::derivation::Mark;
 
@@ -24,6 +25,8 @@ struct Waiting {
     message: BatchMessage,
     /// Up to where the stream is made with it; only of the last that is made of a message.
     mark: Option<Mark>,
+    /// Memory for a large change, free again once the last message that is made of it is sent.
+    _taken: Option<Taken>,
 }
 
 /// The queue into one stream.
@@ -76,28 +79,35 @@ impl Outbox {
         stored: usize,
         (before, made): (Made, Made),
         mark: Mark,
+        mut taken: Option<Taken>,
     ) {
         let of = rendered.len();
         let mut mark = Mark {
             own_sequence: self.last.own_sequence + of as u64,
             ..mark
         };
-        let rendered = rendered.into_iter().enumerate().skip(stored);
-        for (
-            number,
-            Rendered {
-                subject,
-                payload,
-                headers,
-            },
-        ) in rendered
-        {
+        let mut whole = self.last.position;
+        for (number, rendered) in rendered.into_iter().enumerate() {
             let is_last = number + 1 == of;
             let made = Made {
                 number: number as u64 + 1,
                 of: of as u64,
+                before: whole,
+                pieces: rendered.pieces,
                 ..if is_last { made } else { before }
             };
+            if rendered.pieces == 0 {
+                whole = rendered.id;
+            }
+            if number < stored {
+                continue;
+            }
+            let Rendered {
+                subject,
+                payload,
+                headers,
+                ..
+            } = rendered;
             self.bytes += payload.len();
             self.queue.push_back(Waiting {
                 message: BatchMessage {
@@ -106,15 +116,35 @@ impl Outbox {
                     headers: Bytes::from(format!("\r\n{MADE_OF}:{made}{headers}")),
                 },
                 mark: is_last.then(|| mark.clone()),
+                _taken: if is_last { taken.take() } else { None },
             });
         }
         std::mem::swap(&mut self.last, &mut mark);
         self.settle();
     }
 
-    /// So many messages behind the mark, which the stream has, are of what will not be made again.
-    pub(super) const fn pass_over(&mut self, stored: u64) {
-        self.last.own_sequence += stored;
+    /// The stream ends with this sequence: what it holds behind the mark is of what will not be made again.
+    pub(super) const fn pass_over(&mut self, end: u64) {
+        self.last.own_sequence = end;
+    }
+
+    /// Waits until all of it is stored.
+    ///
+    /// # Errors
+    /// Where it is not known to be.
+    pub(super) async fn drain(&mut self) -> Result<(), BatchError> {
+        loop {
+            self.send().await?;
+            if self.is_empty() {
+                return Ok(());
+            }
+            self.acked().await?;
+        }
+    }
+
+    /// Whether nothing waits, nor is on its way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.in_flight.is_empty()
     }
 
     /// Sends what may be sent now.
@@ -160,7 +190,7 @@ impl Outbox {
 
     /// Where nothing waits, what was left out since the last message counts as well.
     fn settle(&mut self) {
-        if self.queue.is_empty() && self.in_flight.is_empty() {
+        if self.is_empty() {
             self.stored = self.last.clone();
         }
     }

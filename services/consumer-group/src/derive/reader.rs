@@ -12,10 +12,13 @@ use rowcast_domain::{GroupId, Position, TaskId};
 use rowcast_proto::change::{Operation, Part};
 use rowcast_proto::stream::task_stream;
 use rowcast_service::BoxError;
+use tokio::time::Instant;
 
 use super::change::{Stop, Unit};
 use super::failure::Failure;
-use super::message;
+use super::large::{self, LARGE, Room, Taken, Waiting};
+use super::message::{self, Message};
+use crate::held::{self, TaskStream};
 
 /// Messages, and bytes of them, that are under way to us at a time.
 const READ_AHEAD: usize = 500;
@@ -27,12 +30,32 @@ const GONE_AFTER: Duration = Duration::from_secs(30);
 /// Largest change, in bytes of its message, that is read: it lies in memory several times while the policy is applied.
 const LARGEST: u64 = 256 << 20;
 
+/// Pieces that lie in memory wait this long for the next one.
+const NEXT_PIECE_WITHIN: Duration = Duration::from_secs(10);
+
 /// Reads a task's stream from some message on.
 pub(super) struct Reader {
+    stream: TaskStream,
     messages: pull::Stream,
+    room: Room,
     /// Sequence of the next message.
     next: u64,
+    /// Came, and was not taken yet.
+    held: Option<Came>,
+    /// Waits for memory for it.
+    waiting: Option<Waiting>,
+    /// Memory for it.
+    taken: Option<Taken>,
     pieces: Option<Pieces>,
+    came_at: Instant,
+}
+
+/// A message as it came.
+struct Came {
+    sequence: u64,
+    subject: String,
+    payload: Bytes,
+    message: Message,
 }
 
 /// What has come of a large message.
@@ -40,6 +63,24 @@ struct Pieces {
     first: u64,
     id: Position,
     data: Vec<u8>,
+    /// Memory for the whole.
+    taken: Option<Taken>,
+}
+
+/// What the stream tells next.
+pub(super) enum Read {
+    /// A message, whole.
+    Unit(Box<Unit>),
+    /// Messages are no longer there.
+    Lost(Box<Lost>),
+}
+
+/// Messages that were removed before they were read.
+pub(super) struct Lost {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    /// The first one behind them, which comes next.
+    pub(super) next: Message,
 }
 
 impl Reader {
@@ -48,6 +89,7 @@ impl Reader {
         task: &TaskId,
         group: &GroupId,
         next: u64,
+        room: Room,
     ) -> Result<Self, BoxError> {
         let stream = data
             .jetstream()
@@ -76,89 +118,171 @@ impl Reader {
             .messages()
             .await?;
         Ok(Self {
+            stream,
             messages,
+            room,
             next,
+            held: None,
+            waiting: None,
+            taken: None,
             pieces: None,
+            came_at: Instant::now(),
         })
     }
 
-    /// The next message, whole. Cancel safe.
+    /// Sequence of the message that is awaited.
+    pub(super) const fn awaits(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether the next message came, and waits for memory.
+    pub(super) const fn waits_for_room(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Whether pieces take memory, and nothing more comes of them: others may need it.
+    pub(super) fn is_stuck_in_pieces(&self) -> bool {
+        self.pieces.is_some() && self.held.is_none() && self.came_at.elapsed() > NEXT_PIECE_WITHIN
+    }
+
+    /// Whether the stream holds the message that is awaited, or one behind it.
+    pub(super) async fn has_next(&mut self) -> Result<bool, BoxError> {
+        Ok(held::at_or_after(&self.stream, self.next).await?.is_some())
+    }
+
+    /// What comes next. Cancel safe.
     ///
     /// # Errors
-    /// Where it cannot be read, or is not the next one.
-    pub(super) async fn next(&mut self) -> Result<Unit, Failure> {
+    /// Where it cannot be read, or was lost on its way.
+    pub(super) async fn next(&mut self) -> Result<Read, Failure> {
         loop {
-            let message = self.messages.next().await;
-            let message = message.ok_or("the task's stream is read no more")?;
-            let message = message.map_err(BoxError::from)?;
-            let sequence = message.info()?.stream_sequence;
-            if sequence != self.next {
-                let sentence = format!(
-                    "message {sequence} of the task's stream came where {} was awaited",
-                    self.next
-                );
-                return Err(Failure::Retry(sentence.into()));
+            if self.held.is_none() {
+                let came = self.messages.next().await;
+                self.came_at = Instant::now();
+                let came = came.ok_or("the task's stream is read no more")?;
+                let came = came.map_err(BoxError::from)?;
+                self.held = Some(read(
+                    came.info()?.stream_sequence,
+                    came.subject.to_string(),
+                    came.payload.clone(),
+                )?);
             }
+            if let Some(lost) = self.lost().await? {
+                return Ok(Read::Lost(Box::new(lost)));
+            }
+            self.wait_for_room().await;
+            let Some(came) = self.held.take() else {
+                continue;
+            };
             self.next += 1;
-            let subject = message.subject.to_string();
-            if let Some(unit) = self.take(sequence, subject, message.payload.clone())? {
-                return Ok(unit);
+            if let Some(unit) = self.take(came)? {
+                return Ok(Read::Unit(Box::new(unit)));
             }
         }
     }
 
+    /// What is missing before the message that has come: told once.
+    async fn lost(&mut self) -> Result<Option<Lost>, Failure> {
+        let Some(came) = self.held.as_ref().filter(|came| came.sequence != self.next) else {
+            return Ok(None);
+        };
+        let (first, sequence) = (self.next, came.sequence);
+        // What the stream still has was lost on its way to us, or was sent before: it is read again.
+        let there = held::at_or_after(&self.stream, first).await?;
+        if sequence < first || there.is_some_and(|there| there.sequence < sequence) {
+            let sentence =
+                format!("message {sequence} of the task's stream came where {first} was awaited");
+            return Err(Failure::Retry(sentence.into()));
+        }
+        let next = message::bare(&came.message, came.message.op);
+        self.next = sequence;
+        self.pieces = None;
+        Ok(Some(Lost {
+            first,
+            last: sequence - 1,
+            next,
+        }))
+    }
+
+    /// Until there is memory for a large change. Cancel safe: its place in the row is kept.
+    async fn wait_for_room(&mut self) {
+        let Some(came) = self.held.as_ref().filter(|_came| self.taken.is_none()) else {
+            return;
+        };
+        let part = came.message.part.as_ref();
+        let bytes = match part {
+            Some(part) if part.offset > 0 => return,
+            Some(part) => usize::try_from(part.bytes.min(LARGEST)).unwrap_or(usize::MAX),
+            None => came.payload.len(),
+        };
+        if bytes < LARGE {
+            return;
+        }
+        // Those of a change that is begun anew.
+        self.pieces = None;
+        let room = &self.room;
+        let waiting = self.waiting.get_or_insert_with(|| room.take(bytes));
+        self.taken = Some(waiting.await);
+        self.waiting = None;
+    }
+
     /// `None` where more of it has to come.
-    fn take(
-        &mut self,
-        sequence: u64,
-        subject: String,
-        payload: Bytes,
-    ) -> Result<Option<Unit>, Failure> {
-        let message = message::read(&payload).map_err(|error| {
-            Stop(format!(
-                "message {sequence} of the task's stream cannot be read: {error}"
-            ))
-        })?;
-        let (id, op) = (message.id, message.op);
-        if op != Operation::Part || message.part.is_none() {
-            self.pieces = None;
-            return Ok(Some(Unit {
-                first: sequence,
-                last: sequence,
-                subject,
-                message,
-                payload,
-            }));
-        }
-        let Some(part) = message.part else {
+    fn take(&mut self, came: Came) -> Result<Option<Unit>, Failure> {
+        let Came {
+            sequence,
+            subject,
+            payload,
+            message,
+        } = came;
+        let taken = self.taken.take();
+        let id = message.id;
+        let part = match message.part {
+            Some(ref part) if message.op == Operation::Part => part,
+            Some(_) | None => {
+                self.pieces = None;
+                return Ok(Some(Unit {
+                    first: sequence,
+                    last: sequence,
+                    subject,
+                    message,
+                    payload,
+                    taken,
+                }));
+            }
+        };
+        let Some(pieces) = self.join(sequence, id, part, taken)? else {
             return Ok(None);
         };
-        let Some((first, whole)) = self.join(sequence, id, &part)? else {
-            return Ok(None);
-        };
+        let Pieces {
+            first, data, taken, ..
+        } = pieces;
         let broken = |what: &str| Stop(format!("the pieces of the change {id} {what}"));
-        if HEXLOWER.encode(digest::digest(&digest::SHA256, &whole).as_ref()) != part.sha256 {
-            return Err(broken("are not what they say").into());
-        }
-        let whole = Bytes::from(whole);
-        let message = message::read(&whole).map_err(|_error| broken("are no change"))?;
+        let whole = Bytes::from(data);
+        let message = large::work(whole.len(), || {
+            if HEXLOWER.encode(digest::digest(&digest::SHA256, &whole).as_ref()) != part.sha256 {
+                return Err(broken("are not what they say"));
+            }
+            message::read(&whole).map_err(|_error| broken("are no change"))
+        })?;
         Ok(Some(Unit {
             first,
             last: sequence,
             subject,
             message,
             payload: whole,
+            taken,
         }))
     }
 
-    /// Adds a piece; gives the whole with its last one. A piece that continues nothing is that of a change whose begin was
-    /// removed, or that was begun anew behind it.
+    /// Adds a piece; gives all of them with the last one. A piece that continues nothing is that of a change whose begin
+    /// was removed, or that was begun anew behind it.
     fn join(
         &mut self,
         sequence: u64,
         id: Position,
         part: &Part,
-    ) -> Result<Option<(u64, Vec<u8>)>, Stop> {
+        taken: Option<Taken>,
+    ) -> Result<Option<Pieces>, Stop> {
         if part.bytes > LARGEST {
             return Err(Stop(format!(
                 "the change {id} has {} bytes, and a group with a policy or a format of its own takes {LARGEST}",
@@ -169,7 +293,9 @@ impl Reader {
             self.pieces = Some(Pieces {
                 first: sequence,
                 id,
-                data: Vec::new(),
+                // All of it at once: growing would take twice of it.
+                data: Vec::with_capacity(usize::try_from(part.bytes).unwrap_or_default()),
+                taken,
             });
         }
         let continued = self.pieces.take();
@@ -183,9 +309,24 @@ impl Reader {
             data.map_err(|_malformed| Stop(format!("a piece of the change {id} is no base64")))?;
         pieces.data.extend_from_slice(&data);
         if pieces.data.len() as u64 >= part.bytes {
-            return Ok(Some((pieces.first, pieces.data)));
+            return Ok(Some(pieces));
         }
         self.pieces = Some(pieces);
         Ok(None)
     }
+}
+
+fn read(sequence: u64, subject: String, payload: Bytes) -> Result<Came, Stop> {
+    let message = large::work(payload.len(), || message::read(&payload));
+    let message = message.map_err(|error| {
+        Stop(format!(
+            "message {sequence} of the task's stream cannot be read: {error}"
+        ))
+    })?;
+    Ok(Came {
+        sequence,
+        subject,
+        payload,
+        message,
+    })
 }

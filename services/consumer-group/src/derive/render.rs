@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
 use ring::digest;
-use rowcast_domain::TaskId;
+use rowcast_domain::{Position, TaskId};
 use rowcast_proto::change::{Operation, Part};
 use rowcast_proto::derived;
 use rowcast_proto::message::GroupFormat;
@@ -17,8 +17,8 @@ use super::change::Out;
 use super::message::{Message, bare};
 use super::tables::Tables;
 
-/// Room for the headers of a message, in bytes: the names of a table are the longest of what they hold, escaped.
-const HEADER_ROOM: usize = 3 * 1024;
+/// Room for the headers that are added to those of the format, in bytes: what it was made of, and of its batch.
+const HEADER_ROOM: usize = 1024;
 
 /// Fewer bytes of the whole in a piece are not worth its envelope.
 const LEAST_STEP: usize = 1024;
@@ -30,6 +30,10 @@ pub(super) struct Rendered {
     pub(super) payload: Bytes,
     /// `\r\n<name>:<value>` each.
     pub(super) headers: String,
+    /// Position of the change.
+    pub(super) id: Position,
+    /// Of a change in pieces that is not whole with this one, how many pieces of it there are by now; else 0.
+    pub(super) pieces: u64,
 }
 
 /// A message cannot be written.
@@ -66,28 +70,38 @@ impl Renderer {
     /// # Errors
     /// Where it cannot be.
     pub(super) fn render(&self, out: &Out, tables: &Tables) -> Result<Vec<Rendered>, RenderError> {
-        let room = self.max_payload.saturating_sub(HEADER_ROOM);
-        if self.format == GroupFormat::Debezium {
-            let body = debezium::body(&self.task, &out.message, tables)?;
-            let Some(payload) = body else {
-                return Ok(Vec::new());
-            };
-            if payload.len() > room {
-                return Err(RenderError::TooLarge(payload.len(), room));
+        let payload: Bytes = match (self.format, &out.as_it_came) {
+            (GroupFormat::Debezium, _) => match debezium::body(&self.task, &out.message, tables)? {
+                Some(payload) => payload.into(),
+                None => return Ok(Vec::new()),
+            },
+            (
+                GroupFormat::Unspecified | GroupFormat::Json | GroupFormat::Cloudevents,
+                Some(payload),
+            ) => payload.clone(),
+            (GroupFormat::Unspecified | GroupFormat::Json | GroupFormat::Cloudevents, None) => {
+                serde_json::to_vec(&out.message)?.into()
             }
-            return Ok(vec![self.rendered(out, &out.message, payload.into())]);
-        }
-        let payload = match &out.as_it_came {
-            Some(payload) => payload.clone(),
-            None => serde_json::to_vec(&out.message)?.into(),
         };
-        if payload.len() <= room {
-            return Ok(vec![self.rendered(out, &out.message, payload)]);
+        let rendered = self.rendered(out, &out.message, payload);
+        let room = self.room(&rendered.headers);
+        if rendered.payload.len() <= room {
+            return Ok(vec![rendered]);
         }
-        self.pieces(out, &payload, room)
+        if self.format == GroupFormat::Debezium {
+            return Err(RenderError::TooLarge(rendered.payload.len(), room));
+        }
+        self.pieces(out, &rendered.payload)
     }
 
-    fn pieces(&self, out: &Out, whole: &Bytes, room: usize) -> Result<Vec<Rendered>, RenderError> {
+    /// Largest body beside these headers: the broker counts both.
+    const fn room(&self, headers: &str) -> usize {
+        self.max_payload
+            .saturating_sub(HEADER_ROOM)
+            .saturating_sub(headers.len())
+    }
+
+    fn pieces(&self, out: &Out, whole: &Bytes) -> Result<Vec<Rendered>, RenderError> {
         let sha256 = digest::digest(&digest::SHA256, whole);
         let piece = |offset: usize, data: &[u8]| Message {
             part: Some(Part {
@@ -99,16 +113,24 @@ impl Renderer {
             }),
             ..bare(&out.message, Operation::Part)
         };
-        let envelope = serde_json::to_vec(&piece(whole.len(), &[]))?.len();
+        // Nothing in it is longer than in the last one.
+        let last = piece(whole.len(), &[]);
+        let envelope = serde_json::to_vec(&last)?;
+        let room = self.room(&self.rendered(out, &last, Bytes::new()).headers);
         // In base64 three bytes are four characters.
-        let step = room.saturating_sub(envelope) / 4 * 3;
+        let step = room.saturating_sub(envelope.len()) / 4 * 3;
         if step < LEAST_STEP {
             return Err(RenderError::TooLarge(whole.len(), room));
         }
+        let of = whole.len().div_ceil(step);
         let pieces = whole.chunks(step).enumerate().map(|(number, data)| {
             let message = piece(number * step, data);
             let payload = serde_json::to_vec(&message)?;
-            Ok(self.rendered(out, &message, payload.into()))
+            let by_now = number + 1;
+            Ok(Rendered {
+                pieces: if by_now < of { by_now as u64 } else { 0 },
+                ..self.rendered(out, &message, payload.into())
+            })
         });
         pieces.collect()
     }
@@ -135,6 +157,8 @@ impl Renderer {
             subject: out.subject.clone(),
             payload,
             headers,
+            id: message.id,
+            pieces: 0,
         }
     }
 }

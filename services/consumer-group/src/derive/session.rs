@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use rowcast_bus::async_nats::HeaderMap;
 use rowcast_bus::batch::BatchPublisher;
-use rowcast_bus::park::Parked;
+use rowcast_bus::park::{Kept, ParkError, Parked};
 use rowcast_domain::{Lsn, Position};
 use rowcast_proto::change::{Gap, Operation, TableSchema};
 use rowcast_proto::derived::Made;
-use rowcast_proto::message::{DerivationState, RowErrorAction};
+use rowcast_proto::message::RowErrorAction;
 use rowcast_proto::stream::{group_stream, task_stream};
 use rowcast_proto::subject;
 use rowcast_service::{BoxError, CancellationToken};
@@ -25,19 +25,24 @@ use super::Deriving;
 use super::begin::{self, Begin};
 use super::change::{self, Deriver, Out, Stop, ToPark, Unit};
 use super::failure::Failure;
+use super::large;
 use super::message::{Message, bare};
 use super::outbox::Outbox;
-use super::reader::Reader;
+use super::reader::{Lost, Read, Reader};
 use super::render::{RenderError, Rendered, Renderer};
-use crate::store::derivation::Mark;
+use crate::derivation::lost_sentence;
+use crate::own_stream;
+use crate::store::derivation::{self, Mark};
 use crate::store::group::{Derived, Group};
-use crate::{own_stream, store};
 
 /// How often the mark is written, where it has moved.
 const MARK_EVERY: Duration = Duration::from_secs(1);
 
 /// How often both streams are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// How long what waits may take to be stored, where the session is told to stop.
+const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 
 /// Who parks.
 const BY: &str = "consumer-group";
@@ -66,10 +71,22 @@ pub(super) async fn run(
     };
     let mut session = Session::open(deriving, group, derived, begin).await?;
     let looking = tokio::time::interval(MARK_EVERY);
-    let done = session.follow(looking, stop).await;
+    let done = Box::pin(session.follow(looking, stop)).await;
+    match &done {
+        // What was made before is stored first: it need not be made again, nor parked.
+        Err(Failure::Stop(_)) => session.outbox.drain().await?,
+        Ok(()) => {
+            let drained = tokio::time::timeout(DRAIN_WITHIN, session.outbox.drain()).await;
+            if !matches!(drained, Ok(Ok(()))) {
+                tracing::info!(group = %group.id, task = %group.task_id, "what waits is left to whoever comes next");
+            }
+        }
+        Err(Failure::Retry(_)) => {}
+    }
     // What is known to be stored is written down whatever has ended the session.
-    session.mark().await;
+    let marked = session.mark().await;
     done?;
+    marked?;
     Ok(Ended::Stopped)
 }
 
@@ -80,10 +97,25 @@ struct Session<'a> {
     deriver: Deriver,
     renderer: Renderer,
     outbox: Outbox,
+    /// So many messages of what is made next are stored already.
     stored: u64,
-    until: Option<Position>,
+    passed: Passed,
+    /// Number of this session.
+    number: i64,
     marked: Mark,
     looked_at: Instant,
+    /// What was awaited of the task's stream then.
+    awaited: u64,
+}
+
+/// Up to which position what is read is stored already.
+enum Passed {
+    /// All of it is new.
+    Nothing,
+    /// Of the first message that is read, the rows of a pack.
+    InPart(Position),
+    /// Everything that comes.
+    UpTo(Position),
 }
 
 impl<'a> Session<'a> {
@@ -98,37 +130,38 @@ impl<'a> Session<'a> {
             mark,
             next,
             stored,
-            until,
-            lost_up_to,
+            is_in_part,
+            is_anew,
+            ..
         } = begin;
         let mut deriver = Deriver::new(group.id.clone(), derived);
         deriver.left_out = mark.left_out;
         deriver.transaction = mark.transaction;
         let publisher = BatchPublisher::new(&state.data, mark.own_sequence + stored);
         let max_payload = state.data.client().server_info().max_payload;
-        let begins_at = lost_up_to.map_or(next, |lost| lost + 1);
+        let room = deriving.room.clone();
+        let reader = Reader::open(&state.data, &group.task_id, &group.id, next, room).await?;
+        let number = derivation::begin(&state.pool, &group.id, &mark.own_made).await?;
+        tracing::info!(group = %group.id, task = %group.task_id, next, end = mark.own_sequence + stored, stored, "own stream is being made");
         let mut session = Self {
             deriving,
             group,
-            reader: Reader::open(&state.data, &group.task_id, &group.id, begins_at).await?,
+            reader,
             deriver,
             renderer: Renderer::new(group.task_id.clone(), derived.format, max_payload),
-            outbox: Outbox::new(publisher, mark.clone()),
             stored,
-            until,
+            passed: match (is_anew, is_in_part) {
+                (true, _) => Passed::UpTo(mark.position),
+                (false, true) => Passed::InPart(mark.position),
+                (false, false) => Passed::Nothing,
+            },
+            outbox: Outbox::new(publisher, mark),
+            number,
             marked: Mark::default(),
             looked_at: Instant::now(),
+            awaited: 0,
         };
-        let mut reason = String::new();
-        if let Some(lost_up_to) = lost_up_to {
-            reason = format!(
-                "retention has removed the messages {next} to {lost_up_to} of the task's stream before they were taken"
-            );
-            session.tell_gap((next, lost_up_to), &mark, &reason).await?;
-        }
-        store::derivation::tell(&state.pool, &group.id, DerivationState::Running, &reason).await?;
-        session.mark().await;
-        tracing::info!(group = %group.id, task = %group.task_id, next = begins_at, end = mark.own_sequence + stored, stored, "own stream is being made");
+        session.mark().await?;
         Ok(session)
     }
 
@@ -144,9 +177,12 @@ impl<'a> Session<'a> {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 acked = self.outbox.acked() => acked?,
-                unit = self.reader.next(), if has_room => self.take(unit?).await?,
+                read = self.reader.next(), if has_room => match read? {
+                    Read::Unit(unit) => Box::pin(self.take(*unit)).await?,
+                    Read::Lost(lost) => self.tell_gap(&lost).await?,
+                },
                 _ = timer.tick() => {
-                    self.mark().await;
+                    self.mark().await?;
                     self.look().await?;
                 }
             }
@@ -154,7 +190,7 @@ impl<'a> Session<'a> {
     }
 
     /// Makes of a message what is made of it, and queues that.
-    async fn take(&mut self, unit: Unit) -> Result<(), Failure> {
+    async fn take(&mut self, mut unit: Unit) -> Result<(), Failure> {
         for id in self.deriver.wants(&unit.message) {
             let definition = self.shape(&id).await?;
             self.deriver
@@ -162,21 +198,29 @@ impl<'a> Session<'a> {
                 .define(definition, &unit.message.database);
         }
         let before = self.made(&unit);
-        let made = self.deriver.take(&unit)?;
+        let taken = unit.taken.take();
+        let bytes = unit.payload.len();
+        let (rendered, parked) = large::work(bytes, || self.rendered(&unit))?;
         let after = self.made(&unit);
-        let (rendered, parked) = self.rendered(&unit, made)?;
-        let (rendered, stored) = self.not_stored(&unit.message, rendered);
+        let stored = usize::try_from(self.stored).unwrap_or(rendered.len());
+        let stored = stored.min(rendered.len());
+        self.stored -= stored as u64;
         if stored < rendered.len() {
             self.park(parked).await?;
         }
+        let position = match self.passed {
+            Passed::UpTo(position) => position.max(unit.message.id),
+            Passed::InPart(_) | Passed::Nothing => unit.message.id,
+        };
         let mark = Mark {
             source_sequence: unit.last,
             left_out: self.deriver.left_out,
             transaction: self.deriver.transaction,
-            position: unit.message.id,
+            position,
             ..self.outbox.last().clone()
         };
-        self.outbox.push(rendered, stored, (before, after), mark);
+        self.outbox
+            .push(rendered, stored, (before, after), mark, taken);
         Ok(())
     }
 
@@ -189,50 +233,54 @@ impl<'a> Session<'a> {
             of: 1,
             left_out: self.deriver.left_out,
             transaction: self.deriver.transaction,
+            at: unit.message.id,
+            before: unit.message.id,
+            pieces: 0,
         }
     }
 
-    /// What of the messages that are made of this one is not passed over, and how many of that the own stream has
-    /// already.
-    fn not_stored(&mut self, message: &Message, made: Vec<Rendered>) -> (Vec<Rendered>, usize) {
-        if let Some(until) = self.until {
-            // A shape has the position of the change before it; told twice it does no harm, but not within that.
-            let is_shape = message.op == Operation::Schema;
-            let is_in_part = self.stored > 0;
-            if message.id < until || (message.id == until && is_shape == is_in_part) {
-                return (Vec::new(), 0);
+    /// What is made of a message, but for what of it is stored already.
+    fn made_of(&mut self, unit: &Unit) -> Result<change::Made, Stop> {
+        let at = match std::mem::replace(&mut self.passed, Passed::Nothing) {
+            Passed::Nothing => None,
+            Passed::InPart(at) => Some(at),
+            Passed::UpTo(at) => {
+                let id = unit.message.id;
+                // A shape has the position of the change before it; told twice it does no harm.
+                let is_told = id == at && unit.message.op == Operation::Schema;
+                if id <= at {
+                    self.passed = Passed::UpTo(at);
+                }
+                if id <= at && !is_told {
+                    // What it leaves out counts in its transaction.
+                    self.deriver.take(unit)?;
+                    return Ok(change::Made::default());
+                }
+                Some(at)
             }
-            if message.id == until && is_shape {
-                return (made, 0);
-            }
-            self.until = None;
-            if message.id > until {
-                self.outbox.pass_over(std::mem::take(&mut self.stored));
+        };
+        match at.map(|at| unit.cut(at)).transpose()?.flatten() {
+            None => self.deriver.take(unit),
+            Some((told, rest)) => {
+                self.deriver.take(&told)?;
+                self.deriver.take(&rest)
             }
         }
-        let stored = usize::try_from(self.stored).unwrap_or(made.len());
-        let stored = stored.min(made.len());
-        self.stored -= stored as u64;
-        (made, stored)
     }
 
-    /// Written in the group's format. A change that has no form in it is missing, which is told.
-    fn rendered(
-        &self,
-        unit: &Unit,
-        made: change::Made,
-    ) -> Result<(Vec<Rendered>, Vec<ToPark>), Failure> {
-        let change::Made { outs, mut to_park } = made;
+    /// That, written in the group's format. A change that has no form in it is missing, which is told.
+    fn rendered(&mut self, unit: &Unit) -> Result<(Vec<Rendered>, Vec<ToPark>), Stop> {
+        let change::Made { outs, mut to_park } = self.made_of(unit)?;
         let tables = &self.deriver.tables;
         let mut all = Vec::with_capacity(outs.len());
         for out in outs {
             match self.renderer.render(&out, tables) {
                 Ok(mut rendered) => all.append(&mut rendered),
-                Err(RenderError::Json(error)) => return Err(Stop(error.to_string()).into()),
+                Err(RenderError::Json(error)) => return Err(Stop(error.to_string())),
                 Err(error @ RenderError::TooLarge(_, _)) => {
                     let reason = error.to_string();
                     if tables.action() == RowErrorAction::Stop {
-                        return Err(Stop(reason).into());
+                        return Err(Stop(reason));
                     }
                     let gap = self.deriver.gap(&out.message, &reason);
                     let rendered = self.renderer.render(&gap, tables);
@@ -248,7 +296,7 @@ impl<'a> Session<'a> {
         if all.is_empty() {
             return Ok(());
         }
-        let number = all.len() as u64;
+        let mut number = 0;
         for ToPark {
             id,
             schema_id,
@@ -263,13 +311,21 @@ impl<'a> Session<'a> {
             let parked = Parked {
                 by: BY,
                 from: &subject::group_changes(&self.group.id),
+                // Once, however often the session is begun anew before the change is passed.
+                once: Some(format!("{}/{id}", self.group.id)),
                 reason: &reason,
                 headers,
                 payload,
             };
-            parked.store(&self.deriving.control).await?;
+            match parked.store(&self.deriving.control).await {
+                Ok(Kept::Now) => number += 1,
+                Ok(Kept::Before) => {}
+                // Nothing is passed over that is not kept: somebody has to make room.
+                Err(error @ ParkError::Full) => return Err(Stop(error.to_string()).into()),
+                Err(ParkError::Broker(error)) => return Err(error.into()),
+            }
         }
-        store::derivation::parked(&self.deriving.state.pool, &self.group.id, number).await?;
+        derivation::parked(&self.deriving.state.pool, &self.group.id, number).await?;
         Ok(())
     }
 
@@ -287,80 +343,103 @@ impl<'a> Session<'a> {
     }
 
     /// Tells that messages of the task's stream are missing, before the first that is there.
-    async fn tell_gap(
-        &mut self,
-        (from, to): (u64, u64),
-        mark: &Mark,
-        reason: &str,
-    ) -> Result<(), Failure> {
-        let state = &self.deriving.state;
-        let name = task_stream(&self.group.task_id);
-        let stream = state.data.jetstream().get_stream_no_info(name).await;
-        let stream = stream.map_err(BoxError::from)?;
-        let first = stream
-            .get_raw_message(to + 1)
-            .await
-            .map_err(BoxError::from)?;
-        let first = super::message::read(&first.payload)?;
-        let position = first.id;
-        let gap = Gap {
-            code: "Gap".to_owned(),
-            cause: reason.to_owned(),
-            from: mark.position.commit_lsn,
-            to: position.commit_lsn,
-        };
+    async fn tell_gap(&mut self, lost: &Lost) -> Result<(), Failure> {
+        let Lost { first, last, next } = lost;
+        let position = next.id;
         let before = Position::new(position.commit_lsn, position.ordinal.saturating_sub(1));
-        let message = Message {
-            id: before,
-            ordinal: before.ordinal,
-            schema: None,
-            table: None,
-            xid: None,
-            gap: Some(gap),
-            ..bare(&first, Operation::Gap)
+        let mark = Mark {
+            source_sequence: *last,
+            left_out: 0,
+            transaction: Lsn::INVALID,
+            position: before,
+            ..self.outbox.last().clone()
         };
-        let out = Out {
-            subject: subject::derived_gap(&self.group.id, None),
-            message,
-            as_it_came: None,
-        };
-        let rendered = self.renderer.render(&out, &self.deriver.tables);
-        let rendered = rendered.map_err(|error| Stop(error.to_string()))?;
+        self.deriver.left_out = 0;
+        self.deriver.transaction = Lsn::INVALID;
         let made = Made {
-            first: from,
-            last: to,
+            first: *first,
+            last: *last,
             number: 1,
             of: 1,
             left_out: 0,
             transaction: Lsn::INVALID,
+            at: before,
+            before,
+            pieces: 0,
         };
-        self.deriver.left_out = 0;
-        self.deriver.transaction = Lsn::INVALID;
-        self.outbox.pass_over(std::mem::take(&mut self.stored));
-        let mark = Mark {
-            source_sequence: to,
-            left_out: 0,
-            transaction: Lsn::INVALID,
-            position: before,
-            ..mark.clone()
+        if let Passed::UpTo(told) = self.passed
+            && position <= told
+        {
+            // All that is missing was told, for it stood before this.
+            let mark = Mark {
+                position: told,
+                ..mark
+            };
+            self.outbox.push(Vec::new(), 0, (made, made), mark, None);
+            return Ok(());
+        }
+        self.passed = match self.passed {
+            Passed::UpTo(told) => Passed::UpTo(told),
+            Passed::InPart(_) | Passed::Nothing => Passed::Nothing,
         };
-        self.outbox.push(rendered, 0, (made, made), mark);
+        let sentence = lost_sentence(*first, *last);
+        tracing::warn!(group = %self.group.id, task = %self.group.task_id, first, last, "messages of the task's stream are gone, which is told");
+        // What is stored behind the mark was made of what will not be made again.
+        let end = self.outbox.last().own_sequence + std::mem::take(&mut self.stored);
+        self.outbox.pass_over(end);
+        let gap = derivation::Gap {
+            own_sequence: end + 1,
+            sentence: sentence.clone(),
+        };
+        derivation::lost(&self.deriving.state.pool, &self.group.id, &gap).await?;
+        let out = self.gap_before(next, sentence);
+        let rendered = self.renderer.render(&out, &self.deriver.tables);
+        let rendered = rendered.map_err(|error| Stop(error.to_string()))?;
+        self.outbox.push(rendered, 0, (made, made), mark, None);
         Ok(())
+    }
+
+    /// What stands in the place of what is missing before a message.
+    fn gap_before(&self, next: &Message, sentence: String) -> Out {
+        let position = next.id;
+        let before = Position::new(position.commit_lsn, position.ordinal.saturating_sub(1));
+        let gap = Gap {
+            code: "Gap".to_owned(),
+            cause: sentence,
+            from: self.outbox.last().position.commit_lsn,
+            to: position.commit_lsn,
+        };
+        Out {
+            subject: subject::derived_gap(&self.group.id, None),
+            message: Message {
+                id: before,
+                ordinal: before.ordinal,
+                schema: None,
+                table: None,
+                xid: None,
+                gap: Some(gap),
+                ..bare(next, Operation::Gap)
+            },
+            as_it_came: None,
+        }
     }
 
     /// Writes down up to where the own stream is made, where that is news. The stream's end says it too, so while the
     /// database is away the session goes on.
-    async fn mark(&mut self) {
+    async fn mark(&mut self) -> Result<(), Failure> {
         let stored = self.outbox.stored();
         if *stored == self.marked {
-            return;
+            return Ok(());
         }
-        match store::derivation::mark(&self.deriving.state.pool, &self.group.id, stored).await {
-            Ok(()) => self.marked = stored.clone(),
+        let pool = &self.deriving.state.pool;
+        match derivation::mark(pool, &self.group.id, self.number, stored).await {
+            Ok(true) => self.marked = stored.clone(),
+            Ok(false) => return Err("another session was begun on the own stream".into()),
             Err(error) => {
                 tracing::warn!(group = %self.group.id, task = %self.group.task_id, %error, "not marked how far the own stream is");
             }
         }
+        Ok(())
     }
 
     /// Looks whether both streams are still those that the session began with.
@@ -382,6 +461,22 @@ impl<'a> Session<'a> {
             return Err("a stream was made anew".into());
         }
         own_stream::keep(data, &own, &source).await?;
+        self.is_read().await
+    }
+
+    /// Whether what the task's stream holds comes. A broker that has forgotten who reads it tells nobody.
+    async fn is_read(&mut self) -> Result<(), Failure> {
+        let next = self.reader.awaits();
+        let awaited = std::mem::replace(&mut self.awaited, next);
+        if !self.outbox.is_empty() || self.reader.waits_for_room() {
+            return Ok(());
+        }
+        if self.reader.is_stuck_in_pieces() {
+            return Err("the rest of a change in pieces does not come".into());
+        }
+        if awaited == next && self.reader.has_next().await? {
+            return Err("the task's stream holds messages, and none comes".into());
+        }
         Ok(())
     }
 }

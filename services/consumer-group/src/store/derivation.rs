@@ -21,8 +21,18 @@ pub(crate) struct Mark {
     pub(crate) left_out: u64,
     /// Commit LSN of that transaction.
     pub(crate) transaction: Lsn,
-    /// Position of the last change that was read.
+    /// Everything up to this position is in the own one: that of the message of the task's stream, or of what was told
+    /// before of a stream that had lost its end.
     pub(crate) position: Position,
+}
+
+/// What was lost before it was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Gap {
+    /// Sequence of the message of the own stream that tells it.
+    pub(crate) own_sequence: u64,
+    /// What it was, in a sentence.
+    pub(crate) sentence: String,
 }
 
 /// How it is with a group's own stream.
@@ -32,6 +42,8 @@ pub(crate) struct Known {
     pub(crate) reason: String,
     pub(crate) parked: u64,
     pub(crate) mark: Mark,
+    /// The last one; `None` where nothing was lost.
+    pub(crate) gap: Option<Gap>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -47,6 +59,8 @@ struct Row {
     left_out: i64,
     transaction_lsn: String,
     position: String,
+    gap_sequence: i64,
+    gap: String,
 }
 
 impl TryFrom<Row> for Known {
@@ -57,6 +71,10 @@ impl TryFrom<Row> for Known {
             state: state(&row.state),
             reason: row.reason,
             parked: row.parked.unsigned_abs(),
+            gap: (row.gap_sequence > 0).then_some(Gap {
+                own_sequence: row.gap_sequence.unsigned_abs(),
+                sentence: row.gap,
+            }),
             mark: Mark {
                 source_made: row.source_made,
                 own_made: row.own_made,
@@ -105,7 +123,7 @@ pub(crate) async fn of(
 ) -> Result<HashMap<String, Known>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT group_id, state, reason, parked, source_made, own_made, source_sequence, own_sequence,
-                left_out, transaction_lsn, position
+                left_out, transaction_lsn, position, gap_sequence, gap
          FROM derivations
          WHERE group_id = ANY ($1)",
     )
@@ -151,21 +169,61 @@ pub(crate) async fn parked(
     Ok(())
 }
 
-/// Notes up to where the own stream was made. A mark never goes back, nor to a stream that was there before, so that a worker that has
-/// lost its lease without knowing does no harm: what it says is true, and only old.
+/// Begins a session on an own stream that was made then; gives the session's number.
+pub(crate) async fn begin(
+    executor: impl PgExecutor<'_>,
+    group: &GroupId,
+    own_made: &str,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "INSERT INTO derivations AS known (group_id, state, session)
+         VALUES ($1, 'running', 1)
+         ON CONFLICT (group_id) DO UPDATE
+         SET state = 'running', reason = '', session = known.session + 1,
+             gap_sequence = CASE WHEN known.own_made = $2 THEN known.gap_sequence ELSE 0 END
+         RETURNING session",
+    )
+    .bind(group.as_str())
+    .bind(own_made)
+    .fetch_one(executor)
+    .await
+}
+
+/// Notes what was lost, before it is told there.
+pub(crate) async fn lost(
+    executor: impl PgExecutor<'_>,
+    group: &GroupId,
+    gap: &Gap,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE derivations SET reason = $2, gap = $2, gap_sequence = $3 WHERE group_id = $1",
+    )
+    .bind(group.as_str())
+    .bind(&gap.sentence)
+    .bind(gap.own_sequence.cast_signed())
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
+/// Notes up to where the own stream was made; whether this is still the last session that was begun. What an earlier one
+/// says, which has lost its lease without knowing, is left out: the task's stream may have lost its end since, and a
+/// sequence there may be another message by now.
 pub(crate) async fn mark(
     executor: impl PgExecutor<'_>,
     group: &GroupId,
+    session: i64,
     mark: &Mark,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
         "UPDATE derivations
-         SET source_made = $2, own_made = $3, source_sequence = $4, own_sequence = $5, left_out = $6,
-             transaction_lsn = $7, position = $8
+         SET source_made = $3, own_made = $4, source_sequence = $5, own_sequence = $6, left_out = $7,
+             transaction_lsn = $8, position = $9
          WHERE group_id = $1
-           AND (own_made < $3 OR (own_made = $3 AND source_sequence <= $4 AND own_sequence <= $5))",
+           AND session = $2",
     )
     .bind(group.as_str())
+    .bind(session)
     .bind(&mark.source_made)
     .bind(&mark.own_made)
     .bind(mark.source_sequence.cast_signed())
@@ -175,5 +233,5 @@ pub(crate) async fn mark(
     .bind(mark.position.to_string())
     .execute(executor)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }

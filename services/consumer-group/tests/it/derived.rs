@@ -2,6 +2,9 @@
 
 mod taken_over;
 mod streams;
+mod lost;
+mod stopped;
+mod many;
 
 use std::time::Duration;
 
@@ -42,6 +45,7 @@ fn message(transaction: u64, ordinal: u64, op: &str) -> Value {
 }
 
 /// A message that a task's stream is to get.
+#[derive(Debug, Clone)]
 pub(crate) struct Written {
     subject: String,
     body: Value,

@@ -70,6 +70,7 @@ fn unit(op: &str, message: &Value) -> Unit {
         subject: format!("rowcast.change.t000000000000.007.public.orders.{op}"),
         message: message::read(&payload).unwrap(),
         payload,
+        taken: None,
     }
 }
 

@@ -1,0 +1,122 @@
+//! Groups whose own streams stand still.
+
+use rowcast_bus::async_nats::jetstream::stream;
+use rowcast_proto::message as m;
+use rowcast_proto::rpc::CreateGroup;
+use rowcast_proto::stream::PARKED;
+use rowcast_testkit::eventually;
+use serde_json::json;
+
+use super::{Written, transaction};
+use crate::fixture::{LIMIT, Member, Service, named};
+use rowcast_proto::rpc::GetGroupConnection;
+
+/// Fails on the row with this id, and does not fit a table without a status.
+const FAILING: &str = "e_keep(1 / (`id` - 101) > -1)\ne_keep(op_eq(`status`, 'paid'))";
+
+impl Service {
+    async fn parked(&self) -> anyhow::Result<u64> {
+        let parked = self.bus.jetstream().get_stream(PARKED.name).await?;
+        Ok(parked.cached_info().state.messages)
+    }
+
+    async fn stops(&self, group: &m::Group, reason: &str) {
+        eventually("the group has stopped", LIMIT, async || {
+            let status = self.seen(group).await.status.unwrap_or_default();
+            let derivation = status.derivation.unwrap_or_default();
+            derivation.state() == m::DerivationState::Stopped && derivation.reason.contains(reason)
+        })
+        .await;
+    }
+
+    async fn failing(&self, task: &rowcast_domain::TaskId) -> anyhow::Result<m::Group> {
+        let wish = m::CreateGroupRequest {
+            etl: Some(m::EtlPolicy {
+                script: FAILING.to_owned(),
+                on_error: m::RowErrorAction::Park.into(),
+            }),
+            ..self.wish(task, "failing")
+        };
+        Ok(self.ask::<CreateGroup>(&wish).await?)
+    }
+}
+
+/// A transaction whose last row is of a table that the policy does not fit.
+async fn unfit(service: &Service, task: &rowcast_domain::TaskId) -> anyhow::Result<Vec<Written>> {
+    let mut all = transaction(task, 1, &[true, true]);
+    let schemas =
+        rowcast_bus::provision::bucket(&service.bus, &rowcast_proto::stream::SCHEMAS).await?;
+    let shape = json!({
+        "id": "plain-1", "schema": "public", "table": "plain", "replica_identity": "default",
+        "columns": [{ "name": "id", "type_oid": 23, "type": "int4", "modifier": -1, "key": true }],
+    });
+    let value = serde_json::to_vec(&shape)?;
+    schemas.put(format!("{task}.plain-1"), value.into()).await?;
+    let row = &mut all[2].body;
+    (row["schema_id"], row["table"]) = (json!("plain-1"), json!("plain"));
+    row["after"] = json!({ "id": 102 });
+    Ok(all)
+}
+
+#[tokio::test]
+async fn what_was_made_before_a_stop_is_stored_and_parked_once() -> anyhow::Result<()> {
+    let mut service = Service::start().await?;
+    let (task, _shape) = service.begin_task().await?;
+    service.write(&unfit(&service, &task).await?).await?;
+    let group = service.failing(&task).await?;
+    service.stops(&group, "public.plain").await;
+    let connection = service.ask::<GetGroupConnection>(&named(&group)).await?;
+    for _begun in 0..2 {
+        let jetstream = service.capture.jetstream();
+        let own = jetstream.get_stream(&connection.stream).await?;
+        let last = own.get_last_raw_message_by_subject(">").await?;
+        let last: serde_json::Value = serde_json::from_slice(&last.payload)?;
+        assert_eq!(
+            (&last["op"], &last["id"]),
+            (&json!("gap"), &json!("0/100.1"))
+        );
+        assert_eq!(service.parked().await?, 1);
+        service.stop().await?;
+        service.start_again().await?;
+        service.stops(&group, "public.plain").await;
+    }
+    // It is the group's incident, and its delay.
+    eventually("the group is blocked", LIMIT, async || {
+        let facts = service.facts::<m::GroupStateChanged>().await.unwrap();
+        facts.iter().any(|fact| {
+            fact.group_id == group.id
+                && fact.to() == m::GroupState::Blocked
+                && fact.reason.contains("public.plain")
+        })
+    })
+    .await;
+    service.write(&transaction(&task, 2, &[true])).await?;
+    let member = Member { group, connection };
+    let _client = member.connect().await?;
+    eventually("what was not derived is unread", LIMIT, async || {
+        let status = service.seen(&member.group).await.status.unwrap_or_default();
+        // Three that were, and five that were not.
+        status.unconsumed == 3 + 5
+    })
+    .await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn where_nothing_more_can_be_parked_the_group_stops_before_it() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let (task, _shape) = service.begin_task().await?;
+    let jetstream = service.bus.jetstream();
+    let parked = jetstream.get_stream(PARKED.name).await?;
+    let config = parked.cached_info().config.clone();
+    assert!(config.max_bytes > 0 && config.discard == stream::DiscardPolicy::New);
+    let full = stream::Config {
+        max_bytes: 10,
+        ..config
+    };
+    jetstream.update_stream(full).await?;
+    service.write(&transaction(&task, 1, &[true])).await?;
+    let group = service.failing(&task).await?;
+    service.stops(&group, "ROWCAST_PARKED is full").await;
+    Ok(())
+}
