@@ -15,6 +15,7 @@ use crate::apply::document::{
     AlertingEntry, ContactEntry, Document, GroupEntry, SecretFrom, SourceEntry, TaskEntry,
     WantedState,
 };
+use crate::apply::ignored;
 use crate::args::Export;
 use crate::failure::{Exit, Failure};
 use crate::{find, output};
@@ -52,8 +53,13 @@ pub(crate) async fn run(api: &Api, wanted: &Export) -> anyhow::Result<()> {
             .alerting
             .as_ref()
             .map(|alerting| alerting_entry(alerting, &told));
+        let ignored_checks = ignored::declared(api, &task).await?;
         let entry = task_entry(task, source, purchase, groups);
-        document.tasks.push(TaskEntry { alerting, ..entry });
+        document.tasks.push(TaskEntry {
+            alerting,
+            ignored_checks,
+            ..entry
+        });
     }
     Ok(output::text(document.to_yaml()?)?)
 }
@@ -184,6 +190,7 @@ fn task_entry(
         format: task.format,
         etl: task.etl,
         alerting: None,
+        ignored_checks: Vec::new(),
         network: task.network,
         tags: without_own(task.tags),
         resource_group: task.resource_group,

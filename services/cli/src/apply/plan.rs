@@ -13,8 +13,10 @@ use super::change;
 use super::conflict::{differs, of_another_set, source_database, task_conflicts};
 use super::contact;
 use super::document::{
-    AlertingEntry, ContactEntry, Document, GroupEntry, SourceEntry, TaskEntry, WantedState,
+    AlertingEntry, ContactEntry, Document, GroupEntry, IgnoredEntry, SourceEntry, TaskEntry,
+    WantedState,
 };
+use super::ignored;
 use crate::task::{instance, selection};
 
 /// What is there.
@@ -79,6 +81,8 @@ pub(super) struct UnnamedSource {
 pub(super) struct PresentTask {
     pub(super) task: Task,
     pub(super) groups: Vec<Group>,
+    /// Codes of alerts that nobody answers for; read only where the document answers for any.
+    pub(super) open_alerts: Vec<String>,
 }
 
 /// One thing to do.
@@ -129,11 +133,17 @@ pub(super) enum Step {
         patch: PatchGroup,
         changes: Vec<String>,
     },
+    IgnoreAlerts {
+        task: String,
+        checks: Vec<IgnoredEntry>,
+    },
     Bring {
         task: String,
         to: WantedState,
         /// Where it has no instance yet.
         purchase: PurchaseTask,
+        /// What may be found by its precheck.
+        ignored: Vec<IgnoredEntry>,
     },
     Release(Box<Task>),
     DeleteSource(Source),
@@ -186,14 +196,17 @@ impl Step {
                 changes,
                 ..
             } => update("group", format!("{task}/{group}"), changes),
-            Self::Bring { task, to, purchase } => {
-                let detail = match to {
-                    WantedState::Running => {
-                        let how = in_words(purchase);
-                        format!("precheck, purchase {how}, start, as far as missing")
-                    }
-                    WantedState::Suspended => "suspend".to_owned(),
-                };
+            Self::IgnoreAlerts { task, checks } => {
+                let detail = ignored::codes(checks);
+                ("ignore", "alerts", task.clone(), detail)
+            }
+            Self::Bring {
+                task,
+                to,
+                purchase,
+                ignored,
+            } => {
+                let detail = way_to(*to, purchase, ignored);
                 ("bring", "task", task.clone(), detail)
             }
             Self::Release(task) => {
@@ -213,6 +226,17 @@ impl Step {
             name,
             detail,
         }
+    }
+}
+
+fn way_to(to: WantedState, purchase: &PurchaseTask, ignored: &[IgnoredEntry]) -> String {
+    match to {
+        WantedState::Running => {
+            let how = in_words(purchase);
+            let alerts = ignored::left_out(ignored);
+            format!("precheck{alerts}, purchase {how}, start, as far as missing")
+        }
+        WantedState::Suspended => "suspend".to_owned(),
     }
 }
 
@@ -300,6 +324,7 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
                 conflicts.extend(task_conflicts(wanted, &known.task, document, present));
                 steps.extend(change::of_task(wanted, set, &known.task, present));
                 steps.extend(replacement(wanted, &known.task));
+                steps.extend(ignored::plan(wanted, known));
             }
         }
         for group in &wanted.groups {
@@ -430,6 +455,7 @@ fn bring(wanted: &TaskEntry, state: Option<TaskState>) -> Result<Option<Step>, S
         task: wanted.name.clone(),
         to,
         purchase: wanted.purchase.clone().unwrap_or(PurchaseTask::BY_THE_HOUR),
+        ignored: wanted.ignored_checks.clone(),
     }));
     let refused = |advice: &str| {
         let state = state.map_or_else(|| "new".to_owned(), |state| state.to_string());

@@ -18,6 +18,7 @@ mod carried;
 mod contacts;
 mod changes;
 mod prechecks;
+mod open_alerts;
 mod following;
 mod rechecks;
 mod listing;
