@@ -10,8 +10,8 @@ use rowcast_proto::rest::{
 
 use super::alerting::{AlertingArgs, AlertingChange};
 use super::etl::EtlArgs;
-use super::precheck::{Ignore, Precheck, Recheck};
 use super::instance::{Instance, Purchase, Renew};
+use super::precheck::{Ignore, Precheck, Recheck};
 use super::{Agreement, SharingArgs, Shown, Waiting};
 use crate::secret::PasswordArgs;
 use crate::tags::tag;
