@@ -82,6 +82,7 @@ fn control_plane() -> Vec<Message> {
         message::ListGroupsRequest,
         message::ListIncidentsReply,
         message::ListIncidentsRequest,
+        message::LiveTasks,
         message::MemberReply,
         message::MemberRequest,
         message::ObjectPage,

@@ -182,13 +182,22 @@ impl Tracked {
         Ok(())
     }
 
-    /// Runs the precheck, which must pass.
+    /// Runs the precheck, which must pass, and answers for what it alerts to.
     ///
     /// # Errors
-    /// With the checks that failed.
+    /// With the checks that failed, or an alert that nobody can answer for.
     pub async fn precheck(&self) -> anyhow::Result<()> {
         let report: Precheck = self.command("precheck").await?;
         anyhow::ensure!(report.passed, "{:#?}", report.items);
+        if report.open_alerts.is_empty() {
+            return Ok(());
+        }
+        let body = json!({
+            "codes": report.open_alerts, "by": "the test",
+            "reason": "The server is the test's own and ends with it.",
+        });
+        let report: Precheck = self.api.post(&self.path("precheck/ignore"), &body).await?;
+        anyhow::ensure!(report.success_percent == 100, "{:#?}", report.items);
         Ok(())
     }
 

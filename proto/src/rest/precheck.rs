@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 pub enum CheckOutcome {
     /// Nothing to do.
     Pass,
-    /// Worth knowing; does not hinder.
+    /// To be repaired, or ignored by somebody who answers for it, before the task can be bought and started.
     Alert,
     /// Must be repaired before the task can start.
     Fail,
@@ -41,9 +41,38 @@ pub struct CheckItem {
     /// When it ran, where an earlier precheck has run it; absent where this one has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<DateTime<Utc>>,
+    /// Of an alert: whether somebody may answer for it. One that nobody can answer for must be repaired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignorable: Option<bool>,
     /// Who ignores it, where it is an alert that somebody answers for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignored: Option<Ignored>,
+}
+
+impl CheckItem {
+    /// Whether it is an alert that is neither repaired nor ignored: it hinders purchase and start.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.outcome == CheckOutcome::Alert && self.ignored.is_none()
+    }
+
+    /// Whether it is an alert that somebody may answer for.
+    #[must_use]
+    pub fn may_be_ignored(&self) -> bool {
+        // Reports from before there were others have alerts of this kind only.
+        self.outcome == CheckOutcome::Alert && self.ignorable != Some(false)
+    }
+
+    /// Whether it counts as passed: it has, or somebody answers for its alert.
+    #[must_use]
+    pub fn counts_as_passed(&self) -> bool {
+        match self.outcome {
+            CheckOutcome::Pass => true,
+            CheckOutcome::Alert => self.ignored.is_some(),
+            // A check that could not run proves nothing.
+            CheckOutcome::Fail | CheckOutcome::Skipped => false,
+        }
+    }
 }
 
 /// Who ignores an alert.
@@ -61,10 +90,14 @@ pub struct Ignored {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunPrecheck {
-    /// Runs only what failed or was skipped in the last precheck, and whether the source can be
-    /// reached; the rest is kept from there.
+    /// Runs only what failed, was skipped or has an alert that nobody ignores in the last precheck, and
+    /// whether the source can be reached; the rest is kept from there.
     #[serde(default)]
     pub only_failed: bool,
+    /// Runs only the checks of these codes, and whether the source can be reached; the rest is kept from the
+    /// last precheck. Empty for all; not together with `only_failed`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
 }
 
 /// A check that is to run.
@@ -108,7 +141,8 @@ pub struct Recheck {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IgnoreChecks {
-    /// Codes of alerts of the last precheck, as `wal_keep`. What failed cannot be ignored.
+    /// Codes of alerts of the last precheck, as `wal_keep`. What failed cannot be ignored, nor an alert that must
+    /// be repaired.
     pub codes: Vec<String>,
     /// The person who answers for it, 1–64 characters.
     pub by: String,
@@ -121,14 +155,31 @@ pub struct IgnoreChecks {
 pub struct Precheck {
     /// Of the run.
     pub id: String,
-    /// Whether nothing failed.
+    /// Whether nothing failed. That does not suffice for purchase and start while alerts are open.
     pub passed: bool,
-    /// Share of checks that passed or alerted, in percent.
+    /// Share of checks that passed, or whose alert somebody answers for, in percent. Purchase and start need 100.
     pub success_percent: u32,
+    /// Codes of the alerts that are neither repaired nor ignored; absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_alerts: Vec<String>,
     /// In the order run.
     pub items: Vec<CheckItem>,
     /// When it began.
     pub started_at: DateTime<Utc>,
     /// When it ended.
     pub finished_at: DateTime<Utc>,
+}
+
+impl Precheck {
+    /// Counts anew, once it is known who ignores what.
+    pub fn count(&mut self) {
+        let good = self.items.iter().filter(|item| item.counts_as_passed());
+        // Rounded down, so that 100 means all.
+        let percent = (good.count() * 100).checked_div(self.items.len());
+        self.success_percent = percent
+            .and_then(|percent| u32::try_from(percent).ok())
+            .unwrap_or(0);
+        let open = self.items.iter().filter(|item| item.is_open());
+        self.open_alerts = open.map(|item| item.code.clone()).collect();
+    }
 }

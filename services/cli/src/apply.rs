@@ -15,6 +15,7 @@ mod change;
 mod conflict;
 mod contact;
 pub(crate) mod rule;
+pub(crate) mod ignored;
 mod carry_out;
 
 use rowcast_domain::TaskState;
@@ -28,7 +29,7 @@ pub(crate) use carry_out::source_of;
 use carry_out::{carry_out, check};
 use change::SET_TAG;
 pub(crate) use change::is_fresh;
-use document::Document;
+use document::{Document, TaskEntry};
 use plan::{Present, PresentTask, Step, StepInWords, UnnamedSource, plan};
 
 pub(crate) async fn run(api: &Api, wanted: Apply) -> anyhow::Result<()> {
@@ -151,10 +152,25 @@ async fn look(api: &Api, document: &Document, prune: bool) -> anyhow::Result<Pre
     for task in tasks {
         if document.tasks.iter().any(|wanted| wanted.name == task.name) {
             let groups = api.groups(&task.id).await?.groups;
-            present.tasks.push(PresentTask { task, groups });
+            let open_alerts = open_alerts(api, document, &task).await?;
+            present.tasks.push(PresentTask {
+                task,
+                groups,
+                open_alerts,
+            });
         }
     }
     Ok(present)
+}
+
+/// Of a task that the document names, where it answers for any.
+async fn open_alerts(api: &Api, document: &Document, task: &Task) -> anyhow::Result<Vec<String>> {
+    let named = |wanted: &&TaskEntry| wanted.name == task.name;
+    let wanted = document.tasks.iter().find(named);
+    if wanted.is_none_or(|wanted| wanted.ignored_checks.is_empty()) {
+        return Ok(Vec::new());
+    }
+    ignored::open_alerts(api, task).await
 }
 
 /// `tasks` are those that stay.

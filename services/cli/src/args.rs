@@ -8,6 +8,7 @@ mod alerting;
 pub(crate) mod group;
 pub(crate) mod incident;
 pub(crate) mod instance;
+pub(crate) mod precheck;
 pub(crate) mod contact;
 pub(crate) mod rule;
 pub(crate) mod token;

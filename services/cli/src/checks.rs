@@ -24,6 +24,11 @@ pub(crate) fn in_words(what: &str, items: &[CheckItem]) -> String {
 
 fn problem(item: &CheckItem) -> String {
     let repair = item.repair.replace('\n', "\n  ");
+    let must = if item.is_open() && !item.may_be_ignored() {
+        ", must be repaired"
+    } else {
+        ""
+    };
     let ignored = item.ignored.as_ref().map_or_else(String::new, |ignored| {
         format!(
             "\n  ignored by {} since {}: {}",
@@ -33,7 +38,7 @@ fn problem(item: &CheckItem) -> String {
         )
     });
     format!(
-        "\n\n{} ({}): {}\n  repair: {repair}{ignored}",
+        "\n\n{} ({}{must}): {}\n  repair: {repair}{ignored}",
         item.title, item.code, item.cause
     )
 }

@@ -16,6 +16,7 @@ use crate::apply::document::{
     WantedState,
 };
 use crate::apply::rule::RuleEntry;
+use crate::apply::ignored;
 use crate::args::Export;
 use crate::failure::{Exit, Failure};
 use crate::{find, output};
@@ -54,8 +55,13 @@ pub(crate) async fn run(api: &Api, wanted: &Export) -> anyhow::Result<()> {
             .alerting
             .as_ref()
             .map(|alerting| alerting_entry(alerting, &told));
+        let ignored_checks = ignored::declared(api, &task).await?;
         let entry = task_entry(task, source, purchase, groups);
-        document.tasks.push(TaskEntry { alerting, ..entry });
+        document.tasks.push(TaskEntry {
+            alerting,
+            ignored_checks,
+            ..entry
+        });
     }
     Ok(output::text(document.to_yaml()?)?)
 }
@@ -207,6 +213,7 @@ fn task_entry(
         format: task.format,
         etl: task.etl,
         alerting: None,
+        ignored_checks: Vec::new(),
         network: task.network,
         tags: without_own(task.tags),
         resource_group: task.resource_group,

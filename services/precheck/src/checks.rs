@@ -10,10 +10,12 @@ use tokio::time::Instant;
 
 use crate::broker::Broker;
 use crate::finding::Finding;
+use crate::lanes::{self, Named};
 use crate::source::{Source, Wish};
 
 mod connectivity;
 mod server_version;
+mod tested_version;
 mod primary;
 mod wal_level;
 mod replication_slots;
@@ -21,8 +23,10 @@ mod wal_senders;
 pub(crate) mod replication_login;
 mod privileges;
 mod objects;
+mod table_limit;
 mod keys;
 mod generated_columns;
+mod column_types;
 mod sender_timeout;
 mod slot_failover;
 mod wal_held;
@@ -31,6 +35,7 @@ mod prepared_transactions;
 mod long_transactions;
 mod clock;
 mod existing_slot;
+mod leftovers;
 mod publication;
 mod provider;
 mod schema_changes;
@@ -51,14 +56,11 @@ pub(crate) struct Rule {
     pub(crate) ran: &'static str,
 }
 
-/// How long one check may take: a source that does not answer, or slowly, must not hold up the report. More
-/// than its sessions wait for a lock.
-const CHECK_WITHIN: Duration = Duration::from_secs(12);
-
 /// How long all of them may take.
 const ALL_WITHIN: Duration = Duration::from_secs(35);
 
-type Check = for<'a> fn(&'a Source) -> BoxFuture<'a, Result<Finding, Error>>;
+/// Reads facts of the source and judges them.
+pub(crate) type Check = for<'a> fn(&'a Source) -> BoxFuture<'a, Result<Finding, Error>>;
 
 type BrokerCheck = fn(&Broker) -> Finding;
 
@@ -74,6 +76,9 @@ const CHECKS: &[(Rule, Check)] = &[
     (server_version::RULE, |source| {
         server_version::check(source).boxed()
     }),
+    (tested_version::RULE, |source| {
+        tested_version::check(source).boxed()
+    }),
     (primary::RULE, |source| primary::check(source).boxed()),
     (wal_level::RULE, |source| wal_level::check(source).boxed()),
     (replication_slots::RULE, |source| {
@@ -86,10 +91,16 @@ const CHECKS: &[(Rule, Check)] = &[
         replication_login::check(source).boxed()
     }),
     (objects::RULE, |source| objects::check(source).boxed()),
+    (table_limit::RULE, |source| {
+        table_limit::check(source).boxed()
+    }),
     (privileges::RULE, |source| privileges::check(source).boxed()),
     (keys::RULE, |source| keys::check(source).boxed()),
     (generated_columns::RULE, |source| {
         generated_columns::check(source).boxed()
+    }),
+    (column_types::RULE, |source| {
+        column_types::check(source).boxed()
     }),
     (wal_keep::RULE, |source| wal_keep::check(source).boxed()),
     (wal_held::RULE, |source| wal_held::check(source).boxed()),
@@ -109,6 +120,7 @@ const CHECKS: &[(Rule, Check)] = &[
     (existing_slot::RULE, |source| {
         existing_slot::check(source).boxed()
     }),
+    (leftovers::RULE, |source| leftovers::check(source).boxed()),
     (provider::RULE, |source| provider::check(source).boxed()),
     (publication::RULE, |source| {
         publication::check(source).boxed()
@@ -120,13 +132,14 @@ const CHECKS: &[(Rule, Check)] = &[
 ];
 
 /// The checks that concern this wish.
-fn concerning(wish: &Wish) -> Vec<&'static (Rule, Check)> {
+fn concerning(wish: &Wish) -> Vec<Named> {
     let schema = wish.change_types.schema;
     CHECKS
         .iter()
         .filter(|(rule, _)| wish.provider.is_known() || rule.code != provider::RULE.code)
         .filter(|(rule, _)| wish.started || rule.code != publication::RULE.code)
         .filter(|(rule, _)| schema || rule.code != schema_changes::RULE.code)
+        .filter(|(rule, _)| wish.live_tasks.is_some() || rule.code != leftovers::RULE.code)
         .filter(|(rule, _)| wish.etl.is_some() || rule.code != etl::RULE.code)
         .filter(|(rule, _)| wish.wants(rule.code))
         .collect()
@@ -165,7 +178,7 @@ pub(crate) async fn run_on_broker(
     }
 }
 
-/// Runs the checks of the source, each within its time, and tells `found` of each; all but the first are
+/// Runs the checks of the source, several at once, and tells `found` of each as it ends; all but the first are
 /// skipped where it cannot be reached, and the rest where it no longer answers.
 pub(crate) async fn run_on_source(
     options: &ConnectOptions,
@@ -182,33 +195,36 @@ pub(crate) async fn run_on_source(
         }
         return;
     };
-    let checks = concerning(&wish);
+    let units = units(concerning(&wish));
     let source = Source::new(session, options, wish);
-    let end = begun + ALL_WITHIN;
-    let mut silent = false;
-    for (rule, check) in checks {
-        let begun = Instant::now();
-        let limit = end.min(begun + CHECK_WITHIN);
-        let finding = if silent {
-            Finding::skipped("The source no longer answers.")
-        } else {
-            match tokio::time::timeout_at(limit, check(&source)).await {
-                Ok(judged) => judged.unwrap_or_else(|error| Finding::unreadable(&error)),
-                Err(_elapsed) => {
-                    // What comes next would wait behind it, on the same connection.
-                    silent = true;
-                    Finding::silent(begun.elapsed())
-                }
+    lanes::run(&source, &units, begun + ALL_WITHIN, found).await;
+}
+
+/// What can run beside each other. The login for replication takes one of the places that [`wal_senders`] counts.
+fn units(checks: Vec<Named>) -> Vec<Vec<Named>> {
+    let mut units: Vec<Vec<Named>> = Vec::new();
+    for check in checks {
+        let follows = check.0.code == replication_login::RULE.code;
+        match units.last_mut() {
+            Some(unit)
+                if follows
+                    && unit
+                        .iter()
+                        .any(|(rule, _)| rule.code == wal_senders::RULE.code) =>
+            {
+                unit.push(check);
             }
-        };
-        found(result(rule, finding, begun));
+            Some(_) | None => units.push(vec![check]),
+        }
     }
+    units
 }
 
 /// What a check that began then has found.
 pub(crate) fn result(rule: &Rule, finding: Finding, begun: Instant) -> CheckResult {
     let Finding {
         outcome,
+        must_repair,
         saw,
         cause,
         repair,
@@ -220,6 +236,7 @@ pub(crate) fn result(rule: &Rule, finding: Finding, begun: Instant) -> CheckResu
         code: rule.code.to_owned(),
         title: rule.title.to_owned(),
         outcome: outcome.into(),
+        must_repair,
         ran: rule.ran.to_owned(),
         saw,
         cause,

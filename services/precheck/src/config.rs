@@ -6,6 +6,9 @@ use rowcast_domain::Secret;
 use rowcast_pg::Networks;
 use rowcast_service::Settings;
 
+/// As many as DTS lets a task have.
+const TABLE_LIMIT: usize = 500;
+
 /// What the service needs to know.
 #[derive(Debug)]
 pub struct Config {
@@ -21,6 +24,8 @@ pub struct Config {
     /// `ROWCAST_SOURCE_NETWORKS`: where sources may be, as `10.0.0.0/8,!10.9.0.0/16,unix`. Default everywhere; never
     /// at link-local addresses.
     pub source_networks: Networks,
+    /// `ROWCAST_TABLE_LIMIT`: tables of a task, more of which a precheck alerts to. Default 500.
+    pub table_limit: usize,
 }
 
 impl Config {
@@ -34,6 +39,7 @@ impl Config {
         let nats_monitors = settings.required("nats_monitor_url");
         let secret_key = settings.secret("secret_key");
         let source_networks = settings.optional("source_networks", Networks::default());
+        let table_limit = settings.optional("table_limit", TABLE_LIMIT);
         Some(Self {
             nats: BusConfig {
                 url: url?,
@@ -45,6 +51,7 @@ impl Config {
             nats_monitors: nats_monitors?,
             secret_key: secret_key?,
             source_networks: source_networks?,
+            table_limit: table_limit?,
         })
     }
 }

@@ -9,6 +9,8 @@ use rowcast_proto::message::CheckOutcome;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) outcome: CheckOutcome,
+    /// Of an alert: nobody can answer for it.
+    pub(crate) must_repair: bool,
     /// What was seen.
     pub(crate) saw: String,
     /// Why that is a problem; empty on pass.
@@ -23,13 +25,14 @@ impl Finding {
         let nothing = String::new;
         Self {
             outcome: CheckOutcome::Pass,
+            must_repair: false,
             saw: saw.into(),
             cause: nothing(),
             repair: nothing(),
         }
     }
 
-    /// Worth knowing; does not hinder.
+    /// To be repaired, or answered for by somebody.
     pub(crate) fn alert(
         saw: impl Into<String>,
         cause: impl Into<String>,
@@ -38,9 +41,23 @@ impl Finding {
         let outcome = CheckOutcome::Alert;
         Self {
             outcome,
+            must_repair: false,
             saw: saw.into(),
             cause: cause.into(),
             repair: repair.into(),
+        }
+    }
+
+    /// An alert that nobody can answer for: to go on is known to lose or to break something unless it is
+    /// repaired, and yet the check cannot be sure enough to fail.
+    pub(crate) fn to_repair(
+        saw: impl Into<String>,
+        cause: impl Into<String>,
+        repair: impl Into<String>,
+    ) -> Self {
+        Self {
+            must_repair: true,
+            ..Self::alert(saw, cause, repair)
         }
     }
 
@@ -53,6 +70,7 @@ impl Finding {
         let outcome = CheckOutcome::Fail;
         Self {
             outcome,
+            must_repair: false,
             saw: saw.into(),
             cause: cause.into(),
             repair: repair.into(),
@@ -65,6 +83,7 @@ impl Finding {
         let outcome = CheckOutcome::Skipped;
         Self {
             outcome,
+            must_repair: false,
             saw: nothing(),
             cause: cause.into(),
             repair: nothing(),

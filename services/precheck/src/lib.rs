@@ -19,6 +19,7 @@ mod target;
 mod run_precheck;
 mod progress;
 mod checks;
+mod lanes;
 mod test_source;
 mod steps;
 mod browse_source;
@@ -49,6 +50,8 @@ struct Platform {
     access: Access,
     monitors: Monitors,
     replicas: Replicas,
+    /// How many tables a task should have at most.
+    table_limit: usize,
     /// Where the progress of a run is told.
     prechecks: kv::Store,
 }
@@ -68,6 +71,7 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         },
         monitors: config.nats_monitors,
         replicas: config.nats.replicas,
+        table_limit: config.table_limit,
         prechecks: provision::bucket(&bus, &PRECHECKS).await?,
     });
     let description = "Answers whether a source is fit for a task";

@@ -6,10 +6,10 @@ use rowcast_pg::ConnectOptions;
 use rowcast_proto::message::{CheckResult, PrecheckReport, PrecheckRequest, RpcError};
 
 use crate::broker::Broker;
+use crate::checks::Rule;
 use crate::error::Error;
 use crate::provider::Provider;
 use crate::source::Wish;
-use crate::target::Access;
 use crate::{Platform, checks, progress, report, target};
 
 /// Runs every check and reports.
@@ -23,7 +23,7 @@ pub(crate) async fn answer(
     let started_at = Utc::now();
     let retention = request.retention.take();
     let run = std::mem::take(&mut request.run);
-    let (options, wish) = read(&platform.access, request)?;
+    let (options, wish) = read(platform, request)?;
     let provider = wish.provider;
     let task_id = wish.task.clone();
     let planned = checks::planned(&wish);
@@ -45,6 +45,7 @@ pub(crate) async fn answer(
         tokio::join!(Box::pin(source), broker);
         progress.end();
         items.append(&mut of_broker);
+        in_order(&mut items, &planned);
         items
     };
     let (items, ()) = tokio::join!(found, writer.run());
@@ -58,12 +59,22 @@ pub(crate) async fn answer(
     Ok(report)
 }
 
-fn read(access: &Access, request: PrecheckRequest) -> Result<(ConnectOptions, Wish), Error> {
+/// As planned, however they ended.
+fn in_order(items: &mut [CheckResult], planned: &[&Rule]) {
+    items.sort_by_key(|item| planned.iter().position(|rule| rule.code == item.code));
+}
+
+fn read(platform: &Platform, request: PrecheckRequest) -> Result<(ConnectOptions, Wish), Error> {
     let task: TaskId = request.task_id.parse()?;
     let source = request.source.ok_or(Error::Missing("source"))?;
     let objects = request.objects.ok_or(Error::Missing("objects"))?;
     let change_types = request.change_types.ok_or(Error::Missing("change_types"))?;
-    let options = target::connect_options(access, source)?;
+    let live_tasks = request.live_tasks.map(|live| {
+        // What is no id is nobody's.
+        let ids = live.ids.iter().filter_map(|id| id.parse().ok());
+        ids.collect()
+    });
+    let options = target::connect_options(&platform.access, source)?;
     Ok((
         options,
         Wish {
@@ -73,6 +84,8 @@ fn read(access: &Access, request: PrecheckRequest) -> Result<(ConnectOptions, Wi
             etl: request.etl,
             only: request.only,
             started: request.started,
+            live_tasks,
+            table_limit: platform.table_limit,
             provider: Provider::of(&request.kind),
         },
     ))

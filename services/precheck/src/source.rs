@@ -1,7 +1,9 @@
 //! The source under check, once it is reached.
 
+use std::sync::Arc;
+
 use rowcast_domain::TaskId;
-use rowcast_pg::{ConnectOptions, Error, Session};
+use rowcast_pg::{ConnectOptions, Error, Session, connect};
 use rowcast_proto::message::{ChangeTypes, EtlPolicy, ObjectSelection};
 use rowcast_proto::stream;
 use tokio::sync::OnceCell;
@@ -21,6 +23,10 @@ pub(crate) struct Wish {
     pub(crate) only: Vec<String>,
     /// The task was started: slot and publication of its name are its own.
     pub(crate) started: bool,
+    /// The tasks of the installation, where they are known.
+    pub(crate) live_tasks: Option<Vec<TaskId>>,
+    /// How many tables a task should have at most.
+    pub(crate) table_limit: usize,
     /// Who runs the source.
     pub(crate) provider: Provider,
 }
@@ -48,7 +54,7 @@ pub(crate) struct Source {
     /// How it was reached.
     pub(crate) options: ConnectOptions,
     pub(crate) wish: Wish,
-    selected: OnceCell<Selected>,
+    selected: Arc<OnceCell<Selected>>,
 }
 
 impl Source {
@@ -57,8 +63,21 @@ impl Source {
             session,
             options,
             wish,
-            selected: OnceCell::new(),
+            selected: Arc::default(),
         }
+    }
+
+    /// The same on a connection of its own.
+    ///
+    /// # Errors
+    /// Where it cannot be had.
+    pub(crate) async fn beside(&self) -> Result<Self, Error> {
+        Ok(Self {
+            session: connect(&self.options).await?,
+            options: self.options.clone(),
+            wish: self.wish.clone(),
+            selected: Arc::clone(&self.selected),
+        })
     }
 
     /// What the wish selects on this server; read once, for a database may have many tables.

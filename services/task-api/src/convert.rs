@@ -275,6 +275,7 @@ pub(crate) fn precheck(report: m::PrecheckReport) -> Result<rest::Precheck, ApiE
         id: report.id,
         passed: report.passed,
         success_percent: report.success_percent,
+        open_alerts: Vec::new(),
         items: report.items.into_iter().map(check_item).collect(),
         started_at: time("started_at", report.started_at)?,
         finished_at: time("finished_at", report.finished_at)?,
@@ -346,6 +347,7 @@ pub(crate) fn check_item(item: m::CheckResult) -> rest::CheckItem {
         repair: item.repair,
         duration_ms: item.duration_ms,
         checked_at: None,
+        ignorable: (outcome == rest::CheckOutcome::Alert).then_some(!item.must_repair),
         ignored: None,
     }
 }
@@ -357,7 +359,9 @@ pub(crate) fn check_result(item: rest::CheckItem) -> m::CheckResult {
         rest::CheckOutcome::Fail => m::CheckOutcome::Fail,
         rest::CheckOutcome::Skipped => m::CheckOutcome::Skipped,
     };
+    let must_repair = item.ignorable == Some(false);
     m::CheckResult {
+        must_repair,
         code: item.code,
         title: item.title,
         outcome: outcome.into(),

@@ -7,6 +7,7 @@ mod objects;
 mod changes;
 mod sources;
 mod ignored;
+mod open_alerts;
 mod start;
 
 use axum::http::StatusCode;
@@ -28,6 +29,7 @@ use crate::{clock, convert, recheck};
 pub(crate) use changes::change_task;
 pub(crate) use ignored::ignore_checks;
 pub(crate) use objects::{change_objects, plan_objects};
+pub(crate) use open_alerts::without_open_alerts;
 pub(crate) use sources::change_source;
 pub(crate) use start::start;
 

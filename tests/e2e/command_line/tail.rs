@@ -111,6 +111,7 @@ async fn what_is_written_as_protobuf_is_shown_alike() {
     for step in [
         "task create binary --source shop --schema shop --format protobuf --pack",
         "task precheck binary --wait",
+        "task ignore-alerts binary --all --by ada --reason watched",
         "task purchase binary",
         "task start binary --wait",
     ] {

@@ -61,6 +61,7 @@ async fn a_task_lives_by_commands() {
     is_prechecked_check_by_check(&shell).await;
     let report: Precheck = shell.json("task precheck orders --last").await.unwrap();
     assert!(report.passed && !report.items.is_empty());
+    its_alerts_are_answered_for(&shell, &report).await;
 
     let first: Instance = shell.json("task purchase orders").await.unwrap();
     let again: Instance = shell.json("task purchase orders").await.unwrap();
@@ -121,12 +122,45 @@ async fn is_prechecked_check_by_check(shell: &Shell) {
     let progress = String::from_utf8(output.stderr).unwrap();
     let lines: Vec<&str> = progress.lines().collect();
     assert!(lines[0].ends_with("orders is prechecking"), "{progress}");
-    assert!(lines[1].contains(" 1/22 pass "), "{progress}");
-    assert!(progress.contains("/22 pass connectivity"), "{progress}");
-    assert!(progress.contains("22/22 "), "{progress}");
+    assert!(lines[1].contains(" 1/26 pass "), "{progress}");
+    assert!(progress.contains("/26 pass connectivity"), "{progress}");
+    assert!(progress.contains("26/26 "), "{progress}");
     assert!(progress.contains(" alert wal_keep"), "{progress}");
-    let last = lines.last().unwrap();
-    assert!(last.ends_with("orders is precheck_passed"), "{progress}");
+    let [before, last] = &lines[lines.len() - 2..] else {
+        panic!("{progress}");
+    };
+    assert!(before.ends_with("orders is precheck_passed"), "{progress}");
+    assert!(
+        last.contains("ignore-alerts orders privileges wal_keep"),
+        "{last}"
+    );
+}
+
+/// Before, nothing is sold and nothing starts.
+async fn its_alerts_are_answered_for(shell: &Shell, report: &Precheck) {
+    assert_eq!(report.open_alerts, ["privileges", "wal_keep"]);
+    assert!(report.success_percent < 100);
+    for line in ["task purchase orders", "task start orders"] {
+        let (code, trouble) = shell.fails(line).await.unwrap();
+        assert!(code == 1 && trouble.contains("wal_keep"), "{trouble}");
+        assert!(trouble.contains("ignore-alerts"), "{trouble}");
+    }
+    let answered = "--by ada --reason watched -o json";
+    let only = "task precheck orders --only wal_keep";
+    let again: Precheck = shell.json(only).await.unwrap();
+    let ran = again.items.iter().filter(|item| item.checked_at.is_none());
+    let ran: Vec<&str> = ran.map(|item| item.code.as_str()).collect();
+    assert_eq!(ran, ["connectivity", "wal_keep"]);
+    let (code, trouble) = shell
+        .fails("task precheck orders --only wal_kept")
+        .await
+        .unwrap();
+    assert!(code == 1 && trouble.contains("wal_keep"), "{trouble}");
+    let all = format!("task ignore orders --all {answered}");
+    let report: Precheck = serde_json::from_str(&shell.prints(&all).await.unwrap()).unwrap();
+    assert_eq!((report.success_percent, report.open_alerts.len()), (100, 0));
+    let (code, trouble) = shell.fails(&all).await.unwrap();
+    assert!(code == 1 && trouble.contains("no open alert"), "{trouble}");
 }
 
 /// By tables and by JSON.

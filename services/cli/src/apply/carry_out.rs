@@ -11,9 +11,10 @@ use rowcast_proto::rest::{
 };
 
 use super::document::{
-    AlertingEntry, ContactEntry, Document, GroupEntry, SecretFrom, SourceEntry, TaskEntry,
-    WantedState,
+    AlertingEntry, ContactEntry, Document, GroupEntry, IgnoredEntry, SecretFrom, SourceEntry,
+    TaskEntry, WantedState,
 };
+use super::ignored;
 use super::plan::Step;
 use super::rule::RuleEntry;
 use crate::api::Api;
@@ -75,10 +76,18 @@ pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::R
             let deleted = api.delete_source(&source.id).await;
             deleted.with_context(|| format!("the source {}", source.name))
         }
-        Step::Bring { task, to, purchase } => {
+        Step::IgnoreAlerts { task, checks } => {
+            ignored::answer_for(api, &find::task(api, task).await?, checks).await
+        }
+        Step::Bring {
+            task,
+            to,
+            purchase,
+            ignored,
+        } => {
             let task = find::task(api, task).await?;
             match to {
-                WantedState::Running => run(api, task, purchase, &waiting).await,
+                WantedState::Running => run(api, task, purchase, ignored, &waiting).await,
                 WantedState::Suspended => {
                     api.suspend(&task.id).await?;
                     Ok(())
@@ -102,6 +111,7 @@ pub(super) fn check(step: &Step) -> anyhow::Result<()> {
         | Step::UpdateTask { .. }
         | Step::UpdateGroup { .. }
         | Step::ReplaceObjects { .. }
+        | Step::IgnoreAlerts { .. }
         | Step::Bring { .. }
         | Step::Release(_)
         | Step::DeleteSource(_) => Ok(()),
@@ -342,6 +352,7 @@ async fn run(
     api: &Api,
     mut task: Task,
     purchase: &PurchaseTask,
+    ignored: &[IgnoredEntry],
     waiting: &Waiting,
 ) -> anyhow::Result<()> {
     if matches!(
@@ -352,10 +363,11 @@ async fn run(
             | TaskState::PrecheckFailed
     ) {
         let report = precheck::report(api, &task, &RunPrecheck::default(), waiting).await?;
-        precheck::verdict(&task, &report)?;
+        precheck::passed(&task, &report)?;
         task = api.task(&task.id).await?;
     }
     if task.state == TaskState::PrecheckPassed {
+        ignored::answer_for(api, &task, ignored).await?;
         buy(api, &task, purchase).await?;
     }
     let started = api.start(&task.id, &StartTask::default()).await?;

@@ -146,11 +146,26 @@ pub(crate) struct TaskEntry {
     /// How its instance is bought, where it has none yet; by the hour where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) purchase: Option<PurchaseTask>,
+    /// Alerts of its precheck that somebody answers for; what is ignored already stays so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ignored_checks: Vec<IgnoredEntry>,
     /// Where to bring it; where absent, it is left where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<WantedState>,
     #[serde(default)]
     pub(crate) groups: Vec<GroupEntry>,
+}
+
+/// An alert that somebody answers for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IgnoredEntry {
+    /// Of the check, as `wal_keep`.
+    pub(crate) code: String,
+    /// The person who answers for it.
+    pub(crate) by: String,
+    /// Why it does not matter here.
+    pub(crate) reason: String,
 }
 
 /// Where a task can be brought.
@@ -250,6 +265,8 @@ impl Document {
             check_purchase(task)?;
             let what = format!("group of task {}", task.name);
             once(&what, task.groups.iter().map(|group| &group.name))?;
+            let what = format!("ignored check of task {}", task.name);
+            once(&what, task.ignored_checks.iter().map(|check| &check.code))?;
         }
         Ok(())
     }

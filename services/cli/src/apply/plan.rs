@@ -13,9 +13,11 @@ use super::change;
 use super::conflict::{differs, of_another_set, source_database, task_conflicts};
 use super::contact;
 use super::document::{
-    AlertingEntry, ContactEntry, Document, GroupEntry, SourceEntry, TaskEntry, WantedState,
+    AlertingEntry, ContactEntry, Document, GroupEntry, IgnoredEntry, SourceEntry, TaskEntry,
+    WantedState,
 };
 use super::rule::{self, RuleEntry};
+use super::ignored;
 use crate::task::{instance, selection};
 
 /// What is there.
@@ -84,6 +86,8 @@ pub(super) struct UnnamedSource {
 pub(super) struct PresentTask {
     pub(super) task: Task,
     pub(super) groups: Vec<Group>,
+    /// Codes of alerts that nobody answers for; read only where the document answers for any.
+    pub(super) open_alerts: Vec<String>,
 }
 
 /// One thing to do.
@@ -139,11 +143,17 @@ pub(super) enum Step {
         patch: PatchGroup,
         changes: Vec<String>,
     },
+    IgnoreAlerts {
+        task: String,
+        checks: Vec<IgnoredEntry>,
+    },
     Bring {
         task: String,
         to: WantedState,
         /// Where it has no instance yet.
         purchase: PurchaseTask,
+        /// What may be found by its precheck.
+        ignored: Vec<IgnoredEntry>,
     },
     Release(Box<Task>),
     DeleteSource(Source),
@@ -201,14 +211,17 @@ impl Step {
                 changes,
                 ..
             } => update("group", format!("{task}/{group}"), changes),
-            Self::Bring { task, to, purchase } => {
-                let detail = match to {
-                    WantedState::Running => {
-                        let how = in_words(purchase);
-                        format!("precheck, purchase {how}, start, as far as missing")
-                    }
-                    WantedState::Suspended => "suspend".to_owned(),
-                };
+            Self::IgnoreAlerts { task, checks } => {
+                let detail = ignored::codes(checks);
+                ("ignore", "alerts", task.clone(), detail)
+            }
+            Self::Bring {
+                task,
+                to,
+                purchase,
+                ignored,
+            } => {
+                let detail = way_to(*to, purchase, ignored);
                 ("bring", "task", task.clone(), detail)
             }
             Self::Release(task) => {
@@ -228,6 +241,17 @@ impl Step {
             name,
             detail,
         }
+    }
+}
+
+fn way_to(to: WantedState, purchase: &PurchaseTask, ignored: &[IgnoredEntry]) -> String {
+    match to {
+        WantedState::Running => {
+            let how = in_words(purchase);
+            let alerts = ignored::left_out(ignored);
+            format!("precheck{alerts}, purchase {how}, start, as far as missing")
+        }
+        WantedState::Suspended => "suspend".to_owned(),
     }
 }
 
@@ -315,6 +339,7 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
                 conflicts.extend(task_conflicts(wanted, &known.task, document, present));
                 steps.extend(change::of_task(wanted, set, &known.task, present));
                 steps.extend(replacement(wanted, &known.task));
+                steps.extend(ignored::plan(wanted, known));
             }
         }
         for group in &wanted.groups {
@@ -446,6 +471,7 @@ fn bring(wanted: &TaskEntry, state: Option<TaskState>) -> Result<Option<Step>, S
         task: wanted.name.clone(),
         to,
         purchase: wanted.purchase.clone().unwrap_or(PurchaseTask::BY_THE_HOUR),
+        ignored: wanted.ignored_checks.clone(),
     }));
     let refused = |advice: &str| {
         let state = state.map_or_else(|| "new".to_owned(), |state| state.to_string());

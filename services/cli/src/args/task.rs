@@ -11,6 +11,7 @@ use rowcast_proto::rest::{
 use super::alerting::{AlertingArgs, AlertingChange};
 use super::etl::EtlArgs;
 use super::instance::{Instance, Purchase, Renew};
+use super::precheck::{Ignore, Precheck, Recheck};
 use super::{Agreement, SharingArgs, Shown, Waiting};
 use crate::secret::PasswordArgs;
 use crate::tags::tag;
@@ -47,7 +48,8 @@ pub(crate) enum Command {
     Precheck(Precheck),
     /// Look again at what was prechecked, while the task runs
     Recheck(Recheck),
-    /// Say who answers for alerts of the last precheck, and why
+    /// Say who answers for alerts of the last precheck, and why: with any that nobody answers for, nothing starts
+    #[command(visible_alias = "ignore")]
     IgnoreAlerts(Ignore),
     /// Buy an instance, paid by the hour or in advance; twice buys once
     Purchase(Purchase),
@@ -298,50 +300,6 @@ impl Create {
             Packing::Row
         }
     }
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Precheck {
-    /// Name or id of the task
-    pub(crate) task: String,
-    /// Show the last report instead of making one
-    #[arg(long, conflicts_with = "wait")]
-    pub(crate) last: bool,
-    /// Run only what failed or was skipped in the last one
-    #[arg(long, conflicts_with = "last")]
-    pub(crate) only_failed: bool,
-    #[command(flatten)]
-    pub(crate) waiting: Waiting,
-    #[command(flatten)]
-    pub(crate) shown: Shown,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Recheck {
-    /// Name or id of the task
-    pub(crate) task: String,
-    /// Show what was found the last time
-    #[arg(long)]
-    pub(crate) last: bool,
-    #[command(flatten)]
-    pub(crate) shown: Shown,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Ignore {
-    /// Name or id of the task
-    pub(crate) task: String,
-    /// Codes of the alerts, as `wal_keep`; they stand in parentheses in the report
-    #[arg(required = true, value_name = "CODE")]
-    pub(crate) codes: Vec<String>,
-    /// The person who answers for it
-    #[arg(long, value_name = "NAME")]
-    pub(crate) by: String,
-    /// Why it does not matter here, in a sentence
-    #[arg(long)]
-    pub(crate) reason: String,
-    #[command(flatten)]
-    pub(crate) shown: Shown,
 }
 
 #[derive(Debug, clap::Args)]

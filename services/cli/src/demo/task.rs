@@ -6,14 +6,22 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use rowcast_domain::{SourceId, TaskId, TaskState};
 use rowcast_proto::rest::{
-    ChangeTypes, CheckOutcome, CreateTask, Format, Objects, Packing, Precheck, PurchaseTask,
-    Retention, RunPrecheck, SchemaObjects, StartTask, Task, default_retry_minutes,
+    ChangeTypes, CheckOutcome, CreateTask, Format, IgnoreChecks, Objects, Packing, Precheck,
+    PurchaseTask, Retention, RunPrecheck, SchemaObjects, StartTask, Task, default_retry_minutes,
 };
 use tokio::time::Instant;
 
 use super::database::SHOP;
 use crate::api::Api;
 use crate::output;
+use crate::task::precheck::ignorable;
+
+/// Who answers for what the demo's precheck alerts to.
+const BY: &str = "rowcast up";
+
+/// Why it does not matter.
+const REASON: &str =
+    "It is the demo's own server, with made-up rows, which `rowcast reset` removes.";
 
 /// How long the task may take to run; after a crash the lease of the capture before must run out.
 const RUNNING_LIMIT: Duration = Duration::from_secs(120);
@@ -56,6 +64,7 @@ pub(super) async fn running(api: &Api, source: &SourceId) -> anyhow::Result<Task
                 check(api, &task.id).await?;
             }
             TaskState::PrecheckPassed => {
+                ignore_alerts(api, &task.id).await?;
                 api.purchase(&task.id, &PurchaseTask::BY_THE_HOUR).await?;
                 api.start(&task.id, &StartTask::default()).await?;
             }
@@ -122,6 +131,25 @@ async fn check(api: &Api, id: &TaskId) -> anyhow::Result<()> {
         return Ok(());
     }
     Err(failed(&report))
+}
+
+/// Nobody else is there to answer for the demo.
+async fn ignore_alerts(api: &Api, id: &TaskId) -> anyhow::Result<()> {
+    let codes = ignorable(&api.last_precheck(id).await?);
+    if codes.is_empty() {
+        return Ok(());
+    }
+    output::line(format_args!(
+        "demo: ignores the alerts {}: {REASON}",
+        codes.join(", ")
+    ))?;
+    let body = IgnoreChecks {
+        codes,
+        by: BY.to_owned(),
+        reason: REASON.to_owned(),
+    };
+    api.ignore_checks(id, &body).await?;
+    Ok(())
 }
 
 fn failed(report: &Precheck) -> anyhow::Error {

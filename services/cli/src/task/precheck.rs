@@ -11,20 +11,22 @@ use rowcast_proto::rest::{CheckOutcome, IgnoreChecks, Precheck, RunPrecheck, Tas
 
 use super::wait::Watch;
 use crate::api::Api;
-use crate::args::{Format, Waiting, task};
+use crate::args::precheck::{Ignore, Precheck as Wanted};
+use crate::args::{Format, Waiting};
 use crate::failure::{Exit, Failure};
 use crate::{checks, find, output};
 
 /// How long what is told of a run may come behind its report.
 const LAST_WITHIN: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(api: &Api, wanted: task::Precheck) -> anyhow::Result<()> {
+pub(super) async fn run(api: &Api, wanted: Wanted) -> anyhow::Result<()> {
     let task = find::task(api, &wanted.task).await?;
     let report = if wanted.last {
         api.last_precheck(&task.id).await?
     } else {
         let how = RunPrecheck {
             only_failed: wanted.only_failed,
+            only: wanted.only,
         };
         report(api, &task, &how, &wanted.waiting).await?
     };
@@ -33,15 +35,36 @@ pub(super) async fn run(api: &Api, wanted: task::Precheck) -> anyhow::Result<()>
 }
 
 /// Puts on record who answers for alerts of the last report.
-pub(super) async fn ignore(api: &Api, wanted: task::Ignore) -> anyhow::Result<()> {
+pub(super) async fn ignore(api: &Api, wanted: Ignore) -> anyhow::Result<()> {
     let task = find::task(api, &wanted.task).await?;
+    let codes = if wanted.all {
+        ignorable(&api.last_precheck(&task.id).await?)
+    } else {
+        wanted.codes
+    };
+    if codes.is_empty() {
+        let sentence = format!(
+            "the last precheck of {} has no open alert that may be ignored",
+            task.name
+        );
+        return Err(Failure::of(Exit::Failed, sentence));
+    }
     let body = IgnoreChecks {
-        codes: wanted.codes,
+        codes,
         by: wanted.by,
         reason: wanted.reason,
     };
     let report = api.ignore_checks(&task.id, &body).await?;
-    show(&report, wanted.shown.output)
+    show(&report, wanted.shown.output)?;
+    tell_open(&task, &report);
+    Ok(())
+}
+
+/// Codes of open alerts that somebody may answer for.
+pub(crate) fn ignorable(report: &Precheck) -> Vec<String> {
+    let items = report.items.iter();
+    let open = items.filter(|item| item.is_open() && item.may_be_ignored());
+    open.map(|item| item.code.clone()).collect()
 }
 
 fn show(report: &Precheck, format: Format) -> anyhow::Result<()> {
@@ -113,8 +136,41 @@ async fn ended(api: &Api, task: &Task, watch: &Watch) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A report with a failed check is a failure of the command.
-pub(crate) fn verdict(task: &Task, report: &Precheck) -> anyhow::Result<()> {
+/// A report with a failed check is a failure of the command. One with open alerts is none: that they hinder is told.
+fn verdict(task: &Task, report: &Precheck) -> anyhow::Result<()> {
+    passed(task, report)?;
+    tell_open(task, report);
+    Ok(())
+}
+
+/// Says on standard error what keeps the task from being bought and started.
+fn tell_open(task: &Task, report: &Precheck) {
+    if report.open_alerts.is_empty() {
+        return;
+    }
+    let name = &task.name;
+    let mut sentence = format!(
+        "{} % of the checks are passed; {name} is bought and started once these alerts are repaired or ignored: {}",
+        report.success_percent,
+        report.open_alerts.join(", ")
+    );
+    let ignorable = ignorable(report);
+    if !ignorable.is_empty() {
+        let codes = ignorable.join(" ");
+        sentence = format!(
+            "{sentence}; `rowcast task ignore-alerts {name} {codes} --by NAME --reason WHY` ignores"
+        );
+    }
+    if ignorable.len() < report.open_alerts.len() {
+        let mut must = report.open_alerts.clone();
+        must.retain(|code| !ignorable.contains(code));
+        sentence = format!("{sentence}; must be repaired: {}", must.join(", "));
+    }
+    output::trouble(sentence);
+}
+
+/// Whether nothing failed.
+pub(crate) fn passed(task: &Task, report: &Precheck) -> anyhow::Result<()> {
     if report.passed {
         return Ok(());
     }

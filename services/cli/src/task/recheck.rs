@@ -1,12 +1,13 @@
 //! `rowcast task recheck`.
 
 use crate::api::Api;
-use crate::args::{Format, task};
+use crate::args::Format;
+use crate::args::precheck::Recheck as Wanted;
 use crate::failure::{Exit, Failure};
 use crate::{checks, find, output};
 
 /// A problem is a failure of the command.
-pub(super) async fn run(api: &Api, wanted: task::Recheck) -> anyhow::Result<()> {
+pub(super) async fn run(api: &Api, wanted: Wanted) -> anyhow::Result<()> {
     let task = find::task(api, &wanted.task).await?;
     let found = if wanted.last {
         api.last_recheck(&task.id).await?

@@ -1,4 +1,8 @@
 //! Does a slot of the task's name stand on the server, and is it fit?
+//!
+//! Before the first start there should be none. One that is in use takes changes that the task would never see, and
+//! one that is lost has none of them any more: nobody can answer for either. Whose it is cannot be seen, so the
+//! check does not fail: a capture that is just about to let go of the task's own is gone when it is looked again.
 
 use rowcast_pg::slot::{self, SlotState};
 use rowcast_pg::{Error, settings};
@@ -70,7 +74,7 @@ fn judge(name: &str, found: Option<&SlotState>, database: &str, wanted: &str) ->
         );
     }
     if slot.is_lost() {
-        return Finding::alert(
+        return Finding::to_repair(
             format!("slot {name} is lost"),
             "The server no longer has the WAL that the task would continue from: the task stops at \
              the gap until it is accepted.",
@@ -81,7 +85,7 @@ fn judge(name: &str, found: Option<&SlotState>, database: &str, wanted: &str) ->
         let pid = slot
             .active_pid
             .map_or_else(String::new, |pid| format!(" by process {pid}"));
-        return Finding::alert(
+        return Finding::to_repair(
             format!("slot {name} is in use{pid}"),
             "Somebody streams from the slot: this task, or a foreign client that takes its place.",
             format!(

@@ -37,9 +37,11 @@ async fn a_source_that_falls_silent_cannot_hold_up_the_report() {
     let (report, ()) = tokio::join!(service.report(source, &["orders"]), silence);
 
     let failed = codes(&report, CheckOutcome::Fail);
-    assert_eq!(failed.len(), 1, "{report:?}");
-    let found = item(&report, failed[0]);
-    assert_eq!(found.saw, "no answer within 12 s");
+    // As many as ran beside each other.
+    assert!((1..=3).contains(&failed.len()), "{report:?}");
+    for code in failed {
+        assert_eq!(item(&report, code).saw, "no answer within 12 s");
+    }
     assert!(!codes(&report, CheckOutcome::Skipped).is_empty());
     assert_eq!(item(&report, "wal_level").outcome(), CheckOutcome::Pass);
 }

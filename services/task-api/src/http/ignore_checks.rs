@@ -59,6 +59,7 @@ pub(crate) async fn ignored(
         .codes
         .iter()
         .map(|code| told_since(code).map_or_else(|| alert(&report, code), Ok))
+        .map(|found| found.and_then(ignorable))
         .collect::<Result<Vec<_>, _>>()?;
     let ignored = Ignored {
         by: wanted.by,
@@ -67,6 +68,19 @@ pub(crate) async fn ignored(
     };
     lifecycle::ignore_checks(app, caller, id, &alerts, &ignored).await?;
     last_report(app, id).await
+}
+
+/// # Errors
+/// Says why nobody can answer for it, and its repair.
+fn ignorable(item: &CheckItem) -> Result<&CheckItem, ApiError> {
+    if item.may_be_ignored() {
+        return Ok(item);
+    }
+    let CheckItem { code, cause, .. } = item;
+    let detail = format!("{code} must be repaired, nobody can answer for it: {cause}");
+    let refused = ApiError::refused(StatusCode::CONFLICT, "check_not_ignorable", detail);
+    let repair = format!("{} Then run the precheck again.", item.repair);
+    Err(refused.field("codes").repair(repair))
 }
 
 fn alert<'a>(report: &'a Precheck, code: &str) -> Result<&'a CheckItem, ApiError> {
@@ -86,7 +100,8 @@ fn alert<'a>(report: &'a Precheck, code: &str) -> Result<&'a CheckItem, ApiError
         Some(CheckOutcome::Pass | CheckOutcome::Alert) => format!("{code} has passed"),
         None => format!("the last precheck has no check {code:?}"),
     };
-    let names: Vec<&str> = alerts().map(|item| item.code.as_str()).collect();
+    let names = alerts().filter(|item| item.may_be_ignored());
+    let names: Vec<&str> = names.map(|item| item.code.as_str()).collect();
     let repair = if names.is_empty() {
         "The last precheck has no alert to ignore.".to_owned()
     } else {

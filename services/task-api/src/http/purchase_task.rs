@@ -13,11 +13,12 @@ use super::body::{self, TaskPath};
 use super::get_task::existing;
 use super::{ASK_TIMEOUT, idempotency};
 use crate::auth::Caller;
-use crate::convert;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
+use crate::store::task::StoredTask;
+use crate::{convert, lifecycle};
 
-/// Buys an instance for a task that has passed its precheck; repeated, with the same Idempotency-Key or twice without one, it buys once.
+/// Buys an instance for a task that has passed its precheck, with no alert that is neither repaired nor ignored; repeated, with the same Idempotency-Key or twice without one, it buys once.
 #[utoipa::path(
     post,
     path = "/tasks/{id}/purchase",
@@ -37,12 +38,21 @@ pub(crate) async fn purchase_task(
     body::Json(wanted): body::Json<PurchaseTask>,
 ) -> Result<(StatusCode, Json<Instance>), ApiError> {
     let key = idempotency::key(&headers)?;
-    has_passed_precheck(existing(&app, &id).await?.state)?;
+    may_be_bought(&app, &existing(&app, &id).await?).await?;
     let instance = bought(&app, &caller, id, &wanted, key).await?;
     Ok((StatusCode::CREATED, Json(instance)))
 }
 
 /// What could not be started is not sold.
+///
+/// # Errors
+/// Where the task has not passed its precheck, or alerts of it are neither repaired nor ignored.
+pub(crate) async fn may_be_bought(app: &App, task: &StoredTask) -> Result<(), ApiError> {
+    has_passed_precheck(task.state)?;
+    let mut connection = app.pool().acquire().await?;
+    lifecycle::without_open_alerts(&mut connection, task).await
+}
+
 fn has_passed_precheck(state: TaskState) -> Result<(), ApiError> {
     match state {
         TaskState::NotConfigured

@@ -2,9 +2,10 @@
 
 use rowcast_proto::rest::{CheckItem, CheckOutcome, Precheck};
 
-/// What is to be run again, by code.
+/// What is to be run again, by code: what has not passed, and alerts that nobody ignores.
 pub(crate) fn codes(before: &Precheck) -> Vec<String> {
-    let again = before.items.iter().filter(|item| !is_good(item));
+    let again = before.items.iter();
+    let again = again.filter(|item| !is_good(item) || item.is_open());
     let mut codes: Vec<String> = again.map(|item| item.code.clone()).collect();
     if codes.is_empty() {
         // An empty list would mean all; connectivity runs in any case.
@@ -26,14 +27,13 @@ pub(crate) fn join(before: Precheck, mut again: Precheck) -> Precheck {
         }
     }
     items.append(&mut again.items);
-    let good = items.iter().filter(|item| is_good(item)).count();
-    let percent = (good * 100).checked_div(items.len()).unwrap_or(0);
-    Precheck {
-        passed: !items.is_empty() && good == items.len(),
-        success_percent: u32::try_from(percent).unwrap_or(100),
+    let mut joined = Precheck {
+        passed: !items.is_empty() && items.iter().all(is_good),
         items,
         ..again
-    }
+    };
+    joined.count();
+    joined
 }
 
 /// A check that could not run proves nothing.
@@ -61,6 +61,7 @@ mod tests {
             repair: String::new(),
             duration_ms: 0,
             checked_at: None,
+            ignorable: None,
             ignored: None,
         };
         let at = at(minute);
@@ -68,6 +69,7 @@ mod tests {
             id: minute.to_string(),
             passed: false,
             success_percent: 0,
+            open_alerts: Vec::new(),
             items: items.iter().map(item).collect(),
             started_at: at,
             finished_at: at,
@@ -82,14 +84,18 @@ mod tests {
     fn what_passed_is_kept_with_its_time() {
         use CheckOutcome::{Alert, Fail, Pass, Skipped};
         let first = report(&[("a", Pass), ("b", Fail), ("c", Alert), ("d", Skipped)], 1);
-        assert_eq!(codes(&first), ["b", "d"]);
+        assert_eq!(codes(&first), ["b", "c", "d"]);
         let second = join(first, report(&[("a", Pass), ("b", Pass), ("d", Fail)], 2));
-        assert_eq!((second.passed, second.success_percent), (false, 75));
+        assert_eq!((second.passed, second.success_percent), (false, 50));
         let kept: Vec<_> = second.items.iter().map(|item| item.checked_at).collect();
         assert_eq!(kept, [None, None, Some(at(1)), None]);
         let third = join(second, report(&[("a", Pass), ("d", Pass)], 3));
-        assert_eq!((third.passed, third.success_percent), (true, 100));
+        assert_eq!((third.passed, third.success_percent), (true, 75));
         assert_eq!(third.items[2].checked_at, Some(at(1)));
-        assert_eq!(codes(&third), ["connectivity"]);
+        assert_eq!(third.open_alerts, ["c"]);
+        assert_eq!(codes(&third), ["c"]);
+        let fourth = join(third, report(&[("c", Pass)], 4));
+        assert_eq!(fourth.success_percent, 100);
+        assert_eq!(codes(&fourth), ["connectivity"]);
     }
 }

@@ -51,10 +51,7 @@ pub(crate) async fn prechecked(
     id: &TaskId,
     how: &RunPrecheck,
 ) -> Result<Precheck, ApiError> {
-    let before = match how.only_failed {
-        true => Some(unfinished(app, id).await?),
-        false => None,
-    };
+    let before = Before::of(app, id, how).await?;
     let step = Step::requested(
         TaskEvent::PrecheckStarted,
         &caller.actor(),
@@ -64,8 +61,8 @@ pub(crate) async fn prechecked(
     let checked = task.definition.clone();
     match report_on(app, task, before).await {
         Ok((mut report, versions)) => {
-            settle(app, id, &report, versions, &checked).await?;
             precheck::mark_ignored(app.pool(), id, &mut report).await?;
+            settle(app, id, &report, versions, &checked).await?;
             Ok(report)
         }
         Err(error) => {
@@ -78,28 +75,79 @@ pub(crate) async fn prechecked(
     }
 }
 
-/// The last report, of which only what did not pass is to be run again.
-async fn unfinished(app: &App, id: &TaskId) -> Result<(Versions, Precheck), ApiError> {
-    let task = existing(app, id).await?;
-    let mut connection = app.pool().acquire().await?;
-    let source = source::present(&mut connection, &task.source_id).await?;
-    let versions = Versions {
-        task: task.version,
-        source: source.map_or(0, |source| source.version),
+/// The last report, of which only a part is to be run again.
+struct Before {
+    /// Of what it speaks.
+    versions: Versions,
+    report: Precheck,
+    /// Codes of that part.
+    only: Vec<String>,
+}
+
+impl Before {
+    /// `None` where all is to be run.
+    ///
+    /// # Errors
+    /// Where there is no report on the task and the source as they are, or it has no such check.
+    async fn of(app: &App, id: &TaskId, how: &RunPrecheck) -> Result<Option<Self>, ApiError> {
+        let field = match (how.only_failed, how.only.is_empty()) {
+            (false, true) => return Ok(None),
+            (true, true) => "only_failed",
+            (false, false) => "only",
+            (true, false) => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                let detail = "only_failed and only are two answers to one question";
+                let refused = ApiError::refused(status, "invalid_body", detail);
+                return Err(refused.field("only").repair("Give one of them."));
+            }
+        };
+        let task = existing(app, id).await?;
+        let mut connection = app.pool().acquire().await?;
+        let source = source::present(&mut connection, &task.source_id).await?;
+        let versions = Versions {
+            task: task.version,
+            source: source.map_or(0, |source| source.version),
+        };
+        let Some(mut report) = precheck::last_of(&mut connection, id, versions).await? else {
+            let detail = "there is no report on the task and the source as they are now";
+            let refused = ApiError::refused(StatusCode::CONFLICT, "precheck_outdated", detail);
+            let repair = format!("Run all checks: leave {field} out.");
+            return Err(refused.field(field).repair(repair));
+        };
+        precheck::mark_ignored(&mut *connection, id, &mut report).await?;
+        let only = if how.only_failed {
+            rerun::codes(&report)
+        } else {
+            known(&report, &how.only)?
+        };
+        Ok(Some(Self {
+            versions,
+            report,
+            only,
+        }))
+    }
+}
+
+/// These codes, each of which the report has.
+fn known(report: &Precheck, wanted: &[String]) -> Result<Vec<String>, ApiError> {
+    let has = |code: &String| report.items.iter().any(|item| item.code == *code);
+    let Some(unknown) = wanted.iter().find(|code| !has(code)) else {
+        return Ok(wanted.to_vec());
     };
-    let last = precheck::last_of(&mut connection, id, versions).await?;
-    last.map(|last| (versions, last)).ok_or_else(|| {
-        let detail = "there is no report on the task and the source as they are now";
-        ApiError::refused(StatusCode::CONFLICT, "precheck_outdated", detail)
-            .field("only_failed")
-            .repair("Run all checks: leave only_failed out.")
-    })
+    let codes: Vec<&str> = report.items.iter().map(|item| item.code.as_str()).collect();
+    let detail = format!("the last precheck has no check {unknown:?}");
+    let refused = ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "check_unknown", detail);
+    let repair = format!(
+        "Give some of these, or leave only out: {}.",
+        codes.join(", ")
+    );
+    Err(refused.field("only").repair(repair))
 }
 
 async fn report_on(
     app: &App,
     task: StoredTask,
-    before: Option<(Versions, Precheck)>,
+    before: Option<Before>,
 ) -> Result<(Precheck, Versions), ApiError> {
     let was_started = task.was_started();
     let definition = task.definition;
@@ -107,6 +155,7 @@ async fn report_on(
     let source = source::get(&mut connection, &task.source_id)
         .await?
         .ok_or_else(|| ApiError::not_found("source", task.source_id.as_str()))?;
+    let live_tasks = task::live(&mut *connection, clock::now()).await?;
     // A precheck takes long; others need the connection meanwhile.
     drop(connection);
     let versions = Versions {
@@ -114,20 +163,21 @@ async fn report_on(
         source: source.version,
     };
     // What has changed since that report was looked up is looked at as a whole.
-    let before = before.filter(|(of, _)| *of == versions);
-    let before = before.map(|(_, report)| report);
+    let before = before.filter(|before| before.versions == versions);
+    let only = before.as_ref().map(|before| before.only.clone());
     let retention = convert::retention(&definition.retention);
     let question = PrecheckRequest {
         // A task that was started has its stream.
         retention: (!was_started).then_some(retention),
         run: Uuid::now_v7().to_string(),
-        only: before.as_ref().map(rerun::codes).unwrap_or_default(),
+        live_tasks,
+        only: only.unwrap_or_default(),
         ..convert::precheck_question(&task.id, definition, source)
     };
     let answer = ask::<RunChecks>(app.bus(), &question, PRECHECK_TIMEOUT).await?;
     let report = convert::precheck(answer)?;
     let report = match before {
-        Some(before) => rerun::join(before, report),
+        Some(before) => rerun::join(before.report, report),
         None => report,
     };
     Ok((report, versions))
@@ -148,6 +198,10 @@ async fn settle(
     let source = source::present(&mut transaction, &locked.source_id).await?;
     precheck::insert(&mut transaction, id, report, versions).await?;
     let percent = report.success_percent;
+    let open = match report.open_alerts.as_slice() {
+        [] => String::new(),
+        open => format!(", open alerts: {}", open.join(", ")),
+    };
     let (event, reason) = if locked.definition.change_types != checked.change_types {
         let reason = "the change types were changed while the precheck ran".to_owned();
         (TaskEvent::PrecheckFailed, reason)
@@ -164,12 +218,12 @@ async fn settle(
     } else if report.passed {
         (
             TaskEvent::PrecheckSucceeded,
-            format!("precheck passed ({percent} %)"),
+            format!("precheck passed ({percent} %{open})"),
         )
     } else {
         (
             TaskEvent::PrecheckFailed,
-            format!("precheck found a problem ({percent} %)"),
+            format!("precheck found a problem ({percent} %{open})"),
         )
     };
     let step = Step::requested(event, "service:precheck", &reason);

@@ -18,7 +18,8 @@ use crate::error::{ApiError, ProblemBody};
 use crate::lifecycle::{self, Step};
 use crate::state::App;
 
-/// Starts a task that has passed its precheck and has an instance.
+/// Starts a task that has passed its precheck, with no alert that is neither repaired nor ignored, and has an
+/// instance. One that was started before goes on whatever its last precheck has found.
 #[utoipa::path(
     post,
     path = "/tasks/{id}/start",
@@ -54,6 +55,9 @@ pub(crate) async fn begin(
     if let Some(stop) = how.accept_stop {
         lifecycle::may_accept(&task, stop)?;
     }
+    let mut connection = app.pool().acquire().await?;
+    lifecycle::without_open_alerts(&mut connection, &task).await?;
+    drop(connection);
     let question = InstanceRequest {
         task_id: id.to_string(),
     };

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use rowcast_domain::TaskId;
 use rowcast_proto::rest::InstanceState;
 
-use super::{Step, apply};
+use super::{Step, apply, without_open_alerts};
 use crate::clock;
 use crate::error::ApiError;
 use crate::instance_changed::{expired, written};
@@ -24,6 +24,8 @@ pub(crate) async fn start(
     let locked = task::lock(&mut transaction, id)
         .await?
         .ok_or_else(|| ApiError::not_found("task", id.as_str()))?;
+    // A precheck that ends takes the same lock.
+    without_open_alerts(&mut transaction, &locked).await?;
     // A fact is taken with the same row locked: it is either known by now, or finds the task started.
     let known = instance_state::get(&mut transaction, id).await?;
     let newest = known

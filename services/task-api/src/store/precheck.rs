@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::TaskId;
-use rowcast_proto::rest::{CheckItem, CheckOutcome, Ignored, Precheck};
-use sqlx::postgres::{PgConnection, PgPool};
+use rowcast_proto::rest::{CheckItem, Ignored, Precheck};
+use sqlx::PgExecutor;
+use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
 
 use super::decoded;
@@ -37,12 +38,15 @@ pub(crate) async fn insert(
 }
 
 /// The report of the last precheck that gave one.
-pub(crate) async fn last(pool: &PgPool, task: &TaskId) -> Result<Option<Precheck>, sqlx::Error> {
+pub(crate) async fn last(
+    connection: impl PgExecutor<'_>,
+    task: &TaskId,
+) -> Result<Option<Precheck>, sqlx::Error> {
     let report: Option<Json<Precheck>> = sqlx::query_scalar(
         "SELECT report FROM prechecks WHERE task_id = $1 ORDER BY finished_at DESC LIMIT 1",
     )
     .bind(task.as_str())
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?;
     Ok(report.map(|report| report.0))
 }
@@ -94,9 +98,9 @@ pub(crate) async fn ignore(
     Ok(())
 }
 
-/// Puts to each alert of a report who answers for it.
+/// Puts to each alert of a report who answers for it, and counts what that leaves open.
 pub(crate) async fn mark_ignored(
-    pool: &PgPool,
+    connection: impl PgExecutor<'_>,
     task: &TaskId,
     report: &mut Precheck,
 ) -> Result<(), sqlx::Error> {
@@ -104,18 +108,20 @@ pub(crate) async fn mark_ignored(
         "SELECT code, cause, actor, reason, at FROM ignored_checks WHERE task_id = $1",
     )
     .bind(task.as_str())
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     for item in &mut report.items {
-        let is_alert = item.outcome == CheckOutcome::Alert;
+        // What was ignored by an older version may be one that must be repaired by now.
+        let may_be = item.may_be_ignored();
         let found = rows
             .iter()
-            .find(|(code, cause, ..)| is_alert && *code == item.code && *cause == item.cause);
+            .find(|(code, cause, ..)| may_be && *code == item.code && *cause == item.cause);
         item.ignored = found.map(|(_, _, by, reason, at)| Ignored {
             by: by.clone(),
             reason: reason.clone(),
             at: *at,
         });
     }
+    report.count();
     Ok(())
 }

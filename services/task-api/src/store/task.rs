@@ -1,6 +1,7 @@
 //! Table `tasks`.
 
 mod list;
+mod live;
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::{ContactId, Lsn, SourceId, TaskId, TaskState};
@@ -12,6 +13,7 @@ use sqlx::types::Json;
 use super::{decoded, parsed};
 
 pub(crate) use list::{Filter, Mark, Sort, SortKey, list};
+pub(crate) use live::live;
 
 /// A task as it is stored.
 #[derive(Debug, Clone)]

@@ -236,6 +236,7 @@ async fn months_are_bought_and_renewed_by_the_names_of_dts() {
     let api = Api::start().await;
     let expires_at = "2027-11-29T10:00:00Z";
     peers::subscriptions(&api.bus, expires_at.parse().unwrap()).await;
+    stand_in::precheck(&api.bus, || async {}).await;
     let id = configured(&api, &[("DtsJobName", "orders"), ("DbList", ALL)]).await;
     let job = ("DtsJobId", id.as_str());
     let listed = async || done(&api, "DescribeDtsJobs", &[]).await["DtsJobList"][0].clone();

@@ -19,6 +19,7 @@ mod contacts;
 mod rules;
 mod changes;
 mod prechecks;
+mod open_alerts;
 mod following;
 mod rechecks;
 mod listing;

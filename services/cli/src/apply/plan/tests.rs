@@ -45,6 +45,7 @@ fn applied(task: &Value) -> Present {
         tasks: vec![PresentTask {
             task: serde_json::from_value(body).unwrap(),
             groups: vec![serde_json::from_value(group).unwrap()],
+            open_alerts: Vec::new(),
         }],
         ..Present::default()
     }
@@ -80,6 +81,25 @@ fn a_file_says_how_an_instance_is_bought() {
             "> task orders (precheck, purchase for 12 months that renew themselves, start, as far as missing)"
         )
     );
+}
+
+#[test]
+fn what_a_file_answers_for_is_ignored_once_it_is_told() {
+    let answers = "ignored_checks: [{code: wal_keep, by: ada, reason: watched}, {code: clock, by: ada, reason: known}]
+    state: running";
+    let answering = document(&FILE.replace("state: running", answers));
+    let steps = plan(&answering, &Present::default()).unwrap();
+    assert_eq!(
+        lines(&steps).last().map(String::as_str),
+        Some(
+            "> task orders (precheck without alerts of wal_keep, clock, purchase by the hour, start, as far as missing)"
+        )
+    );
+    let mut there = applied(&json!({"state": "precheck_passed"}));
+    there.tasks[0].open_alerts = vec!["wal_keep".to_owned(), "keys".to_owned()];
+    let steps = plan(&answering, &there).unwrap();
+    assert_eq!(lines(&steps)[0], "> alerts orders (wal_keep)");
+    assert!(plan(&answering, &applied(&json!({}))).unwrap().is_empty());
 }
 
 #[test]

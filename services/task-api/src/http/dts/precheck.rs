@@ -134,6 +134,7 @@ const FAILED: &str = "Failed";
 fn items(report: Precheck) -> Vec<Item> {
     let finished_at = report.finished_at;
     let item = |(index, item): (usize, CheckItem)| Item {
+        can_skip: item.may_be_ignored(),
         names: format!("{}{NAME_END}", item.code),
         item: item.code,
         state: match item.outcome {
@@ -143,7 +144,6 @@ fn items(report: Precheck) -> Vec<Item> {
             // An item before it has failed.
             CheckOutcome::Skipped => "NotStarted",
         },
-        can_skip: item.outcome == CheckOutcome::Alert,
         skip: item.ignored.is_some(),
         ignore_flag: if item.ignored.is_some() { "Y" } else { "N" },
         err_msg: item.cause,

@@ -15,7 +15,8 @@ use super::wording::of_parameters;
 use crate::error::ApiError;
 use crate::http::IfMatch;
 use crate::http::body;
-use crate::http::purchase_task::bought;
+use crate::http::get_task::existing;
+use crate::http::purchase_task::{bought, may_be_bought};
 use crate::http::query::malformed_parameter;
 use crate::http::renew_task::renewed;
 use crate::http::run_precheck::prechecked;
@@ -45,7 +46,8 @@ struct Bought<'a> {
     job_id: &'a str,
 }
 
-/// Buys an instance for the task `JobId`, and with `AutoStart` starts it.
+/// Buys an instance for the task `JobId`, and with `AutoStart` starts it; one that has not passed its precheck is
+/// prechecked first.
 ///
 /// DTS also sells instances before there is a task. Here nothing could be said of such a one.
 pub(super) async fn buy(call: &Call<'_>) -> Result<Answer, ApiError> {
@@ -67,11 +69,13 @@ pub(super) async fn buy(call: &Call<'_>) -> Result<Answer, ApiError> {
     let starts = parameters.flag("AutoStart")? == Some(true);
     let order = order(call)?;
     let id = task.id.clone();
+    let task = checked(call, task).await?;
+    may_be_bought(call.app, &task).await?;
     bought(call.app, call.caller, id.clone(), &order, call.key.clone())
         .await
         .map_err(|error| of_parameters(error, &[("months", "UsedTime")]))?;
     if starts {
-        run(call, task).await?;
+        begun(call, &task).await?;
     }
     let mut answer = Answer::with(&Bought {
         instance_id: id.as_str(),
@@ -143,26 +147,33 @@ pub(super) async fn renew(call: &Call<'_>) -> Result<Answer, ApiError> {
 
 /// Starts a task; one that has not passed its precheck is prechecked first, as in DTS.
 pub(super) async fn start(call: &Call<'_>) -> Result<Answer, ApiError> {
-    run(call, call.task().await?).await?;
+    let task = checked(call, call.task().await?).await?;
+    begun(call, &task).await?;
     Ok(Answer::default())
 }
 
-async fn run(call: &Call<'_>, task: StoredTask) -> Result<(), ApiError> {
-    if matches!(
+/// A task, once it is prechecked where it has not passed.
+async fn checked(call: &Call<'_>, task: StoredTask) -> Result<StoredTask, ApiError> {
+    if !matches!(
         task.state,
         TaskState::NotStarted | TaskState::PrecheckFailed
     ) {
-        let all = RunPrecheck::default();
-        let report = prechecked(call.app, call.caller, &task.id, &all).await?;
-        if !report.passed {
-            let failed = report.items.iter();
-            let failed = failed.filter(|item| item.outcome == CheckOutcome::Fail);
-            let codes: Vec<&str> = failed.map(|item| item.code.as_str()).collect();
-            let detail = format!("the precheck has failed: {}", codes.join(", "));
-            let refused = ApiError::refused(StatusCode::CONFLICT, "precheck_failed", detail);
-            return Err(refused.repair("DescribePreCheckStatus tells the repair of each."));
-        }
+        return Ok(task);
     }
+    let all = RunPrecheck::default();
+    let report = prechecked(call.app, call.caller, &task.id, &all).await?;
+    if !report.passed {
+        let failed = report.items.iter();
+        let failed = failed.filter(|item| item.outcome == CheckOutcome::Fail);
+        let codes: Vec<&str> = failed.map(|item| item.code.as_str()).collect();
+        let detail = format!("the precheck has failed: {}", codes.join(", "));
+        let refused = ApiError::refused(StatusCode::CONFLICT, "precheck_failed", detail);
+        return Err(refused.repair("DescribePreCheckStatus tells the repair of each."));
+    }
+    existing(call.app, &task.id).await
+}
+
+async fn begun(call: &Call<'_>, task: &StoredTask) -> Result<(), ApiError> {
     let how = StartTask::default();
     let started = begin(
         call.app,
