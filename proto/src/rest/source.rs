@@ -17,6 +17,8 @@ use super::CheckItem;
 pub enum SslMode {
     /// No TLS.
     Disable,
+    /// TLS only where the server refuses the login without; proves nothing.
+    Allow,
     /// TLS where the server offers it; proves nothing.
     Prefer,
     /// TLS; proves nothing of the server's identity.
@@ -34,6 +36,7 @@ impl SslMode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Disable => "disable",
+            Self::Allow => "allow",
             Self::Prefer => "prefer",
             Self::Require => "require",
             Self::VerifyCa => "verify-ca",
@@ -46,6 +49,7 @@ impl SslMode {
     pub fn from_name(name: &str) -> Option<Self> {
         [
             Self::Disable,
+            Self::Allow,
             Self::Prefer,
             Self::Require,
             Self::VerifyCa,
@@ -297,4 +301,28 @@ pub struct SourceTest {
     pub started_at: DateTime<Utc>,
     /// When it ended.
     pub finished_at: DateTime<Utc>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_modes_are_libpqs_and_in_order_of_what_they_prove() {
+        let words = [
+            "disable",
+            "allow",
+            "prefer",
+            "require",
+            "verify-ca",
+            "verify-full",
+        ];
+        let modes = words.map(|word| SslMode::from_name(word).unwrap());
+        assert!(modes.is_sorted());
+        assert_eq!(
+            serde_json::to_value(modes).unwrap(),
+            serde_json::json!(words)
+        );
+        assert_eq!(SslMode::from_name("always"), None);
+    }
 }

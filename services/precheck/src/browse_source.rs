@@ -47,24 +47,27 @@ pub(crate) async fn answer(
     let read = tokio::time::timeout(PAGE_TIMEOUT, Box::pin(read))
         .await
         .unwrap_or(Err(Error::Source(late)));
-    read.map_err(|error| match error {
-        Error::Source(error) => unreadable(&error, &options),
-        error @ (Error::TaskId(_)
-        | Error::Missing(_)
-        | Error::Port(_)
-        | Error::SslMode(_)
-        | Error::Password(_)
-        | Error::NoSchema(_)
-        | Error::After) => error.into(),
-    })
+    match read {
+        Ok(page) => Ok(page),
+        Err(Error::Source(error)) => Err(unreadable(&error, &options).await),
+        Err(
+            error @ (Error::TaskId(_)
+            | Error::Missing(_)
+            | Error::Port(_)
+            | Error::SslMode(_)
+            | Error::Password(_)
+            | Error::NoSchema(_)
+            | Error::After),
+        ) => Err(error.into()),
+    }
 }
 
-fn unreadable(error: &rowcast_pg::Error, options: &ConnectOptions) -> RpcError {
+async fn unreadable(error: &rowcast_pg::Error, options: &ConnectOptions) -> RpcError {
     let Diagnosis {
         name,
         cause,
         repair,
-    } = Diagnosis::of(error, options);
+    } = Diagnosis::by_trying(error, options).await;
     let detail = format!("{cause} ({error})");
     if name == "database_missing" {
         let refusal = refuse::not_found("database_not_found", detail);

@@ -4,13 +4,15 @@ use std::io;
 use std::net::IpAddr;
 
 use rowcast_domain::TableName;
-use rowcast_pg::{ConnectOptions, Error, ServerError, SslMode};
+use rowcast_pg::{ConnectOptions, Error, ServerError, transport};
 
 use crate::finding::Finding;
 
-/// Words that mean something else in `pg_hba.conf` than a name, unless quoted (PostgreSQL docs, "The
-/// `pg_hba.conf` File").
-const HBA_KEYWORDS: [&str; 4] = ["all", "sameuser", "samerole", "replication"];
+pub(crate) mod hba;
+pub(crate) mod tls;
+
+/// SQLSTATE of a login with a wrong password.
+const PASSWORD_WRONG: &str = "28P01";
 
 /// What `PgBouncer` says where it does not pass something on (its `src/client.c`), in no other language.
 /// PostgreSQL has no such message.
@@ -53,7 +55,8 @@ impl Diagnosis {
                 "Each of the hosts that answers is a standby, and changes are decoded on the primary.",
                 "Name all hosts of the cluster, or wait for its failover to end.",
             ),
-            Error::Tls(_) => of_tls(options),
+            Error::TlsMissing { .. } => tls::missing(options),
+            Error::Tls(text) => tls::failed(text, options),
             Error::Server(answer) => of_answer(answer, options),
             Error::Timeout { .. } => timed_out(options),
             Error::Authentication(_) => Self::new(
@@ -78,11 +81,43 @@ impl Diagnosis {
         }
     }
 
+    /// As [`Diagnosis::of`]; of a login that `pg_hba.conf` does not let in, what the server's message does not tell in
+    /// every language is tried.
+    pub(crate) async fn by_trying(error: &Error, options: &ConnectOptions) -> Self {
+        match error {
+            Error::Server(answer) if answer.code == hba::REFUSED => {
+                if hba::is_about(answer) && tls::is_required(options).await {
+                    return tls::required(options);
+                }
+                let from = dialled_from(options).await;
+                hba::not_admitted(answer, options, Some(&options.database), from)
+            }
+            Error::Server(_)
+            | Error::Connect { .. }
+            | Error::NotAllowed { .. }
+            | Error::NoPrimary { .. }
+            | Error::TlsMissing { .. }
+            | Error::Tls(_)
+            | Error::Authentication(_)
+            | Error::ConnectionLost(_)
+            | Error::Protocol(_)
+            | Error::Timeout { .. }
+            | Error::InvalidArgument(_) => Self::of(error, options),
+        }
+    }
+
     /// `saw` begins with the name of the cause.
     pub(crate) fn finding(self, error: &Error) -> Finding {
         let saw = format!("{}: {error}", self.name);
         Finding::fail(saw, self.cause, self.repair)
     }
+}
+
+/// Our own address on the way to the server.
+async fn dialled_from(options: &ConnectOptions) -> Option<IpAddr> {
+    let addresses = transport::resolve(options).await.ok()?;
+    let dialled = transport::dial(options, &addresses).await.ok()?;
+    dialled.local().map(|address| address.ip())
 }
 
 fn of_network(cause: &io::Error, options: &ConnectOptions) -> Diagnosis {
@@ -93,8 +128,8 @@ fn of_network(cause: &io::Error, options: &ConnectOptions) -> Diagnosis {
         return Diagnosis::new(
             "refused",
             format!("Nothing listens on port {port} of {host}."),
-            "Start PostgreSQL, check the port, and let it listen on more than localhost: \
-             ALTER SYSTEM SET listen_addresses = '*'; then restart it.",
+            "Start PostgreSQL, or correct the port. Where it listens on localhost only, run this, then restart \
+             PostgreSQL:\nALTER SYSTEM SET listen_addresses = '*';",
         );
     }
     if kind == K::TimedOut {
@@ -127,35 +162,11 @@ fn timed_out(options: &ConnectOptions) -> Diagnosis {
     Diagnosis::new(
         "timeout",
         format!("{}:{} does not answer.", options.host, options.port),
-        "Let connections from Rowcast through every firewall before the source.",
-    )
-}
-
-fn of_tls(options: &ConnectOptions) -> Diagnosis {
-    if options.client_certificate.is_some() {
-        return Diagnosis::new(
-            "tls",
-            format!(
-                "The connection does not reach what sslmode {} asks for, or the server does not take the \
-                 client certificate.",
-                options.ssl_mode
-            ),
-            format!(
-                "Let the server trust the authority of the client certificate: ALTER SYSTEM SET ssl_ca_file = \
-                 '…'; SELECT pg_reload_conf(); and issue it to {} as its common name (CN). Give the root \
-                 certificate that signed the server's.",
-                options.user
-            ),
-        );
-    }
-    Diagnosis::new(
-        "tls",
         format!(
-            "The connection does not reach what sslmode {} asks for.",
-            options.ssl_mode
+            "Let TCP connections from Rowcast to port {} of {} through every firewall and security group before \
+             the source.",
+            options.port, options.host
         ),
-        "Switch TLS on at the server (ALTER SYSTEM SET ssl = on, with a certificate), give the root \
-         certificate that signed the server's, or choose a weaker sslmode.",
     )
 }
 
@@ -178,16 +189,22 @@ fn of_answer(answer: &ServerError, options: &ConnectOptions) -> Diagnosis {
         return pooler(options);
     }
     match answer.code.as_str() {
-        "28P01" => Diagnosis::new(
+        PASSWORD_WRONG => Diagnosis::new(
             "password_wrong",
             format!("The password of {user} is wrong, or there is no such role."),
-            format!("Correct account and password, or set it: \\password {user}"),
+            format!(
+                "Correct the source's account and password.\nOr set the role's password, in psql:\n\\password {}",
+                TableName::quote(user)
+            ),
         ),
-        "28000" => not_admitted(answer, options, Some(database)),
+        hba::REFUSED => hba::not_admitted(answer, options, Some(database), None),
         "3D000" => Diagnosis::new(
             "database_missing",
             format!("There is no database {database}."),
-            "Correct the database's name; case counts.",
+            format!(
+                "Correct the database's name; case counts.\nOr make it:\nCREATE DATABASE {};",
+                TableName::quote(database)
+            ),
         ),
         "42501" => Diagnosis::new(
             "connect_forbidden",
@@ -198,11 +215,7 @@ fn of_answer(answer: &ServerError, options: &ConnectOptions) -> Diagnosis {
                 TableName::quote(user)
             ),
         ),
-        "53300" => Diagnosis::new(
-            "too_many_connections",
-            "All connections of the server, the database or the role are in use.",
-            "Close idle connections, or raise max_connections or the CONNECTION LIMIT.",
-        ),
+        "53300" => used_up(answer, options),
         "57P03" => Diagnosis::new(
             "not_ready",
             "The server is starting up, shutting down or recovering.",
@@ -216,84 +229,47 @@ fn of_answer(answer: &ServerError, options: &ConnectOptions) -> Diagnosis {
     }
 }
 
-/// SQLSTATE 28000: `pg_hba.conf` has no line, or the role may not log in at all. The file's name is
-/// in the message in every language. Without a database the connection is one that streams, which
-/// before 10 takes a line of its own.
-pub(crate) fn not_admitted(
-    answer: &ServerError,
-    options: &ConnectOptions,
-    database: Option<&str>,
-) -> Diagnosis {
-    let user = &options.user;
-    if !answer.message.contains("pg_hba.conf") {
-        let role = TableName::quote(user);
+/// Which limit is reached stands in the message alone, where that is English.
+fn used_up(answer: &ServerError, options: &ConnectOptions) -> Diagnosis {
+    let name = "too_many_connections";
+    let (user, database) = (&options.user, &options.database);
+    if answer.message.starts_with("too many connections for role") {
         return Diagnosis::new(
-            "login_forbidden",
-            format!("The server has no role {user} that may log in."),
+            name,
+            format!("{user} has as many connections as its CONNECTION LIMIT lets it have."),
+            format!("ALTER ROLE {} CONNECTION LIMIT -1;", TableName::quote(user)),
+        );
+    }
+    if answer
+        .message
+        .starts_with("too many connections for database")
+    {
+        return Diagnosis::new(
+            name,
+            format!("{database} has as many connections as its CONNECTION LIMIT lets it have."),
             format!(
-                "ALTER ROLE {role} LOGIN; or, where there is none: CREATE ROLE {role} LOGIN REPLICATION \
-                 PASSWORD '<password>';"
+                "ALTER DATABASE {} CONNECTION LIMIT -1;",
+                TableName::quote(database)
             ),
         );
     }
     Diagnosis::new(
-        "login_forbidden",
-        format!(
-            "pg_hba.conf does not let {user} log in from here for {}.",
-            database.unwrap_or("replication")
-        ),
-        format!(
-            "Add to pg_hba.conf, above any line that rejects it: {}; then SELECT pg_reload_conf(); \
-             (before PostgreSQL 10, md5 in place of scram-sha-256)",
-            hba_line(answer, options, database)
-        ),
+        name,
+        "All connections of the server, the database or the role are in use.",
+        "Close idle connections, or raise max_connections or the CONNECTION LIMIT. See who has them: SELECT pid, \
+         usename, datname, state FROM pg_stat_activity;",
     )
 }
 
-/// The line that admits this connection. The address is the one that the server saw, where it tells:
-/// between us and the server it may have been translated.
-fn hba_line(answer: &ServerError, options: &ConnectOptions, database: Option<&str>) -> String {
-    let database = database.map_or_else(|| "replication".to_owned(), hba_name);
-    let names = format!("{database} {}", hba_name(&options.user));
-    if options.host.starts_with('/') {
-        return format!("local {names} scram-sha-256");
-    }
-    let kind = match options.ssl_mode {
-        SslMode::Disable | SslMode::Prefer => "host",
-        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => "hostssl",
-    };
-    let address = match address_in(&answer.message) {
-        Some(address @ IpAddr::V4(_)) => format!("{address}/32"),
-        Some(address @ IpAddr::V6(_)) => format!("{address}/128"),
-        None => "<address of Rowcast>/32".to_owned(),
-    };
-    format!("{kind} {names} {address} scram-sha-256")
-}
-
-fn hba_name(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    if name.chars().all(plain) && !HBA_KEYWORDS.contains(&name) {
-        return name.to_owned();
-    }
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// The first word of a message that is an address, whatever its quotes.
-fn address_in(message: &str) -> Option<IpAddr> {
-    message
-        .split(|c: char| !c.is_ascii_hexdigit() && c != '.' && c != ':')
-        .filter(|word| word.len() > 2)
-        .find_map(|word| word.parse().ok())
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use rowcast_domain::Secret;
+    use rowcast_pg::SslMode;
     use rowcast_proto::message::CheckOutcome;
 
     use super::*;
 
-    fn options() -> ConnectOptions {
+    pub(crate) fn options() -> ConnectOptions {
         ConnectOptions {
             host: "db.example.com".to_owned(),
             port: 5432,
@@ -324,7 +300,7 @@ mod tests {
         }
     }
 
-    fn answer(code: &str, message: &str) -> ServerError {
+    pub(crate) fn answer(code: &str, message: &str) -> ServerError {
         ServerError {
             code: code.to_owned(),
             message: message.to_owned(),
@@ -352,50 +328,5 @@ mod tests {
         assert_eq!(name_of(&answered("3D000")), "database_missing");
         assert_eq!(name_of(&answered("42501")), "connect_forbidden");
         assert_eq!(name_of(&answered("XX000")), "server_refused");
-    }
-
-    fn repair(message: &str, change: impl FnOnce(&mut ConnectOptions)) -> String {
-        let mut options = options();
-        change(&mut options);
-        Diagnosis::of(&answer("28000", message).into(), &options).repair
-    }
-
-    #[test]
-    fn the_line_of_pg_hba_conf_has_the_address_that_the_server_saw() {
-        let english =
-            "no pg_hba.conf entry for host \"10.0.0.5\", user \"a\", database \"b\", no encryption";
-        let line = "hostssl shop rowcast 10.0.0.5/32 scram-sha-256;";
-        let found = repair(english, |_| {});
-        assert!(found.contains(line), "{found}");
-        let german = "kein pg_hba.conf-Eintrag für Host »fd00::5«, Benutzer »a«, Datenbank »b«";
-        let found = repair(german, |options| options.ssl_mode = SslMode::Disable);
-        let line = "host shop rowcast fd00::5/128 scram-sha-256;";
-        assert!(found.contains(line), "{found}");
-        let local = repair("no pg_hba.conf entry for host \"[local]\"", |options| {
-            "/run/postgresql".clone_into(&mut options.host);
-        });
-        assert!(
-            local.contains("local shop rowcast scram-sha-256;"),
-            "{local}"
-        );
-    }
-
-    #[test]
-    fn names_that_the_file_would_read_otherwise_are_quoted() {
-        let found = repair("pg_hba.conf rejects host \"10.0.0.5\"", |options| {
-            "all".clone_into(&mut options.database);
-            "Ada \"x\"".clone_into(&mut options.user);
-        });
-        let line = "hostssl \"all\" \"Ada \"\"x\"\"\" 10.0.0.5/32";
-        assert!(found.contains(line), "{found}");
-    }
-
-    #[test]
-    fn a_role_that_may_not_log_in_is_no_matter_of_pg_hba_conf() {
-        let found = repair("role \"rowcast\" is not permitted to log in", |_| {});
-        assert!(
-            found.starts_with("ALTER ROLE \"rowcast\" LOGIN;"),
-            "{found}"
-        );
     }
 }

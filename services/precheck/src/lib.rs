@@ -27,6 +27,7 @@ mod browse;
 mod diagnosis;
 mod provider;
 mod finding;
+mod literal;
 mod report;
 mod source;
 mod broker;

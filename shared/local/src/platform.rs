@@ -156,6 +156,7 @@ impl Platform {
             durable: options.durable,
             echo: options.echo,
             settings: options.postgres_settings.clone(),
+            alterable: false,
         };
         let nats = NatsOptions {
             port: options.ports.nats,

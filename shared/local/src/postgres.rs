@@ -39,6 +39,9 @@ pub struct PostgresOptions {
     pub echo: bool,
     /// More settings; they win over ours.
     pub settings: BTreeMap<String, String>,
+    /// Settings are written into the new cluster's `postgresql.conf`, where `ALTER SYSTEM` wins over them. Otherwise they
+    /// stand on the command line, which nothing wins over.
+    pub alterable: bool,
 }
 
 /// A running server.
@@ -67,7 +70,7 @@ impl Postgres {
         let password = state.credentials().database_password(SUPERUSER)?;
         let folder = folder(state, account)?;
         if !folder.join("data").join("PG_VERSION").is_file() {
-            initialize(&bin, &folder, account, &password, options.durable).await?;
+            initialize(&bin, &folder, account, &password, &options).await?;
         }
         let child = launch(&bin, &folder, account, state, &options).await?;
         Ok(Self {
@@ -197,7 +200,7 @@ async fn initialize(
     folder: &Path,
     account: Option<Account>,
     password: &Secret,
-    durable: bool,
+    options: &PostgresOptions,
 ) -> Result<(), Error> {
     // Made aside and renamed: an interrupted start leaves no half cluster.
     let fresh = folder.join("data.new");
@@ -218,13 +221,22 @@ async fn initialize(
         .arg(&password_file)
         .args(["--username", SUPERUSER, "--auth", "scram-sha-256"])
         .args(["--encoding", "UTF8", "--no-locale"]);
-    if !durable {
+    if !options.durable {
         initdb.arg("--no-sync");
     }
     let made = run("initdb", initdb, "").await;
     let once = folder.join("once");
     std::fs::remove_dir_all(&once).map_err(Error::io("remove", &once))?;
     made?;
+    if options.alterable {
+        let file = fresh.join("postgresql.conf");
+        let mut text = std::fs::read_to_string(&file).map_err(Error::io("read", &file))?;
+        for (name, value) in alterable(options) {
+            let value = value.replace('\'', "''");
+            text.push_str(&format!("{name} = '{value}'\n"));
+        }
+        std::fs::write(&file, text).map_err(Error::io("write", &file))?;
+    }
     let data = folder.join("data");
     std::fs::rename(&fresh, &data).map_err(Error::io("make", &data))
 }
@@ -271,24 +283,34 @@ fn arguments(folder: &Path, options: &PostgresOptions) -> Vec<OsString> {
     let port = options.port.to_string();
     let mut settings = vec![
         ("port", port.as_str()),
-        ("listen_addresses", "127.0.0.1"),
         // A path of a socket may have 107 bytes; state folders are deeper.
         ("unix_socket_directories", ""),
+    ];
+    if !options.durable {
+        settings.extend([("fsync", "off"), ("full_page_writes", "off")]);
+    }
+    if !options.alterable {
+        settings.extend(alterable(options));
+    }
+    ["-D".into(), folder.join("data").into_os_string()]
+        .into_iter()
+        .chain(settings.into_iter().flat_map(|(k, v)| setting(k, v)))
+        .collect()
+}
+
+/// Our settings that a cluster may have otherwise, and those that were asked for.
+fn alterable(options: &PostgresOptions) -> impl Iterator<Item = (&str, &str)> {
+    let more = options.settings.iter();
+    [
+        ("listen_addresses", "127.0.0.1"),
         ("password_encryption", "scram-sha-256"),
         ("max_connections", "200"),
         ("wal_level", "logical"),
         ("max_wal_senders", "50"),
         ("max_replication_slots", "50"),
-    ];
-    if !options.durable {
-        settings.extend([("fsync", "off"), ("full_page_writes", "off")]);
-    }
-    let more = options.settings.iter();
-    settings.extend(more.map(|(name, value)| (name.as_str(), value.as_str())));
-    ["-D".into(), folder.join("data").into_os_string()]
-        .into_iter()
-        .chain(settings.into_iter().flat_map(|(k, v)| setting(k, v)))
-        .collect()
+    ]
+    .into_iter()
+    .chain(more.map(|(name, value)| (name.as_str(), value.as_str())))
 }
 
 /// The password is of our making and needs no escape.

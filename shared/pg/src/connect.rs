@@ -16,7 +16,7 @@ use crate::networks::Networks;
 use crate::password_guard::{Established, PasswordRefused};
 use crate::tls;
 use crate::transport::{self, Transport};
-use crate::{Error, hosts};
+use crate::{Error, hosts, second_way};
 
 /// Settings of every SQL session.
 ///
@@ -79,7 +79,9 @@ pub struct ClientCertificate {
 pub enum SslMode {
     /// No TLS.
     Disable,
-    /// TLS if the server has it, without knowing who the server is.
+    /// TLS only where the server refuses the login without, and then without knowing who it is.
+    Allow,
+    /// TLS if the server has it, without knowing who the server is; none where it refuses the login with.
     Prefer,
     /// TLS. Who the server is stays unchecked, unless root certificates are given: then, as libpq
     /// does, the chain is verified.
@@ -92,7 +94,9 @@ pub enum SslMode {
 
 /// The text names none of libpq's TLS modes that Rowcast has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an sslmode: expected disable, prefer, require, verify-ca or verify-full")]
+#[error(
+    "{0:?} is not an sslmode: expected disable, allow, prefer, require, verify-ca or verify-full"
+)]
 pub struct ParseSslModeError(String);
 
 impl FromStr for SslMode {
@@ -101,6 +105,7 @@ impl FromStr for SslMode {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "disable" => Ok(Self::Disable),
+            "allow" => Ok(Self::Allow),
             "prefer" => Ok(Self::Prefer),
             "require" => Ok(Self::Require),
             "verify-ca" => Ok(Self::VerifyCa),
@@ -114,6 +119,7 @@ impl fmt::Display for SslMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Disable => "disable",
+            Self::Allow => "allow",
             Self::Prefer => "prefer",
             Self::Require => "require",
             Self::VerifyCa => "verify-ca",
@@ -188,11 +194,27 @@ async fn open(options: &ConnectOptions) -> Result<Session, Error> {
     log_in(options, transport::open(options).await?).await
 }
 
-/// Opens a SQL session on a connection that was made step by step; waits as long as the server does.
+/// Opens a SQL session on a connection that was made step by step; waits as long as the server does. Where the
+/// server refuses the login, that is tried the other way that `ssl_mode` has ([`second_way`]).
 ///
 /// # Errors
 /// As [`connect`], but for what comes before the login.
 pub async fn log_in(options: &ConnectOptions, transport: Transport) -> Result<Session, Error> {
+    let other = second_way::after(options, &transport);
+    let refusal = match log_in_once(options, transport).await {
+        Ok(session) => return Ok(session),
+        Err(refusal) => refusal,
+    };
+    let Some(other) = other.filter(|_other| second_way::may_help(&refusal)) else {
+        return Err(refusal);
+    };
+    let again = async { log_in_once(&other, transport::open(&other).await?).await };
+    Box::pin(again)
+        .await
+        .map_err(|second| second_way::telling(refusal, second))
+}
+
+async fn log_in_once(options: &ConnectOptions, transport: Transport) -> Result<Session, Error> {
     let mut config = tokio_postgres::Config::new();
     config
         .user(&options.user)
@@ -244,6 +266,7 @@ fn login_error(error: tokio_postgres::Error) -> Error {
         error @ (Error::Connect { .. }
         | Error::NotAllowed { .. }
         | Error::NoPrimary { .. }
+        | Error::TlsMissing { .. }
         | Error::Tls(_)
         | Error::Authentication(_)
         | Error::ConnectionLost(_)
@@ -259,9 +282,16 @@ mod tests {
 
     #[test]
     fn ssl_modes_keep_the_words_of_libpq() {
-        for word in ["disable", "prefer", "require", "verify-ca", "verify-full"] {
+        for word in [
+            "disable",
+            "allow",
+            "prefer",
+            "require",
+            "verify-ca",
+            "verify-full",
+        ] {
             assert_eq!(word.parse::<SslMode>().unwrap().to_string(), word);
         }
-        assert!("allow".parse::<SslMode>().is_err());
+        assert!("always".parse::<SslMode>().is_err());
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::ErrorFields;
 
+use crate::connect::SslMode;
+
 /// A failed conversation with PostgreSQL.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -30,6 +32,12 @@ pub enum Error {
     NoPrimary {
         /// What each of them is.
         hosts: String,
+    },
+    /// The server has no TLS, and the mode asks for it.
+    #[error("TLS: the server does not support TLS, but sslmode is {ssl_mode}")]
+    TlsMissing {
+        /// What was asked for.
+        ssl_mode: SslMode,
     },
     /// TLS is refused, or the server's certificate is not the one asked for.
     #[error("TLS: {0}")]
@@ -93,6 +101,7 @@ impl Error {
             | Self::Timeout { .. } => ErrorClass::Transient,
             Self::Server(error) => error.class(),
             Self::NotAllowed { .. }
+            | Self::TlsMissing { .. }
             | Self::Tls(_)
             | Self::Authentication(_)
             | Self::Protocol(_)
@@ -108,6 +117,7 @@ impl Error {
             Self::Connect { .. }
             | Self::NotAllowed { .. }
             | Self::NoPrimary { .. }
+            | Self::TlsMissing { .. }
             | Self::Tls(_)
             | Self::Authentication(_)
             | Self::ConnectionLost(_)

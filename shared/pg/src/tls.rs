@@ -50,7 +50,7 @@ struct Verifier {
 /// a name, so there the name has to be checked as well.
 pub(crate) fn identifies_server(options: &ConnectOptions) -> bool {
     match options.ssl_mode {
-        SslMode::Disable | SslMode::Prefer => false,
+        SslMode::Disable | SslMode::Allow | SslMode::Prefer => false,
         SslMode::Require | SslMode::VerifyCa => options.ssl_root_cert.is_some(),
         SslMode::VerifyFull => true,
     }
@@ -59,7 +59,9 @@ pub(crate) fn identifies_server(options: &ConnectOptions) -> bool {
 /// The TLS configuration for `options`, on ring whatever the process's default provider is.
 pub(crate) async fn client_config(options: &ConnectOptions) -> Result<ClientConfig, Error> {
     let trust = match (options.ssl_mode, &options.ssl_root_cert) {
-        (SslMode::Disable | SslMode::Prefer, _) | (SslMode::Require, None) => Trust::Anyone,
+        (SslMode::Disable | SslMode::Allow | SslMode::Prefer, _) | (SslMode::Require, None) => {
+            Trust::Anyone
+        }
         (SslMode::Require, Some(pem)) => Trust::Chain(given_anchors(pem)?),
         (SslMode::VerifyCa, pem) => Trust::Chain(anchors(pem.as_deref()).await?),
         (SslMode::VerifyFull, pem) => Trust::ChainAndName(anchors(pem.as_deref()).await?),

@@ -141,7 +141,7 @@ pub async fn dial(options: &ConnectOptions, addresses: &Addresses) -> Result<Dia
 /// Negotiates TLS as `ssl_mode` wants it. As with libpq, a Unix-domain socket never has TLS.
 ///
 /// # Errors
-/// [`Error::Tls`] where the server has none or shows a certificate that will not do.
+/// [`Error::TlsMissing`] where the server has none, [`Error::Tls`] where it shows a certificate that will not do.
 pub async fn secure(options: &ConnectOptions, dialled: Dialled) -> Result<Transport, Error> {
     let mut socket = match dialled.0 {
         Bare::Tcp(socket) => socket,
@@ -160,15 +160,14 @@ pub async fn secure(options: &ConnectOptions, dialled: Dialled) -> Result<Transp
         peer_is_known: local,
     };
     match options.ssl_mode {
-        SslMode::Disable => return Ok(plain(socket)),
+        // Where the server refuses the login, `allow` begins again with TLS.
+        SslMode::Disable | SslMode::Allow => return Ok(plain(socket)),
         SslMode::Prefer if !server_has_tls(&mut socket).await? => return Ok(plain(socket)),
         SslMode::Prefer => {}
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
             if !server_has_tls(&mut socket).await? {
-                return Err(Error::Tls(format!(
-                    "the server does not support TLS, but sslmode is {}",
-                    options.ssl_mode
-                )));
+                let ssl_mode = options.ssl_mode;
+                return Err(Error::TlsMissing { ssl_mode });
             }
         }
     }
@@ -220,6 +219,11 @@ impl Transport {
             }
             Stream::Tcp(_) | Stream::Unix(_) => None,
         }
+    }
+
+    /// Whether it is a Unix-domain socket, which never has TLS.
+    pub(crate) const fn is_socket(&self) -> bool {
+        matches!(self.stream, Stream::Unix(_))
     }
 
     /// Whether nobody but the right server can be at the other end: it is on this machine, or has

@@ -36,17 +36,24 @@ impl Postgres {
         Self::start_in(crate::nats::folder("pg")?, None, settings).await
     }
 
+    /// As [`Postgres::start`], with settings that `ALTER SYSTEM` wins over: for what is wrong and is repaired.
+    ///
+    /// # Errors
+    /// Where that version, or this machine's where none is given, does not start.
+    pub async fn start_alterable(
+        major: Option<u32>,
+        settings: BTreeMap<String, String>,
+    ) -> anyhow::Result<Self> {
+        let programs = major.map(programs_of).transpose()?;
+        Self::start_as(crate::nats::folder("pg")?, programs, settings, true).await
+    }
+
     /// As [`Postgres::start`], in another major version than this machine's; `./dev test` fetches them.
     ///
     /// # Errors
     /// Where that version was not fetched, or the server does not start.
     pub async fn start_version(major: u32) -> anyhow::Result<Self> {
-        let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.tools/postgres");
-        let programs = PathBuf::from(format!("{tools}/{major}/bin"));
-        anyhow::ensure!(
-            programs.is_dir(),
-            "PostgreSQL {major} is not in {tools}: run ./dev test"
-        );
+        let programs = programs_of(major)?;
         Self::start_in(crate::nats::folder("pg")?, Some(programs), BTreeMap::new()).await
     }
 
@@ -56,6 +63,15 @@ impl Postgres {
         programs: Option<PathBuf>,
         settings: BTreeMap<String, String>,
     ) -> anyhow::Result<Self> {
+        Self::start_as(folder, programs, settings, false).await
+    }
+
+    async fn start_as(
+        folder: TempDir,
+        programs: Option<PathBuf>,
+        settings: BTreeMap<String, String>,
+        alterable: bool,
+    ) -> anyhow::Result<Self> {
         for _attempt in 0..PORTS {
             let state = State::open(folder.path())?;
             let options = PostgresOptions {
@@ -64,6 +80,7 @@ impl Postgres {
                 durable: false,
                 echo: false,
                 settings: settings.clone(),
+                alterable,
             };
             match rowcast_local::Postgres::start(&state, options).await {
                 Ok(server) => {
@@ -162,6 +179,17 @@ impl Postgres {
     pub async fn crash_and_restart(&mut self) -> anyhow::Result<()> {
         Ok(self.server.crash_and_restart().await?)
     }
+}
+
+/// Where the programs of this major version are.
+fn programs_of(major: u32) -> anyhow::Result<PathBuf> {
+    let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.tools/postgres");
+    let programs = PathBuf::from(format!("{tools}/{major}/bin"));
+    anyhow::ensure!(
+        programs.is_dir(),
+        "PostgreSQL {major} is not in {tools}: run ./dev test"
+    );
+    Ok(programs)
 }
 
 /// Connects by a URL.

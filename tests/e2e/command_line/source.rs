@@ -41,6 +41,13 @@ async fn a_source_is_tested_browsed_changed_and_deleted() {
         .unwrap();
     let test: SourceTest = shell.json("source test shop").await.unwrap();
     assert!(test.passed && test.server_version.is_some(), "{test:?}");
+    // The server has no TLS, and this asks for it only where the login without is refused.
+    shell
+        .prints("source update shop --sslmode allow")
+        .await
+        .unwrap();
+    let test: SourceTest = shell.json("source test shop").await.unwrap();
+    assert!(test.passed, "{test:?}");
 
     // More tables than a page has.
     let objects: SourceObjects = shell

@@ -72,7 +72,7 @@ pub(crate) struct Create {
     pub(crate) account: String,
     #[command(flatten)]
     pub(crate) password: PasswordArgs,
-    /// What TLS must prove: disable, prefer, require, verify-ca or verify-full
+    /// What TLS must prove: disable, allow, prefer, require, verify-ca or verify-full
     #[arg(long, value_name = "MODE", value_parser = sslmode, default_value = "verify-full")]
     pub(crate) sslmode: SslMode,
     /// File of certificate authorities in PEM [default: the system's]
@@ -168,7 +168,7 @@ pub(crate) struct Update {
     pub(crate) password: bool,
     #[command(flatten)]
     pub(crate) password_from: PasswordArgs,
-    /// What TLS must prove: disable, prefer, require, verify-ca or verify-full
+    /// What TLS must prove: disable, allow, prefer, require, verify-ca or verify-full
     #[arg(long, value_name = "MODE", value_parser = sslmode)]
     pub(crate) sslmode: Option<SslMode>,
     /// File of certificate authorities in PEM
@@ -201,5 +201,5 @@ fn kinds() -> impl TypedValueParser<Value = SourceKind> {
 
 fn sslmode(word: &str) -> Result<SslMode, String> {
     SslMode::from_name(word)
-        .ok_or_else(|| "one of disable, prefer, require, verify-ca, verify-full".to_owned())
+        .ok_or_else(|| "one of disable, allow, prefer, require, verify-ca, verify-full".to_owned())
 }

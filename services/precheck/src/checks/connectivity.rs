@@ -29,6 +29,9 @@ pub(super) async fn check(
             );
             (Finding::pass(saw), Some((session, chosen)))
         }
-        Err(error) => (Diagnosis::of(&error, options).finding(&error), None),
+        Err(error) => {
+            let diagnosis = Diagnosis::by_trying(&error, options).await;
+            (diagnosis.finding(&error), None)
+        }
     }
 }

@@ -11,6 +11,7 @@ use rowcast_proto::message::CheckOutcome;
 use super::Rule;
 use super::server_version::PUBLICATIONS_SINCE;
 use crate::finding::Finding;
+use crate::literal;
 use crate::source::Source;
 
 /// The output plugin of the task's slots.
@@ -53,8 +54,8 @@ fn end_of(slot: &SlotState, name: &str) -> String {
             "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = \
              '{name}';"
         ),
-        None => "SELECT pid, application_name, client_addr FROM pg_stat_replication; then SELECT \
-                 pg_terminate_backend(<pid>); of the one."
+        None => "See who streams, and end the one by pg_terminate_backend:\nSELECT pid, application_name, \
+                 client_addr FROM pg_stat_replication;"
             .to_owned(),
     }
 }
@@ -63,7 +64,7 @@ fn judge(name: &str, found: Option<&SlotState>, database: &str, wanted: &str) ->
     let Some(slot) = found else {
         return Finding::pass(format!("there is no slot {name} yet"));
     };
-    let drop = format!("SELECT pg_drop_replication_slot('{name}');");
+    let drop = literal::drop_slot(name);
     let plugin = slot.plugin.as_deref().unwrap_or("none");
     let of = slot.database.as_deref().unwrap_or("none");
     if plugin != wanted || of != database {
@@ -78,7 +79,7 @@ fn judge(name: &str, found: Option<&SlotState>, database: &str, wanted: &str) ->
             format!("slot {name} is lost"),
             "The server no longer has the WAL that the task would continue from: the task stops at \
              the gap until it is accepted.",
-            format!("Accept the gap when the task stops. To begin anew: {drop}"),
+            format!("Accept the gap when the task stops.\nOr, to begin anew:\n{drop}"),
         );
     }
     if slot.active {
@@ -89,7 +90,7 @@ fn judge(name: &str, found: Option<&SlotState>, database: &str, wanted: &str) ->
             format!("slot {name} is in use{pid}"),
             "Somebody streams from the slot: this task, or a foreign client that takes its place.",
             format!(
-                "Nothing, while the task runs. Otherwise: {}",
+                "Nothing, while the task runs. Otherwise:\n{}",
                 end_of(slot, name)
             ),
         );
@@ -130,7 +131,10 @@ fn endangered(name: &str, slot: &SlotState) -> Option<Finding> {
     Some(Finding::fail(
         format!("slot {name} is behind all WAL that the server keeps (wal_status unreserved)"),
         "The next checkpoint may remove WAL that the task has not read, and the task would stop at the gap.",
-        "ALTER SYSTEM SET max_slot_wal_keep_size = -1; SELECT pg_reload_conf(); until the task has caught up.",
+        format!(
+            "Until the task has caught up:\n{}",
+            literal::set("max_slot_wal_keep_size", "-1")
+        ),
     ))
 }
 

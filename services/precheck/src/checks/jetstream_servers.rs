@@ -24,14 +24,16 @@ pub(super) fn check(broker: &Broker) -> Finding {
     if storing < replicas.max(asked / 2 + 1) {
         let silent = broker.servers.iter().filter_map(|answer| {
             let error = answer.said.as_ref().err()?;
-            Some(format!("{}: {error}", answer.url))
+            Some((answer.url.clone(), error))
         });
-        let silent = name_some(silent);
+        let silent: Vec<_> = silent.collect();
+        let answers = silent
+            .iter()
+            .map(|(url, error)| format!("; {url}: {error}"));
         return Finding::fail(
-            format!("{saw}{}{silent}", if silent.is_empty() { "" } else { "; " }),
+            format!("{saw}{}", answers.collect::<String>()),
             "The task's stream cannot be made, or not be kept.",
-            "Start the NATS servers that do not answer, each with jetstream { } in its configuration. \
-             The addresses are those of ROWCAST_NATS_MONITOR_URL.",
+            repair(broker, silent.into_iter().map(|(url, _)| url)),
         );
     }
     let old = broker
@@ -54,6 +56,38 @@ pub(super) fn check(broker: &Broker) -> Finding {
         );
     }
     Finding::pass(saw)
+}
+
+/// What lets enough servers keep streams.
+fn repair(broker: &Broker, silent: impl Iterator<Item = String>) -> String {
+    let mut repairs = Vec::new();
+    let silent = name_some(silent);
+    if !silent.is_empty() {
+        repairs.push(format!(
+            "Start the NATS servers that do not answer: {silent}."
+        ));
+    }
+    let without = broker.servers.iter().filter_map(|answer| {
+        let server = answer.said.as_ref().ok()?;
+        (!server.has_jetstream()).then(|| server.name.clone())
+    });
+    let without = name_some(without);
+    if !without.is_empty() {
+        repairs.push(format!(
+            "Give these a section jetstream {{ }} in their configuration, and restart them: {without}."
+        ));
+    }
+    if broker.servers.len() < broker.replicas {
+        repairs.push(format!(
+            "Run {} NATS servers as a cluster and name all of them in ROWCAST_NATS_MONITOR_URL; or set \
+             ROWCAST_NATS_REPLICAS = 1 for every service.",
+            broker.replicas
+        ));
+    }
+    if repairs.is_empty() {
+        repairs.push("Name the NATS servers in ROWCAST_NATS_MONITOR_URL.".to_owned());
+    }
+    repairs.join(" ")
 }
 
 /// Major and minor.
@@ -92,7 +126,26 @@ mod tests {
             "{}",
             found.saw
         );
-        assert_eq!(outcome(&broker(&[json!({})], 1)), CheckOutcome::Fail);
+        assert!(
+            found
+                .repair
+                .starts_with("Start the NATS servers that do not answer: http://n1:8222."),
+            "{}",
+            found.repair
+        );
+        let without = check(&broker(&[json!({})], 1));
+        assert_eq!(without.outcome, CheckOutcome::Fail);
+        assert!(
+            without.repair.ends_with("restart them: n0."),
+            "{}",
+            without.repair
+        );
+        let too_few = check(&broker(&[on()], 3));
+        assert!(
+            too_few.repair.starts_with("Run 3 NATS servers"),
+            "{}",
+            too_few.repair
+        );
         assert_eq!(outcome(&broker(&[], 1)), CheckOutcome::Fail);
     }
 

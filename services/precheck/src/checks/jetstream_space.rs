@@ -21,6 +21,9 @@ pub(super) fn check(broker: &Broker) -> Finding {
         .retention
         .as_ref()
         .map_or(0, |retention| retention.bytes);
+    if broker.storing().count() < broker.replicas {
+        return Finding::skipped("Too few NATS servers keep streams.");
+    }
     let with_room = broker
         .storing()
         .filter(|server| room(server) >= wanted)

@@ -9,10 +9,8 @@ use rowcast_pg::{Client, Error, settings};
 use super::Rule;
 use super::server_version::PUBLICATIONS_SINCE;
 use crate::finding::{Finding, name_some};
+use crate::literal;
 use crate::source::Source;
-
-/// Statements shown at most.
-const SHOWN: usize = 50;
 
 pub(super) const RULE: Rule = Rule {
     code: "keys",
@@ -40,25 +38,23 @@ pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
     ))
 }
 
-fn judge(without: &[TableName], operations: &str, version: u32) -> Finding {
+fn judge(without: &[Unidentified], operations: &str, version: u32) -> Finding {
     if without.is_empty() {
         return Finding::pass("every table has a primary key or a replica identity");
     }
-    let mut statements: Vec<String> = without
-        .iter()
-        .take(SHOWN)
-        .map(|table| format!("ALTER TABLE {} REPLICA IDENTITY FULL;", table.quoted()))
-        .collect();
-    if without.len() > SHOWN {
-        statements.push(format!("-- and {} more", without.len() - SHOWN));
-    }
+    let statements = without.iter().map(|Unidentified { table, identity }| {
+        format!(
+            "ALTER TABLE {} REPLICA IDENTITY {identity};",
+            table.quoted()
+        )
+    });
+    let repair = format!(
+        "Add primary keys, or run this, which takes a unique index where there is one and else all columns:\n{}",
+        literal::lines(statements)
+    );
     let saw = format!(
         "without: {}",
-        name_some(without.iter().map(ToString::to_string))
-    );
-    let repair = format!(
-        "Add primary keys (ALTER TABLE <table> ADD PRIMARY KEY (<columns>);), or:\n{}",
-        statements.join("\n")
+        name_some(without.iter().map(|found| found.table.to_string()))
     );
     if version < PUBLICATIONS_SINCE {
         let cause = format!(
@@ -74,51 +70,86 @@ fn judge(without: &[TableName], operations: &str, version: u32) -> Finding {
     Finding::fail(saw, cause, repair)
 }
 
+/// Which of the tables, partitions and children have no replica identity, and which one they could have.
+const WITHOUT_IDENTITY: &str = "WITH RECURSIVE published (oid) AS (
+         SELECT s.oid
+         FROM pg_catalog.unnest($1::oid[]) AS s (oid)
+         UNION
+         SELECT h.inhrelid
+         FROM published AS p
+         JOIN pg_catalog.pg_inherits AS h
+           ON h.inhparent = p.oid
+     )
+     SELECT n.nspname::text,
+            c.relname::text,
+            COALESCE(
+                (SELECT 'DEFAULT'
+                 FROM pg_catalog.pg_index AS i
+                 WHERE i.indrelid = c.oid
+                   AND i.indisprimary
+                   AND i.indisvalid
+                   AND i.indimmediate),
+                -- What REPLICA IDENTITY USING INDEX takes.
+                (SELECT 'USING INDEX ' || pg_catalog.quote_ident(x.relname)
+                 FROM pg_catalog.pg_index AS i
+                 JOIN pg_catalog.pg_class AS x
+                   ON x.oid = i.indexrelid
+                 WHERE i.indrelid = c.oid
+                   AND i.indisunique
+                   AND i.indisvalid
+                   AND i.indimmediate
+                   AND i.indpred IS NULL
+                   AND i.indexprs IS NULL
+                   AND NOT EXISTS (SELECT 1
+                                   FROM pg_catalog.pg_attribute AS a
+                                   WHERE a.attrelid = c.oid
+                                     AND a.attnum = ANY (i.indkey)
+                                     AND NOT a.attnotnull)
+                 ORDER BY i.indnatts, x.relname
+                 LIMIT 1),
+                'FULL')
+     FROM published AS p
+     JOIN pg_catalog.pg_class AS c
+       ON c.oid = p.oid
+     JOIN pg_catalog.pg_namespace AS n
+       ON n.oid = c.relnamespace
+     WHERE c.relkind = 'r'
+       AND c.relreplident <> 'f'
+       AND NOT EXISTS (SELECT 1
+                       FROM pg_catalog.pg_index AS i
+                       WHERE i.indrelid = c.oid
+                         AND i.indisvalid
+                         AND i.indimmediate
+                         AND CASE c.relreplident
+                             WHEN 'd' THEN i.indisprimary
+                             WHEN 'i' THEN i.indisreplident
+                             ELSE false
+                             END)
+     ORDER BY 1, 2";
+
+/// A table that does not say which row was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unidentified {
+    pub(super) table: TableName,
+    /// The replica identity that it could have, as `ALTER TABLE` takes it.
+    identity: String,
+}
+
 /// Tables, and partitions and children of them, that PostgreSQL would refuse to update.
 ///
 /// A partition has an identity of its own; a deferrable index is none.
 pub(super) async fn without_identity(
     client: &Client,
     oids: &[u32],
-) -> Result<Vec<TableName>, Error> {
-    let rows = client
-        .query(
-            "WITH RECURSIVE published (oid) AS (
-                 SELECT s.oid
-                 FROM pg_catalog.unnest($1::oid[]) AS s (oid)
-                 UNION
-                 SELECT h.inhrelid
-                 FROM published AS p
-                 JOIN pg_catalog.pg_inherits AS h
-                   ON h.inhparent = p.oid
-             )
-             SELECT n.nspname::text,
-                    c.relname::text
-             FROM published AS p
-             JOIN pg_catalog.pg_class AS c
-               ON c.oid = p.oid
-             JOIN pg_catalog.pg_namespace AS n
-               ON n.oid = c.relnamespace
-             WHERE c.relkind = 'r'
-               AND c.relreplident <> 'f'
-               AND NOT EXISTS (SELECT 1
-                               FROM pg_catalog.pg_index AS i
-                               WHERE i.indrelid = c.oid
-                                 AND i.indisvalid
-                                 AND i.indimmediate
-                                 AND CASE c.relreplident
-                                     WHEN 'd' THEN i.indisprimary
-                                     WHEN 'i' THEN i.indisreplident
-                                     ELSE false
-                                     END)
-             ORDER BY 1, 2",
-            &[&oids],
-        )
-        .await?;
+) -> Result<Vec<Unidentified>, Error> {
+    let rows = client.query(WITHOUT_IDENTITY, &[&oids]).await?;
     rows.iter()
         .map(|row| {
             let schema: String = row.try_get(0)?;
-            Ok(TableName::new(schema, row.try_get::<_, String>(1)?))
+            Ok(Unidentified {
+                table: TableName::new(schema, row.try_get::<_, String>(1)?),
+                identity: row.try_get(2)?,
+            })
         })
         .collect()
 }
@@ -129,19 +160,30 @@ mod tests {
 
     use super::*;
 
+    fn unidentified(name: &str, identity: &str) -> Unidentified {
+        Unidentified {
+            table: TableName::new("public", name),
+            identity: identity.to_owned(),
+        }
+    }
+
     #[test]
     fn each_table_without_an_identity_gets_its_statement() {
         assert_eq!(judge(&[], "update", 180_000).outcome, CheckOutcome::Pass);
         let finding = judge(
-            &[TableName::new("public", "Audit Log")],
+            &[
+                unidentified("Audit Log", "FULL"),
+                unidentified("visits", "USING INDEX \"By Day\""),
+            ],
             "update and delete",
             180_000,
         );
         assert_eq!(finding.outcome, CheckOutcome::Fail);
         assert!(
-            finding
-                .repair
-                .contains("ALTER TABLE \"public\".\"Audit Log\" REPLICA IDENTITY FULL;"),
+            finding.repair.ends_with(
+                "\nALTER TABLE \"public\".\"Audit Log\" REPLICA IDENTITY FULL;\n\
+                     ALTER TABLE \"public\".\"visits\" REPLICA IDENTITY USING INDEX \"By Day\";"
+            ),
             "{}",
             finding.repair
         );
@@ -154,21 +196,9 @@ mod tests {
 
     #[test]
     fn nothing_is_refused_without_publications() {
-        let without = [TableName::new("public", "audit")];
+        let without = [unidentified("audit", "FULL")];
         let finding = judge(&without, "delete", 90_624);
         assert_eq!(finding.outcome, CheckOutcome::Alert);
         assert!(!finding.cause.contains("refuses"), "{}", finding.cause);
-    }
-
-    #[test]
-    fn long_repairs_are_cut() {
-        let tables: Vec<TableName> = (0..60)
-            .map(|number| TableName::new("public", format!("t{number}")))
-            .collect();
-        assert!(
-            judge(&tables, "update", 180_000)
-                .repair
-                .ends_with("-- and 10 more")
-        );
     }
 }

@@ -4,6 +4,7 @@ use rowcast_pg::Error;
 
 use super::Rule;
 use crate::finding::{Finding, name_some};
+use crate::literal;
 use crate::source::Source;
 
 /// Longer than most have patience with a start, in seconds.
@@ -76,11 +77,12 @@ fn judge(open: &[Open], hidden: i64) -> Finding {
     let ends = open
         .iter()
         .map(|transaction| format!("SELECT pg_terminate_backend({});", transaction.pid));
+    let ends = literal::lines(ends);
     Finding::alert(
         format!("{}{unseen}", name_some(seen)),
         "A slot is made only once every transaction has ended that was open before: the start of the \
          task waits for them. Later they hold back the WAL that the server may forget.",
-        format!("Let them end, or end them: {}", name_some(ends)),
+        format!("Let them end, or end them:\n{ends}"),
     )
 }
 

@@ -5,6 +5,7 @@ use rowcast_pg::catalog::{Persistence, TableInfo, TableKind};
 
 use super::Rule;
 use crate::finding::{Finding, name_some};
+use crate::literal;
 use crate::selected::Selected;
 use crate::source::Source;
 
@@ -41,18 +42,22 @@ fn judge(selected: &Selected) -> Finding {
     if !left_out.is_empty() {
         saw = format!("{saw}; left out: {}", name_some(left_out));
         causes.push("Tables that write no WAL are not tracked.");
-        repairs.push("ALTER TABLE <table> SET LOGGED; for each that should be (9.5 and later).");
+        repairs.push(match make_permanent(&selected.wide) {
+            Some(statements) => format!("Where they should be:\n{statements}"),
+            None => "Nothing, or select the tables behind a view.".to_owned(),
+        });
     }
     if !selected.idle_patterns.is_empty() {
         let idle = name_some(selected.idle_patterns.iter().cloned());
         saw = format!("{saw}; without a table: {idle}");
         causes.push("A pattern that matches no table of today waits for tables of tomorrow.");
-        repairs.push("Correct the pattern where there should be one already; case counts.");
+        let repair = "Correct the pattern where there should be one already; case counts.";
+        repairs.push(repair.to_owned());
     }
     if causes.is_empty() {
         return Finding::pass(saw);
     }
-    Finding::alert(saw, causes.join(" "), repairs.join(" "))
+    Finding::alert(saw, causes.join(" "), repairs.join("\n"))
 }
 
 /// What is named and cannot be had.
@@ -80,11 +85,15 @@ fn refused(selected: &Selected) -> Option<Finding> {
         .filter_map(|table| Some(format!("{} ({})", table.name, why_unsupported(table)?)))
         .collect();
     if !unsupported.is_empty() {
+        let mut repair =
+            "Take them out of the selection; select the tables behind a view.".to_owned();
+        if let Some(statements) = make_permanent(&selected.named) {
+            repair = format!("{repair}\nOr make those that are unlogged permanent:\n{statements}");
+        }
         return Some(Finding::fail(
             format!("unsupported: {}", name_some(unsupported)),
             "Only permanent tables write their changes to the WAL.",
-            "Take them out of the selection; select the tables behind a view. ALTER TABLE <table> \
-             SET LOGGED; makes an unlogged table permanent (9.5 and later).",
+            repair,
         ));
     }
     None
@@ -98,6 +107,18 @@ fn missing(selected: &Selected) -> Vec<String> {
     schemas
         .chain(selected.missing_tables.iter().map(ToString::to_string))
         .collect()
+}
+
+/// What makes permanent tables of those that are unlogged, from PostgreSQL 9.5 on; `None` where there are none.
+fn make_permanent(tables: &[TableInfo]) -> Option<String> {
+    let unlogged: Vec<&TableInfo> = tables
+        .iter()
+        .filter(|table| why_unsupported(table) == Some("unlogged"))
+        .collect();
+    let statements = unlogged
+        .iter()
+        .map(|table| format!("ALTER TABLE {} SET LOGGED;", table.name.quoted()));
+    (!unlogged.is_empty()).then(|| literal::lines(statements))
 }
 
 /// Why its changes cannot be tracked.

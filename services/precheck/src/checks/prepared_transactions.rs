@@ -4,6 +4,7 @@ use rowcast_pg::Error;
 
 use super::Rule;
 use crate::finding::{Finding, name_some};
+use crate::literal;
 use crate::source::Source;
 
 pub(super) const RULE: Rule = Rule {
@@ -53,15 +54,19 @@ fn judge(prepared: &[Prepared]) -> Finding {
     });
     let ends = prepared.iter().map(|transaction| {
         let gid = transaction.gid.replace('\'', "''");
-        format!("in {}: ROLLBACK PREPARED '{gid}';", transaction.database)
+        format!(
+            "ROLLBACK PREPARED '{gid}'; -- in database {}",
+            transaction.database
+        )
     });
+    let ends = literal::lines(ends);
     Finding::alert(
         name_some(seen),
         "A slot is made only once every transaction has ended that was open before: the task would not \
          start. Prepared ones outlive their session, and often their application.",
         format!(
-            "Let their transaction manager end them, or decide yourself, COMMIT PREPARED or {}",
-            name_some(ends)
+            "Let their transaction manager end them, or decide yourself, each in its own database, whether COMMIT \
+             PREPARED or:\n{ends}"
         ),
     )
 }
@@ -86,7 +91,9 @@ mod tests {
             "{finding:?}"
         );
         assert!(
-            finding.repair.contains("ROLLBACK PREPARED 'it''s';"),
+            finding
+                .repair
+                .ends_with("\nROLLBACK PREPARED 'it''s'; -- in database shop"),
             "{finding:?}"
         );
     }

@@ -4,12 +4,14 @@ use rowcast_domain::TableName;
 use rowcast_pg::catalog::TableInfo;
 use rowcast_pg::publication::{self, PublicationState, Selection};
 use rowcast_pg::settings::{self, Privileges};
-use rowcast_pg::{Client, Error, ReplicationConnection};
+use rowcast_pg::{Client, ConnectOptions, Error, ReplicationConnection};
 use rowcast_proto::message::{CheckOutcome, ObjectSelection};
 
 use super::Rule;
 use super::server_version::PUBLICATIONS_SINCE;
+use crate::diagnosis::{Diagnosis, hba};
 use crate::finding::{Finding, name_some};
+use crate::literal;
 use crate::source::Source;
 
 /// SQLSTATE of a login that `pg_hba.conf` does not admit.
@@ -29,6 +31,8 @@ pub(super) const RULE: Rule = Rule {
 /// Everything that the verdict depends on.
 struct Facts {
     privileges: Privileges,
+    /// The role by which the server's provider grants replication.
+    managed: Option<String>,
     /// `None` where the server has no publications: streaming is all that is needed there.
     publishing: Option<Publishing>,
 }
@@ -79,6 +83,7 @@ pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
     };
     let finding = judge(&Facts {
         privileges: settings::privileges(&source.session).await?,
+        managed: settings::managed_replication_role(&source.session).await?,
         publishing,
     });
     if version < PUBLICATIONS_SINCE && finding.outcome != CheckOutcome::Fail {
@@ -86,7 +91,7 @@ pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
         if let Err(error) = tried
             && error.sqlstate() == Some(NOT_ADMITTED)
         {
-            return Ok(not_admitted(&error, &source.options.user));
+            return Ok(not_admitted(&error, &source.options));
         }
     }
     Ok(finding)
@@ -94,16 +99,19 @@ pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
 
 /// Before 10 a line of `pg_hba.conf` for a database, or for all, is none for a connection that streams
 /// from it.
-fn not_admitted(error: &Error, user: &str) -> Finding {
-    Finding::fail(
-        error.to_string(),
-        "pg_hba.conf lets the account log in, but not stream: before PostgreSQL 10 that takes a line \
-         of its own, for the database named replication.",
-        format!(
-            "Add to pg_hba.conf: host replication {user} <address of Rowcast>/32 md5; then SELECT \
-             pg_reload_conf();"
-        ),
-    )
+fn not_admitted(error: &Error, options: &ConnectOptions) -> Finding {
+    let diagnosis = if let Error::Server(answer) = error {
+        hba::not_admitted(answer, options, None, None)
+    } else {
+        Diagnosis::of(error, options)
+    };
+    let finding = diagnosis.finding(error);
+    Finding {
+        cause: "pg_hba.conf lets the account log in, but not stream: before PostgreSQL 10 that takes a line of its \
+                own, for the database named replication."
+            .to_owned(),
+        ..finding
+    }
 }
 
 async fn publishing(source: &Source, version: u32) -> Result<Publishing, Error> {
@@ -150,6 +158,7 @@ async fn publishing(source: &Source, version: u32) -> Result<Publishing, Error> 
 fn judge(facts: &Facts) -> Finding {
     let Facts {
         privileges,
+        managed,
         publishing,
     } = facts;
     if privileges.superuser {
@@ -161,9 +170,10 @@ fn judge(facts: &Facts) -> Finding {
         problems.add(
             "no REPLICATION".to_owned(),
             "Only a role with REPLICATION may stream changes.",
-            format!(
-                "ALTER ROLE {role} REPLICATION; -- on Amazon RDS: GRANT rds_replication TO {role};"
-            ),
+            match managed {
+                Some(managed) => format!("GRANT {} TO {role};", TableName::quote(managed)),
+                None => format!("ALTER ROLE {role} REPLICATION;"),
+            },
         );
     }
     if let Some(publishing) = publishing {
@@ -217,23 +227,22 @@ fn may_publish(problems: &mut Problems, publishing: &Publishing, role: &str) {
 fn wide_repair(publishing: &Publishing) -> String {
     let name = TableName::quote(&publishing.publication);
     let before = if publishing.published == Published::Today {
-        format!("DROP PUBLICATION {name}; ")
+        format!("DROP PUBLICATION {name};\n")
     } else {
         String::new()
     };
     format!(
-        "As a superuser, while the task does not run: {before}{}; every table in it must then have a \
-         primary key or a replica identity. Or let the owner add a new table in the transaction that \
-         creates it: ALTER PUBLICATION {name} ADD TABLE <table>;",
+        "As a superuser, while the task does not run:\n{before}{};\nEvery table in it must then have a primary \
+         key or a replica identity.\nOr let the owner of a new table add it in the transaction that creates it, by \
+         ALTER PUBLICATION {name} ADD TABLE.",
         publishing.wide_statement
     )
 }
 
 /// Membership in the owner is the smallest grant, but never that of a superuser.
 fn ownership_repair(facts: &Publishing, role: &str) -> String {
-    let as_superuser = format!("As a superuser: {};", facts.statement);
     if facts.foreign.iter().any(|owned| owned.owner_is_superuser) {
-        return as_superuser;
+        return format!("As a superuser:\n{};", facts.statement);
     }
     let mut owners: Vec<&str> = facts
         .foreign
@@ -242,11 +251,14 @@ fn ownership_repair(facts: &Publishing, role: &str) -> String {
         .collect();
     owners.sort_unstable();
     owners.dedup();
-    let grants: Vec<String> = owners
+    let grants = owners
         .iter()
-        .map(|owner| format!("GRANT {} TO {role};", TableName::quote(owner)))
-        .collect();
-    format!("{} -- or: {as_superuser}", grants.join(" "))
+        .map(|owner| format!("GRANT {} TO {role};", TableName::quote(owner)));
+    format!(
+        "{}\nOr, in the place of that membership, as a superuser:\n{};",
+        literal::lines(grants),
+        facts.statement
+    )
 }
 
 #[derive(Default)]
@@ -372,6 +384,7 @@ mod tests {
                 replication: true,
                 managed_role: None,
             },
+            managed: None,
             publishing: Some(publishing),
         }
     }
@@ -415,7 +428,7 @@ mod tests {
             foreign: vec![owned("postgres", true)],
             ..publishing()
         }));
-        assert_eq!(finding.repair, "As a superuser: CREATE PUBLICATION p;");
+        assert_eq!(finding.repair, "As a superuser:\nCREATE PUBLICATION p;");
     }
 
     #[test]

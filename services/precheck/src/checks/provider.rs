@@ -23,7 +23,11 @@ const PATRONI: &str = "Patroni drops slots that it does not know, when it or Pos
 pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
     let provider = source.wish.provider;
     let Some(name) = parameter(provider) else {
-        return Ok(judge(provider, &source.wish.object_name()));
+        return Ok(judge(
+            provider,
+            &source.wish.object_name(),
+            &source.options.database,
+        ));
     };
     let row = source
         .session
@@ -64,7 +68,7 @@ fn judge_parameter(provider: Provider, name: &str, value: Option<&str>) -> Findi
     }
 }
 
-fn judge(provider: Provider, slot: &str) -> Finding {
+fn judge(provider: Provider, slot: &str, database: &str) -> Finding {
     match provider.0 {
         SourceKind::Neon => Finding::alert(
             "slots are removed when nobody reads them",
@@ -76,7 +80,7 @@ fn judge(provider: Provider, slot: &str) -> Finding {
             PATRONI,
             format!(
                 "patronictl edit-config, and add under ignore_slots: {{name: {slot}, type: logical}}; for failover, \
-                 under slots: {slot}: {{type: logical, database: <database>, plugin: pgoutput}}."
+                 under slots: {slot}: {{type: logical, database: {database:?}, plugin: pgoutput}}."
             ),
         ),
         SourceKind::Postgresql
@@ -109,14 +113,14 @@ mod tests {
 
     #[test]
     fn who_drops_slots_is_told_which_to_keep() {
-        let found = judge(Provider(SourceKind::Patroni), "rowcast_t1");
+        let found = judge(Provider(SourceKind::Patroni), "rowcast_t1", "shop");
         assert!(
             found.repair.contains("name: rowcast_t1"),
             "{}",
             found.repair
         );
         assert_eq!(
-            judge(Provider(SourceKind::Azure), "rowcast_t1").outcome,
+            judge(Provider(SourceKind::Azure), "rowcast_t1", "shop").outcome,
             CheckOutcome::Pass
         );
     }

@@ -37,7 +37,7 @@ pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
     // These would be refused to the application, so the task leaves them out; another check tells them.
     let without = without_identity(&source.session, &oids).await?;
     let mut wanted: Vec<TableName> = wanted.into_iter().map(|table| table.name).collect();
-    wanted.retain(|table| !without.contains(table));
+    wanted.retain(|table| !without.iter().any(|found| found.table == *table));
     Ok(judge(
         &name,
         found.as_ref(),

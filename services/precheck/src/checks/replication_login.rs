@@ -5,8 +5,8 @@
 use rowcast_domain::TableName;
 use rowcast_pg::{ConnectOptions, Error, ReplicationConnection, Session, settings, slot};
 
-use super::{PUBLICATIONS_SINCE, Rule};
-use crate::diagnosis::{self, Diagnosis};
+use super::{PUBLICATIONS_SINCE, Rule, wal_senders};
+use crate::diagnosis::{Diagnosis, hba};
 use crate::finding::Finding;
 use crate::source::Source;
 
@@ -84,10 +84,15 @@ async fn diagnose(
         }
         "53300" => {
             let used = slot::occupancy(session).await?.walsenders;
-            no_walsender(used, settings::read(session).await?.max_wal_senders)
+            let maximum = settings::read(session).await?.max_wal_senders;
+            if used < i64::from(maximum) {
+                Diagnosis::of(error, options)
+            } else {
+                no_walsender(used, maximum)
+            }
         }
         // A line for a database, or for all, is none for a connection that streams, before 10.
-        "28000" if version < PUBLICATIONS_SINCE => diagnosis::not_admitted(answer, options, None),
+        "28000" if version < PUBLICATIONS_SINCE => hba::not_admitted(answer, options, None, None),
         _ => Diagnosis::of(error, options),
     })
 }
@@ -107,20 +112,10 @@ fn no_replication(user: &str, managed: Option<&str>) -> Diagnosis {
 }
 
 fn no_walsender(used: i64, maximum: u32) -> Diagnosis {
-    if used < i64::from(maximum) {
-        return Diagnosis::new(
-            "too_many_connections",
-            "All connections of the server or the role are in use.",
-            "Close idle connections, or raise max_connections or the role's CONNECTION LIMIT.",
-        );
-    }
     Diagnosis::new(
         WALSENDERS_USED_UP,
         format!("{used} of {maximum} replication connections are in use."),
-        format!(
-            "ALTER SYSTEM SET max_wal_senders = {}; then restart PostgreSQL.",
-            used + 1
-        ),
+        wal_senders::more(used),
     )
 }
 
@@ -142,7 +137,6 @@ mod tests {
 
     #[test]
     fn the_limit_that_was_reached_is_the_one_that_is_raised() {
-        assert_eq!(no_walsender(3, 10).name, "too_many_connections");
         let none = no_walsender(0, 0);
         assert!(none.repair.contains("max_wal_senders = 1;"));
     }

@@ -8,6 +8,7 @@ use rowcast_pg::{Error, settings};
 
 use super::Rule;
 use crate::finding::{Finding, name_some};
+use crate::literal;
 use crate::source::Source;
 
 mod trigger;
@@ -49,7 +50,7 @@ fn judge(triggers: &Triggers, permission: Permission, install: &str) -> Finding 
         Triggers::ServerOff => Finding::fail(
             "event_triggers = off",
             "No event trigger of the server fires, so schema changes are not told.",
-            "ALTER SYSTEM SET event_triggers = on; SELECT pg_reload_conf();",
+            literal::set("event_triggers", "on"),
         ),
         Triggers::Disabled(names) => Finding::fail(
             format!("disabled: {}", name_some(names.iter().cloned())),
@@ -80,7 +81,7 @@ fn enable(names: &[String]) -> String {
         let quoted = rowcast_domain::TableName::quote(name);
         format!("ALTER EVENT TRIGGER {quoted} ENABLE;")
     });
-    statements.collect::<Vec<_>>().join(" ")
+    literal::lines(statements)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use rowcast_pg::{Error, settings};
 
 use super::Rule;
 use crate::finding::Finding;
+use crate::literal;
 use crate::source::Source;
 
 /// Networks that are slow for a moment must not end the connection.
@@ -24,7 +25,7 @@ pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
 }
 
 fn judge(timeout: Option<Duration>) -> Finding {
-    let repair = "ALTER SYSTEM SET wal_sender_timeout = '60s'; SELECT pg_reload_conf();";
+    let repair = literal::set("wal_sender_timeout", "'60s'");
     match timeout {
         None => Finding::alert(
             "wal_sender_timeout = 0",

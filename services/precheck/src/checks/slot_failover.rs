@@ -7,6 +7,7 @@ use rowcast_pg::{Error, settings};
 
 use super::Rule;
 use crate::finding::{Finding, name_some};
+use crate::literal;
 use crate::source::Source;
 
 /// First version that copies slots.
@@ -62,9 +63,12 @@ fn judge(version: u32, standbys: &[String], awaited: &str) -> Finding {
             format!("{saw}; synchronized_standby_slots is empty"),
             "The task may read ahead of a standby: should that become the primary, it lacks what readers have seen.",
             format!(
-                "ALTER SYSTEM SET synchronized_standby_slots = '{}'; SELECT pg_reload_conf(); and on each standby \
-                 sync_replication_slots = on, hot_standby_feedback = on, and a dbname in primary_conninfo.",
-                standbys.join(", ")
+                "{}\nAnd on each standby set sync_replication_slots = on, hot_standby_feedback = on, and a dbname in \
+                 primary_conninfo.",
+                literal::set(
+                    "synchronized_standby_slots",
+                    &format!("'{}'", standbys.join(", "))
+                )
             ),
         );
     }

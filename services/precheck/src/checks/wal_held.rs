@@ -4,6 +4,7 @@ use rowcast_pg::{Error, settings};
 
 use super::Rule;
 use crate::finding::{Finding, name_some};
+use crate::literal;
 use crate::source::Source;
 
 /// What a slot may hold back that nobody reads, in bytes: a suspended reader is no problem at once.
@@ -53,21 +54,12 @@ fn judge(held: &[(String, i64)]) -> Finding {
     let told = many
         .iter()
         .map(|(name, bytes)| format!("{name} holds {} GiB", bytes >> 30));
-    let statements: Vec<String> = many
-        .iter()
-        .map(|(name, _)| {
-            let literal = name.replace('\'', "''");
-            format!("SELECT pg_drop_replication_slot('{literal}');")
-        })
-        .collect();
+    let statements = literal::lines(many.iter().map(|(name, _)| literal::drop_slot(name)));
     Finding::alert(
         name_some(told),
         "Nobody reads these slots now, and the server keeps all WAL for them: its disk may fill up, and then it stops, \
          for this task too.",
-        format!(
-            "Let their readers go on, or, where nobody needs them any more:\n{}",
-            statements.join("\n")
-        ),
+        format!("Let their readers go on, or, where nobody needs them any more:\n{statements}"),
     )
 }
 

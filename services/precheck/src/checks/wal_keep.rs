@@ -7,6 +7,7 @@ use rowcast_pg::settings::{self, Settings};
 
 use super::Rule;
 use crate::finding::Finding;
+use crate::literal;
 use crate::source::Source;
 
 /// The first version with a limit.
@@ -40,7 +41,7 @@ fn judge(version: u32, keep_bytes: Option<u64>, idle_timeout: Option<Duration>) 
                 timeout.as_secs() / 60
             ),
             "The server gives up on the slot of a task that is suspended for longer; changes are lost.",
-            "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf();",
+            literal::set("idle_replication_slot_timeout", "0"),
         );
     }
     match keep_bytes {
@@ -55,8 +56,10 @@ fn judge(version: u32, keep_bytes: Option<u64>, idle_timeout: Option<Duration>) 
             "max_slot_wal_keep_size = -1",
             "While the task is suspended or behind, the server keeps all WAL and its disk can fill \
              up.",
-            "Set what the disk can spare: ALTER SYSTEM SET max_slot_wal_keep_size = '64GB'; SELECT \
-             pg_reload_conf();",
+            format!(
+                "Set what the disk can spare:\n{}",
+                literal::set("max_slot_wal_keep_size", "'64GB'")
+            ),
         ),
     }
 }

@@ -25,8 +25,8 @@ fn judge(wal_level: &str) -> Finding {
         Finding::fail(
             saw,
             "Changes can only be decoded from the WAL where wal_level is logical.",
-            "ALTER SYSTEM SET wal_level = 'logical'; then restart PostgreSQL. On a managed service \
-             set its parameter instead: tell who runs the source by its kind, and this says which.",
+            "Run this, then restart PostgreSQL:\nALTER SYSTEM SET wal_level = 'logical';\nOn a managed service set \
+             its parameter instead: tell who runs the source by its kind, and this says which.",
         )
     }
 }
@@ -45,7 +45,7 @@ mod tests {
         assert!(
             failed
                 .repair
-                .starts_with("ALTER SYSTEM SET wal_level = 'logical';")
+                .contains("\nALTER SYSTEM SET wal_level = 'logical';\n")
         );
     }
 }

@@ -19,6 +19,14 @@ pub(super) async fn check(source: &Source) -> Result<Finding, Error> {
     Ok(judge(maximum, used, own.is_some_and(|slot| slot.active)))
 }
 
+/// What makes room for one more than are used.
+pub(super) fn more(used: i64) -> String {
+    format!(
+        "Run this, then restart PostgreSQL:\nALTER SYSTEM SET max_wal_senders = {};",
+        used + 1
+    )
+}
+
 /// The task needs one connection, unless it streams already.
 fn judge(maximum: u32, used: i64, streams: bool) -> Finding {
     let saw = format!("{used} of {maximum} replication connections in use");
@@ -31,10 +39,7 @@ fn judge(maximum: u32, used: i64, streams: bool) -> Finding {
     Finding::fail(
         saw,
         "The task needs a replication connection of its own.",
-        format!(
-            "ALTER SYSTEM SET max_wal_senders = {}; then restart PostgreSQL.",
-            used + 1
-        ),
+        more(used),
     )
 }
 

@@ -30,12 +30,12 @@ pub(super) async fn take(
             Ok(Taken::on(session, Finding::pass(saw)))
         }
         Err(error) => {
-            let mut diagnosis = Diagnosis::of(&error, options);
+            let mut diagnosis = Diagnosis::by_trying(&error, options).await;
             if error.sqlstate() == Some(DATABASE_MISSING)
                 && let Ok(others) = others(options).await
             {
                 let others = name_some(others);
-                diagnosis.repair = format!("{} There are: {others}.", diagnosis.repair);
+                diagnosis.repair = format!("There are: {others}. {}", diagnosis.repair);
             }
             Ok(Taken::end(diagnosis.finding(&error)))
         }

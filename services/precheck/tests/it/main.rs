@@ -6,6 +6,7 @@
 )]
 
 mod service;
+mod wrong;
 mod reachable;
 mod pooler;
 mod provider;

@@ -33,7 +33,7 @@ async fn a_partitioned_table_of_version_10_passes_and_is_published_by_its_partit
     let report = service.report(plain.clone(), &["orders"]).await;
     assert_eq!(codes(&report, CheckOutcome::Fail), ["privileges"]);
     let repair = &item(&report, "privileges").repair;
-    let (_, statement) = repair.split_once("As a superuser: ").unwrap();
+    let (_, statement) = repair.split_once("As a superuser:\n").unwrap();
     assert!(
         statement.contains("\"orders_1\", \"public\".\"orders_2\""),
         "{statement}"

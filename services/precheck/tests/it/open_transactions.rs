@@ -23,7 +23,7 @@ async fn a_prepared_transaction_is_named_with_what_ends_it() {
     assert!(found.saw.contains("two phases"), "{found:?}");
     // It does not hinder, and what it says helps.
     assert!(report.passed, "{report:?}");
-    let (_, repair) = found.repair.split_once("in postgres: ").unwrap();
+    let (_, repair) = found.repair.split_once('\n').unwrap();
     service.sql(repair).await;
     let report = service.report(service.superuser(), &["orders"]).await;
     let found = item(&report, "prepared_transactions");

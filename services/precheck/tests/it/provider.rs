@@ -44,7 +44,7 @@ async fn a_repair_says_what_to_do_at_the_provider() {
     let aurora = report(&service, "aurora").await;
     let repair = &item(&aurora, "wal_keep").repair;
     assert!(
-        repair.contains("On Amazon Aurora: set the parameter in the DB cluster"),
+        repair.contains("On Amazon Aurora: set max_slot_wal_keep_size = 65536 in the DB cluster"),
         "{repair}"
     );
     let plain = report(&service, "").await;

@@ -15,7 +15,7 @@ use rowcast_proto::message::{
 use rowcast_proto::rpc::{BrowseSource, RunPrecheck, TestSource};
 use rowcast_proto::stream::PRECHECKS;
 use rowcast_service::keyring::Keyring;
-use rowcast_testkit::{Nats, Postgres, eventually};
+use rowcast_testkit::{Nats, NatsCluster, Postgres, eventually};
 use tokio::process::{Child, Command};
 
 pub(crate) const TASK: &str = "t000000000000";
@@ -27,7 +27,17 @@ pub(crate) struct Service {
     bus: Bus,
     keyring: Keyring,
     _process: Child,
-    nats: Nats,
+    /// The broker, where it is the service's own.
+    nats: Option<Nats>,
+}
+
+/// How a broker is reached.
+struct Broker {
+    urls: String,
+    monitors: String,
+    password: String,
+    password_of_asker: String,
+    replicas: Replicas,
 }
 
 impl Service {
@@ -40,35 +50,71 @@ impl Service {
         Self::beside(Postgres::start_version(major).await.unwrap()).await
     }
 
-    async fn beside(postgres: Postgres) -> Self {
+    pub(crate) async fn beside(postgres: Postgres) -> Self {
         let nats = Nats::start().await.unwrap();
+        let broker = Broker {
+            urls: nats.url().to_owned(),
+            monitors: nats.monitor_url().to_owned(),
+            password: nats.password("precheck").to_owned(),
+            password_of_asker: nats.password("task-api").to_owned(),
+            replicas: Replicas::One,
+        };
+        let mut service = Self::reached_by(&broker, postgres).await;
+        service.nats = Some(nats);
+        service
+    }
+
+    /// With a broker of several servers, which the test keeps.
+    pub(crate) async fn on_cluster(
+        postgres: Postgres,
+        cluster: &NatsCluster,
+        replicas: Replicas,
+    ) -> Self {
+        let broker = Broker {
+            urls: cluster.urls(),
+            monitors: cluster.monitor_urls(),
+            password: cluster.password("precheck").to_owned(),
+            password_of_asker: cluster.password("task-api").to_owned(),
+            replicas,
+        };
+        Self::reached_by(&broker, postgres).await
+    }
+
+    async fn reached_by(broker: &Broker, postgres: Postgres) -> Self {
         let key = "ab".repeat(32);
         let process = Command::new(env!("CARGO_BIN_EXE_precheck"))
             .env("ROWCAST_ADMIN_LISTEN", "127.0.0.1:0")
-            .env("ROWCAST_NATS_URL", nats.url())
-            .env("ROWCAST_NATS_PASSWORD", nats.password("precheck"))
-            .env("ROWCAST_NATS_MONITOR_URL", nats.monitor_url())
+            .env("ROWCAST_NATS_URL", &broker.urls)
+            .env("ROWCAST_NATS_PASSWORD", &broker.password)
+            .env("ROWCAST_NATS_MONITOR_URL", &broker.monitors)
+            .env("ROWCAST_NATS_REPLICAS", broker.replicas.count().to_string())
             .env("ROWCAST_SECRET_KEY", &key)
             .stdout(Stdio::inherit())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         let config = BusConfig {
-            url: nats.url().to_owned(),
+            url: broker.urls.clone(),
             user: "task-api".to_owned(),
-            password: Secret::new(nats.password("task-api")),
+            password: Secret::new(broker.password_of_asker.clone()),
             name: "test".to_owned(),
-            replicas: Replicas::One,
+            replicas: broker.replicas,
         };
         let service = Self {
             postgres,
             bus: Bus::connect(&config).await.unwrap(),
             keyring: Keyring::from_secret(&Secret::new(key)).unwrap(),
             _process: process,
-            nats,
+            nats: None,
         };
         service.answers().await;
         service
+    }
+
+    /// Ends the process; its source goes on.
+    pub(crate) fn end(self) -> Postgres {
+        let Self { postgres, .. } = self;
+        postgres
     }
 
     async fn answers(&self) {
@@ -83,7 +129,8 @@ impl Service {
 
     /// Starts the broker anew, with configuration that takes the place of what `nats.conf` says.
     pub(crate) async fn restart_nats(&mut self, overrides: &str) {
-        self.nats.restart_with(overrides).await.unwrap();
+        let nats = self.nats.as_mut().unwrap();
+        nats.restart_with(overrides).await.unwrap();
         self.answers().await;
     }
 

@@ -175,6 +175,7 @@ async fn a_password_goes_to_no_other_server_than_it_was_entered_for() {
         ("account", json!({"account": "other"})),
         // Nor to whoever stands in for the server.
         ("sslmode", json!({"sslmode": "prefer"})),
+        ("sslmode", json!({"sslmode": "allow"})),
         (
             "sslrootcert",
             json!({"sslrootcert": "-----BEGIN CERTIFICATE-----"}),

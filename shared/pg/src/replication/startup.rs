@@ -12,8 +12,8 @@ use crate::connect::{ConnectOptions, WITHOUT_TIME_LIMITS};
 use crate::error::ServerError;
 use crate::hosts;
 use crate::replication::{Encoding, auth};
-use crate::tls;
-use crate::transport::{self, Stream};
+use crate::transport::{self, Stream, Transport};
+use crate::{second_way, tls};
 
 /// Session settings that decide how the server writes values, so that they do not depend on what
 /// the role or the database has as defaults.
@@ -58,6 +58,25 @@ pub(crate) struct Startup {
 pub(crate) async fn login(options: &ConnectOptions, encoding: Encoding) -> Result<Startup, Error> {
     let options = &hosts::primary(options).await?;
     let transport = transport::open(options).await?;
+    let other = second_way::after(options, &transport);
+    let refusal = match login_once(options, transport, encoding).await {
+        Ok(startup) => return Ok(startup),
+        Err(refusal) => refusal,
+    };
+    let Some(other) = other.filter(|_other| second_way::may_help(&refusal)) else {
+        return Err(refusal);
+    };
+    let again = async { login_once(&other, transport::open(&other).await?, encoding).await };
+    Box::pin(again)
+        .await
+        .map_err(|second| second_way::telling(refusal, second))
+}
+
+async fn login_once(
+    options: &ConnectOptions,
+    transport: Transport,
+    encoding: Encoding,
+) -> Result<Startup, Error> {
     let mut startup = Startup {
         stream: transport.stream,
         input: BytesMut::with_capacity(INPUT_BUFFER),

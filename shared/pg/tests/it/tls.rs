@@ -195,7 +195,10 @@ async fn accepted(options: &ConnectOptions) {
 async fn refused(options: &ConnectOptions) {
     for result in both(options).await {
         let error = result.unwrap_err();
-        assert!(matches!(error, Error::Tls(_)), "{error}");
+        assert!(
+            matches!(error, Error::Tls(_) | Error::TlsMissing { .. }),
+            "{error}"
+        );
         assert_eq!(error.class(), ErrorClass::Definite);
     }
 }
@@ -378,4 +381,57 @@ async fn a_role_logs_in_by_its_certificate_alone() {
         ..clients.issue_to("postgres")
     });
     refused(&mixed).await;
+}
+
+/// Lets roles in by these lines of `pg_hba.conf` and no others, and waits until they do not let in `refused`.
+async fn admit_only(server: &Server, lines: &str, refused: &ConnectOptions) {
+    let session = connect(&options(server, SslMode::Prefer, None))
+        .await
+        .unwrap();
+    write(&session, lines, "cat > pg_hba.conf").await;
+    session
+        .batch_execute("SELECT pg_reload_conf()")
+        .await
+        .unwrap();
+    eventually("the server has read its lines", async || {
+        connect(refused).await.is_err()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_server_refuses_is_tried_the_other_way_where_the_mode_has_one() {
+    let server = Server::start().await;
+    let of = |mode| options(&server, mode, None);
+    // Without TLS at the server there is one way only.
+    assert!(!has_tls(&of(SslMode::Allow)).await);
+    let wrong = ConnectOptions {
+        password: Secret::new("wrong"),
+        ..of(SslMode::Allow)
+    };
+    for result in both(&wrong).await {
+        assert_eq!(result.unwrap_err().sqlstate(), Some("28P01"));
+    }
+
+    serve_with(&server, &self_signed()).await;
+    assert!(!has_tls(&of(SslMode::Allow)).await);
+    let over_tls = "hostssl all all all scram-sha-256\nhostssl replication all all scram-sha-256";
+    admit_only(&server, over_tls, &of(SslMode::Disable)).await;
+    for mode in [SslMode::Allow, SslMode::Prefer] {
+        assert!(has_tls(&of(mode)).await, "{mode}");
+        accepted(&of(mode)).await;
+    }
+    // What the way that is let in says is what is told.
+    for result in both(&wrong).await {
+        assert_eq!(result.unwrap_err().sqlstate(), Some("28P01"));
+    }
+
+    let in_clear =
+        "hostnossl all all all scram-sha-256\nhostnossl replication all all scram-sha-256";
+    let encrypted = of(SslMode::Require);
+    admit_only(&server, in_clear, &encrypted).await;
+    for mode in [SslMode::Allow, SslMode::Prefer] {
+        assert!(!has_tls(&of(mode)).await, "{mode}");
+        accepted(&of(mode)).await;
+    }
 }

@@ -185,7 +185,7 @@ fn sslmode(call: &Call<'_>) -> Result<SslMode, ApiError> {
         return Ok(SslMode::default());
     };
     SslMode::from_name(word).ok_or_else(|| {
-        let repair = "Give disable, prefer, require, verify-ca or verify-full.";
+        let repair = "Give disable, allow, prefer, require, verify-ca or verify-full.";
         malformed_parameter(TLS, "is no sslmode of libpq", repair)
     })
 }
