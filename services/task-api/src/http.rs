@@ -74,6 +74,7 @@ mod list_tokens;
 mod revoke_token;
 mod list_audit;
 mod get_system;
+mod reference;
 mod dts;
 
 pub(crate) use create_source::client_certificate;
@@ -122,6 +123,9 @@ const BROWSE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long any request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(75);
 
+/// Where the description of the API is.
+const OPENAPI: &str = "/api/v1/openapi.json";
+
 /// The API, ready to be served.
 pub(crate) fn router(app: App) -> Router {
     let (api, mut document) = OpenApiRouter::new()
@@ -133,7 +137,8 @@ pub(crate) fn router(app: App) -> Router {
         .route_layer(from_fn_with_state(app.clone(), audit::record))
         .route_layer(from_fn_with_state(app.clone(), auth::keep_pace))
         .route_layer(from_fn_with_state(app.clone(), auth::authenticate))
-        .route("/api/v1/openapi.json", get(async || Json(document)))
+        .route(OPENAPI, get(async || Json(document)))
+        .merge(reference::routes())
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn(in_time))
@@ -277,7 +282,7 @@ fn add_schema<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
 async fn no_such_route(uri: Uri) -> ApiError {
     let detail = format!("there is no route {}", uri.path());
     ApiError::refused(StatusCode::NOT_FOUND, "no_such_route", detail)
-        .repair("See /api/v1/openapi.json for all routes.")
+        .repair("See /api/v1/docs/ for all routes.")
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {

@@ -18,7 +18,7 @@ use crate::error::{ApiError, ProblemBody};
 use crate::lifecycle::{self, Step};
 use crate::state::App;
 
-/// Starts a task that has passed its precheck and has an instance.
+/// Starts a task that has passed its precheck and has an instance. One that starts or runs already is shown as it is.
 #[utoipa::path(
     post,
     path = "/tasks/{id}/start",
@@ -53,6 +53,9 @@ pub(crate) async fn begin(
     task.state.transition(TaskEvent::Start)?;
     if let Some(stop) = how.accept_stop {
         lifecycle::may_accept(&task, stop)?;
+    }
+    if TaskEvent::Start.is_done_in(task.state) {
+        return Ok(convert::task(task));
     }
     let question = InstanceRequest {
         task_id: id.to_string(),

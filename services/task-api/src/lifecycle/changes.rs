@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use rowcast_domain::{TaskEvent, TaskId, TaskState};
+use rowcast_domain::{TaskCommand, TaskEvent, TaskId};
 use rowcast_proto::rest::{Alerting, ChangeTypes, CreateTask, Etl, PatchChangeTypes, PatchTask};
 
 use super::{Step, knows_its_wish, record, wish_anew};
@@ -33,9 +33,7 @@ pub(crate) async fn change_task(
         .await?
         .ok_or_else(|| ApiError::not_found("task", id.as_str()))?;
     expected.holds(locked.version)?;
-    if locked.state == TaskState::Released {
-        return Err(ApiError::state_forbids(locked.state, "changes"));
-    }
+    ApiError::unless_taken(locked.state, TaskCommand::Change)?;
     let (mut task, changes) = changed(&locked, patch)?;
     if changes.words.is_empty() {
         return Ok(locked);
@@ -196,6 +194,7 @@ fn other_types(present: &ChangeTypes, patch: PatchChangeTypes) -> Option<ChangeT
 
 #[cfg(test)]
 mod tests {
+    use rowcast_domain::TaskState;
     use rowcast_proto::message::DesiredState;
     use rowcast_proto::rest::DataChange;
 

@@ -142,7 +142,7 @@ async fn a_release_without_a_start_is_told_too() {
     suspend.is_problem(StatusCode::CONFLICT, "state_forbids");
     assert_eq!(
         suspend.body["repair"],
-        "A task that is released allows: release."
+        "A task that is released allows: clone, release."
     );
     assert_eq!(api.told().await.len(), 2);
 }
