@@ -95,6 +95,23 @@ impl ApiError {
         Self::Nats(error.into())
     }
 
+    /// With what status it refuses what was asked for, so that nothing was changed; `None` where that is not known.
+    pub(crate) fn refused_with(&self) -> Option<StatusCode> {
+        let status = match self {
+            Self::Refused(refused) => refused.status,
+            Self::Ask(AskError::Refused(refusal)) => status_of(refusal.kind()),
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Transition(_) => StatusCode::CONFLICT,
+            Self::Ask(_)
+            | Self::Nats(_)
+            | Self::Database(_)
+            | Self::Keyring(_)
+            | Self::Unreadable(_)
+            | Self::Panicked => return None,
+        };
+        status.is_client_error().then_some(status)
+    }
+
     /// There is no such thing.
     pub(crate) fn not_found(what: &str, id: &str) -> Self {
         Self::refused(
@@ -293,14 +310,18 @@ fn from_ask(error: AskError) -> Refused {
     }
 }
 
-fn from_rpc(refusal: RpcError) -> Refused {
-    let status = match refusal.kind() {
+const fn status_of(kind: ErrorKind) -> StatusCode {
+    match kind {
         ErrorKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::Conflict => StatusCode::CONFLICT,
         ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Unspecified | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-    };
+    }
+}
+
+fn from_rpc(refusal: RpcError) -> Refused {
+    let status = status_of(refusal.kind());
     let given = |text: String| (!text.is_empty()).then_some(text);
     Refused {
         status,

@@ -4,6 +4,7 @@ mod access;
 mod alerting;
 mod contact;
 mod etl;
+mod page;
 mod source;
 mod tags;
 
@@ -24,6 +25,7 @@ use crate::http::{Browse, ListedTasks};
 
 pub(crate) use access::token;
 pub(crate) use contact::{contact, contact_patch};
+pub(crate) use page::{page, searched_page};
 pub(crate) use source::{KEPT_KEY, source, source_patch};
 
 /// A field at fault.
@@ -124,7 +126,7 @@ impl Issues {
     fn search(&mut self, text: Option<&str>) {
         if text.is_some_and(|text| text.len() > SEARCH_BYTES_MAX || text.contains('\0')) {
             let detail = "must have at most 127 bytes, none of them NUL";
-            self.note("search", detail, "Give a part of a name.");
+            self.note("search", detail, "Give a shorter part of it.");
         }
     }
 
@@ -170,16 +172,6 @@ impl Issues {
             }
         }
     }
-}
-
-/// # Errors
-/// Where a page would be too large, or empty.
-pub(crate) fn page(field: &str, limit: Option<u32>) -> Result<(), ApiError> {
-    let mut issues = Issues::default();
-    if let Some(limit) = limit {
-        issues.range(field, limit, &PAGE_LIMIT);
-    }
-    issues.finish_query()
 }
 
 /// # Errors
@@ -318,12 +310,7 @@ pub(crate) fn ignored_checks(body: &IgnoreChecks) -> Result<(), ApiError> {
 /// # Errors
 /// The first problem of the query.
 pub(crate) fn listed_tasks(query: &ListedTasks) -> Result<(), ApiError> {
-    let mut issues = Issues::default();
-    issues.search(query.search.as_deref());
-    if let Some(limit) = query.limit {
-        issues.range("limit", limit, &PAGE_LIMIT);
-    }
-    issues.finish_query()
+    searched_page(query.search.as_deref(), query.limit)
 }
 
 /// # Errors
