@@ -11,6 +11,9 @@ use utoipa::ToSchema;
 pub struct TaskLog {
     /// Oldest first.
     pub lines: Vec<LogLine>,
+    /// Where the older lines end, for the query's `cursor`; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// What a service logged about a task.

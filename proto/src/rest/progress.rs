@@ -100,6 +100,9 @@ pub struct TaskTransition {
 pub struct TaskTransitionList {
     /// Oldest first.
     pub events: Vec<TaskTransition>,
+    /// Where the next page begins, for the query's `cursor`; absent behind the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// How the groups of a task get on, in short: as consumer-group last looked, which it does every half minute.

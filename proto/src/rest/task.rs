@@ -266,14 +266,16 @@ pub struct StartTask {
 /// `GET /tasks/{id}/preview`: what makes a task of the same configuration, in each of the ways there are.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TaskPreview {
-    /// Body of `POST /tasks`, with every default written out.
+    /// Body of `POST /tasks`, with every default written out. Where the task has a source of its own it stands in it, with
+    /// `<put … here>` in the place of each secret.
     pub body: CreateTask,
     /// That request as a shell runs it, by curl; address and token come from the variables
     /// `ROWCAST_API_URL` and `ROWCAST_TOKEN`.
     pub curl: String,
     /// As the `rowcast` command makes it, without what is a default.
     pub command: String,
-    /// A file for `rowcast apply`; it names the source, which must be there.
+    /// A file for `rowcast apply`; it names the source, which must be there unless it is the task's own: that stands in the
+    /// file, with names of files for its secrets.
     pub yaml: String,
 }
 
@@ -309,6 +311,29 @@ pub struct PatchTask {
     /// The name of those who share it; empty for nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_group: Option<String>,
+    /// Another source; fixed by the first start, as what follows. Where no database is given with it, its own is tracked.
+    /// A source of the task's own is changed itself: `PATCH /sources/{id}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub source_id: Option<SourceId>,
+    /// Another database of the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// Number of key partitions, 1–256; fixed by groups too, as are packing, format and network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<u32>,
+    /// Publish begin and commit markers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transactions: Option<bool>,
+    /// How rows become messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packing: Option<Packing>,
+    /// How a message is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// The network by which its clients reach NATS; empty for the platform's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
 }
 
 /// Which changes, in `PATCH /tasks/{id}`: what is absent stays.

@@ -268,8 +268,12 @@ impl Api {
             .await
     }
 
-    pub(crate) async fn events(&self, id: &TaskId) -> anyhow::Result<TaskTransitionList> {
-        self.get(&format!("/tasks/{id}/events")).await
+    pub(crate) async fn events(
+        &self,
+        id: &TaskId,
+        query: &Query,
+    ) -> anyhow::Result<TaskTransitionList> {
+        self.get_where(&format!("/tasks/{id}/events"), query).await
     }
 
     pub(crate) async fn log(&self, id: &TaskId, query: &Query) -> anyhow::Result<TaskLog> {

@@ -3,6 +3,8 @@
 pub(crate) mod context;
 pub(crate) mod source;
 pub(crate) mod task;
+pub(crate) mod history;
+mod fixed;
 mod etl;
 mod alerting;
 pub(crate) mod group;

@@ -6,6 +6,7 @@ mod objects;
 mod show;
 mod list;
 mod measures;
+mod events;
 mod log;
 mod update;
 mod clone;
@@ -19,10 +20,8 @@ pub(crate) mod instance;
 mod tail;
 
 use crate::api::Api;
-use crate::args::Format;
-use crate::args::task::{Command, Named};
-use crate::table::{plain_table, time};
-use crate::{find, output};
+use crate::args::task::Command;
+use crate::find;
 
 pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     match command {
@@ -50,26 +49,7 @@ pub(crate) async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         Command::Update(wanted) => update::run(api, wanted).await,
         Command::Objects(wanted) => objects::run(api, wanted).await,
         Command::Log(wanted) => log::run(api, wanted).await,
-        Command::Events(named) => events(api, named).await,
+        Command::Events(wanted) => events::run(api, wanted).await,
         Command::Tail(wanted) => Box::pin(tail::run(api, wanted)).await,
     }
-}
-
-async fn events(api: &Api, named: Named) -> anyhow::Result<()> {
-    let task = find::task(api, &named.task).await?;
-    let list = api.events(&task.id).await?;
-    if named.shown.output == Format::Json {
-        return output::json(&list);
-    }
-    let mut table = plain_table(["AT", "FROM", "TO", "BY", "WHY"]);
-    for event in list.events {
-        table.add_row([
-            time(&event.at),
-            event.from.to_string(),
-            event.to.to_string(),
-            event.actor,
-            event.reason,
-        ]);
-    }
-    output::table(&table)
 }

@@ -1,13 +1,14 @@
 //! Who asks, and what they may.
 //!
 //! ```text
-//! authenticate ─▶ pace ─▶ (audit) ─▶ permit ─▶ handler
+//! door ─▶ authenticate ─▶ pace ─▶ (audit) ─▶ permit ─▶ handler
 //! ```
 
 mod caller;
 mod admin_token;
 mod api_token;
 mod pace;
+mod door;
 mod permit;
 
 use axum::extract::{Request, State};
@@ -23,6 +24,8 @@ use crate::store::token;
 pub(crate) use admin_token::AdminToken;
 pub(crate) use api_token::ApiToken;
 pub(crate) use caller::{ADMIN, Caller};
+pub(crate) use door::{Door, RemoteAddress, keep_door};
+pub use door::{ParseProxiesError, TrustedProxies};
 pub(crate) use pace::{Pace, keep_pace};
 pub(crate) use permit::{demand, permit};
 

@@ -7,6 +7,7 @@ use rowcast_bus::{BusConfig, Replicas};
 use rowcast_domain::Secret;
 use rowcast_service::Settings;
 
+use crate::auth::TrustedProxies;
 use crate::client_networks::ClientNetworks;
 use crate::egress::EgressAddresses;
 
@@ -20,6 +21,12 @@ pub struct Config {
     /// `ROWCAST_API_RATE`: requests a second that each token may make, and five times as many at once; each
     /// process counts for itself. Default 100.
     pub api_rate: NonZeroU32,
+    /// `ROWCAST_API_ADDRESS_RATE`: requests a second that may come from one address, whatever their tokens, and five times
+    /// as many at once; each process counts for itself. Default 500.
+    pub api_address_rate: NonZeroU32,
+    /// `ROWCAST_TRUSTED_PROXIES`: addresses and networks, separated by commas, whose `X-Forwarded-For` says where a request
+    /// comes from. Default none.
+    pub trusted_proxies: TrustedProxies,
     /// `ROWCAST_AUDIT_DAYS`: how long the audit log is kept. Default 400.
     pub audit_days: NonZeroU32,
     /// `ROWCAST_RECHECK_SECONDS`: how long after a look at what was prechecked a started task is looked at
@@ -51,6 +58,8 @@ impl Config {
             settings.optional("http_listen", SocketAddr::from(([127, 0, 0, 1], 8080)));
         let admin_token = settings.secret("admin_token");
         let api_rate = settings.optional("api_rate", nonzero(100));
+        let api_address_rate = settings.optional("api_address_rate", nonzero(500));
+        let trusted_proxies = settings.optional("trusted_proxies", TrustedProxies::default());
         let audit_days = settings.optional("audit_days", nonzero(400));
         let recheck_seconds = settings.optional("recheck_seconds", nonzero(3600));
         let egress = settings.optional("egress_addresses", EgressAddresses::default());
@@ -65,6 +74,8 @@ impl Config {
             http_listen: http_listen?,
             admin_token: admin_token?,
             api_rate: api_rate?,
+            api_address_rate: api_address_rate?,
+            trusted_proxies: trusted_proxies?,
             audit_days: audit_days?,
             recheck_seconds: recheck_seconds?,
             egress: egress?,

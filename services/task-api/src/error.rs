@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rowcast_bus::request::AskError;
 use rowcast_bus::trace_context;
-use rowcast_domain::{IllegalTransition, TaskEvent, TaskState};
+use rowcast_domain::{IllegalTransition, TaskCommand, TaskState};
 use rowcast_proto::message::{ErrorKind, RpcError};
 use rowcast_proto::rest::Problem;
 use rowcast_service::BoxError;
@@ -24,6 +24,12 @@ pub(crate) struct ProblemBody {
     /// Each field at fault. An extension member in the sense of RFC 9457, section 3.2.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) errors: Vec<Issue>,
+    /// The state that forbids what was asked of a task. An extension member too, as the next one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<TaskState>,
+    /// Every command that a task in this state takes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) allowed: Vec<TaskCommand>,
 }
 
 /// Why a request is not answered as wished.
@@ -67,6 +73,8 @@ pub(crate) struct Refused {
     pub(crate) field: Option<String>,
     pub(crate) repair: Option<String>,
     pub(crate) retry_after: Option<Duration>,
+    /// The task's state, where that is what forbids it.
+    pub(crate) state: Option<TaskState>,
 }
 
 impl ApiError {
@@ -78,12 +86,30 @@ impl ApiError {
             field: None,
             repair: None,
             retry_after: None,
+            state: None,
         }
     }
 
     /// NATS does not answer, or ended what it was answering.
     pub(crate) fn nats(error: impl Into<BoxError>) -> Self {
         Self::Nats(error.into())
+    }
+
+    /// With what status it refuses what was asked for, so that nothing was changed; `None` where that is not known.
+    pub(crate) fn refused_with(&self) -> Option<StatusCode> {
+        let status = match self {
+            Self::Refused(refused) => refused.status,
+            Self::Ask(AskError::Refused(refusal)) => status_of(refusal.kind()),
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Transition(_) => StatusCode::CONFLICT,
+            Self::Ask(_)
+            | Self::Nats(_)
+            | Self::Database(_)
+            | Self::Keyring(_)
+            | Self::Unreadable(_)
+            | Self::Panicked => return None,
+        };
+        status.is_client_error().then_some(status)
     }
 
     /// There is no such thing.
@@ -96,15 +122,26 @@ impl ApiError {
         .repair(format!("List the {what}s to see their ids."))
     }
 
-    /// The task's state does not allow what was asked for.
-    pub(crate) fn state_forbids(state: TaskState, asked: &str) -> Self {
-        Self::Refused(Box::new(forbidden_by(state, asked)))
+    /// # Errors
+    /// Where the task's state does not allow the command; names the state, and what it allows.
+    pub(crate) fn unless_taken(state: TaskState, command: TaskCommand) -> Result<(), Self> {
+        if state.takes(command) {
+            return Ok(());
+        }
+        let refused = forbidden_by(state, command.as_str());
+        Err(Self::Refused(Box::new(refused)))
     }
 }
 
 impl Refused {
     pub(crate) fn field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
+        self
+    }
+
+    /// The state that forbids it; what the state allows is told with it.
+    pub(crate) fn state(mut self, state: TaskState) -> Self {
+        self.state = Some(state);
         self
     }
 
@@ -134,10 +171,13 @@ impl IntoResponse for ApiError {
             | Self::Panicked => Vec::new(),
         };
         let refused = self.into_refused();
-        let (status, wait) = (refused.status, refused.retry_after);
+        let (status, wait, state) = (refused.status, refused.retry_after, refused.state);
+        let allowed = state.into_iter().flat_map(TaskState::commands);
         let mut body = serde_json::to_vec(&ProblemBody {
             problem: problem(refused),
             errors,
+            state,
+            allowed: allowed.collect(),
         })
         .unwrap_or_default()
         .into_response();
@@ -221,44 +261,26 @@ fn from_issues(issues: Vec<Issue>) -> Refused {
         field,
         repair,
         retry_after: None,
+        state: None,
     }
 }
 
 fn from_transition(error: IllegalTransition) -> Refused {
-    forbidden_by(error.state, command(error.event).unwrap_or("this"))
+    let asked = TaskCommand::of_event(error.event);
+    forbidden_by(error.state, asked.map_or("this", TaskCommand::as_str))
 }
 
+/// What is allowed follows from the state alone, as the answer to each of these commands does.
 fn forbidden_by(state: TaskState, asked: &str) -> Refused {
-    let allowed: Vec<&str> = state.allowed().filter_map(command).collect();
-    let repair = if allowed.is_empty() {
-        format!("A task that is {state} takes no command now; wait for its next state.")
-    } else {
-        format!("A task that is {state} allows: {}.", allowed.join(", "))
-    };
+    let allowed: Vec<&str> = state.commands().map(TaskCommand::as_str).collect();
     let detail = format!("a task that is {state} does not allow {asked}");
     Refused {
-        repair: Some(repair),
+        repair: Some(format!(
+            "A task that is {state} allows: {}.",
+            allowed.join(", ")
+        )),
+        state: Some(state),
         ..ApiError::refused(StatusCode::CONFLICT, "state_forbids", detail)
-    }
-}
-
-/// The route that makes this event; `None` for what no user can ask for.
-const fn command(event: TaskEvent) -> Option<&'static str> {
-    match event {
-        TaskEvent::PrecheckStarted => Some("precheck"),
-        TaskEvent::Start => Some("start"),
-        TaskEvent::Suspend => Some("suspend"),
-        TaskEvent::Reset => Some("reset"),
-        TaskEvent::Release => Some("release"),
-        TaskEvent::Configured
-        | TaskEvent::PrecheckSucceeded
-        | TaskEvent::PrecheckFailed
-        | TaskEvent::CaptureRunning
-        | TaskEvent::CaptureRetrying
-        | TaskEvent::CaptureStopped
-        | TaskEvent::CaptureRemoved
-        | TaskEvent::Lock
-        | TaskEvent::Unlock => None,
     }
 }
 
@@ -288,14 +310,18 @@ fn from_ask(error: AskError) -> Refused {
     }
 }
 
-fn from_rpc(refusal: RpcError) -> Refused {
-    let status = match refusal.kind() {
+const fn status_of(kind: ErrorKind) -> StatusCode {
+    match kind {
         ErrorKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::Conflict => StatusCode::CONFLICT,
         ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Unspecified | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-    };
+    }
+}
+
+fn from_rpc(refusal: RpcError) -> Refused {
+    let status = status_of(refusal.kind());
     let given = |text: String| (!text.is_empty()).then_some(text);
     Refused {
         status,
@@ -304,6 +330,7 @@ fn from_rpc(refusal: RpcError) -> Refused {
         field: given(refusal.field),
         repair: given(refusal.repair),
         retry_after: None,
+        state: None,
     }
 }
 
@@ -333,6 +360,8 @@ fn is_down(error: &sqlx::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rowcast_domain::TaskEvent;
+
     use super::*;
 
     #[test]
@@ -344,8 +373,11 @@ mod tests {
         assert_eq!(refused.status, StatusCode::CONFLICT);
         assert_eq!(
             refused.repair.as_deref(),
-            Some("A task that is suspended allows: start, suspend, reset, release.")
+            Some(
+                "A task that is suspended allows: change, change_objects, purchase, renew, start, resume, recheck, suspend, reset, create_group, clone, release."
+            )
         );
+        assert_eq!(refused.state, Some(TaskState::Suspended));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Every route on one screen.
 //!
 //! ```text
-//! span ─▶ panics ─▶ time-out ─▶ token ─▶ pace ─▶ audit ─▶ permission ─▶ Idempotency-Key ─▶ handler
+//! span ─▶ address ─▶ panics ─▶ time-out ─▶ token ─▶ pace ─▶ audit ─▶ permission ─▶ Idempotency-Key ─▶ handler
 //! ```
 
 pub(crate) mod body;
@@ -9,6 +9,7 @@ pub(crate) mod beside;
 mod json_path;
 mod query;
 mod tag;
+mod versioned;
 mod idempotency;
 mod trace;
 mod audit;
@@ -80,9 +81,12 @@ mod list_tokens;
 mod revoke_token;
 mod list_audit;
 mod get_system;
+mod describe;
+mod reference;
 mod dts;
 
 pub(crate) use create_source::client_certificate;
+pub(crate) use create_task::{network_is_there, registered_source};
 pub(crate) use list_objects::Browse;
 pub(crate) use list_tasks::Wanted as ListedTasks;
 pub(crate) use tag::IfMatch;
@@ -96,13 +100,9 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use rowcast_proto::rest::{IncidentNotice, PrecheckBegun, PrecheckEnded};
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
-use utoipa::ToSchema;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{OpenApi, RefOr, Schema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -111,7 +111,7 @@ use crate::error::ApiError;
 use crate::state::App;
 
 /// How long another service may take to answer.
-const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a move of a group's position may take: a transaction is searched for some seconds, and members are cut off.
 const MOVE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -128,23 +128,28 @@ const BROWSE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long any request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(75);
 
+/// Where the description of the API is.
+const OPENAPI: &str = "/api/v1/openapi.json";
+
 /// The API, ready to be served.
 pub(crate) fn router(app: App) -> Router {
     let (api, mut document) = OpenApiRouter::new()
         .nest("/api/v1", routes())
         .split_for_parts();
-    describe(&mut document);
+    describe::describe(&mut document);
     api.route_layer(from_fn_with_state(app.clone(), idempotency::replay))
         .route_layer(from_fn_with_state(app.clone(), auth::permit))
         .route_layer(from_fn_with_state(app.clone(), audit::record))
         .route_layer(from_fn_with_state(app.clone(), auth::keep_pace))
         .route_layer(from_fn_with_state(app.clone(), auth::authenticate))
-        .route("/api/v1/openapi.json", get(async || Json(document)))
+        .route(OPENAPI, get(async || Json(document)))
+        .merge(reference::routes())
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn(in_time))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(TaskTracker::new(), to_its_end))
+        .layer(from_fn_with_state(app.clone(), auth::keep_door))
         .layer(from_fn(trace::within_span))
         .with_state(app)
 }
@@ -263,33 +268,10 @@ fn routes_of_incidents() -> OpenApiRouter<App> {
         ))
 }
 
-fn describe(document: &mut OpenApi) {
-    "Rowcast".clone_into(&mut document.info.title);
-    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
-    document.info.description =
-        Some("Change tracking for PostgreSQL, delivered over NATS.".to_owned());
-    let token = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-    let components = document.components.get_or_insert_default();
-    components.add_security_scheme("token", token);
-    // Inside the events of a stream, where no route names them.
-    let mut told = Vec::new();
-    add_schema::<PrecheckBegun>(&mut told);
-    add_schema::<PrecheckEnded>(&mut told);
-    // What a webhook is told.
-    add_schema::<IncidentNotice>(&mut told);
-    components.schemas.extend(told);
-    document.security = Some(vec![SecurityRequirement::new("token", [""; 0])]);
-}
-
-fn add_schema<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-    T::schemas(schemas);
-    schemas.push((T::name().into_owned(), T::schema()));
-}
-
 async fn no_such_route(uri: Uri) -> ApiError {
     let detail = format!("there is no route {}", uri.path());
     ApiError::refused(StatusCode::NOT_FOUND, "no_such_route", detail)
-        .repair("See /api/v1/openapi.json for all routes.")
+        .repair("See /api/v1/docs/ for all routes.")
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {

@@ -40,6 +40,7 @@ use tokio::net::TcpListener;
 
 use crate::state::{App, SCHEMA};
 
+pub use auth::{ParseProxiesError, TrustedProxies};
 pub use config::Config;
 pub use egress::{EgressAddresses, ParseEgressError};
 

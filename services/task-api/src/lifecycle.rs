@@ -106,6 +106,9 @@ fn after(task: &StoredTask, step: &Step, now: DateTime<Utc>) -> Result<StoredTas
     if let Some(stop) = step.accept_stop {
         may_accept(task, stop)?;
     }
+    if step.event.is_done_in(task.state) {
+        return Ok(task.clone());
+    }
     let mut next = task.clone();
     next.state = state;
     next.error.clone_from(&step.error);
@@ -154,8 +157,9 @@ const fn desired_by(event: TaskEvent) -> Option<DesiredState> {
 /// Says at which stop the task stands, and what can be accepted.
 pub(crate) fn may_accept(task: &StoredTask, stop: AcceptableStop) -> Result<(), ApiError> {
     let present = task.error.as_ref().map(|error| error.code.as_str());
-    let was_accepted = task.state == TaskState::Starting && task.accepted_stop == Some(stop);
-    if present == Some(stop.as_str()) || (present.is_none() && was_accepted) {
+    let runs = task.state == TaskState::Starting || TaskEvent::Start.is_done_in(task.state);
+    let was_accepted = runs && task.accepted_stop == Some(stop);
+    if present == Some(stop.as_str()) || was_accepted {
         return Ok(());
     }
     let asked = stop.as_str();
@@ -334,6 +338,20 @@ mod tests {
         let next = after(&abnormal, &step(TaskEvent::Start), clock::now()).unwrap();
         assert_eq!((next.state, next.generation), (TaskState::Starting, 4));
         assert_eq!(next.error, None);
+    }
+
+    #[test]
+    fn a_start_of_what_runs_changes_nothing() {
+        for state in [TaskState::Running, TaskState::Retrying] {
+            let mut running = task(state, DesiredState::Running);
+            running.error = (state == TaskState::Retrying).then(failure);
+            let next = after(&running, &step(TaskEvent::Start), clock::now()).unwrap();
+            assert_eq!((next.state, next.generation), (state, 3));
+            assert_eq!(next.error, running.error);
+            // Once more what was accepted, too.
+            running.accepted_stop = Some(AcceptableStop::Gap);
+            assert!(after(&running, &accepting(AcceptableStop::Gap), clock::now()).is_ok());
+        }
     }
 
     fn accepting(stop: AcceptableStop) -> Step {

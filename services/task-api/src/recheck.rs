@@ -13,7 +13,7 @@ use axum::http::StatusCode;
 use chrono::TimeDelta;
 use rowcast_bus::request::ask;
 use rowcast_bus::{event_meta, publish, trace_context};
-use rowcast_domain::TaskId;
+use rowcast_domain::{TaskCommand, TaskId};
 use rowcast_proto::message::{CheckResult, EventMeta, PrecheckRequest, TaskRechecked};
 use rowcast_proto::rest::{Precheck, Recheck};
 use rowcast_proto::rpc::RunPrecheck;
@@ -78,9 +78,7 @@ async fn next(app: &App) -> Result<bool, ApiError> {
 /// Where there is no such task, it was not started, or precheck does not answer.
 pub(crate) async fn now(app: &App, id: &TaskId) -> Result<Recheck, ApiError> {
     let task = existing(app, id).await?;
-    if !task.was_started() {
-        return Err(ApiError::state_forbids(task.state, "a recheck"));
-    }
+    ApiError::unless_taken(task.state, TaskCommand::Recheck)?;
     let before = precheck::last(app.pool(), id).await?;
     let mut report = asked(app, &task, Vec::new()).await?;
     knows_started_tasks(&report)?;

@@ -12,7 +12,7 @@ use rowcast_service::{BoxError, CancellationToken, database};
 use sqlx::postgres::PgPool;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::auth::{AdminToken, Pace};
+use crate::auth::{AdminToken, Door, Pace};
 use crate::client_networks::ClientNetworks;
 use crate::config::Config;
 use crate::egress::EgressAddresses;
@@ -35,6 +35,7 @@ struct Shared {
     keyring: Keyring,
     admin_token: AdminToken,
     pace: Pace,
+    door: Door,
     audit_kept: TimeDelta,
     recheck_every: TimeDelta,
     egress: EgressAddresses,
@@ -74,6 +75,7 @@ impl App {
             keyring,
             admin_token,
             pace: Pace::new(config.api_rate),
+            door: Door::new(config.api_address_rate, config.trusted_proxies.clone()),
             audit_kept: TimeDelta::days(config.audit_days.get().into()),
             recheck_every: TimeDelta::seconds(config.recheck_seconds.get().into()),
             egress: config.egress.clone(),
@@ -128,6 +130,10 @@ impl App {
 
     pub(crate) fn pace(&self) -> &Pace {
         &self.0.pace
+    }
+
+    pub(crate) fn door(&self) -> &Door {
+        &self.0.door
     }
 
     /// Makes the fingerprints of requests with an Idempotency-Key.

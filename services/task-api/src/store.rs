@@ -8,6 +8,7 @@ pub(crate) mod precheck;
 pub(crate) mod idempotency;
 pub(crate) mod recheck;
 pub(crate) mod token;
+pub(crate) mod version;
 pub(crate) mod audit;
 
 use std::str::FromStr;

@@ -61,5 +61,6 @@ async fn sweep(app: &App) -> Result<(), ApiError> {
     idempotency::forget(app.pool(), now - ANSWERS_KEPT).await?;
     audit::forget(app.pool(), now - app.audit_kept()).await?;
     app.pace().forget();
+    app.door().forget();
     Ok(())
 }

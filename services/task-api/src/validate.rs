@@ -5,6 +5,7 @@ mod alerting;
 mod contact;
 mod etl;
 pub(crate) mod rule;
+mod page;
 mod source;
 mod tags;
 
@@ -25,6 +26,7 @@ use crate::http::{Browse, ListedTasks};
 
 pub(crate) use access::token;
 pub(crate) use contact::{contact, contact_patch};
+pub(crate) use page::{page, searched_page};
 pub(crate) use source::{KEPT_KEY, source, source_patch};
 
 /// A field at fault.
@@ -125,7 +127,7 @@ impl Issues {
     fn search(&mut self, text: Option<&str>) {
         if text.is_some_and(|text| text.len() > SEARCH_BYTES_MAX || text.contains('\0')) {
             let detail = "must have at most 127 bytes, none of them NUL";
-            self.note("search", detail, "Give a part of a name.");
+            self.note("search", detail, "Give a shorter part of it.");
         }
     }
 
@@ -171,16 +173,6 @@ impl Issues {
             }
         }
     }
-}
-
-/// # Errors
-/// Where a page would be too large, or empty.
-pub(crate) fn page(field: &str, limit: Option<u32>) -> Result<(), ApiError> {
-    let mut issues = Issues::default();
-    if let Some(limit) = limit {
-        issues.range(field, limit, &PAGE_LIMIT);
-    }
-    issues.finish_query()
 }
 
 /// # Errors
@@ -319,12 +311,7 @@ pub(crate) fn ignored_checks(body: &IgnoreChecks) -> Result<(), ApiError> {
 /// # Errors
 /// The first problem of the query.
 pub(crate) fn listed_tasks(query: &ListedTasks) -> Result<(), ApiError> {
-    let mut issues = Issues::default();
-    issues.search(query.search.as_deref());
-    if let Some(limit) = query.limit {
-        issues.range("limit", limit, &PAGE_LIMIT);
-    }
-    issues.finish_query()
+    searched_page(query.search.as_deref(), query.limit)
 }
 
 /// # Errors

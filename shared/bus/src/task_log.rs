@@ -48,11 +48,14 @@ async fn send(bus: &Bus, service: &str, line: TaskLine) -> Result<(), BoxError> 
     Ok(())
 }
 
+/// A line with its number among all that are stored.
+pub type NumberedLine = (u64, TaskLogLine);
+
 /// The lines about a task that are kept, in the order stored.
 ///
 /// # Errors
 /// Where the broker does not answer.
-pub async fn read(bus: &Bus, task: &TaskId) -> Result<Vec<TaskLogLine>, BoxError> {
+pub async fn read(bus: &Bus, task: &TaskId) -> Result<Vec<NumberedLine>, BoxError> {
     let stream = bus.jetstream().get_stream_no_info(LOG.name).await?;
     let consumer = stream
         .create_consumer(pull::Config {
@@ -71,8 +74,10 @@ pub async fn read(bus: &Bus, task: &TaskId) -> Result<Vec<TaskLogLine>, BoxError
         .expires(READ_WITHIN);
     let messages = fetched.messages().await?;
     let lines = messages.try_filter_map(async |message| {
+        let number = message.info()?.stream_sequence;
         // A line of another form is of a version to come.
-        Ok(serde_json::from_slice(&message.payload).ok())
+        let line = serde_json::from_slice(&message.payload).ok();
+        Ok(line.map(|line| (number, line)))
     });
     lines.try_collect().await
 }

@@ -109,6 +109,15 @@ impl TaskEvent {
         TaskState::Locked,
     ];
 
+    /// Whether the event has nothing left to do in this state: the start that it asks for lies behind the task.
+    #[must_use]
+    pub const fn is_done_in(self, state: TaskState) -> bool {
+        matches!(
+            (self, state),
+            (Self::Start, TaskState::Running | TaskState::Retrying)
+        )
+    }
+
     /// The states in which the event may come, and the state it leads to.
     const fn rule(self) -> (&'static [TaskState], TaskState) {
         use TaskState as S;
@@ -205,7 +214,7 @@ impl TaskState {
     /// The state after `event`.
     ///
     /// A report that says what is already so gives the same state: reports are level-triggered and
-    /// may come twice.
+    /// may come twice. So does a command whose end is reached already: who lost its answer sends it again.
     ///
     /// # Errors
     /// Where the state does not allow the event.
@@ -213,16 +222,11 @@ impl TaskState {
         let (from, to) = event.rule();
         if from.contains(&self) {
             Ok(to)
+        } else if event.is_done_in(self) {
+            Ok(self)
         } else {
             Err(IllegalTransition { state: self, event })
         }
-    }
-
-    /// The events that this state allows.
-    pub fn allowed(self) -> impl Iterator<Item = TaskEvent> {
-        TaskEvent::ALL
-            .into_iter()
-            .filter(move |event| event.rule().0.contains(&self))
     }
 
     /// Whether capture should be working on the task.

@@ -143,6 +143,12 @@ pub fn group_password(task_id: &str) -> String {
     format!("group-password/{task_id}")
 }
 
+/// What an answer that tells a secret is sealed for, while it is kept for a caller's Idempotency-Key.
+#[must_use]
+pub fn kept_answer(caller: &str, key: &str) -> String {
+    format!("kept-answer/{caller}/{key}")
+}
+
 /// What the secret of a contact is sealed for.
 #[must_use]
 pub fn contact_secret(contact_id: &str) -> String {

@@ -115,6 +115,7 @@ pub(super) fn of_task(
             .resource_group
             .as_ref()
             .and_then(|wanted| changes.found("resource_group", &group, wanted)),
+        ..PatchTask::default()
     };
     changes.then(|changes| Step::UpdateTask {
         task: wanted.name.clone(),

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use rowcast_proto::rest::{
-    AcceptableStop, ChangeTypes, DataChange, Format, LogLevel, Packing, Retention,
-    default_retry_minutes,
+    AcceptableStop, ChangeTypes, DataChange, Format, Packing, Retention, default_retry_minutes,
 };
 
 use super::alerting::{AlertingArgs, AlertingChange};
 use super::etl::EtlArgs;
+use super::fixed::FixedArgs;
+use super::history::{Events, Log};
 use super::instance::{Instance, Purchase, Renew};
 use super::precheck::{Ignore, Precheck, Recheck};
 use super::{Agreement, SharingArgs, Shown, Waiting};
@@ -81,7 +82,7 @@ pub(crate) enum Command {
     /// Show what is tracked, or replace it, also while the task runs
     Objects(Objects),
     /// Show what happened to a task
-    Events(Named),
+    Events(Events),
     /// Show what the services logged about a task
     Log(Log),
     /// Print changes as they come, until Ctrl-C
@@ -94,27 +95,6 @@ pub(crate) struct Named {
     pub(crate) task: String,
     #[command(flatten)]
     pub(crate) shown: Shown,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Log {
-    /// Name or id of the task
-    pub(crate) task: String,
-    /// Only lines that matter at least so much: info, warn or error
-    #[arg(long, value_name = "LEVEL", value_parser = level)]
-    pub(crate) level: Option<LogLevel>,
-    /// Only lines of this service, as capture
-    #[arg(long, value_name = "SERVICE")]
-    pub(crate) service: Option<String>,
-    /// Most lines, the newest
-    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
-    pub(crate) limit: u32,
-    #[command(flatten)]
-    pub(crate) shown: Shown,
-}
-
-fn level(text: &str) -> Result<LogLevel, String> {
-    LogLevel::from_name(text).ok_or_else(|| "info, warn or error".to_owned())
 }
 
 /// A way to make a task.
@@ -155,12 +135,17 @@ pub(crate) struct List {
         long,
         default_value = "created_at",
         allow_hyphen_values = true,
-        value_parser = ["created_at", "-created_at", "name", "-name"]
+        value_parser = [
+            "created_at", "-created_at", "name", "-name", "state", "-state", "updated_at", "-updated_at"
+        ]
     )]
     pub(crate) sort: String,
     /// Most tasks [default: all]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) limit: Option<u32>,
+    /// The page that the page before has named, in the same order
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) cursor: Option<String>,
     /// With how late and fast they are, what their streams hold, how their groups get on, and how they are paid
     #[arg(long)]
     pub(crate) wide: bool,
@@ -331,6 +316,8 @@ pub(crate) struct Update {
     pub(crate) no_etl: bool,
     #[command(flatten)]
     pub(crate) alerting: AlertingChange,
+    #[command(flatten)]
+    pub(crate) fixed: FixedArgs,
     /// Gives it a tag, or the tag another value
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
     pub(crate) tags: Vec<(String, String)>,

@@ -15,9 +15,14 @@ pub(super) async fn run(api: &Api, wanted: List) -> anyhow::Result<()> {
     let (format, wide) = (wanted.shown.output, wanted.wide);
     let list = api.queried_tasks(&query(api, wanted).await?).await?;
     if wide && format == Format::Table {
-        return measures::show(&list.tasks);
+        measures::show(&list.tasks)?;
+    } else {
+        show(&list, format)?;
     }
-    show(&list, format)
+    if let Some(cursor) = list.next_cursor.filter(|_| format == Format::Table) {
+        output::progress(format_args!("further tasks: --cursor {cursor}"));
+    }
+    Ok(())
 }
 
 /// These tasks.
@@ -70,5 +75,6 @@ async fn query(api: &Api, wanted: List) -> anyhow::Result<Vec<(&'static str, Str
     }
     query.extend(wanted.resource_group.map(|name| ("resource_group", name)));
     query.extend(wanted.limit.map(|limit| ("limit", limit.to_string())));
+    query.extend(wanted.cursor.map(|cursor| ("cursor", cursor)));
     Ok(query)
 }

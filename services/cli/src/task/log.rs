@@ -4,14 +4,15 @@ use rowcast_proto::rest::LogLine;
 
 use crate::api::Api;
 use crate::args::Format;
-use crate::args::task::Log;
+use crate::args::history::Log;
 use crate::table::time;
 use crate::{find, output};
 
 /// What the services logged about a task, a line each.
 pub(super) async fn run(api: &Api, wanted: Log) -> anyhow::Result<()> {
     let task = find::task(api, &wanted.task).await?;
-    let mut query = vec![("limit", wanted.limit.to_string())];
+    let mut query = wanted.found.query();
+    query.push(("limit", wanted.limit.to_string()));
     query.extend(
         wanted
             .level
@@ -24,6 +25,9 @@ pub(super) async fn run(api: &Api, wanted: Log) -> anyhow::Result<()> {
     }
     for line in &log.lines {
         output::line(in_words(line))?;
+    }
+    if let Some(cursor) = &log.next_cursor {
+        output::progress(format_args!("older lines: --cursor {cursor}"));
     }
     Ok(())
 }

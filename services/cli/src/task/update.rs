@@ -35,6 +35,9 @@ pub(super) async fn run(api: &Api, wanted: Update) -> anyhow::Result<()> {
         .alerting(api, thing.alerting.as_ref())
         .await?;
     patch.alerting = alerting;
+    if let Some(source) = &wanted.fixed.source {
+        patch.source_id = Some(find::source(api, source).await?.id);
+    }
     if patch == PatchTask::default() {
         let sentence = "say what to change: see rowcast task update --help";
         return Err(Failure::of(Exit::Usage, sentence));
@@ -89,5 +92,6 @@ fn patch(wanted: &Update, task: &Task) -> anyhow::Result<PatchTask> {
         alerting: None,
         tags: tags::changed(&task.tags, &wanted.tags, &wanted.untagged),
         resource_group: wanted.sharing.patch(),
+        ..wanted.fixed.patch()
     })
 }

@@ -1,18 +1,16 @@
 //! Every request that may change something is on record before it is carried out: who, what, and from
 //! where; then how it was answered. Bodies are not: they hold passwords.
 
-use std::net::SocketAddr;
-
 use axum::body::Body;
 use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{ConnectInfo, MatchedPath, RawPathParams, Request, State};
+use axum::extract::{MatchedPath, RawPathParams, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use rowcast_bus::trace_context;
 use serde::Deserialize;
 
-use crate::auth::Caller;
+use crate::auth::{Caller, RemoteAddress};
 use crate::clock;
 use crate::error::ApiError;
 use crate::state::App;
@@ -51,12 +49,12 @@ pub(crate) async fn record(
     if method.is_safe() {
         return Ok(next.run(request).await);
     }
-    let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let address = request.extensions().get::<RemoteAddress>();
     let entry = Begun {
         at: clock::now(),
         actor: caller.actor(),
         token: caller.token(),
-        address: address.map(|ConnectInfo(address)| address.ip().to_string()),
+        address: address.map(|RemoteAddress(address)| address.to_string()),
         action: format!("{method} {}", route.as_str()),
         path: path(&route, parameters.ok().as_ref(), request.uri().path()),
         trace_id: trace_context::trace_id(&trace_context::current()).map(str::to_owned),

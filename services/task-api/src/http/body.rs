@@ -45,9 +45,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Self::Rejection> {
         let text = read(request.into_body()).await?;
-        serde_json::from_slice(&text)
-            .map(Self)
-            .map_err(|error| malformed(&text, &error))
+        parsed(&text).map(Self)
     }
 }
 
@@ -63,10 +61,39 @@ impl<S: Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> 
         if text.trim_ascii().is_empty() {
             return Ok(Self(T::default()));
         }
-        serde_json::from_slice(&text)
-            .map(Self)
-            .map_err(|error| malformed(&text, &error))
+        parsed(&text).map(Self)
     }
+}
+
+/// What the JSON says. PostgreSQL keeps no NUL, in no text and in no JSON.
+fn parsed<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
+    let body = serde_json::from_slice(text).map_err(|error| malformed(text, &error))?;
+    let Some(before) = before_nul(text) else {
+        return Ok(body);
+    };
+    let detail = "must not hold the character NUL (\\u0000), which PostgreSQL keeps nowhere";
+    let refused = ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail);
+    let field = json_path::path_at(before);
+    let refused = if field.is_empty() {
+        refused
+    } else {
+        refused.field(field)
+    };
+    Err(refused.repair("Leave it out."))
+}
+
+/// What stands before the first NUL of well-formed JSON, where it is always written as an escape (RFC 8259, section 7).
+fn before_nul(text: &[u8]) -> Option<&[u8]> {
+    let mut at = 0;
+    while let Some(found) = text.get(at..)?.iter().position(|&byte| byte == b'\\') {
+        let escape = at + found;
+        if text.get(escape + 1..)?.starts_with(b"u0000") {
+            return text.get(..escape);
+        }
+        // What is escaped may be a backslash itself.
+        at = escape + 2;
+    }
+    None
 }
 
 fn malformed(text: &[u8], error: &serde_json::Error) -> ApiError {
@@ -279,5 +306,24 @@ mod tests {
             assert_eq!(field_of(&format!("{start}{rest}")), expected, "{rest}");
         }
         assert_eq!(field_of(r#"{"name": "n", "source_id": "x"}"#), "source_id");
+    }
+
+    #[test]
+    fn a_nul_is_refused_with_its_field() {
+        let read = |text: &str| parsed::<serde_json::Value>(text.as_bytes());
+        for (text, field) in [
+            (r#"{"a": {"b": ["x", "y\u0000z"]}, "c": 1}"#, "a.b[1]"),
+            (r#"{"a": "}\\\u0000"}"#, "a"),
+        ] {
+            let Err(ApiError::Refused(refused)) = read(text) else {
+                panic!("{text} is taken");
+            };
+            assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+            assert_eq!(refused.field.as_deref(), Some(field), "{text}");
+        }
+        // A backslash, and then letters.
+        for good in [r#"{"a": "\\u0000"}"#, r#"{"a": "\u0001\\"}"#] {
+            assert!(read(good).is_ok(), "{good}");
+        }
     }
 }

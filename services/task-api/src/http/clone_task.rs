@@ -22,7 +22,7 @@ use crate::validate;
     params(("id" = String, Path, description = "The task to copy")),
     request_body = CloneTask,
     responses(
-        (status = 201, description = "The new task", body = Task),
+        (status = 201, description = "The new task", body = Task, headers(("ETag" = String, description = "The version that is shown"))),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use rowcast_bus::request::ask;
-use rowcast_domain::{Secret, TaskId, TaskState};
+use rowcast_domain::{Secret, TaskCommand, TaskId};
 use rowcast_proto::message::{self as m, CreateGroupRequest};
 use rowcast_proto::rest::{CreateGroup, Group, GroupFormat};
 use rowcast_proto::rpc;
@@ -52,13 +52,7 @@ pub(crate) async fn created(
 ) -> Result<Group, ApiError> {
     validate::group(&wanted)?;
     let task = existing(app, &id).await?;
-    if task.state == TaskState::Released {
-        let detail = "a task that is released has no changes to read";
-        return Err(
-            ApiError::refused(StatusCode::CONFLICT, "state_forbids", detail)
-                .repair("Create a new task."),
-        );
-    }
+    ApiError::unless_taken(task.state, TaskCommand::CreateGroup)?;
     let CreateGroup {
         name,
         account,

@@ -23,7 +23,7 @@ use crate::{clock, validate};
     tag = "sources",
     request_body = CreateSource,
     responses(
-        (status = 201, description = "The source, without its password", body = Source),
+        (status = 201, description = "The source, without its password", body = Source, headers(("ETag" = String, description = "The version that is shown"))),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

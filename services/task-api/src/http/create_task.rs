@@ -24,7 +24,7 @@ use crate::{clock, convert, validate};
     tag = "tasks",
     request_body = CreateTask,
     responses(
-        (status = 201, description = "The task", body = Task),
+        (status = 201, description = "The task", body = Task, headers(("ETag" = String, description = "The version that is shown"))),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
@@ -40,7 +40,7 @@ pub(crate) async fn create_task(
 }
 
 /// Whether the platform has such a network.
-fn is_there(app: &App, network: Option<&str>) -> Result<(), ApiError> {
+pub(crate) fn network_is_there(app: &App, network: Option<&str>) -> Result<(), ApiError> {
     let Some(name) = network.filter(|name| app.client_networks().get(name).is_none()) else {
         return Ok(());
     };
@@ -64,10 +64,10 @@ pub(crate) async fn created(
     mut wanted: CreateTask,
     reason: &str,
 ) -> Result<(StatusCode, Tagged<Task>), ApiError> {
-    is_there(app, wanted.network.as_deref())?;
+    network_is_there(app, wanted.network.as_deref())?;
     let mut transaction = app.pool().begin().await?;
     let source = match wanted.source.take() {
-        None => registered(&mut transaction, caller, wanted.source_id.as_ref()).await?,
+        None => registered_source(&mut transaction, caller, wanted.source_id.as_ref()).await?,
         Some(own) => {
             let stored = own_source(app, caller, *own, wanted.resource_group.as_ref())?;
             register(&mut transaction, &stored).await?;
@@ -107,7 +107,7 @@ fn given_name(database: &str, id: &TaskId) -> String {
 }
 
 /// The source of this id, if the caller sees it.
-async fn registered(
+pub(crate) async fn registered_source(
     connection: &mut PgConnection,
     caller: &Caller,
     id: Option<&SourceId>,

@@ -13,7 +13,7 @@ use crate::state::App;
 use crate::store::token;
 use crate::{clock, validate};
 
-/// Makes a token. Its secret is told this once, so the request cannot be repeated by an Idempotency-Key.
+/// Makes a token. Its secret is told this once; to the same request with the same Idempotency-Key, for a day.
 #[utoipa::path(
     post,
     path = "/tokens",

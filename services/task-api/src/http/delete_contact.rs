@@ -8,6 +8,8 @@ use rowcast_proto::rpc::DeleteContact;
 
 use super::body::ContactPath;
 use super::delete_source::named;
+use super::tag::IfMatch;
+use super::versioned::{self, Thing};
 use super::{ASK_TIMEOUT, contacts};
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
@@ -19,7 +21,7 @@ use crate::store::task;
     delete,
     path = "/contacts/{id}",
     tag = "incidents",
-    params(("id" = String, Path, description = "The contact")),
+    params(("id" = String, Path, description = "The contact"), IfMatch),
     responses(
         (status = 204, description = "It is gone"),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
@@ -29,6 +31,7 @@ pub(crate) async fn delete_contact(
     State(app): State<App>,
     caller: Caller,
     ContactPath(id): ContactPath,
+    expected: IfMatch,
 ) -> Result<StatusCode, ApiError> {
     contacts::existing(&app, &caller, &id).await?;
     let naming = task::naming_contact(app.pool(), &id).await?;
@@ -43,6 +46,10 @@ pub(crate) async fn delete_contact(
     let question = ContactRequest {
         contact_id: id.to_string(),
     };
-    ask::<DeleteContact>(app.bus(), &question, ASK_TIMEOUT).await?;
+    let deletion = async {
+        ask::<DeleteContact>(app.bus(), &question, ASK_TIMEOUT).await?;
+        Ok(())
+    };
+    versioned::deleted(&app, Thing::Contact(&id), &expected, deletion).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -10,6 +10,8 @@ use super::ASK_TIMEOUT;
 use super::body::GroupPath;
 use super::get_group::question;
 use super::get_task::existing;
+use super::tag::IfMatch;
+use super::versioned::{self, Thing};
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
@@ -19,7 +21,7 @@ use crate::state::App;
     delete,
     path = "/tasks/{id}/groups/{gid}",
     tag = "groups",
-    params(("id" = String, Path, description = "The task"), ("gid" = String, Path, description = "The group")),
+    params(("id" = String, Path, description = "The task"), ("gid" = String, Path, description = "The group"), IfMatch),
     responses(
         (status = 204, description = "It is gone"),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
@@ -29,8 +31,10 @@ pub(crate) async fn delete_group(
     State(app): State<App>,
     caller: Caller,
     GroupPath(task, group): GroupPath,
+    expected: IfMatch,
 ) -> Result<StatusCode, ApiError> {
-    deleted(&app, &caller, task, group).await?;
+    let deletion = deleted(&app, &caller, task, group.clone());
+    versioned::deleted(&app, Thing::Group(&group), &expected, deletion).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

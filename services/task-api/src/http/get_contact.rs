@@ -1,11 +1,12 @@
 //! `GET /contacts/{id}`.
 
-use axum::Json;
 use axum::extract::State;
 use rowcast_proto::rest::Contact;
 
 use super::body::ContactPath;
 use super::contacts;
+use super::tag::Tagged;
+use super::versioned::{self, Thing};
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
@@ -25,6 +26,7 @@ pub(crate) async fn get_contact(
     State(app): State<App>,
     caller: Caller,
     ContactPath(id): ContactPath,
-) -> Result<Json<Contact>, ApiError> {
-    Ok(Json(contacts::existing(&app, &caller, &id).await?))
+) -> Result<Tagged<Contact>, ApiError> {
+    let reading = contacts::existing(&app, &caller, &id);
+    versioned::read(&app, Thing::Contact(&id), reading).await
 }

@@ -1,6 +1,5 @@
 //! `GET /tasks/{id}/groups/{gid}`.
 
-use axum::Json;
 use axum::extract::State;
 use rowcast_bus::request::ask;
 use rowcast_domain::{GroupId, TaskId};
@@ -11,6 +10,8 @@ use rowcast_proto::rpc::GetGroup;
 use super::ASK_TIMEOUT;
 use super::body::GroupPath;
 use super::get_task::existing;
+use super::tag::Tagged;
+use super::versioned::{self, Thing};
 use crate::auth::Caller;
 use crate::convert;
 use crate::error::{ApiError, ProblemBody};
@@ -31,11 +32,14 @@ pub(crate) async fn get_group(
     State(app): State<App>,
     caller: Caller,
     GroupPath(task, group): GroupPath,
-) -> Result<Json<Group>, ApiError> {
+) -> Result<Tagged<Group>, ApiError> {
     existing(&app, &task).await?;
-    let question = question(&caller, task, group);
-    let answer = ask::<GetGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
-    Ok(Json(convert::group(answer)?))
+    let question = question(&caller, task, group.clone());
+    let reading = async {
+        let answer = ask::<GetGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
+        convert::group(answer)
+    };
+    versioned::read(&app, Thing::Group(&group), reading).await
 }
 
 /// The question about one group.

@@ -1,9 +1,9 @@
 //! `GET /tasks/{id}/instance`.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use rowcast_bus::request::ask;
+use rowcast_domain::TaskId;
 use rowcast_proto::message::InstanceRequest;
 use rowcast_proto::rest::Instance;
 use rowcast_proto::rpc::GetInstance;
@@ -11,6 +11,8 @@ use rowcast_proto::rpc::GetInstance;
 use super::ASK_TIMEOUT;
 use super::body::TaskPath;
 use super::get_task::existing;
+use super::tag::Tagged;
+use super::versioned::{self, Thing};
 use crate::convert;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
@@ -29,9 +31,16 @@ use crate::state::App;
 pub(crate) async fn get_instance(
     State(app): State<App>,
     TaskPath(id): TaskPath,
-) -> Result<Json<Instance>, ApiError> {
+) -> Result<Tagged<Instance>, ApiError> {
     existing(&app, &id).await?;
-    let question = InstanceRequest { task_id: id.into() };
+    let reading = bought(&app, &id);
+    versioned::read(&app, Thing::Instance(&id), reading).await
+}
+
+async fn bought(app: &App, id: &TaskId) -> Result<Instance, ApiError> {
+    let question = InstanceRequest {
+        task_id: id.to_string(),
+    };
     let answer = ask::<GetInstance>(app.bus(), &question, ASK_TIMEOUT).await?;
     let Some(instance) = answer.instance else {
         let detail = "the task has no instance";
@@ -40,5 +49,5 @@ pub(crate) async fn get_instance(
                 .repair("Buy one: POST /api/v1/tasks/{id}/purchase."),
         );
     };
-    convert::instance_with_orders(instance, answer.orders).map(Json)
+    convert::instance_with_orders(instance, answer.orders)
 }

@@ -62,6 +62,18 @@ enum Order {
     /// By name, backwards.
     #[serde(rename = "-name")]
     NameDescending,
+    /// By state, in the order of the lifecycle.
+    #[serde(rename = "state")]
+    State,
+    /// By state, backwards.
+    #[serde(rename = "-state")]
+    StateDescending,
+    /// Changed longest ago first.
+    #[serde(rename = "updated_at")]
+    UpdatedAt,
+    /// Changed last first.
+    #[serde(rename = "-updated_at")]
+    UpdatedAtDescending,
 }
 
 impl Order {
@@ -71,6 +83,10 @@ impl Order {
             Self::CreatedAtDescending => (SortKey::CreatedAt, true),
             Self::Name => (SortKey::Name, false),
             Self::NameDescending => (SortKey::Name, true),
+            Self::State => (SortKey::State, false),
+            Self::StateDescending => (SortKey::State, true),
+            Self::UpdatedAt => (SortKey::UpdatedAt, false),
+            Self::UpdatedAtDescending => (SortKey::UpdatedAt, true),
         };
         Sort { key, descending }
     }
@@ -151,6 +167,8 @@ fn cursor(task: &StoredTask, sort: Sort) -> String {
     match sort.key {
         SortKey::CreatedAt => format!("c.{}.{}", task.created_at.timestamp_micros(), task.id),
         SortKey::Name => format!("n.{}.{}", subject::escape(&task.definition.name), task.id),
+        SortKey::State => format!("s.{}.{}", task.state, task.id),
+        SortKey::UpdatedAt => format!("u.{}.{}", task.updated_at.timestamp_micros(), task.id),
     }
 }
 
@@ -165,7 +183,15 @@ fn parse(cursor: &str, sort: Sort) -> Result<Mark, ApiError> {
         (SortKey::Name, ["n", name, id]) => {
             subject::unescape(name).map(|name| Mark::Name(name, (*id).to_owned()))
         }
-        (SortKey::CreatedAt | SortKey::Name, _) => None,
+        (SortKey::State, ["s", state, id]) => {
+            place(state).map(|place| Mark::State(place, (*id).to_owned()))
+        }
+        (SortKey::UpdatedAt, ["u", micros, id]) => micros
+            .parse()
+            .ok()
+            .and_then(DateTime::from_timestamp_micros)
+            .map(|time| Mark::UpdatedAt(time, (*id).to_owned())),
+        (SortKey::CreatedAt | SortKey::Name | SortKey::State | SortKey::UpdatedAt, _) => None,
     };
     mark.ok_or_else(|| {
         malformed_parameter(
@@ -174,4 +200,12 @@ fn parse(cursor: &str, sort: Sort) -> Result<Mark, ApiError> {
             "Give next_cursor of the page before, with the same sort, or leave it out.",
         )
     })
+}
+
+/// Where a state stands in the lifecycle, from 1.
+fn place(state: &str) -> Option<i32> {
+    let before = TaskState::ALL
+        .iter()
+        .position(|other| other.as_str() == state)?;
+    i32::try_from(before + 1).ok()
 }

@@ -1,12 +1,14 @@
 //! `PATCH /contacts/{id}`.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use rowcast_domain::ContactId;
 use rowcast_proto::rest::{Contact, PatchContact};
 
 use super::body::{self, ContactPath};
 use super::contacts;
+use super::tag::{IfMatch, Tagged};
+use super::versioned::{self, Thing};
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
@@ -17,7 +19,7 @@ use crate::validate;
     patch,
     path = "/contacts/{id}",
     tag = "incidents",
-    params(("id" = String, Path, description = "The contact")),
+    params(("id" = String, Path, description = "The contact"), IfMatch),
     request_body = PatchContact,
     responses(
         (status = 200, description = "The contact, without its secret", body = Contact),
@@ -28,9 +30,22 @@ pub(crate) async fn patch_contact(
     State(app): State<App>,
     caller: Caller,
     ContactPath(id): ContactPath,
+    expected: IfMatch,
     body::Json(wanted): body::Json<PatchContact>,
-) -> Result<Json<Contact>, ApiError> {
-    let mut contact = contacts::existing(&app, &caller, &id).await?;
+) -> Result<Tagged<Contact>, ApiError> {
+    // Whether it is there for the caller, before anything is counted.
+    contacts::existing(&app, &caller, &id).await?;
+    let change = changed(&app, &caller, &id, wanted);
+    versioned::changed(&app, Thing::Contact(&id), &expected, change).await
+}
+
+async fn changed(
+    app: &App,
+    caller: &Caller,
+    id: &ContactId,
+    wanted: PatchContact,
+) -> Result<Contact, ApiError> {
+    let mut contact = contacts::existing(app, caller, id).await?;
     validate::contact_patch(&wanted, contact.kind)?;
     if let Some(group) = wanted.resource_group {
         caller.may_give_to(Some(&group))?;
@@ -48,7 +63,7 @@ pub(crate) async fn patch_contact(
         }
         contact.url = Some(url);
     }
-    Ok(Json(contacts::put(&app, contact, wanted.secret).await?))
+    contacts::put(app, contact, wanted.secret).await
 }
 
 /// Who may change where it goes need not know what it is signed with.

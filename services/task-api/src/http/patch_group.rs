@@ -1,6 +1,5 @@
 //! `PATCH /tasks/{id}/groups/{gid}`.
 
-use axum::Json;
 use axum::extract::State;
 use rowcast_bus::request::ask;
 use rowcast_domain::Secret;
@@ -12,6 +11,8 @@ use rowcast_service::keyring;
 use super::ASK_TIMEOUT;
 use super::body::{self, GroupPath};
 use super::get_task::existing;
+use super::tag::{IfMatch, Tagged};
+use super::versioned::{self, Thing};
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
@@ -23,7 +24,7 @@ use crate::{convert, validate};
     patch,
     path = "/tasks/{id}/groups/{gid}",
     tag = "groups",
-    params(("id" = String, Path, description = "The task"), ("gid" = String, Path, description = "The group")),
+    params(("id" = String, Path, description = "The task"), ("gid" = String, Path, description = "The group"), IfMatch),
     request_body = PatchGroup,
     responses(
         (status = 200, description = "The group, without its password", body = Group),
@@ -34,8 +35,9 @@ pub(crate) async fn patch_group(
     State(app): State<App>,
     caller: Caller,
     GroupPath(task, group): GroupPath,
+    expected: IfMatch,
     body::Json(wanted): body::Json<PatchGroup>,
-) -> Result<Json<Group>, ApiError> {
+) -> Result<Tagged<Group>, ApiError> {
     validate::group_patch(&wanted)?;
     existing(&app, &task).await?;
     let password = match wanted.password {
@@ -48,12 +50,15 @@ pub(crate) async fn patch_group(
     };
     let question = UpdateGroupRequest {
         task_id: task.into(),
-        group_id: group.into(),
+        group_id: group.to_string(),
         name: wanted.name.unwrap_or_default(),
         password,
         actor: caller.actor(),
         max_deliver: wanted.max_deliver,
     };
-    let changed = ask::<UpdateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
-    Ok(Json(convert::group(changed)?))
+    let change = async {
+        let changed = ask::<UpdateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
+        convert::group(changed)
+    };
+    versioned::changed(&app, Thing::Group(&group), &expected, change).await
 }

@@ -1,6 +1,5 @@
 //! `PATCH /tasks/{id}/instance`.
 
-use axum::Json;
 use axum::extract::State;
 use rowcast_bus::request::ask;
 use rowcast_proto::message::UpdateInstanceRequest;
@@ -10,6 +9,8 @@ use rowcast_proto::rpc::UpdateInstance;
 use super::ASK_TIMEOUT;
 use super::body::{self, TaskPath};
 use super::get_task::existing;
+use super::tag::{IfMatch, Tagged};
+use super::versioned::{self, Thing};
 use crate::auth::Caller;
 use crate::convert;
 use crate::error::{ApiError, ProblemBody};
@@ -20,7 +21,7 @@ use crate::state::App;
     patch,
     path = "/tasks/{id}/instance",
     tag = "tasks",
-    params(("id" = String, Path, description = "The task")),
+    params(("id" = String, Path, description = "The task"), IfMatch),
     request_body = PatchInstance,
     responses(
         (status = 200, description = "The instance", body = Instance),
@@ -31,14 +32,18 @@ pub(crate) async fn patch_instance(
     State(app): State<App>,
     caller: Caller,
     TaskPath(id): TaskPath,
+    expected: IfMatch,
     body::Json(wanted): body::Json<PatchInstance>,
-) -> Result<Json<Instance>, ApiError> {
+) -> Result<Tagged<Instance>, ApiError> {
     existing(&app, &id).await?;
-    let change = UpdateInstanceRequest {
-        task_id: id.into(),
+    let question = UpdateInstanceRequest {
+        task_id: id.to_string(),
         auto_renew: Some(wanted.auto_renew),
         actor: caller.actor(),
     };
-    let changed = ask::<UpdateInstance>(app.bus(), &change, ASK_TIMEOUT).await?;
-    convert::instance(changed).map(Json)
+    let change = async {
+        let changed = ask::<UpdateInstance>(app.bus(), &question, ASK_TIMEOUT).await?;
+        convert::instance(changed)
+    };
+    versioned::changed(&app, Thing::Instance(&id), &expected, change).await
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use rowcast_proto::rest::TaskPreview;
 
 use super::body::TaskPath;
-use super::get_source::source_name;
+use super::get_source::{own_source, source_name};
 use super::get_task::existing;
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
@@ -31,5 +31,6 @@ pub(crate) async fn preview_task(
 ) -> Result<Json<TaskPreview>, ApiError> {
     let task = existing(&app, &id).await?;
     let name = source_name(&app, &caller, &task.source_id).await?;
-    preview(&task.definition, &name).map(Json)
+    let own = own_source(&app, &caller, &task.source_id).await?;
+    preview(&task.definition, &name, own).map(Json)
 }

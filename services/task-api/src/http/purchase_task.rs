@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use rowcast_bus::request::ask;
-use rowcast_domain::{TaskId, TaskState};
+use rowcast_domain::{TaskCommand, TaskId, TaskState};
 use rowcast_proto::message::PurchaseRequest;
 use rowcast_proto::rest::{Instance, PurchaseTask};
 use rowcast_proto::rpc::PurchaseInstance;
@@ -54,25 +54,14 @@ pub(crate) async fn may_be_bought(app: &App, task: &StoredTask) -> Result<(), Ap
 }
 
 fn has_passed_precheck(state: TaskState) -> Result<(), ApiError> {
-    match state {
-        TaskState::NotConfigured
-        | TaskState::NotStarted
-        | TaskState::Prechecking
-        | TaskState::PrecheckFailed => {
-            let detail = format!("a task that is {state} has not passed a precheck");
-            let refused = ApiError::refused(StatusCode::CONFLICT, "precheck_missing", detail);
-            Err(refused.repair("Run the precheck first: POST /api/v1/tasks/{id}/precheck."))
-        }
-        TaskState::PrecheckPassed
-        | TaskState::Starting
-        | TaskState::Running
-        | TaskState::Retrying
-        | TaskState::Abnormal
-        | TaskState::Suspended
-        | TaskState::Locked
-        | TaskState::Resetting
-        | TaskState::Released => Ok(()),
+    if state.has_passed_precheck() {
+        return Ok(());
     }
+    let detail = format!("a task that is {state} has not passed a precheck");
+    let refused = ApiError::refused(StatusCode::CONFLICT, "precheck_missing", detail);
+    Err(refused
+        .state(state)
+        .repair("Run the precheck first: POST /api/v1/tasks/{id}/precheck."))
 }
 
 /// The instance that is bought for a task; `key` is the request's Idempotency-Key.
@@ -88,11 +77,7 @@ pub(crate) async fn bought(
     let order_key = key.map_or_else(|| id.to_string(), |key| format!("{id}/{key}"));
     let task = existing(app, &id).await?;
     if task.state == TaskState::Released {
-        let detail = "nothing can be bought for a task that is released";
-        return Err(
-            ApiError::refused(StatusCode::CONFLICT, "state_forbids", detail)
-                .repair("Create a new task."),
-        );
+        ApiError::unless_taken(task.state, TaskCommand::Purchase)?;
     }
     let order = PurchaseRequest {
         task_id: id.into(),

@@ -2,9 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use rowcast_bus::request::ask;
-use rowcast_domain::{TaskId, TaskState};
+use rowcast_domain::{TaskCommand, TaskId};
 use rowcast_proto::message::RenewRequest;
 use rowcast_proto::rest::{Instance, RenewTask};
 use rowcast_proto::rpc::RenewInstance;
@@ -51,13 +51,8 @@ pub(crate) async fn renewed(
     months: u32,
     key: Option<String>,
 ) -> Result<Instance, ApiError> {
-    if existing(app, &id).await?.state == TaskState::Released {
-        let detail = "the task is released: nothing is left to pay for";
-        return Err(
-            ApiError::refused(StatusCode::CONFLICT, "state_forbids", detail)
-                .repair("Create a new task."),
-        );
-    }
+    let state = existing(app, &id).await?.state;
+    ApiError::unless_taken(state, TaskCommand::Renew)?;
     let key = key.unwrap_or_else(|| Uuid::now_v7().to_string());
     let order = RenewRequest {
         // Other keys than those of purchases, which begin with the task.

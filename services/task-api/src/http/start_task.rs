@@ -19,7 +19,8 @@ use crate::lifecycle::{self, Step};
 use crate::state::App;
 
 /// Starts a task that has passed its precheck, with no alert that is neither repaired nor ignored, and has an
-/// instance. One that was started before goes on whatever its last precheck has found.
+/// instance. One that starts or runs already is shown as it is; one that was started before goes on whatever its last
+/// precheck has found.
 #[utoipa::path(
     post,
     path = "/tasks/{id}/start",
@@ -58,6 +59,9 @@ pub(crate) async fn begin(
     let mut connection = app.pool().acquire().await?;
     lifecycle::without_open_alerts(&mut connection, &task).await?;
     drop(connection);
+    if TaskEvent::Start.is_done_in(task.state) {
+        return Ok(convert::task(task));
+    }
     let question = InstanceRequest {
         task_id: id.to_string(),
     };

@@ -1,11 +1,14 @@
 //! What a task is otherwise: in its row, in its history, and, where capture must know, in a new version
 //! of its wish.
 
+mod fixed;
+
 use std::collections::BTreeMap;
 
-use rowcast_domain::{TaskEvent, TaskId, TaskState};
+use rowcast_domain::{TaskCommand, TaskEvent, TaskId};
 use rowcast_proto::rest::{Alerting, ChangeTypes, CreateTask, Etl, PatchChangeTypes, PatchTask};
 
+use self::fixed::Fixed;
 use super::{Step, knows_its_wish, record, wish_anew};
 use crate::auth::Caller;
 use crate::clock;
@@ -25,18 +28,27 @@ pub(crate) async fn change_task(
     app: &App,
     caller: &Caller,
     id: &TaskId,
-    patch: PatchTask,
+    mut patch: PatchTask,
     expected: &IfMatch,
 ) -> Result<StoredTask, ApiError> {
     let mut transaction = app.pool().begin().await?;
+    if let Some(source) = &patch.source_id {
+        // Before the task, as everybody who locks both.
+        source::lock(&mut transaction, source).await?;
+    }
     let locked = task::lock(&mut transaction, id)
         .await?
         .ok_or_else(|| ApiError::not_found("task", id.as_str()))?;
     expected.holds(locked.version)?;
-    if locked.state == TaskState::Released {
-        return Err(ApiError::state_forbids(locked.state, "changes"));
+    ApiError::unless_taken(locked.state, TaskCommand::Change)?;
+    let fixed = Fixed::take(&mut patch);
+    let (mut task, mut changes) = changed(&locked, patch)?;
+    let fixed = fixed::change(app, &mut transaction, caller, &mut task, fixed).await?;
+    if changes.words.is_empty() && !fixed.is_empty() {
+        task.version += 1;
     }
-    let (mut task, changes) = changed(&locked, patch)?;
+    changes.for_precheck |= fixed.iter().any(|field| fixed::is_prechecked(field));
+    changes.words.extend(fixed.into_iter().map(str::to_owned));
     if changes.words.is_empty() {
         return Ok(locked);
     }
@@ -92,6 +104,14 @@ struct Changes {
 /// The task with the changes.
 fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Changes), ApiError> {
     let PatchTask {
+        // Taken out before.
+        source_id: _,
+        database: _,
+        partitions: _,
+        transactions: _,
+        packing: _,
+        format: _,
+        network: _,
         name,
         retry_minutes,
         retention,
@@ -203,6 +223,7 @@ fn other_types(present: &ChangeTypes, patch: PatchChangeTypes) -> Option<ChangeT
 
 #[cfg(test)]
 mod tests {
+    use rowcast_domain::TaskState;
     use rowcast_proto::message::DesiredState;
     use rowcast_proto::rest::DataChange;
 

@@ -5,7 +5,7 @@ mod merge;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use rowcast_domain::{TaskEvent, TaskId, TaskState};
+use rowcast_domain::{TaskCommand, TaskEvent, TaskId};
 use rowcast_proto::rest::{ChangeObjects, Objects, ObjectsPlan};
 
 use super::{Step, knows_its_wish, record, wish_anew};
@@ -36,9 +36,7 @@ pub(crate) async fn change_objects(
         .await?
         .ok_or_else(|| ApiError::not_found("task", id.as_str()))?;
     expected.holds(locked.version)?;
-    if locked.state == TaskState::Released {
-        return Err(ApiError::state_forbids(locked.state, "other objects"));
-    }
+    ApiError::unless_taken(locked.state, TaskCommand::ChangeObjects)?;
     let objects = merge::changed(&locked.definition.objects, wanted)?;
     let Some(reason) = reason(&locked.definition.objects, &objects) else {
         return Ok(locked);
@@ -61,9 +59,7 @@ pub(crate) fn plan_objects(
     task: &StoredTask,
     wanted: &ChangeObjects,
 ) -> Result<ObjectsPlan, ApiError> {
-    if task.state == TaskState::Released {
-        return Err(ApiError::state_forbids(task.state, "other objects"));
-    }
+    ApiError::unless_taken(task.state, TaskCommand::ChangeObjects)?;
     let objects = merge::changed(&task.definition.objects, wanted)?;
     let (before, after) = (pieces(&task.definition.objects), pieces(&objects));
     let names =
@@ -160,6 +156,7 @@ fn named<'a>(sign: char, pieces: impl Iterator<Item = &'a Piece<'a>>) -> Vec<Str
 
 #[cfg(test)]
 mod tests {
+    use rowcast_domain::TaskState;
     use rowcast_proto::message::DesiredState;
     use rowcast_proto::rest::AcceptableStop;
     use serde_json::{Value, json};

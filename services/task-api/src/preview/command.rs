@@ -7,8 +7,9 @@ use rowcast_proto::rest::{
 
 use crate::error::ApiError;
 
-/// One line, without what is a default.
-pub(super) fn create_task(body: &CreateTask) -> Result<String, ApiError> {
+/// One line, without what is a default; `own` is the file with the task's own source, which the line reads as it is
+/// written out behind.
+pub(super) fn create_task(body: &CreateTask, own: Option<&str>) -> Result<String, ApiError> {
     let CreateTask {
         name,
         source_id,
@@ -30,6 +31,7 @@ pub(super) fn create_task(body: &CreateTask) -> Result<String, ApiError> {
     } = body;
     let source = source_id.iter().map(|id| format!("--source={id}"));
     let mut options: Vec<String> = source.collect();
+    options.extend(own.map(|_file| "--own-source=-".to_owned()));
     options.extend(database.iter().map(|name| format!("--database={name}")));
     match named(objects) {
         Some(said) => options.extend(said),
@@ -70,7 +72,12 @@ pub(super) fn create_task(body: &CreateTask) -> Result<String, ApiError> {
     // Behind `--` a name may begin with a dash.
     options.extend(["--".to_owned(), name.clone()]);
     let words: Vec<String> = options.iter().map(|word| quoted(word)).collect();
-    Ok(format!("rowcast task create {}\n", words.join(" ")))
+    let line = format!("rowcast task create {}", words.join(" "));
+    Ok(match own {
+        // A quoted here-document needs no escapes, and no line of YAML is its end.
+        Some(file) => format!("{line} <<'YAML'\n{file}YAML\n"),
+        None => format!("{line}\n"),
+    })
 }
 
 /// The options that name these objects; `None` where the command would read others in them: it parts a
@@ -150,7 +157,7 @@ mod tests {
     fn line(members: &str) -> String {
         let text = format!(r#"{{"name": "orders", "source_id": "s000000000001", {members}}}"#);
         let body = serde_json::from_str(&text).unwrap();
-        let line = create_task(&body).unwrap();
+        let line = create_task(&body, None).unwrap();
         let start = "rowcast task create --source=s000000000001 ";
         line.strip_prefix(start).unwrap().trim_end().to_owned()
     }

@@ -1,7 +1,10 @@
 //! Table `idempotency_keys`.
 
 use chrono::{DateTime, Utc};
+use rowcast_service::keyring::Sealed;
 use sqlx::postgres::PgPool;
+
+use super::decoded;
 
 /// What is known of a key.
 #[derive(Debug)]
@@ -13,7 +16,24 @@ pub(crate) enum Claim {
     /// The same request is being answered now.
     InProgress,
     /// The same request was answered like this.
-    Answered { status: i32, answer: Vec<u8> },
+    Answered(Kept),
+}
+
+/// An answer that is kept.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) status: u16,
+    /// Its `ETag`, if it has one.
+    pub(crate) etag: Option<String>,
+    pub(crate) body: KeptBody,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum KeptBody {
+    Plain(Vec<u8>),
+    /// It tells a secret.
+    Sealed(Sealed),
 }
 
 #[derive(sqlx::FromRow)]
@@ -21,6 +41,9 @@ struct Row {
     fingerprint: Vec<u8>,
     status: Option<i32>,
     answer: Option<Vec<u8>>,
+    etag: Option<String>,
+    sealed_key_id: Option<String>,
+    sealed_nonce: Option<Vec<u8>>,
 }
 
 /// Takes a caller's key for a request; a claim made before `abandoned_before` without an answer is taken over.
@@ -52,8 +75,10 @@ pub(crate) async fn claim(
         return Ok(Claim::Ours);
     }
     let known: Option<Row> = sqlx::query_as(
-        "SELECT fingerprint, status, answer FROM idempotency_keys
-             WHERE caller = $1 AND key = $2",
+        "SELECT fingerprint, status, answer, etag, sealed_key_id, sealed_nonce
+         FROM idempotency_keys
+         WHERE caller = $1
+           AND key = $2",
     )
     .bind(caller)
     .bind(key)
@@ -64,8 +89,22 @@ pub(crate) async fn claim(
         Some(Row {
             status: Some(status),
             answer: Some(answer),
+            etag,
+            sealed_key_id,
+            sealed_nonce,
             ..
-        }) => Claim::Answered { status, answer },
+        }) => Claim::Answered(Kept {
+            status: decoded(u16::try_from(status))?,
+            etag,
+            body: match sealed_key_id.zip(sealed_nonce) {
+                Some((key_id, nonce)) => KeptBody::Sealed(Sealed {
+                    key_id,
+                    nonce,
+                    ciphertext: answer,
+                }),
+                None => KeptBody::Plain(answer),
+            },
+        }),
         // Given back between the two statements: the asker tries again.
         Some(_) | None => Claim::InProgress,
     })
@@ -76,16 +115,25 @@ pub(crate) async fn store_answer(
     pool: &PgPool,
     caller: &str,
     key: &str,
-    status: u16,
-    answer: &[u8],
+    kept: &Kept,
 ) -> Result<(), sqlx::Error> {
+    let (answer, sealed) = match &kept.body {
+        KeptBody::Plain(answer) => (answer, None),
+        KeptBody::Sealed(sealed) => (&sealed.ciphertext, Some(sealed)),
+    };
     sqlx::query(
-        "UPDATE idempotency_keys SET status = $2, answer = $3 WHERE key = $1 AND caller = $4",
+        "UPDATE idempotency_keys
+         SET status = $2, answer = $3, etag = $5, sealed_key_id = $6, sealed_nonce = $7
+         WHERE key = $1
+           AND caller = $4",
     )
     .bind(key)
-    .bind(i32::from(status))
+    .bind(i32::from(kept.status))
     .bind(answer)
     .bind(caller)
+    .bind(&kept.etag)
+    .bind(sealed.map(|sealed| &sealed.key_id))
+    .bind(sealed.map(|sealed| &sealed.nonce))
     .execute(pool)
     .await?;
     Ok(())

@@ -278,10 +278,11 @@ pub(crate) async fn redefine(
     connection: &mut PgConnection,
     task: &StoredTask,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE tasks SET definition = $2, version = $3 WHERE id = $1")
+    sqlx::query("UPDATE tasks SET definition = $2, version = $3, source_id = $4 WHERE id = $1")
         .bind(task.id.as_str())
         .bind(Json(&task.definition))
         .bind(decoded(i64::try_from(task.version))?)
+        .bind(task.source_id.as_str())
         .execute(connection)
         .await?;
     Ok(())

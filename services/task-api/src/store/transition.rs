@@ -3,10 +3,12 @@
 use chrono::{DateTime, Utc};
 use rowcast_domain::{TaskId, TaskState};
 use rowcast_proto::rest::TaskTransition;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::QueryBuilder;
+use sqlx::postgres::{PgConnection, PgPool, Postgres};
 
 #[derive(sqlx::FromRow)]
 struct Row {
+    id: i64,
     from_state: String,
     to_state: String,
     actor: String,
@@ -74,16 +76,53 @@ pub(crate) async fn state_before_lock(
     before.as_deref().map(state).transpose()
 }
 
-/// Oldest first.
-pub(crate) async fn list(pool: &PgPool, task: &TaskId) -> Result<Vec<TaskTransition>, sqlx::Error> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT from_state, to_state, actor, reason, trace_id, at
+/// Which entries.
+#[derive(Debug, Default)]
+pub(crate) struct Filter {
+    /// Has this text in its reason, its actor or its states, in any case.
+    pub(crate) search: Option<String>,
+    pub(crate) since: Option<DateTime<Utc>>,
+    pub(crate) until: Option<DateTime<Utc>>,
+    /// Behind this entry.
+    pub(crate) after: Option<i64>,
+    /// All where absent.
+    pub(crate) limit: Option<u32>,
+}
+
+/// Oldest first, each with its number; one more than the limit where there is a next page.
+pub(crate) async fn list(
+    pool: &PgPool,
+    task: &TaskId,
+    filter: &Filter,
+) -> Result<Vec<(i64, TaskTransition)>, sqlx::Error> {
+    let mut query = QueryBuilder::<Postgres>::new(
+        "SELECT id, from_state, to_state, actor, reason, trace_id, at
          FROM task_transitions
-         WHERE task_id = $1
-         ORDER BY id",
-    )
-    .bind(task.as_str())
-    .fetch_all(pool)
-    .await?;
-    rows.into_iter().map(TaskTransition::try_from).collect()
+         WHERE task_id = ",
+    );
+    query.push_bind(task.as_str());
+    if let Some(search) = &filter.search {
+        query
+            .push(
+                " AND strpos(lower(concat_ws(E'\\n', reason, actor, from_state, to_state)), lower(",
+            )
+            .push_bind(search)
+            .push(")) > 0");
+    }
+    if let Some(since) = filter.since {
+        query.push(" AND at >= ").push_bind(since);
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND at < ").push_bind(until);
+    }
+    if let Some(after) = filter.after {
+        query.push(" AND id > ").push_bind(after);
+    }
+    query.push(" ORDER BY id");
+    if let Some(limit) = filter.limit {
+        query.push(" LIMIT ").push_bind(i64::from(limit) + 1);
+    }
+    let rows: Vec<Row> = query.build_query_as().fetch_all(pool).await?;
+    let read = |row: Row| Ok((row.id, TaskTransition::try_from(row)?));
+    rows.into_iter().map(read).collect()
 }

@@ -109,3 +109,54 @@ async fn what_sources_must_let_in_is_told() {
     let expected = serde_json::json!(["203.0.113.7", "2001:db8::/48"]);
     assert_eq!(system.body["egress_addresses"], expected);
 }
+
+#[tokio::test]
+async fn every_command_describes_its_key_and_every_version_its_tag() {
+    let api = Api::start().await;
+    let document = send(api.anonymous(Method::GET, "/openapi.json")).await.body;
+    let has_header = |operation: &serde_json::Value, name: &str| {
+        let parameters = operation["parameters"].as_array();
+        let mut parameters = parameters.into_iter().flatten();
+        parameters.any(|given| given["in"] == "header" && given["name"] == name)
+    };
+    let mut conditional = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let methods = methods.as_object().unwrap();
+        for (method, operation) in methods.iter().filter(|(method, _)| *method != "get") {
+            assert!(has_header(operation, "Idempotency-Key"), "{method} {path}");
+            for problem in ["409", "422"] {
+                let content = &operation["responses"][problem]["content"];
+                let schema = &content["application/problem+json"]["schema"];
+                assert!(
+                    schema.to_string().contains("ProblemBody"),
+                    "{method} {path}"
+                );
+            }
+            if has_header(operation, "If-Match") {
+                conditional.push(format!("{method} {path}"));
+                let problem = &operation["responses"]["412"];
+                assert!(problem.is_object(), "{method} {path}");
+            }
+            let is_told = &operation["responses"]["200"]["headers"]["ETag"];
+            let shows = operation["responses"].get("200").is_some();
+            let expected = shows && has_header(operation, "If-Match");
+            assert_eq!(is_told.is_object(), expected, "{method} {path}");
+        }
+    }
+    for thing in [
+        "tasks/{id}",
+        "sources/{id}",
+        "contacts/{id}",
+        "tasks/{id}/instance",
+    ] {
+        let path = format!("/api/v1/{thing}");
+        assert!(
+            conditional.contains(&format!("patch {path}")),
+            "{conditional:?}"
+        );
+        let read = &document["paths"][&path]["get"]["responses"]["200"]["headers"];
+        assert!(read["ETag"].is_object(), "{path}: {read}");
+    }
+    assert!(conditional.contains(&"delete /api/v1/tasks/{id}/groups/{gid}".to_owned()));
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+}

@@ -29,6 +29,23 @@ async fn every_problem_of_a_body_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn a_nul_is_refused_wherever_it_stands() {
+    let api = Api::start().await;
+    let mut body = source();
+    body["tags"] = json!({"team": "a\0b"});
+    let answer = api.post("/sources", &body).await;
+    answer.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
+    assert_eq!(answer.body["field"], "tags.team");
+    let id = api.created_task().await;
+    let body = json!({"by": "ada\0", "reason": "watched", "codes": ["wal_keep"]});
+    let answer = api
+        .post(&format!("/tasks/{id}/precheck/ignore"), &body)
+        .await;
+    answer.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
+    assert_eq!(answer.body["field"], "by");
+}
+
+#[tokio::test]
 async fn a_body_of_another_shape_names_the_field() {
     let api = Api::start().await;
     let mut body = source();

@@ -181,3 +181,33 @@ async fn the_delay_that_is_told_is_in_bounds_and_part_of_the_wish() {
     assert_eq!(none.body.get("alerting"), None, "{none:?}");
     assert_eq!(api.wish(&id, 3).await.alerting, None);
 }
+
+#[tokio::test]
+async fn the_preview_has_the_source_and_no_secret_of_it() {
+    let api = Api::start().await;
+    let made = api.post("/tasks", &with_own_source()).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    let path = format!("/tasks/{}/preview", made.body["id"].as_str().unwrap());
+    let preview = api.get(&path).await;
+    assert_eq!(preview.status, StatusCode::OK, "{preview:?}");
+    let body = &preview.body["body"];
+    assert_eq!(body["source"]["host"], "db.example.com", "{body}");
+    assert_eq!(body.get("source_id"), None, "{body}");
+    let left_out = "<put the password of the source here>";
+    assert_eq!(body["source"]["password"], left_out, "{body}");
+    let text = |name: &str| preview.body[name].as_str().unwrap().to_owned();
+    assert!(text("curl").contains(left_out), "{}", text("curl"));
+    let (command, yaml) = (text("command"), text("yaml"));
+    assert!(command.contains("--own-source=-"), "{command}");
+    for file in [&command, &yaml] {
+        assert!(file.contains("host: db.example.com"), "{file}");
+        assert!(file.contains("file: PASSWORD_FILE"), "{file}");
+    }
+    assert!(yaml.contains("source: shop"), "{yaml}");
+    assert!(!preview.text.contains("correct horse"), "{preview:?}");
+    // With its password put in, it makes the same.
+    let mut again = body.clone();
+    again["source"]["password"] = json!("correct horse");
+    let made = api.post("/tasks", &again).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+}

@@ -81,9 +81,9 @@ async fn retention_is_changed_before_and_after_the_stream_is_made() {
     assert_eq!(wish.retention.unwrap().age_seconds, 48 * 3600);
     let wrong = api.patch(&path, &json!({"retry_minutes": 9})).await;
     wrong.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
-    let misspelt = api.patch(&path, &json!({"partitions": 1})).await;
+    let misspelt = api.patch(&path, &json!({"partitons": 1})).await;
     misspelt.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
-    assert_eq!(misspelt.body["field"], "partitions");
+    assert_eq!(misspelt.body["field"], "partitons");
     assert_eq!(api.wish(&running, 2).await.retry_minutes, 120);
 }
 
@@ -304,4 +304,40 @@ async fn a_source_is_deleted_right_behind_the_release_of_its_last_task() {
     let path = format!("/sources/{source}");
     let deleted = send(api.request(Method::DELETE, &path)).await;
     assert_eq!(deleted.status, StatusCode::NO_CONTENT, "{deleted:?}");
+}
+
+#[tokio::test]
+async fn what_the_first_start_fixes_is_changed_before_it_and_not_behind() {
+    let api = Api::start().await;
+    stand_in::groupless(&api.bus).await;
+    let task = api.created_task().await;
+    let path = format!("/tasks/{task}");
+    let other = api.created_source().await;
+    let wanted = json!({"source_id": other, "database": "crm", "partitions": 4, "transactions": true,
+        "format": "protobuf"});
+    let changed = api.patch(&path, &wanted).await;
+    assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
+    for (field, value) in wanted.as_object().unwrap() {
+        assert_eq!(&changed.body[field], value, "{changed:?}");
+    }
+    assert_eq!(source_of(&api, &task).await, other);
+    // Together they must make a task.
+    let packed = api.patch(&path, &json!({"packing": "transaction"})).await;
+    packed.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
+    assert_eq!(packed.body["field"], "partitions");
+    let nowhere = api.patch(&path, &json!({"network": "moon"})).await;
+    nowhere.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "network_not_found");
+
+    let running = running_task(&api).await;
+    let path = format!("/tasks/{running}");
+    for (field, value) in wanted.as_object().unwrap() {
+        let refused = api.patch(&path, &json!({ field: value })).await;
+        refused.is_problem(StatusCode::CONFLICT, "field_fixed");
+        assert_eq!(&refused.body["field"], field, "{refused:?}");
+        assert_eq!(refused.body["state"], "running", "{refused:?}");
+    }
+    let same = api
+        .patch(&path, &json!({"partitions": 16, "format": "json"}))
+        .await;
+    assert_eq!(same.status, StatusCode::OK, "{same:?}");
 }

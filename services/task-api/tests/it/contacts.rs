@@ -60,6 +60,44 @@ async fn a_contact_never_tells_its_secret_and_keeps_it_for_its_url() {
 }
 
 #[tokio::test]
+async fn a_change_of_a_contact_means_one_version_of_it() {
+    let api = Api::start().await;
+    stand_in::contacts(&api.bus, vec![contact(ID, "")]).await;
+    let path = format!("/contacts/{ID}");
+    let first = api.get(&path).await.etag;
+    assert!(!first.is_empty());
+    let with = async |method: Method, tag: &str, body: Value| {
+        let request = api.request(method, &path).header("If-Match", tag);
+        send(request.json(&body)).await
+    };
+    // What was refused has changed nothing, and may be sent again as it should have been.
+    let refused = with(
+        Method::PATCH,
+        &first,
+        json!({"url": "https://h.example.com/"}),
+    )
+    .await;
+    refused.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "secret_needed");
+    let renamed = with(Method::PATCH, &first, json!({"name": "night"})).await;
+    assert_eq!(renamed.status, StatusCode::OK, "{renamed:?}");
+    assert_ne!(renamed.etag, first);
+    assert_eq!(api.get(&path).await.etag, renamed.etag);
+    for method in [Method::PATCH, Method::DELETE] {
+        let late = with(method, &first, json!({"name": "day"})).await;
+        late.is_problem(StatusCode::PRECONDITION_FAILED, "version_changed");
+    }
+    let unseen = api
+        .patch("/contacts/a000000000009", &json!({"name": "x"}))
+        .await;
+    unseen.is_problem(StatusCode::NOT_FOUND, "contact_not_found");
+    let counted: i64 = sqlx::query_scalar("SELECT count(*) FROM task_api.versions")
+        .fetch_one(&api.pool)
+        .await
+        .unwrap();
+    assert_eq!(counted, 1);
+}
+
+#[tokio::test]
 async fn a_task_names_contacts_that_are_there_and_holds_them() {
     let api = Api::start().await;
     stand_in::contacts(&api.bus, vec![contact(ID, "")]).await;

@@ -108,6 +108,12 @@ impl Api {
         format!("{}/api/v1{path}", self.url)
     }
 
+    /// What stands at this path of the server, read without a token.
+    pub(crate) async fn page(&self, path: &str) -> reqwest::Response {
+        let request = self.client.get(format!("{}{path}", self.url));
+        request.send().await.unwrap()
+    }
+
     /// A request without a token.
     pub(crate) fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, self.url(path))

@@ -74,6 +74,71 @@ async fn a_refused_request_may_be_repaired_under_its_key() {
 }
 
 #[tokio::test]
+async fn every_command_can_have_a_key() {
+    let mut api = Api::start().await;
+    let id = api.created_source().await;
+    let path = format!("/sources/{id}");
+    let tag = api.get(&path).await.etag;
+    let rename = async |api: &Api, name: &str| {
+        let request = api
+            .request(Method::PATCH, &path)
+            .header("Idempotency-Key", "rename")
+            .header("If-Match", &tag);
+        send(request.json(&json!({"name": name}))).await
+    };
+    let first = rename(&api, "store").await;
+    assert_eq!(first.status, StatusCode::OK, "{first:?}");
+    assert_ne!(first.etag, tag);
+    // Its client did not hear that. Without the key, the version would no longer be the one that it meant.
+    api.crash_and_restart().await;
+    let again = rename(&api, "store").await;
+    assert!(again.replayed, "{again:?}");
+    assert_eq!((&again.body, &again.etag), (&first.body, &first.etag));
+    let other = rename(&api, "shop").await;
+    other.is_problem(StatusCode::CONFLICT, "idempotency_key_reused");
+
+    let delete = async || {
+        let request = api.request(Method::DELETE, &path);
+        send(request.header("Idempotency-Key", "delete")).await
+    };
+    assert_eq!(delete().await.status, StatusCode::NO_CONTENT);
+    let again = delete().await;
+    assert_eq!(
+        (again.status, again.text.as_str()),
+        (StatusCode::NO_CONTENT, "")
+    );
+    assert!(again.replayed && again.content_type.is_empty(), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_token_made_twice_under_a_key_is_one_and_is_kept_sealed() {
+    let mut api = Api::start().await;
+    let make = async |api: &Api| {
+        let request = api
+            .request(Method::POST, "/tokens")
+            .header("Idempotency-Key", "ci");
+        send(request.json(&json!({"name": "ci", "role": "viewer"}))).await
+    };
+    let first = make(&api).await;
+    assert_eq!(first.status, StatusCode::CREATED, "{first:?}");
+    api.crash_and_restart().await;
+    let again = make(&api).await;
+    assert!(again.replayed, "{again:?}");
+    assert_eq!(again.body, first.body);
+    let secret = first.body["secret"].as_str().unwrap();
+    let kept: Vec<u8> = sqlx::query_scalar("SELECT answer FROM task_api.idempotency_keys")
+        .fetch_one(&api.pool)
+        .await
+        .unwrap();
+    let is_told = kept
+        .windows(secret.len())
+        .any(|text| text == secret.as_bytes());
+    assert!(!kept.is_empty() && !is_told);
+    let request = api.anonymous(Method::GET, "/tasks").bearer_auth(secret);
+    assert_eq!(send(request).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_malformed_key_is_refused() {
     let api = Api::start().await;
     let answer = create(&api, &"k".repeat(129), &source()).await;

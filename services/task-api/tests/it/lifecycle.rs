@@ -142,7 +142,7 @@ async fn a_release_without_a_start_is_told_too() {
     suspend.is_problem(StatusCode::CONFLICT, "state_forbids");
     assert_eq!(
         suspend.body["repair"],
-        "A task that is released allows: release."
+        "A task that is released allows: clone, release."
     );
     assert_eq!(api.told().await.len(), 2);
 }
@@ -202,4 +202,35 @@ async fn a_reset_task_is_as_if_it_had_never_been_started() {
     let types = serde_json::json!({"change_types": {"data": ["insert"]}});
     let changed = api.patch(&format!("/tasks/{task}"), &types).await;
     assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
+}
+
+#[tokio::test]
+async fn what_happened_is_searched_and_read_in_pages() {
+    let api = Api::start().await;
+    let task = api.starting_task().await;
+    for state in [CaptureState::Running, CaptureState::Retrying] {
+        api.report(status(&task, 1, state)).await;
+        let name = if state == CaptureState::Running {
+            "running"
+        } else {
+            "retrying"
+        };
+        api.reaches(&task, name).await;
+    }
+    let found = async |query: &str| {
+        let page = api.get(&format!("/tasks/{task}/events?{query}")).await;
+        assert_eq!(page.status, StatusCode::OK, "{page:?}");
+        page.body
+    };
+    let by_capture = found("search=Service:CAPTURE").await;
+    assert_eq!(by_capture["events"].as_array().unwrap().len(), 2);
+    let first = found("limit=1").await;
+    let rest = format!("cursor={}", first["next_cursor"].as_str().unwrap());
+    let rest = found(&rest).await;
+    let number = |page: &serde_json::Value| page["events"].as_array().unwrap().len();
+    let whole = number(&found("").await);
+    assert_eq!(number(&first) + number(&rest), whole);
+    assert_eq!(rest.get("next_cursor"), None);
+    assert_eq!(number(&found("until=1970-01-01T00:00:00Z").await), 0);
+    assert_eq!(number(&found("since=1970-01-01T00:00:00Z").await), whole);
 }

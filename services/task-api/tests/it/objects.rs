@@ -100,11 +100,11 @@ async fn a_released_task_keeps_its_objects() {
     answer.is_problem(StatusCode::CONFLICT, "state_forbids");
     assert_eq!(
         answer.body["detail"],
-        "a task that is released does not allow other objects"
+        "a task that is released does not allow change_objects"
     );
     assert_eq!(
         answer.body["repair"],
-        "A task that is released allows: release."
+        "A task that is released allows: clone, release."
     );
 }
 

@@ -113,7 +113,7 @@ async fn the_state_is_looked_at_before_the_instance() {
     let repair = start.body["repair"].as_str().unwrap();
     assert_eq!(
         repair,
-        "A task that is not_started allows: precheck, release."
+        "A task that is not_started allows: change, change_objects, precheck, renew, create_group, clone, release."
     );
 }
 

@@ -191,3 +191,48 @@ async fn tags_of_a_source_are_no_news_to_its_tasks() {
     let created = api.post("/sources", &body).await;
     assert_eq!(created.body["tags"], json!({"team": "crm"}), "{created:?}");
 }
+
+#[tokio::test]
+async fn tasks_are_sorted_by_state_and_change_over_pages() {
+    let api = Api::start().await;
+    let source = api.created_source().await;
+    for (name, state) in [
+        ("a", "suspended"),
+        ("b", "running"),
+        ("c", "not_started"),
+        ("d", "running"),
+    ] {
+        let mut body = task(&source);
+        body["name"] = json!(name);
+        let made = api.post("/tasks", &body).await;
+        sqlx::query("UPDATE task_api.tasks SET state = $2 WHERE id = $1")
+            .bind(made.body["id"].as_str().unwrap())
+            .bind(state)
+            .execute(&api.pool)
+            .await
+            .unwrap();
+    }
+    let paged = async |sort: &str| {
+        let (mut found, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = api
+                .get(&format!("/tasks?sort={sort}&limit=1{cursor}"))
+                .await;
+            found.extend(names(&page).into_iter().map(str::to_owned));
+            let Some(next) = page.body["next_cursor"].as_str() else {
+                return found;
+            };
+            cursor = format!("&cursor={next}");
+        }
+    };
+    // In the order of the lifecycle; the id decides between the two that run.
+    let by_state = paged("state").await;
+    assert_eq!((by_state[0].as_str(), by_state[3].as_str()), ("c", "a"));
+    let mut backwards = paged("-state").await;
+    backwards.reverse();
+    assert_eq!(backwards, by_state);
+    assert_eq!(paged("updated_at").await, ["a", "b", "c", "d"]);
+    assert_eq!(paged("-updated_at").await, ["d", "c", "b", "a"]);
+    let other = api.get("/tasks?sort=updated_at&cursor=s.running.t1").await;
+    other.is_problem(StatusCode::BAD_REQUEST, "malformed_query");
+}

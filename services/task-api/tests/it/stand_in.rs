@@ -5,12 +5,13 @@ use rowcast_bus::{Bus, Server, provision, refuse};
 use rowcast_domain::TaskId;
 use rowcast_proto::message::{
     ChargeType, CheckName, CheckOutcome, CheckResult, Contact, ContactRequest, Incident, Instance,
-    InstanceReply, InstanceRequest, ListContactsReply, ListContactsRequest, ListIncidentsReply,
-    ListIncidentsRequest, PrecheckProgress, PrecheckReport, PrecheckRequest, PutContactRequest,
-    RenewRequest, RpcError,
+    InstanceReply, InstanceRequest, ListContactsReply, ListContactsRequest, ListGroupsReply,
+    ListGroupsRequest, ListIncidentsReply, ListIncidentsRequest, PrecheckProgress, PrecheckReport,
+    PrecheckRequest, PutContactRequest, RenewRequest, RpcError,
 };
 use rowcast_proto::rpc::{
-    GetContact, GetInstance, ListContacts, ListIncidents, PutContact, RenewInstance, RunPrecheck,
+    GetContact, GetInstance, ListContacts, ListGroups, ListIncidents, PutContact, RenewInstance,
+    RunPrecheck,
 };
 use rowcast_proto::stream::PRECHECKS;
 use rowcast_service::CancellationToken;
@@ -23,6 +24,20 @@ use tokio::sync::watch;
 )]
 pub(crate) fn serve(server: Server) {
     tokio::spawn(server.run(CancellationToken::new()));
+}
+
+/// A consumer-group where no task has a group.
+pub(crate) async fn groupless(bus: &Bus) {
+    let mut server = Server::start(bus, "consumer-group", "0.0.0", "stands in")
+        .await
+        .unwrap();
+    server
+        .add::<ListGroups, _, _>(|_request: ListGroupsRequest| async move {
+            Ok::<_, RpcError>(ListGroupsReply::default())
+        })
+        .await
+        .unwrap();
+    serve(server);
 }
 
 /// A billing where everything is bought.

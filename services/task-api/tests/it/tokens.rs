@@ -347,7 +347,7 @@ async fn a_key_is_of_the_token_that_sends_it() {
         "{other:?}"
     );
 
-    // A secret is told once, whatever the key, and no table has it.
+    // A secret is kept sealed under its key, and no table has it.
     let token = api
         .request(Method::POST, "/tokens")
         .header("Idempotency-Key", "t");
@@ -361,6 +361,31 @@ async fn a_key_is_of_the_token_that_sends_it() {
     .await
     .unwrap();
     assert_eq!(kept, 0);
+}
+
+#[tokio::test]
+async fn an_address_that_guesses_tokens_is_told_to_wait() {
+    let api = Api::start_with(&[
+        ("ROWCAST_API_ADDRESS_RATE", "10"),
+        ("ROWCAST_TRUSTED_PROXIES", "127.0.0.1"),
+    ])
+    .await;
+    let from = async |address: &str, token: &str| {
+        let request = api.anonymous(Method::GET, "/tasks").bearer_auth(token);
+        send(request.header("X-Forwarded-For", address)).await
+    };
+    // Fifty requests may come at once, and a wrong token counts as twenty.
+    for guess in ["a", "b", "c"] {
+        let refused = from("198.51.100.7", guess).await;
+        refused.is_problem(StatusCode::UNAUTHORIZED, "unauthorized");
+    }
+    let refused = from("198.51.100.7", "d").await;
+    refused.is_problem(StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
+    let detail = refused.body["detail"].as_str().unwrap();
+    assert!(detail.contains("198.51.100.7"), "{detail}");
+    // Others ask as before.
+    let other = from("198.51.100.8", crate::fixture::TOKEN).await;
+    assert_eq!(other.status, StatusCode::OK, "{other:?}");
 }
 
 #[tokio::test]

@@ -17,6 +17,10 @@ pub(crate) enum SortKey {
     CreatedAt,
     /// Their names, by code point.
     Name,
+    /// Their states, in the order of the lifecycle.
+    State,
+    /// When they were changed last.
+    UpdatedAt,
 }
 
 /// An order.
@@ -33,6 +37,10 @@ pub(crate) enum Mark {
     CreatedAt(DateTime<Utc>, String),
     /// Sorted by name.
     Name(String, String),
+    /// Sorted by state: its place in the lifecycle.
+    State(i32, String),
+    /// Sorted by the time of the last change.
+    UpdatedAt(DateTime<Utc>, String),
 }
 
 /// Which tasks, in which order.
@@ -91,8 +99,10 @@ pub(crate) async fn list(pool: &PgPool, filter: &Filter) -> Result<Vec<StoredTas
             .push(")");
     }
     let key = match filter.sort.key {
-        SortKey::CreatedAt => "created_at",
-        SortKey::Name => "(definition ->> 'name') COLLATE \"C\"",
+        SortKey::CreatedAt => "created_at".to_owned(),
+        SortKey::Name => "(definition ->> 'name') COLLATE \"C\"".to_owned(),
+        SortKey::State => place_of_state(),
+        SortKey::UpdatedAt => "updated_at".to_owned(),
     };
     let (order, direction) = if filter.sort.descending {
         ("<", "DESC")
@@ -104,6 +114,8 @@ pub(crate) async fn list(pool: &PgPool, filter: &Filter) -> Result<Vec<StoredTas
         match after {
             Mark::CreatedAt(time, id) => query.push_bind(time).push(", ").push_bind(id),
             Mark::Name(name, id) => query.push_bind(name).push(", ").push_bind(id),
+            Mark::State(place, id) => query.push_bind(place).push(", ").push_bind(id),
+            Mark::UpdatedAt(time, id) => query.push_bind(time).push(", ").push_bind(id),
         };
         query.push(")");
     }
@@ -113,4 +125,10 @@ pub(crate) async fn list(pool: &PgPool, filter: &Filter) -> Result<Vec<StoredTas
     }
     let rows: Vec<Row> = query.build_query_as().fetch_all(pool).await?;
     rows.into_iter().map(StoredTask::try_from).collect()
+}
+
+/// The place of a row's state in the lifecycle, from 1. Names of states hold no quote.
+fn place_of_state() -> String {
+    let names = TaskState::ALL.map(|state| format!("'{state}'"));
+    format!("array_position(ARRAY[{}], state)", names.join(", "))
 }
