@@ -159,7 +159,8 @@ pub(crate) struct List {
     /// Most tasks [default: all]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) limit: Option<u32>,
-    /// With how late and fast they are, what their streams hold, how their groups get on, and how they are paid
+    /// With their last prechecks, how late and fast they are, what they take and hold, how their groups get on, how they
+    /// are paid, and what can be asked of them
     #[arg(long)]
     pub(crate) wide: bool,
     #[command(flatten)]

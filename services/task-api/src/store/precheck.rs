@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use rowcast_domain::TaskId;
 use rowcast_proto::rest::{CheckItem, CheckOutcome, Ignored, Precheck};
+use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::types::Json;
 
@@ -31,8 +32,35 @@ pub(crate) async fn insert(
     .bind(report.finished_at)
     .bind(decoded(i64::try_from(of.task))?)
     .bind(decoded(i64::try_from(of.source))?)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    note_last(connection, task, report).await
+}
+
+/// What a list tells of a task's last report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastPrecheck {
+    pub(crate) passed: bool,
+    pub(crate) success_percent: u32,
+    pub(crate) finished_at: DateTime<Utc>,
+}
+
+/// Writes the short form of the last report beside the task.
+async fn note_last(
+    connection: &mut PgConnection,
+    task: &TaskId,
+    report: &Precheck,
+) -> Result<(), sqlx::Error> {
+    let last = LastPrecheck {
+        passed: report.passed,
+        success_percent: report.success_percent,
+        finished_at: report.finished_at,
+    };
+    sqlx::query("UPDATE tasks SET last_precheck = $2 WHERE id = $1")
+        .bind(task.as_str())
+        .bind(Json(last))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
