@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use rowcast_bus::request::ask;
-use rowcast_domain::Secret;
+use rowcast_domain::{GroupId, Secret, TaskId};
 use rowcast_proto::message::UpdateGroupRequest;
 use rowcast_proto::rest::{Group, PatchGroup};
 use rowcast_proto::rpc::UpdateGroup;
@@ -36,8 +36,19 @@ pub(crate) async fn patch_group(
     GroupPath(task, group): GroupPath,
     body::Json(wanted): body::Json<PatchGroup>,
 ) -> Result<Json<Group>, ApiError> {
+    updated(&app, &caller, task, group, wanted).await.map(Json)
+}
+
+/// The group as it is then.
+pub(crate) async fn updated(
+    app: &App,
+    caller: &Caller,
+    task: TaskId,
+    group: GroupId,
+    wanted: PatchGroup,
+) -> Result<Group, ApiError> {
     validate::group_patch(&wanted)?;
-    existing(&app, &task).await?;
+    existing(app, &task).await?;
     let password = match wanted.password {
         Some(password) => {
             let aad = keyring::group_password(task.as_str());
@@ -55,5 +66,5 @@ pub(crate) async fn patch_group(
         max_deliver: wanted.max_deliver,
     };
     let changed = ask::<UpdateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
-    Ok(Json(convert::group(changed)?))
+    convert::group(changed)
 }

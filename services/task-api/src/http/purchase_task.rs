@@ -16,6 +16,7 @@ use crate::auth::Caller;
 use crate::convert;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
+use crate::store::task::StoredTask;
 
 /// Buys an instance for a task that has passed its precheck; repeated, with the same Idempotency-Key or twice without one, it buys once.
 #[utoipa::path(
@@ -37,12 +38,19 @@ pub(crate) async fn purchase_task(
     body::Json(wanted): body::Json<PurchaseTask>,
 ) -> Result<(StatusCode, Json<Instance>), ApiError> {
     let key = idempotency::key(&headers)?;
-    has_passed_precheck(existing(&app, &id).await?.state)?;
+    may_be_bought(&app, &existing(&app, &id).await?).await?;
     let instance = bought(&app, &caller, id, &wanted, key).await?;
     Ok((StatusCode::CREATED, Json(instance)))
 }
 
 /// What could not be started is not sold.
+///
+/// # Errors
+/// Where the task, as it is by now, has not passed its precheck.
+pub(crate) async fn may_be_bought(app: &App, task: &StoredTask) -> Result<(), ApiError> {
+    has_passed_precheck(existing(app, &task.id).await?.state)
+}
+
 fn has_passed_precheck(state: TaskState) -> Result<(), ApiError> {
     match state {
         TaskState::NotConfigured
