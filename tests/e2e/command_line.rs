@@ -1,6 +1,8 @@
 //! The platform by the `rowcast` command.
 
 mod apply;
+mod exit_codes;
+mod own_source;
 mod tail;
 mod wizard;
 mod parity;

@@ -5,6 +5,7 @@ mod billing;
 mod follow;
 mod groups;
 mod refusal;
+mod as_command;
 
 use std::time::Duration;
 

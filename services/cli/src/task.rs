@@ -14,6 +14,7 @@ mod networks;
 pub(crate) mod wait;
 pub(crate) mod precheck;
 mod recheck;
+mod removal;
 mod step;
 pub(crate) mod instance;
 mod tail;
