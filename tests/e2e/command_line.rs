@@ -4,6 +4,7 @@ mod apply;
 mod exit_codes;
 mod own_source;
 mod tail;
+mod transcript;
 mod wizard;
 mod parity;
 mod source;
