@@ -100,12 +100,14 @@ impl Shell {
     pub async fn types(&self, line: &str) -> anyhow::Result<String> {
         let program = program()?;
         let folder = program.parent().context("the program has no folder")?;
-        let others = std::env::var("PATH").unwrap_or_default();
+        let mut path = folder.as_os_str().to_owned();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
         let mut command = Command::new("sh");
         command
             .args(["-c", &format!("exec 2>&1; {line}")])
             .env_clear()
-            .env("PATH", format!("{}:{others}", folder.display()))
+            .env("PATH", path)
             .env("HOME", self.folder())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder())

@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Pipeline;
+use super::translate::Translation;
 
 /// What the buffers hold, told by the pipeline and looked at by the report.
 #[derive(Debug, Default)]
@@ -36,7 +37,7 @@ impl Pipeline {
     pub(super) fn count_memory(&self) {
         let translated = self.translation.as_ref();
         let bytes = self.source.frames.memory()
-            + translated.map_or(0, |translation| translation.memory())
+            + translated.map_or(0, Translation::memory)
             + self.stages.encoder.memory()
             + self.stages.publisher.memory();
         self.held.note(bytes);

@@ -185,7 +185,7 @@ pub(super) fn job(
         mem_usage: position
             .and_then(|position| position.memory_bytes)
             .map(megabytes),
-        precheck_status: precheck.map(precheck_status),
+        precheck_status: precheck.as_ref().map(precheck_status),
         data_etl_status: etl,
         consumption_client: beside
             .consumption
@@ -222,7 +222,7 @@ fn performance(position: &TaskPosition) -> Option<Performance> {
 }
 
 /// In the words of `DescribePreCheckStatus`.
-fn precheck_status(last: PrecheckSummary) -> StepStatus {
+fn precheck_status(last: &PrecheckSummary) -> StepStatus {
     StepStatus {
         status: match last.state {
             PrecheckState::Running => "Checking",
