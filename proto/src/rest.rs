@@ -50,7 +50,7 @@ pub use objects::{ObjectLevel, SchemaSummary, SourceObjects, TableSummary};
 pub use plan::{ChangeObjects, ObjectsPlan, ReleasePlan, ReleasedItem, ReleasedKind};
 pub use precheck::{
     CheckItem, CheckName, CheckOutcome, IgnoreChecks, Ignored, Precheck, PrecheckBegun,
-    PrecheckEnded, Recheck, RunPrecheck,
+    PrecheckEnded, PrecheckState, PrecheckSummary, Recheck, RunPrecheck,
 };
 pub use problem::Problem;
 pub use progress::{

@@ -198,6 +198,7 @@ fn rest_bodies() -> Vec<Message> {
         rest::Precheck,
         rest::PrecheckBegun,
         rest::PrecheckEnded,
+        rest::PrecheckSummary,
         rest::LogLine,
         rest::ObjectsPlan,
         rest::PartitionConsumer,

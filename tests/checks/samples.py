@@ -2,7 +2,7 @@
 """Keeps what docs/ quotes the same as the programs that the tests run.
 
 Why: a program in a text is copied by its readers and run by nobody else. A comment with a path, `<!-- docs/samples/a.py -->`,
-says that the code block below it is that file, to the letter; each program of docs/samples stands in such a block.
+says that the code block below it is that file, to the letter; each program and transcript of docs/samples stands in such a block.
 
     python3 tests/checks/samples.py              checks this workspace: one line per finding, exit code 1
     python3 tests/checks/samples.py --write      puts the files into the texts
@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 QUOTE = re.compile(r"^<!-- (?P<path>\S+) -->\n(?P<fence>```+)(?P<language>\w*)\n(?P<text>.*?)^(?P=fence)$", re.M | re.S)
-PROGRAMS = (".py", ".mjs")
+PROGRAMS = (".py", ".mjs", ".console")
 
 
 def texts(root):

@@ -1,7 +1,10 @@
 //! The platform by the `rowcast` command.
 
 mod apply;
+mod exit_codes;
+mod own_source;
 mod tail;
+mod transcript;
 mod wizard;
 mod parity;
 mod source;

@@ -20,6 +20,8 @@ fn is_told(task: &Task) -> bool {
         && is_busy(position.messages_per_second)
         && is_busy(position.bytes_per_second)
         && is_busy(position.cpu_percent)
+        && position.memory_bytes.is_some_and(|bytes| bytes > 0)
+        && !told.clients.is_empty()
         && range.is_some_and(|held| held.first_at < held.last_at)
         && told.slowest.as_deref() == Some("warehouse")
         && told
@@ -50,7 +52,18 @@ async fn a_list_tells_how_late_and_fast_a_task_is_and_how_far_its_groups_are() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let shown = shell.prints("task list --wide").await.unwrap();
-    for told in ["CPU", " %", "warehouse: ", "by the hour"] {
+    for told in [
+        "CPU",
+        " %",
+        "MEMORY",
+        "KiB",
+        "CLIENTS",
+        "127.0.0.1:",
+        "passed, ",
+        "warehouse: ",
+        "by the hour",
+        "suspend, ",
+    ] {
         assert!(shown.contains(told), "{told:?} in {shown}");
     }
 }

@@ -1,6 +1,8 @@
 //! Services of other versions of the contract beside the ones of today: one of the first version, which knows
 //! fewer fields, and one of the next, which knows more.
 
+mod first;
+
 use async_nats::jetstream;
 use futures::StreamExt as _;
 use rowcast_domain::TaskState;

@@ -92,6 +92,32 @@ impl Shell {
         Ok(ended.with_context(|| format!("rowcast {line} does not end"))??)
     }
 
+    /// What a terminal shows when a line is typed into a shell: quotes and other programs are as there, and what goes to
+    /// standard error stands between the rest.
+    ///
+    /// # Errors
+    /// Where it does not come to an end.
+    pub async fn types(&self, line: &str) -> anyhow::Result<String> {
+        let program = program()?;
+        let folder = program.parent().context("the program has no folder")?;
+        let mut path = folder.as_os_str().to_owned();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("exec 2>&1; {line}")])
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.folder())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.folder())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let ended = tokio::time::timeout(2 * PATIENCE, command.output()).await;
+        let output = ended.with_context(|| format!("{line} does not end"))??;
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
     /// What a line prints.
     ///
     /// # Errors

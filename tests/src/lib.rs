@@ -12,6 +12,7 @@ mod order;
 mod member;
 mod deal;
 mod copy;
+pub mod first_contract;
 
 pub use api::Api;
 pub use command_line::Shell;

@@ -150,6 +150,33 @@ pub struct IgnoreChecks {
     pub reason: String,
 }
 
+/// How a task's last precheck stands to the task as it is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PrecheckState {
+    /// One runs.
+    Running,
+    /// It has passed.
+    Passed,
+    /// It has found what must be repaired, or gave no report.
+    Failed,
+    /// The task, or its source, was changed after it: another one is needed.
+    Outdated,
+}
+
+/// A task's last precheck in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PrecheckSummary {
+    /// How it stands to the task as it is now.
+    pub state: PrecheckState,
+    /// `success_percent` of the last report; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_percent: Option<u32>,
+    /// When the last report was made; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
 /// `POST /tasks/{id}/precheck`, `GET /tasks/{id}/precheck`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Precheck {

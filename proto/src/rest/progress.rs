@@ -51,6 +51,11 @@ pub struct TaskPosition {
     /// not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_percent: Option<f64>,
+    /// Bytes that capture's buffers for it took at most since the report before: what was read and not decoded, a
+    /// transaction that is translated, what is being written, what waits to be sent. Shapes of tables, connections and the
+    /// process, which many tasks share, are not in it. Absent where the task does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
     /// What the stream holds; absent where it holds nothing, or was not looked at yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldRange>,
@@ -128,6 +133,10 @@ pub struct Consumption {
     /// When that change was committed; absent where the stream does not hold it any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged_at: Option<DateTime<Utc>>,
+    /// Addresses of those that were connected not longer than a minute ago, host and port, of all groups: the first 20,
+    /// sorted. `members` counts those of the last look at each group, so the two may differ for as long.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<String>,
     /// When the groups were last looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<DateTime<Utc>>,

@@ -11,6 +11,7 @@ use super::alerting::Alerting;
 use super::billing::Instance;
 use super::etl::Etl;
 use super::form::{Format, Packing, default_partitions};
+use super::precheck::PrecheckSummary;
 use super::progress::{Consumption, TaskError, TaskPosition};
 use super::source::CreateSource;
 
@@ -404,6 +405,17 @@ pub struct Task {
     pub resource_group: Option<String>,
     /// Where it stands.
     pub state: TaskState,
+    /// What can be asked of it in this state: `precheck`, `purchase`, `start`, `suspend`, `resume`, `replace_objects`,
+    /// `reset`, `clone`, `release`. What else hinders, as an instance that is missing, is told when it is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<String>,
+    /// Its last precheck; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precheck: Option<PrecheckSummary>,
+    /// Whether changes now pass through the policy in `etl`: the task runs, and capture has taken this policy. Absent
+    /// where there is no policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etl_applied: Option<bool>,
     /// Why it is retrying or abnormal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,

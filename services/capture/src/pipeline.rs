@@ -11,6 +11,7 @@ pub(crate) mod change;
 pub(crate) mod filter;
 pub(crate) mod history;
 pub(crate) mod hold_back;
+pub(crate) mod memory;
 pub(crate) mod switch;
 pub(crate) mod transform;
 pub(crate) mod quarantine;
@@ -66,6 +67,7 @@ pub(crate) struct Pipeline {
     pub(crate) switches: Switches,
     pub(crate) quarantine: Quarantine,
     pub(crate) last_heartbeat: Instant,
+    pub(crate) held: Arc<memory::Held>,
 }
 
 impl Pipeline {
@@ -105,7 +107,10 @@ impl Pipeline {
                 tokio::task::yield_now().await;
             }
             match self.take_message()? {
-                Step::Empty => return Ok(self.stages.publisher.flush().await?),
+                Step::Empty => {
+                    self.count_memory();
+                    return Ok(self.stages.publisher.flush().await?);
+                }
                 Step::Taken => {}
                 Step::Boundary(lsn) => self.switch(lsn).await?,
                 Step::Undecodable(change, frame) => self.park(&change, frame).await?,
@@ -124,6 +129,7 @@ impl Pipeline {
             }
             self.stages.publisher.send_full().await?;
         }
+        self.count_memory();
         Ok(())
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct Reporter {
     first_sequence: Option<u64>,
     silent_looks: u32,
     rates: Rates,
+    /// The most that the buffers took since the last report.
+    memory: u64,
     backlog: Backlog,
     monitor: TaskMonitor,
 }
@@ -65,6 +67,7 @@ impl Reporter {
             first_sequence: None,
             silent_looks: 0,
             rates: Rates::default(),
+            memory: 0,
             backlog: Backlog::default(),
             monitor,
         }
@@ -107,6 +110,7 @@ impl Reporter {
         self.status.messages_per_second = None;
         self.status.bytes_per_second = None;
         self.status.cpu_percent = None;
+        self.status.memory_bytes = None;
         self.write().await;
     }
 
@@ -176,6 +180,8 @@ impl Reporter {
         self.status.messages_per_second = Some(rate.messages);
         self.status.bytes_per_second = Some(rate.bytes);
         self.status.cpu_percent = Some(rate.busy * 100.0);
+        self.memory = self.memory.max(watched.held.look());
+        self.status.memory_bytes = Some(self.memory);
         let now = Utc::now();
         let stored = durable.lsn.max(watched.received.settled());
         self.backlog
@@ -200,6 +206,8 @@ impl Reporter {
         if let Err(error) = self.entry.write(value.into()).await {
             self.silent_looks = LOOKS_BETWEEN;
             tracing::warn!(task = %self.task, %error, "status not reported");
+        } else {
+            self.memory = 0;
         }
     }
 }
@@ -223,6 +231,7 @@ fn is_news(before: &TaskStatus, status: &TaskStatus) -> bool {
         messages_per_second: None,
         bytes_per_second: None,
         cpu_percent: None,
+        memory_bytes: None,
         held: None,
         ..of.clone()
     };

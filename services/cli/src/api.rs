@@ -6,6 +6,7 @@ mod follow;
 mod groups;
 mod refusal;
 mod rules;
+mod as_command;
 
 use std::time::Duration;
 

@@ -39,6 +39,12 @@ impl Bar {
         self.0.set_position(0);
     }
 
+    /// The work is at this step of so many.
+    pub(crate) fn at(&self, step: usize, of: usize) {
+        self.count(of);
+        self.0.set_position(step as u64);
+    }
+
     /// One more is done.
     pub(crate) fn step(&self) {
         self.0.inc(1);

@@ -15,8 +15,8 @@ use crate::apply::document::{
     AlertingEntry, ContactEntry, Document, GroupEntry, SecretFrom, SourceEntry, TaskEntry,
     WantedState,
 };
-use crate::apply::rule::RuleEntry;
 use crate::apply::ignored;
+use crate::apply::rule::RuleEntry;
 use crate::args::Export;
 use crate::failure::{Exit, Failure};
 use crate::{find, output};

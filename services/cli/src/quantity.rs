@@ -21,6 +21,15 @@ pub(crate) fn bytes(bytes: f64) -> String {
     }
 }
 
+/// The same of a whole number.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "one digit behind the point is told"
+)]
+pub(crate) fn whole_bytes(number: u64) -> String {
+    bytes(number as f64)
+}
+
 /// A number of seconds, as `2 h 5 min`: the two largest units.
 pub(crate) fn seconds(seconds: u64) -> String {
     let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);

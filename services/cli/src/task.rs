@@ -15,6 +15,7 @@ mod networks;
 pub(crate) mod wait;
 pub(crate) mod precheck;
 mod recheck;
+mod removal;
 mod step;
 pub(crate) mod instance;
 mod tail;

@@ -34,6 +34,9 @@ const PAGES: usize = 64;
 /// What was told is good for this long: whoever looks on asks every second or two.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// The same for a list of many tasks: twice the time between two looks at all groups.
+const RECENT: Duration = Duration::from_mins(1);
+
 /// What is said of members that are not known.
 pub(crate) const UNKNOWN: &str = "No NATS server tells its connections.";
 
@@ -117,6 +120,15 @@ impl Members {
                 *last = None;
                 None
             }
+        }
+    }
+
+    /// As [`Self::look`], and content with what was told not long ago: a list of many tasks is not worth a question.
+    pub(crate) async fn recent(&self, system: &Bus) -> Option<Arc<ByLogin>> {
+        let last = self.0.lock().await.clone();
+        match last {
+            Some((at, told)) if at.elapsed() < RECENT => Some(told),
+            Some(_) | None => self.look(system).await,
         }
     }
 

@@ -4,6 +4,7 @@ mod dead_letter;
 mod group;
 mod instance;
 mod rule;
+mod precheck_summary;
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::{TaskId, TaskState};
@@ -22,6 +23,7 @@ pub(crate) use group::{group, group_sample};
 pub(crate) use instance::{
     charge_type, instance, instance_with_orders, known_instance, usage_line,
 };
+pub(crate) use precheck_summary::precheck_summary;
 pub(crate) use rule::{rule, rule_message, tags};
 
 const SECONDS_PER_HOUR: u64 = 3600;
@@ -47,7 +49,17 @@ pub(crate) fn task(stored: StoredTask) -> rest::Task {
         tags,
         resource_group,
     } = stored.definition;
+    let runs = stored.state == TaskState::Running;
     rest::Task {
+        allowed: stored
+            .state
+            .commands()
+            .map(|command| command.as_str().to_owned())
+            .collect(),
+        precheck: precheck_summary(stored.state, stored.last_precheck),
+        etl_applied: etl
+            .as_ref()
+            .map(|_policy| runs && stored.objects_since.is_some()),
         stream: stream::task_stream(&stored.id),
         instance: None,
         consumption: None,
@@ -92,6 +104,7 @@ pub(crate) fn measured(position: rest::TaskPosition, state: TaskState) -> rest::
         messages_per_second: None,
         bytes_per_second: None,
         cpu_percent: None,
+        memory_bytes: None,
         ..position
     }
 }

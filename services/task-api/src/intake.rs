@@ -20,7 +20,7 @@ use tracing::Instrument as _;
 
 use crate::lifecycle::{self, Step};
 use crate::state::App;
-use crate::store::task::{self, Observed};
+use crate::store::task::{self, Observed, StoredTask};
 use crate::{clock, convert};
 
 /// How often all reports are read again: a watch may miss one.
@@ -119,7 +119,7 @@ async fn apply(app: &App, id: &TaskId, status: TaskStatus) -> Result<(), BoxErro
         } else {
             error(&status)
         },
-        position: position(&status),
+        position: position(&status).or_else(|| removed(&locked, &status)),
         objects_since: objects_since(&status),
         warnings: status.warnings.clone(),
         step: Some(status.step.clone()).filter(|step| !step.is_empty()),
@@ -201,9 +201,22 @@ fn position(status: &TaskStatus) -> Option<TaskPosition> {
         messages_per_second: status.messages_per_second,
         bytes_per_second: status.bytes_per_second,
         cpu_percent: status.cpu_percent,
+        memory_bytes: status.memory_bytes,
         held: status.held.and_then(held),
         durable: status.durable,
         reported_at: status.updated_at?.try_into().ok()?,
+    })
+}
+
+/// A capture that took a task only to remove what it made knows no position of it. That it has reported is told all the
+/// same: who waits for a release goes by it.
+fn removed(task: &StoredTask, status: &TaskStatus) -> Option<TaskPosition> {
+    if status.state() != CaptureState::Released {
+        return None;
+    }
+    Some(TaskPosition {
+        reported_at: status.updated_at?.try_into().ok()?,
+        ..task.position.clone()?
     })
 }
 

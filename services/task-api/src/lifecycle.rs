@@ -272,6 +272,7 @@ mod tests {
             objects_since: None,
             warnings: Vec::new(),
             step: None,
+            last_precheck: None,
             version: 1,
             created_at: DateTime::UNIX_EPOCH,
             updated_at: DateTime::UNIX_EPOCH,

@@ -4,6 +4,7 @@ pub(crate) mod source;
 pub(crate) mod task;
 pub(crate) mod transition;
 pub(crate) mod instance_state;
+pub(crate) mod kept_order;
 pub(crate) mod precheck;
 pub(crate) mod idempotency;
 pub(crate) mod recheck;

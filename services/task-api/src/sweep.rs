@@ -10,7 +10,7 @@ use crate::error::ApiError;
 use crate::http::{IfMatch, PRECHECK_TIMEOUT, delete_source};
 use crate::lifecycle::{self, Step};
 use crate::state::App;
-use crate::store::{audit, idempotency, source, task};
+use crate::store::{audit, idempotency, kept_order, source, task};
 
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
@@ -19,6 +19,9 @@ const PRECHECK_LOST_AFTER: Duration = PRECHECK_TIMEOUT.saturating_add(Duration::
 
 /// How long an answer is kept for a request that is sent again.
 const ANSWERS_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// How long an order is kept for a task that is never configured.
+const ORDERS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Sweeps until told to stop.
 ///
@@ -59,6 +62,7 @@ async fn sweep(app: &App) -> Result<(), ApiError> {
         }
     }
     idempotency::forget(app.pool(), now - ANSWERS_KEPT).await?;
+    kept_order::forget_unneeded(app.pool(), now - ORDERS_KEPT).await?;
     audit::forget(app.pool(), now - app.audit_kept()).await?;
     app.pace().forget();
     app.door().forget();

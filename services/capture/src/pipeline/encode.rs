@@ -140,6 +140,12 @@ impl Encoder {
         self.tables.insert(relation.oid, table);
     }
 
+    /// Bytes that what is being written takes.
+    pub(crate) fn memory(&self) -> usize {
+        let packed = self.packed.as_ref().map_or(0, Pack::bytes);
+        self.draft.buffer.capacity() + packed
+    }
+
     /// Encodes a change into any number of messages.
     pub(crate) fn encode(
         &mut self,

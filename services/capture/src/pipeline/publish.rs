@@ -130,6 +130,11 @@ impl Publisher {
         self.queue.has_room()
     }
 
+    /// Bytes of what waits to be sent. Nothing is kept of what is sent.
+    pub(crate) const fn memory(&self) -> usize {
+        self.queue.bytes()
+    }
+
     /// Queues a message.
     pub(crate) fn push(&mut self, message: Outbound) {
         self.queue.push(message);

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::hold_back::HoldBack;
+use super::memory::Held;
 use super::progress::Durable;
 use super::quarantine;
 use crate::checkpoint::Checkpoints;
@@ -127,6 +128,8 @@ pub(crate) struct Watched {
     pub(crate) confirmed: watch::Receiver<Lsn>,
     /// What has arrived.
     pub(crate) received: Arc<Received>,
+    /// What the buffers take.
+    pub(crate) held: Arc<Held>,
     /// What is parked.
     pub(crate) quarantined: quarantine::Told,
     /// What is tracked, and what is missing.

@@ -200,6 +200,12 @@ impl Translator {
         self.open.is_some()
     }
 
+    /// Bytes that the open transaction takes in memory, and the message that is written.
+    pub(crate) fn memory(&self) -> usize {
+        let open = self.open.as_ref().map_or(0, |open| open.spool.memory());
+        open + self.scratch.capacity()
+    }
+
     fn change(&mut self, lsn: Lsn, change: &Change<'_>) -> Result<Outcome, TranslateError> {
         let wrong = |problem| TranslateError::OutOfOrder { lsn, problem };
         let open = self
@@ -290,6 +296,11 @@ impl Transaction {
     /// Whether its last message was given.
     pub(crate) const fn is_over(&self) -> bool {
         matches!(self.next, Next::End)
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn memory(&self) -> usize {
+        self.messages.memory() + self.begin.capacity() + self.commit.capacity()
     }
 
     /// Its next pgoutput message; `None` after the last.

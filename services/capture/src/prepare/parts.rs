@@ -118,6 +118,7 @@ impl Parts<'_> {
             switches: Switches::new(requests.switches.1, settled.kept, settled.record),
             quarantine,
             last_heartbeat: Instant::now(),
+            held: Arc::clone(&watched.held),
         };
         Prepared {
             pipeline,
@@ -188,6 +189,7 @@ fn channels(
         durable: durable_receiver,
         confirmed,
         received: Received::new(durable.lsn),
+        held: Arc::default(),
         quarantined,
         tracking,
         hold_back,

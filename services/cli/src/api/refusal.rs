@@ -3,6 +3,7 @@
 use reqwest::StatusCode;
 use rowcast_proto::rest::Problem;
 
+use super::as_command::as_commands;
 use crate::failure::{Exit, Failure};
 
 /// The problem's detail, the field at fault and the repair.
@@ -37,7 +38,7 @@ fn sentence(status: StatusCode, problem: &Problem) -> String {
         text = format!("{field}: {text}");
     }
     if let Some(repair) = &problem.repair {
-        text = format!("{text}. {repair}");
+        text = format!("{text}. {}", as_commands(repair));
     }
     if let Some(trace) = problem
         .trace_id

@@ -16,8 +16,8 @@ use super::document::{
     AlertingEntry, ContactEntry, Document, GroupEntry, IgnoredEntry, SourceEntry, TaskEntry,
     WantedState,
 };
-use super::rule::{self, RuleEntry};
 use super::ignored;
+use super::rule::{self, RuleEntry};
 use crate::task::{instance, selection};
 
 /// What is there.

@@ -146,7 +146,8 @@ pub(crate) struct List {
     /// The page that the page before has named, in the same order
     #[arg(long, value_name = "CURSOR")]
     pub(crate) cursor: Option<String>,
-    /// With how late and fast they are, what their streams hold, how their groups get on, and how they are paid
+    /// With their last prechecks, how late and fast they are, what they take and hold, how their groups get on, how they
+    /// are paid, and what can be asked of them
     #[arg(long)]
     pub(crate) wide: bool,
     #[command(flatten)]

@@ -42,6 +42,7 @@ fn members(task: &Task) -> Vec<(&'static str, String)> {
     if let Some(etl) = &task.etl {
         members.push(("etl", etl.script.clone()));
         members.push(("rows it fails on", etl_failures(etl.on_error).to_owned()));
+        members.extend(measures::etl(task).map(|word| ("the policy is", word.to_owned())));
     }
     if let Some(alerting) = &task.alerting {
         members.extend(alerts(alerting));
@@ -63,12 +64,26 @@ fn members(task: &Task) -> Vec<(&'static str, String)> {
         ]);
         members.extend(measured(position));
     }
+    members.extend(standing(task));
+    members
+}
+
+/// How it gets on beside its changes: readers, payment, and what comes next.
+fn standing(task: &Task) -> Vec<(&'static str, String)> {
+    let mut members = Vec::new();
     if let Some(told) = &task.consumption {
         members.push(("groups", told.groups.to_string()));
+        members.extend(measures::clients(told).map(|words| ("clients", words)));
         members.extend(measures::slowest(told).map(|words| ("slowest group", words)));
     }
     if let Some(instance) = &task.instance {
         members.push(("paid", measures::paid(instance)));
+    }
+    if let Some(last) = &task.precheck {
+        members.push(("precheck", measures::precheck(last)));
+    }
+    if !task.allowed.is_empty() {
+        members.push(("allowed now", task.allowed.join(", ")));
     }
     if let Some(step) = &task.step {
         members.push(("at", wait::step(step)));
@@ -88,6 +103,7 @@ fn measured(position: &TaskPosition) -> Vec<(&'static str, String)> {
         ("delay", measures::delay(position)),
         ("speed", measures::speed(position)),
         ("cpu", measures::busy(position)),
+        ("memory of buffers", measures::memory(position)),
         ("held", position.held.as_ref().map(measures::range)),
     ];
     told.into_iter()

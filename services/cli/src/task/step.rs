@@ -3,6 +3,7 @@
 use rowcast_domain::TaskState;
 use rowcast_proto::rest::{ReleasePlan, ReleasedKind, StartTask, Task};
 
+use super::removal;
 use super::wait::{self, Seen, Watch};
 use crate::api::Api;
 use crate::args::task::{Begin, Release, Reset, Step};
@@ -63,8 +64,20 @@ pub(super) async fn release(api: &Api, wanted: Release) -> anyhow::Result<()> {
         );
         confirm::agreed(&deed, agreement.yes)?;
     }
+    if !step.waiting.wait {
+        let released = api.release(&task.id).await?;
+        return tell(&released, &step.shown);
+    }
+    // Afterwards nobody can tell any more what there was. Where a service that is asked does not answer, nothing is counted.
+    let unknown = ReleasePlan { items: Vec::new() };
+    let plan = api.release_plan(&task.id).await.unwrap_or(unknown);
     let released = api.release(&task.id).await?;
-    arrive(api, released, &step.waiting, &step.shown, wait::is_gone).await
+    let watch = Watch::of(&released, &step.waiting);
+    watch.tell(released.state, None);
+    tell(
+        &removal::follow(api, &released, &plan, &watch).await?,
+        &step.shown,
+    )
 }
 
 fn show_plan(plan: &ReleasePlan, format: Format) -> anyhow::Result<()> {
@@ -78,7 +91,7 @@ fn show_plan(plan: &ReleasePlan, format: Format) -> anyhow::Result<()> {
     output::table(&table)
 }
 
-const fn word(kind: ReleasedKind) -> &'static str {
+pub(super) const fn word(kind: ReleasedKind) -> &'static str {
     match kind {
         ReleasedKind::Slot => "slot",
         ReleasedKind::Publication => "publication",
@@ -103,8 +116,13 @@ async fn arrive(
         watch.tell(task.state, None);
         task = watch.until(api, &task.id, judge).await?;
     }
+    tell(&task, shown)
+}
+
+/// Says where the task is.
+fn tell(task: &Task, shown: &Shown) -> anyhow::Result<()> {
     match shown.output {
-        Format::Json => output::json(&task),
+        Format::Json => output::json(task),
         Format::Table => Ok(output::line(format_args!(
             "task {} ({}) is {}",
             task.name, task.id, task.state

@@ -80,13 +80,16 @@ impl Watch {
 
     /// Waits until a look says that the task is there.
     pub(crate) async fn until(
-        self,
+        &self,
         api: &Api,
         id: &TaskId,
         judge: impl Fn(&Task) -> Seen,
     ) -> anyhow::Result<Task> {
         loop {
             let task = api.task(id).await?;
+            if let Some((part, of)) = task.step.as_deref().and_then(part) {
+                self.bar.at(part, of);
+            }
             match judge(&task) {
                 Seen::There => {
                     self.tell(task.state, None);
@@ -145,6 +148,22 @@ pub(crate) fn runs(task: &Task) -> Seen {
     }
 }
 
+/// The parts of a start, in the order done.
+const STEPS: [&str; 6] = [
+    "connect",
+    "compare",
+    "publication",
+    "slot",
+    "stream",
+    "replicate",
+];
+
+/// Which part of how many a start is at; `None` for one of a newer platform.
+fn part(name: &str) -> Option<(usize, usize)> {
+    let before = STEPS.iter().position(|step| *step == name)?;
+    Some((before + 1, STEPS.len()))
+}
+
 /// What a start is at.
 pub(crate) fn step(name: &str) -> String {
     let words = match name {
@@ -156,7 +175,10 @@ pub(crate) fn step(name: &str) -> String {
         "replicate" => "asking for the changes",
         other => other,
     };
-    words.to_owned()
+    match part(name) {
+        Some((part, of)) => format!("{part}/{of} {words}"),
+        None => words.to_owned(),
+    }
 }
 
 /// Nothing is read any more.
@@ -238,6 +260,17 @@ mod tests {
 
     fn error() -> Value {
         json!({"code": "Gap", "message": "changes are lost.", "advice": "Decide."})
+    }
+
+    #[test]
+    fn a_start_says_which_of_its_parts_it_is_at() {
+        assert_eq!(step("stream"), "5/6 making the stream");
+        assert_eq!(step("hibernate"), "hibernate", "a newer platform has more");
+        let starting = task(&json!({"state": "starting", "step": "connect"}));
+        let Seen::OnItsWay(Some(why)) = runs(&starting) else {
+            panic!("a start is over before it runs");
+        };
+        assert_eq!(why, "1/6 logging in to the source");
     }
 
     #[test]

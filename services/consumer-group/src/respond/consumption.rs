@@ -1,4 +1,7 @@
-//! How the groups of several tasks get on, in short: from the last samples, so that a list of tasks asks NATS nothing.
+//! How the groups of several tasks get on, in short: from the last samples, and from what NATS told of connections not
+//! long ago, so that a list of tasks asks NATS next to nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use rowcast_bus::refuse;
 use rowcast_bus::refuse::Refusal as _;
@@ -13,6 +16,9 @@ use crate::store::consumption::Consumption;
 
 /// Tasks in a question: the JSON of as many answers stays far below the largest NATS message of 1 MB.
 const MAX_TASKS: usize = 200;
+
+/// Addresses told of a task.
+const MAX_CLIENTS: usize = 20;
 
 pub(super) async fn answer(
     state: State,
@@ -32,17 +38,40 @@ pub(super) async fn answer(
         })?;
     }
     let found = store::consumption::of_tasks(&state.pool, &question.task_ids);
+    let found = found.await.map_err(database)?;
+    let mut clients = clients(&state, &question.task_ids).await?;
+    let tasks = found.into_iter().map(|found| {
+        let clients = clients.remove(&found.task_id).unwrap_or_default();
+        told(found, clients)
+    });
     Ok(ListConsumptionReply {
-        tasks: found
-            .await
-            .map_err(database)?
-            .into_iter()
-            .map(told)
-            .collect(),
+        tasks: tasks.collect(),
     })
 }
 
-fn told(found: Consumption) -> TaskConsumption {
+/// Addresses of those that are connected, by task. Where NATS does not tell, there are none: `members` says so.
+async fn clients(
+    state: &State,
+    task_ids: &[String],
+) -> Result<BTreeMap<String, BTreeSet<String>>, RpcError> {
+    let groups = store::consumption::logins(&state.pool, task_ids);
+    let groups = groups.await.map_err(database)?;
+    let mut clients: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    if groups.is_empty() {
+        return Ok(clients);
+    }
+    let Some(connected) = state.members.recent(&state.system).await else {
+        return Ok(clients);
+    };
+    for (task_id, login) in groups {
+        let members = connected.get(&login).into_iter().flatten();
+        let of_task = clients.entry(task_id).or_default();
+        of_task.extend(members.map(|member| member.address.clone()));
+    }
+    Ok(clients)
+}
+
+fn told(found: Consumption, clients: BTreeSet<String>) -> TaskConsumption {
     let unsigned = |number: i64| u64::try_from(number).unwrap_or_default();
     TaskConsumption {
         task_id: found.task_id,
@@ -57,5 +86,6 @@ fn told(found: Consumption) -> TaskConsumption {
             .unwrap_or_default(),
         at: found.at.map(Into::into),
         acknowledged_at: found.acknowledged_at.map(Into::into),
+        clients: clients.into_iter().take(MAX_CLIENTS).collect(),
     }
 }

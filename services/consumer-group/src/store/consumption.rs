@@ -1,7 +1,10 @@
 //! The last samples of tasks' groups, in short.
 
 use chrono::{DateTime, Utc};
+use rowcast_domain::GroupId;
 use sqlx::postgres::PgExecutor;
+
+use crate::connection;
 
 /// How the groups of a task get on.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -52,4 +55,26 @@ pub(crate) async fn of_tasks(
     .bind(task_ids)
     .fetch_all(executor)
     .await
+}
+
+/// Of each group of the tasks, its task and the login of its clients.
+pub(crate) async fn logins(
+    executor: impl PgExecutor<'_>,
+    task_ids: &[String],
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let rows: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT task_id, account, id
+         FROM groups
+         WHERE task_id = ANY($1)
+           AND deleted_at IS NULL",
+    )
+    .bind(task_ids)
+    .fetch_all(executor)
+    .await?;
+    let login = |(task_id, account, id): (String, String, String)| {
+        let group: Result<GroupId, _> = id.parse();
+        let group = group.map_err(|error| sqlx::Error::Decode(error.into()))?;
+        Ok((task_id, connection::login(&account, &group)))
+    };
+    rows.into_iter().map(login).collect()
 }

@@ -133,6 +133,7 @@ fn in_short(told: TaskConsumption) -> Consumption {
         unread: at.map(|_at| told.unread),
         acknowledged_sequence: at.map(|_at| told.acknowledged_sequence),
         acknowledged_at: told.acknowledged_at.and_then(|at| at.try_into().ok()),
+        clients: told.clients,
         at,
     }
 }

@@ -61,6 +61,17 @@ pub(crate) fn network_is_there(app: &App, network: Option<&str>) -> Result<(), A
 pub(crate) async fn created(
     app: &App,
     caller: &Caller,
+    wanted: CreateTask,
+    reason: &str,
+) -> Result<(StatusCode, Tagged<Task>), ApiError> {
+    created_as(app, caller, TaskId::random(), wanted, reason).await
+}
+
+/// The same with an id that was told before.
+pub(crate) async fn created_as(
+    app: &App,
+    caller: &Caller,
+    id: TaskId,
     mut wanted: CreateTask,
     reason: &str,
 ) -> Result<(StatusCode, Tagged<Task>), ApiError> {
@@ -75,7 +86,7 @@ pub(crate) async fn created(
         }
     };
     wanted.source_id = Some(source.id.clone());
-    let (id, now) = (TaskId::random(), clock::now());
+    let now = clock::now();
     let database = wanted.database.get_or_insert(source.database);
     if wanted.name.is_empty() {
         wanted.name = given_name(database, &id);

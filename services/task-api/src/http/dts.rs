@@ -10,12 +10,14 @@ mod channels;
 mod configure;
 mod db_list;
 mod describe_jobs;
+mod instance;
 mod job;
 mod page;
 mod parameters;
 mod precheck;
 mod run_job;
 mod status;
+mod tag_resources;
 mod wording;
 
 use axum::extract::State;
@@ -115,14 +117,18 @@ async fn carry_out(call: &Call<'_>, action: Action) -> Result<Answer, ApiError> 
         Action::ModifyDtsJobName => run_job::rename(call).await,
         Action::DescribePreCheckStatus => precheck::describe(call).await,
         Action::SkipPreCheck => precheck::skip(call).await,
-        Action::CreateDtsInstance => run_job::buy(call).await,
-        Action::RenewInstance => run_job::renew(call).await,
+        Action::CreateDtsInstance => instance::order(call).await,
+        Action::RenewInstance => instance::renew(call).await,
         Action::StartDtsJob => run_job::start(call).await,
         Action::SuspendDtsJob => run_job::suspend(call).await,
         Action::ResetDtsJob => run_job::reset(call).await,
         Action::DeleteDtsJob => run_job::delete(call).await,
         Action::CreateConsumerChannel => channels::create(call).await,
         Action::DescribeConsumerChannel => channels::describe(call).await,
+        Action::ModifyConsumerChannel => channels::modify(call).await,
         Action::DeleteConsumerChannel => channels::delete(call).await,
+        Action::ModifyConsumptionTimestamp => channels::seek(call).await,
+        Action::TagResources => tag_resources::tag(call).await,
+        Action::UntagResources => tag_resources::untag(call).await,
     }
 }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use rowcast_bus::request::ask;
+use rowcast_domain::{GroupId, TaskId};
 use rowcast_proto::message::MoveGroupRequest;
 use rowcast_proto::message::move_group_request::Target;
 use rowcast_proto::rest::{self, Group, MoveGroup};
@@ -36,9 +37,20 @@ pub(crate) async fn move_group(
     GroupPath(task, group): GroupPath,
     body::Json(wanted): body::Json<MoveGroup>,
 ) -> Result<Json<rest::Group>, ApiError> {
+    moved(&app, &caller, task, group, wanted).await.map(Json)
+}
+
+/// The group at its new position.
+pub(crate) async fn moved(
+    app: &App,
+    caller: &Caller,
+    task: TaskId,
+    group: GroupId,
+    wanted: MoveGroup,
+) -> Result<Group, ApiError> {
     let force = wanted.force;
     let target = target(&wanted)?;
-    existing(&app, &task).await?;
+    existing(app, &task).await?;
     let question = MoveGroupRequest {
         task_id: task.into(),
         group_id: group.into(),
@@ -47,7 +59,7 @@ pub(crate) async fn move_group(
         target: Some(target),
     };
     let moved = ask::<rpc::MoveGroup>(app.bus(), &question, MOVE_TIMEOUT).await?;
-    Ok(Json(convert::group(moved)?))
+    convert::group(moved)
 }
 
 /// The one place that is given.

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use rowcast_bus::request::ask;
-use rowcast_domain::Secret;
+use rowcast_domain::{GroupId, Secret, TaskId};
 use rowcast_proto::message::UpdateGroupRequest;
 use rowcast_proto::rest::{Group, PatchGroup};
 use rowcast_proto::rpc::UpdateGroup;
@@ -38,8 +38,19 @@ pub(crate) async fn patch_group(
     expected: IfMatch,
     body::Json(wanted): body::Json<PatchGroup>,
 ) -> Result<Tagged<Group>, ApiError> {
+    updated(&app, &caller, (task, group), &expected, wanted).await
+}
+
+/// The group as it is then.
+pub(crate) async fn updated(
+    app: &App,
+    caller: &Caller,
+    (task, group): (TaskId, GroupId),
+    expected: &IfMatch,
+    wanted: PatchGroup,
+) -> Result<Tagged<Group>, ApiError> {
     validate::group_patch(&wanted)?;
-    existing(&app, &task).await?;
+    existing(app, &task).await?;
     let password = match wanted.password {
         Some(password) => {
             let aad = keyring::group_password(task.as_str());
@@ -60,5 +71,5 @@ pub(crate) async fn patch_group(
         let changed = ask::<UpdateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
         convert::group(changed)
     };
-    versioned::changed(&app, Thing::Group(&group), &expected, change).await
+    versioned::changed(app, Thing::Group(&group), expected, change).await
 }

@@ -15,7 +15,6 @@ use super::{ASK_TIMEOUT, idempotency};
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
-use crate::store::task::StoredTask;
 use crate::{convert, lifecycle};
 
 /// Buys an instance for a task that has passed its precheck, with no alert that is neither repaired nor ignored; repeated, with the same Idempotency-Key or twice without one, it buys once.
@@ -38,7 +37,7 @@ pub(crate) async fn purchase_task(
     body::Json(wanted): body::Json<PurchaseTask>,
 ) -> Result<(StatusCode, Json<Instance>), ApiError> {
     let key = idempotency::key(&headers)?;
-    may_be_bought(&app, &existing(&app, &id).await?).await?;
+    may_be_bought(&app, &id).await?;
     let instance = bought(&app, &caller, id, &wanted, key).await?;
     Ok((StatusCode::CREATED, Json(instance)))
 }
@@ -46,11 +45,12 @@ pub(crate) async fn purchase_task(
 /// What could not be started is not sold.
 ///
 /// # Errors
-/// Where the task has not passed its precheck, or alerts of it are neither repaired nor ignored.
-pub(crate) async fn may_be_bought(app: &App, task: &StoredTask) -> Result<(), ApiError> {
+/// Where the task, as it is by now, has not passed its precheck, or alerts of it are neither repaired nor ignored.
+pub(crate) async fn may_be_bought(app: &App, id: &TaskId) -> Result<(), ApiError> {
+    let task = existing(app, id).await?;
     has_passed_precheck(task.state)?;
     let mut connection = app.pool().acquire().await?;
-    lifecycle::without_open_alerts(&mut connection, task).await
+    lifecycle::without_open_alerts(&mut connection, &task).await
 }
 
 fn has_passed_precheck(state: TaskState) -> Result<(), ApiError> {

@@ -36,6 +36,7 @@ pub(crate) async fn ignore_checks(
     for item in &news {
         precheck::ignore(&mut transaction, id, item, ignored).await?;
     }
+    precheck::note_ignored(&mut transaction, id).await?;
     let codes: Vec<&str> = news.iter().map(|item| item.code.as_str()).collect();
     let reason = format!(
         "alerts ignored by {}: {} ({})",

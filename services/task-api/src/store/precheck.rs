@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use rowcast_domain::TaskId;
 use rowcast_proto::rest::{CheckItem, Ignored, Precheck};
+use serde::{Deserialize, Serialize};
 use sqlx::PgExecutor;
 use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
@@ -32,8 +33,37 @@ pub(crate) async fn insert(
     .bind(report.finished_at)
     .bind(decoded(i64::try_from(of.task))?)
     .bind(decoded(i64::try_from(of.source))?)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    note_last(connection, task, report).await
+}
+
+/// What a list tells of a task's last report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastPrecheck {
+    pub(crate) passed: bool,
+    pub(crate) success_percent: u32,
+    pub(crate) finished_at: DateTime<Utc>,
+}
+
+/// Writes the short form of the last report, as it is with what is ignored by now, beside the task.
+async fn note_last(
+    connection: &mut PgConnection,
+    task: &TaskId,
+    report: &Precheck,
+) -> Result<(), sqlx::Error> {
+    let mut report = report.clone();
+    mark_ignored(&mut *connection, task, &mut report).await?;
+    let last = LastPrecheck {
+        passed: report.passed,
+        success_percent: report.success_percent,
+        finished_at: report.finished_at,
+    };
+    sqlx::query("UPDATE tasks SET last_precheck = $2 WHERE id = $1")
+        .bind(task.as_str())
+        .bind(Json(last))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -73,6 +103,17 @@ pub(crate) async fn last_of(
             version(*task) == Some(of.task) && version(*source) == Some(of.source)
         })
         .map(|(report, ..)| report.0))
+}
+
+/// Writes the short form of the last report anew, once alerts of it are ignored.
+pub(crate) async fn note_ignored(
+    connection: &mut PgConnection,
+    task: &TaskId,
+) -> Result<(), sqlx::Error> {
+    match last(&mut *connection, task).await? {
+        Some(report) => note_last(connection, task, &report).await,
+        None => Ok(()),
+    }
 }
 
 /// Writes down who answers for an alert; who was first stays.

@@ -10,6 +10,7 @@ use rowcast_proto::rest::{AcceptableStop, CreateTask, TaskError, TaskPosition};
 use sqlx::postgres::{PgConnection, PgExecutor, PgPool};
 use sqlx::types::Json;
 
+use super::precheck::LastPrecheck;
 use super::{decoded, parsed};
 
 pub(crate) use list::{Filter, Mark, Sort, SortKey, list};
@@ -35,6 +36,8 @@ pub(crate) struct StoredTask {
     pub(crate) warnings: Vec<String>,
     /// What a start is at.
     pub(crate) step: Option<String>,
+    /// Its last report in short.
+    pub(crate) last_precheck: Option<LastPrecheck>,
     /// Counts what users change of the definition.
     pub(crate) version: u64,
     pub(crate) created_at: DateTime<Utc>,
@@ -68,6 +71,7 @@ pub(super) struct Row {
     objects_since: Option<String>,
     warnings: Json<Vec<String>>,
     step: Option<String>,
+    last_precheck: Option<Json<LastPrecheck>>,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -107,6 +111,7 @@ impl TryFrom<Row> for StoredTask {
             objects_since: row.objects_since.as_deref().map(parsed).transpose()?,
             warnings: row.warnings.0,
             step: row.step,
+            last_precheck: row.last_precheck.map(|last| last.0),
             version: decoded(u64::try_from(row.version))?,
             created_at: row.created_at,
             updated_at: row.updated_at,

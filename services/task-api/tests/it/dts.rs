@@ -1,6 +1,8 @@
 //! Aliases for scripts that were written for Alibaba Cloud DTS.
 
 mod refused;
+mod orders;
+mod tags;
 mod peers;
 
 use reqwest::{Method, StatusCode};
@@ -188,7 +190,7 @@ async fn what_a_precheck_finds_is_told_and_alerts_can_be_skipped() {
 #[tokio::test]
 async fn an_instance_is_bought_and_groups_come_and_go() {
     let api = Api::start().await;
-    peers::billing(&api.bus).await;
+    let sold = peers::billing(&api.bus).await;
     peers::groups(&api.bus).await;
     stand_in::precheck(&api.bus, || async {}).await;
     let id = configured(&api, &[("DtsJobName", "orders"), ("DbList", ALL)]).await;
@@ -202,7 +204,10 @@ async fn an_instance_is_bought_and_groups_come_and_go() {
         (&bought["InstanceId"], &bought["JobId"]),
         (&json!(id), &json!(id))
     );
-    assert_eq!(api.state(&id).await, "starting");
+    assert_eq!(
+        (sold.count(), api.state(&id).await),
+        (1, "starting".to_owned())
+    );
 
     let job = ("DtsJobId", id.as_str());
     let wanted = [
@@ -221,6 +226,23 @@ async fn an_instance_is_bought_and_groups_come_and_go() {
         "ConsumptionCheckpoint": "", "MessageDelay": -1
     });
     assert_eq!(channels["ConsumerChannels"], json!([channel]));
+    let renamed = [
+        job,
+        ("ConsumerGroupId", group),
+        ("ConsumerGroupName", "stock"),
+    ];
+    done(&api, "ModifyConsumerChannel", &renamed).await;
+    let channels = done(&api, "DescribeConsumerChannel", &[job]).await;
+    assert_eq!(
+        channels["ConsumerChannels"][0]["ConsumerGroupName"],
+        "stock"
+    );
+    let moved = [
+        ("SubscriptionInstanceId", id.as_str()),
+        ("ConsumerGroupId", group),
+        ("ConsumptionTimestamp", "2026-11-29T10:00:00Z"),
+    ];
+    done(&api, "ModifyConsumptionTimestamp", &moved).await;
     done(
         &api,
         "DeleteConsumerChannel",
@@ -229,37 +251,6 @@ async fn an_instance_is_bought_and_groups_come_and_go() {
     .await;
     let channels = done(&api, "DescribeConsumerChannel", &[job]).await;
     assert_eq!(channels["ConsumerChannels"], json!([]));
-}
-
-#[tokio::test]
-async fn months_are_bought_and_renewed_by_the_names_of_dts() {
-    let api = Api::start().await;
-    let expires_at = "2027-11-29T10:00:00Z";
-    peers::subscriptions(&api.bus, expires_at.parse().unwrap()).await;
-    stand_in::precheck(&api.bus, || async {}).await;
-    let id = configured(&api, &[("DtsJobName", "orders"), ("DbList", ALL)]).await;
-    let job = ("DtsJobId", id.as_str());
-    let listed = async || done(&api, "DescribeDtsJobs", &[]).await["DtsJobList"][0].clone();
-    assert_eq!(listed().await["PayType"], Value::Null);
-
-    let order = [
-        ("JobId", id.as_str()),
-        ("PayType", "PrePaid"),
-        ("Period", "Year"),
-        ("UsedTime", "2"),
-    ];
-    done(&api, "CreateDtsInstance", &order).await;
-    for told in [
-        listed().await,
-        done(&api, "DescribeDtsJobDetail", &[job]).await,
-    ] {
-        assert_eq!(told["PayType"], "PrePaid", "{told}");
-        assert_eq!(told["ExpireTime"], expires_at, "{told}");
-    }
-    let renewal = [job, ("Period", "Month"), ("BuyCount", "7")];
-    let renewed = done(&api, "RenewInstance", &renewal).await;
-    assert_eq!(renewed["EndTime"], expires_at);
-    assert_eq!(renewed["InstanceId"], id.as_str());
 }
 
 #[tokio::test]

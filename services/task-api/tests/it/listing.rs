@@ -1,9 +1,11 @@
 //! Looking for tasks.
 
-use reqwest::StatusCode;
-use serde_json::json;
+use reqwest::{Method, StatusCode};
+use rowcast_domain::TaskId;
+use serde_json::{Value, json};
 
-use crate::fixture::{Answer, Api, task};
+use crate::fixture::{Answer, Api, send, task};
+use crate::stand_in;
 
 fn names(answer: &Answer) -> Vec<&str> {
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
@@ -102,4 +104,48 @@ async fn a_query_that_means_nothing_names_its_parameter() {
         answer.is_problem(StatusCode::BAD_REQUEST, "malformed_query");
         assert_eq!(answer.body["field"], field, "{answer:?}");
     }
+}
+
+/// The task as the list tells it.
+async fn listed(api: &Api, id: &TaskId) -> Value {
+    let list = api.get(&format!("/tasks?search={id}")).await;
+    assert_eq!(list.status, StatusCode::OK, "{list:?}");
+    list.body["tasks"][0].clone()
+}
+
+#[tokio::test]
+async fn a_list_tells_how_the_last_precheck_stands_and_what_is_allowed() {
+    let api = Api::start().await;
+    stand_in::precheck(&api.bus, || async {}).await;
+    let id = api.created_task().await;
+    let told = listed(&api, &id).await;
+    assert_eq!(told["precheck"], Value::Null, "{told}");
+    let before = json!(["precheck", "replace_objects", "clone", "release"]);
+    assert_eq!(told["allowed"], before);
+    assert_eq!(told["etl_applied"], Value::Null);
+
+    let report = api.command(&format!("/tasks/{id}/precheck")).await;
+    let told = listed(&api, &id).await;
+    assert_eq!(told["precheck"]["state"], "passed", "{told}");
+    for member in ["success_percent", "finished_at"] {
+        assert_eq!(told["precheck"][member], report.body[member], "{told}");
+    }
+    let passed = [
+        "precheck",
+        "purchase",
+        "start",
+        "replace_objects",
+        "clone",
+        "release",
+    ];
+    assert_eq!(told["allowed"], json!(passed));
+
+    let patch = api.request(Method::PATCH, &format!("/tasks/{id}"));
+    let policy = json!({"etl": {"script": "e_drop()"}});
+    let patched = send(patch.json(&policy)).await;
+    assert_eq!(patched.status, StatusCode::OK, "{patched:?}");
+    let told = listed(&api, &id).await;
+    assert_eq!(told["precheck"]["state"], "outdated", "{told}");
+    assert_eq!(told["etl_applied"], false, "it does not run");
+    assert_eq!(told["allowed"], before);
 }

@@ -28,6 +28,12 @@ impl FrameReader {
         self.0.next_buffered()
     }
 
+    /// Size of the buffer, in bytes.
+    #[must_use]
+    pub const fn memory(&self) -> usize {
+        self.0.buffer.capacity()
+    }
+
     /// Waits for at least one more byte.
     ///
     /// Cancel safe: dropped before it is done, it has read nothing.

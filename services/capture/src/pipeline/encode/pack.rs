@@ -43,6 +43,11 @@ impl Pack {
             bytes: 0,
         }
     }
+
+    /// Bytes of the rows that wait.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 impl Encoder {

@@ -41,6 +41,11 @@ impl Queue {
         self.messages.is_empty()
     }
 
+    /// Bytes of subjects and payloads that wait.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn has_room(&self) -> bool {
         self.messages.len() < MAX_QUEUED && self.bytes < MAX_QUEUED_BYTES
     }

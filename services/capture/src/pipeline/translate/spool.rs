@@ -55,6 +55,11 @@ impl Spool {
         }
     }
 
+    /// Bytes in memory.
+    pub(crate) const fn memory(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// What was collected, to be read.
     ///
     /// # Errors
@@ -106,6 +111,14 @@ enum Kept {
 }
 
 impl SpoolReader {
+    /// Bytes in memory.
+    pub(crate) fn memory(&self) -> usize {
+        match &self.0 {
+            Kept::Memory { bytes, .. } => bytes.capacity(),
+            Kept::File { reader, message } => reader.capacity() + message.capacity(),
+        }
+    }
+
     /// The next message; `None` after the last.
     ///
     /// # Errors

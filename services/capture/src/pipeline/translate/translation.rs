@@ -81,6 +81,12 @@ impl Translation {
         Ok(transaction.next()?.map(|message| (lsn, message)))
     }
 
+    /// Bytes that the transaction which arrives, and the one whose messages are given, take in memory.
+    pub(crate) fn memory(&self) -> usize {
+        let replayed = self.replayed.as_ref().map_or(0, Transaction::memory);
+        self.translator.memory() + replayed
+    }
+
     /// Whether a transaction has begun to arrive, or its messages are still given.
     pub(crate) const fn is_open(&self) -> bool {
         self.translator.is_open() || self.replayed.is_some()

@@ -24,11 +24,15 @@ pub(super) enum Action {
     DeleteDtsJob,
     CreateConsumerChannel,
     DescribeConsumerChannel,
+    ModifyConsumerChannel,
     DeleteConsumerChannel,
+    ModifyConsumptionTimestamp,
+    TagResources,
+    UntagResources,
 }
 
 /// Operations of change tracking that no alias carries out, and what does instead.
-const UNSUPPORTED: [(&str, &str); 45] = [
+const UNSUPPORTED: [(&str, &str); 41] = [
     // Many at once: halfway there is no honest answer.
     ("StartDtsJobs", "Call StartDtsJob for each task."),
     ("SuspendDtsJobs", "Call SuspendDtsJob for each task."),
@@ -62,11 +66,11 @@ const UNSUPPORTED: [(&str, &str); 45] = [
         "DescribeConnectionStatus",
         "Call POST /api/v1/sources/{id}/test.",
     ),
+    ("DescribeDtsServiceLog", "Call GET /api/v1/tasks/{id}/log."),
     (
-        "DescribeDtsServiceLog",
-        "Call GET /api/v1/tasks/{id}/events.",
+        "ListJobStep",
+        "Call GET /api/v1/tasks/{id}/events, and read step of GET /api/v1/tasks/{id} while it starts.",
     ),
-    ("ListJobStep", "Call GET /api/v1/tasks/{id}/events."),
     (
         "ModifyJobStepCheckpoint",
         "Leave it out: a task goes on where it stood.",
@@ -81,45 +85,35 @@ const UNSUPPORTED: [(&str, &str); 45] = [
         "Call GET /api/v1/tasks/{id}/groups/{gid}/connection.",
     ),
     ("ShieldPrecheck", "Call SkipPreCheck after the precheck."),
-    // Of consumer groups.
-    (
-        "ModifyConsumerChannel",
-        "Call PATCH /api/v1/tasks/{id}/groups/{gid} with the new name or password.",
-    ),
     // Of tags.
-    ("TagResources", "Call PATCH /api/v1/tasks/{id} with tags."),
-    (
-        "UntagResources",
-        "Call PATCH /api/v1/tasks/{id} with the tags that are to stay.",
-    ),
     ("ListTagResources", "Call GET /api/v1/tasks with tag."),
     ("DescribeTagKeys", "Call GET /api/v1/tasks and read tags."),
     ("DescribeTagValues", "Call GET /api/v1/tasks and read tags."),
-    // Of alerts: rules hold for all tasks.
+    // Of alerts.
     (
         "CreateJobMonitorRule",
-        "Read GET /api/v1/incidents: its rules hold for every task.",
+        "Call PATCH /api/v1/tasks/{id} with alerting: its delay, and who is told.",
     ),
     (
         "DescribeJobMonitorRule",
-        "Read GET /api/v1/incidents: its rules hold for every task.",
+        "Read alerting of GET /api/v1/tasks/{id}; GET /api/v1/incidents has what was raised.",
     ),
     (
         "DescribeMetricList",
-        "Read the metrics of the services with Prometheus.",
+        "Read position of GET /api/v1/tasks/{id}, or the metrics of the services with Prometheus.",
     ),
     (
         "ConfigureSubscriptionInstanceAlert",
-        "Read GET /api/v1/incidents: its rules hold for every task.",
+        "Call PATCH /api/v1/tasks/{id} with alerting: its delay, and who is told.",
     ),
     (
         "DescribeSubscriptionInstanceAlert",
-        "Read GET /api/v1/incidents: its rules hold for every task.",
+        "Read alerting of GET /api/v1/tasks/{id}; GET /api/v1/incidents has what was raised.",
     ),
     // Of money.
     (
         "TransferPayType",
-        "Leave it out: an instance stays paid as it was bought.",
+        "Leave it out: an instance stays paid as it was bought; PATCH /api/v1/tasks/{id}/instance says whether it is renewed.",
     ),
     (
         "TransferInstanceClass",
@@ -137,7 +131,7 @@ const UNSUPPORTED: [(&str, &str); 45] = [
     // Of the API before 2020.
     (
         "CreateSubscriptionInstance",
-        "Call ConfigureSubscription, then CreateDtsInstance.",
+        "Call CreateDtsInstance, then ConfigureSubscription.",
     ),
     (
         "ConfigureSubscriptionInstance",
@@ -154,14 +148,7 @@ const UNSUPPORTED: [(&str, &str); 45] = [
     ("CreateConsumerGroup", "Call CreateConsumerChannel."),
     ("DescribeConsumerGroup", "Call DescribeConsumerChannel."),
     ("DeleteConsumerGroup", "Call DeleteConsumerChannel."),
-    (
-        "ModifyConsumerGroupPassword",
-        "Call PATCH /api/v1/tasks/{id}/groups/{gid} with the new name or password.",
-    ),
-    (
-        "ModifyConsumptionTimestamp",
-        "Leave it out: a group goes on where it stood.",
-    ),
+    ("ModifyConsumerGroupPassword", "Call ModifyConsumerChannel."),
     (
         "ConfigureDtsJob",
         "Call ConfigureSubscription: changes are tracked, not migrated or synchronized.",
@@ -169,7 +156,7 @@ const UNSUPPORTED: [(&str, &str); 45] = [
 ];
 
 impl Action {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 20] = [
         Self::DescribeDtsJobs,
         Self::DescribeDtsJobDetail,
         Self::ConfigureSubscription,
@@ -185,7 +172,11 @@ impl Action {
         Self::DeleteDtsJob,
         Self::CreateConsumerChannel,
         Self::DescribeConsumerChannel,
+        Self::ModifyConsumerChannel,
         Self::DeleteConsumerChannel,
+        Self::ModifyConsumptionTimestamp,
+        Self::TagResources,
+        Self::UntagResources,
     ];
 
     /// The operation that the parameters name.
@@ -232,7 +223,11 @@ impl Action {
             Self::DeleteDtsJob => "DeleteDtsJob",
             Self::CreateConsumerChannel => "CreateConsumerChannel",
             Self::DescribeConsumerChannel => "DescribeConsumerChannel",
+            Self::ModifyConsumerChannel => "ModifyConsumerChannel",
             Self::DeleteConsumerChannel => "DeleteConsumerChannel",
+            Self::ModifyConsumptionTimestamp => "ModifyConsumptionTimestamp",
+            Self::TagResources => "TagResources",
+            Self::UntagResources => "UntagResources",
         }
     }
 
@@ -254,7 +249,11 @@ impl Action {
             | Self::ResetDtsJob
             | Self::DeleteDtsJob
             | Self::CreateConsumerChannel
-            | Self::DeleteConsumerChannel => Role::Operator,
+            | Self::ModifyConsumerChannel
+            | Self::DeleteConsumerChannel
+            | Self::ModifyConsumptionTimestamp
+            | Self::TagResources
+            | Self::UntagResources => Role::Operator,
         }
     }
 }

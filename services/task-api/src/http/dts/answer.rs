@@ -21,6 +21,14 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// That it is done, with this task.
+    pub(super) fn about(task: TaskId) -> Self {
+        Self {
+            task: Some(task),
+            ..Self::default()
+        }
+    }
+
     /// With these members; `members` must be a struct.
     pub(super) fn with(members: &impl Serialize) -> Result<Self, ApiError> {
         match serde_json::to_value(members) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rowcast_domain::SourceId;
+use rowcast_domain::{SourceId, TaskId};
 use rowcast_proto::rest::{
     ChangeObjects, ChangeTypes, CreateSource, CreateTask, DataChange, Format, Packing,
     PatchChangeTypes, PatchTask, Retention, SslMode, default_port, default_retry_minutes,
@@ -13,14 +13,15 @@ use super::action::unsupported;
 use super::answer::Answer;
 use super::job::ENGINE;
 use super::wording::of_parameters;
-use super::{Call, db_list};
+use super::{Call, db_list, instance};
 use crate::error::ApiError;
 use crate::http::create_source::{accepted, register};
-use crate::http::create_task::created;
+use crate::http::create_task::created_as;
 use crate::http::query::malformed_parameter;
 use crate::http::tag::Tagged;
 use crate::http::{IfMatch, body, get_source};
 use crate::store::source::StoredSource;
+use crate::store::task;
 use crate::{lifecycle, validate};
 
 const DATABASE: &str = "SourceEndpointDatabaseName";
@@ -58,11 +59,13 @@ struct Configured<'a> {
     dts_instance_id: &'a str,
 }
 
-/// Creates a task, and its source where `SourceEndpointInstanceID` names none that is registered.
+/// Creates a task, and its source where `SourceEndpointInstanceID` names none that is registered. With the id that
+/// `CreateDtsInstance` has answered, the task is the one that was ordered there.
 ///
 /// All is looked at before anything is made. Should the database fail between the two, the source stays.
 pub(super) async fn configure(call: &Call<'_>) -> Result<Answer, ApiError> {
-    refuse_what_tasks_have_not(call).await?;
+    let (id, group) = ordered(call).await?;
+    refuse_what_tasks_have_not(call)?;
     let parameters = call.parameters;
     let (database, objects) = db_list::read(parameters.required(db_list::NAME)?)?;
     is_of(&database, parameters.optional(DATABASE))?;
@@ -84,7 +87,7 @@ pub(super) async fn configure(call: &Call<'_>) -> Result<Answer, ApiError> {
         alerting: None,
         network: None,
         tags: BTreeMap::new(),
-        resource_group: group(call),
+        resource_group: group,
     };
     let in_words = |error| of_parameters(error, &OF_TASK);
     validate::task(&wanted).map_err(in_words)?;
@@ -94,7 +97,7 @@ pub(super) async fn configure(call: &Call<'_>) -> Result<Answer, ApiError> {
         register(&mut *call.app.pool().acquire().await?, stored).await?;
     }
     let reason = "ConfigureSubscription asked for";
-    let created = created(call.app, call.caller, wanted, reason).await;
+    let created = created_as(call.app, call.caller, id, wanted, reason).await;
     let (_status, Tagged(_version, task)) = created.map_err(in_words)?;
     let mut answer = Answer::with(&Configured {
         dts_job_id: task.id.as_str(),
@@ -104,16 +107,27 @@ pub(super) async fn configure(call: &Call<'_>) -> Result<Answer, ApiError> {
     Ok(answer)
 }
 
-/// What DTS takes and would be promised here in vain.
-async fn refuse_what_tasks_have_not(call: &Call<'_>) -> Result<(), ApiError> {
-    let given = |name| call.parameters.optional(name);
-    if call.parameters.names_task().is_some() {
-        let task = call.task().await?;
-        let detail = format!("{} is configured already", task.id);
-        let instead = "Leave DtsJobId and DtsInstanceId out for a new task; change this one with \
-                       ModifySubscription and ModifyDtsJobName.";
-        return Err(unsupported(&detail, "DtsJobId", instead));
+/// The id of the task to be, and who shares it.
+async fn ordered(call: &Call<'_>) -> Result<(TaskId, Option<String>), ApiError> {
+    if call.parameters.names_task().is_none() {
+        return Ok((TaskId::random(), group(call)));
     }
+    let id = call.parameters.task()?;
+    if task::get(call.app.pool(), &id).await?.is_none()
+        && let Some(order) = instance::ordered(call, &id).await?
+    {
+        return Ok((id, group(call).or(order.resource_group)));
+    }
+    let task = call.task().await?;
+    let detail = format!("{} is configured already", task.id);
+    let instead = "Leave DtsJobId and DtsInstanceId out for a new task; change this one with \
+                   ModifySubscription and ModifyDtsJobName.";
+    Err(unsupported(&detail, "DtsJobId", instead))
+}
+
+/// What DTS takes and would be promised here in vain.
+fn refuse_what_tasks_have_not(call: &Call<'_>) -> Result<(), ApiError> {
+    let given = |name| call.parameters.optional(name);
     if given("Checkpoint").is_some() {
         let detail = "a task begins where its first start makes the slot, not at a time";
         return Err(unsupported(detail, "Checkpoint", "Leave it out."));

@@ -1,13 +1,16 @@
 //! A task as DTS shows its jobs. What DTS has and a task has not is absent: nothing is made up.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use rowcast_domain::{TaskId, TaskState};
-use rowcast_proto::rest::{ChargeType, Consumption, Instance, Source, TaskError, TaskPosition};
+use rowcast_domain::{SourceId, TaskId, TaskState};
+use rowcast_proto::rest::{
+    ChargeType, Consumption, Instance, PrecheckState, PrecheckSummary, Source, TaskError,
+    TaskPosition,
+};
 use serde::Serialize;
 
-use super::run_job::{POSTPAID, PREPAID};
+use super::instance::{POSTPAID, PREPAID};
 use super::{db_list, status};
-use crate::convert::measured;
+use crate::convert::{measured, precheck_summary};
 use crate::error::ApiError;
 use crate::store::task::StoredTask;
 
@@ -52,6 +55,16 @@ pub(super) struct Job {
     /// In percent of one processor.
     #[serde(skip_serializing_if = "Option::is_none")]
     cpu_usage: Option<String>,
+    /// In MB, of capture's buffers only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mem_usage: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    precheck_status: Option<StepStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_etl_status: Option<StepStatus>,
+    /// Addresses, with commas between.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consumption_client: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,6 +97,16 @@ struct Performance {
     rps: String,
     /// MB a second.
     flow: String,
+}
+
+/// How a step of a job gets on.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct StepStatus {
+    status: &'static str,
+    /// Absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percent: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -120,6 +143,8 @@ pub(super) fn job(
     let Known {
         source, instance, ..
     } = beside;
+    let precheck = precheck_summary(task.state, task.last_precheck.clone());
+    let etl = etl(&task);
     let definition = task.definition;
     let database = definition.database.unwrap_or_default();
     let db_object = match with_objects {
@@ -145,14 +170,7 @@ pub(super) fn job(
             .and_then(|instance| instance.subscription.as_ref())
             .map(|subscription| time(subscription.expires_at)),
         db_object,
-        source_endpoint: SourceEndpoint {
-            engine_name: ENGINE,
-            instance_id: task.source_id.into(),
-            database_name: database,
-            ip: source.map(|source| source.host.clone()),
-            port: source.map(|source| source.port.to_string()),
-            user_name: source.map(|source| source.account.clone()),
-        },
+        source_endpoint: endpoint(task.source_id, database, source),
         begin_timestamp: held.map(|held| time(held.first_at)),
         end_timestamp: committed_at.map(time),
         consumption_checkpoint: beside
@@ -164,6 +182,15 @@ pub(super) fn job(
         cpu_usage: position
             .and_then(|position| position.cpu_percent)
             .map(|percent| format!("{percent:.1}")),
+        mem_usage: position
+            .and_then(|position| position.memory_bytes)
+            .map(megabytes),
+        precheck_status: precheck.as_ref().map(precheck_status),
+        data_etl_status: etl,
+        consumption_client: beside
+            .consumption
+            .map(|consumption| consumption.clients.join(","))
+            .filter(|clients| !clients.is_empty()),
         retry_state: RetryState {
             retrying,
             err_message: error.clone().filter(|_told| retrying),
@@ -176,11 +203,54 @@ pub(super) fn job(
     })
 }
 
+fn endpoint(id: SourceId, database_name: String, source: Option<&Source>) -> SourceEndpoint {
+    SourceEndpoint {
+        engine_name: ENGINE,
+        instance_id: id.into(),
+        database_name,
+        ip: source.map(|source| source.host.clone()),
+        port: source.map(|source| source.port.to_string()),
+        user_name: source.map(|source| source.account.clone()),
+    }
+}
+
 fn performance(position: &TaskPosition) -> Option<Performance> {
     Some(Performance {
         rps: format!("{:.2}", position.messages_per_second?),
         flow: format!("{:.3}", position.bytes_per_second? / 1e6),
     })
+}
+
+/// In the words of `DescribePreCheckStatus`.
+fn precheck_status(last: &PrecheckSummary) -> StepStatus {
+    StepStatus {
+        status: match last.state {
+            PrecheckState::Running => "Checking",
+            PrecheckState::Passed => "Finished",
+            PrecheckState::Failed => "Failed",
+            PrecheckState::Outdated => "NotStarted",
+        },
+        percent: last.success_percent.map(|percent| percent.to_string()),
+    }
+}
+
+/// Of a task with a policy: whether changes pass through it now.
+fn etl(task: &StoredTask) -> Option<StepStatus> {
+    task.definition.etl.as_ref()?;
+    let applied = task.state == TaskState::Running && task.objects_since.is_some();
+    let status = if applied { "Running" } else { "NotStarted" };
+    Some(StepStatus {
+        status,
+        percent: None,
+    })
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "two digits behind the point are told"
+)]
+fn megabytes(bytes: u64) -> String {
+    format!("{:.2}", bytes as f64 / 1e6)
 }
 
 const fn pay_type(charge_type: ChargeType) -> &'static str {

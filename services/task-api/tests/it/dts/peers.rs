@@ -1,17 +1,19 @@
 //! Other services, as far as the aliases need more of them than the routes' own tests do.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rowcast_bus::{Bus, Server};
+use rowcast_proto::message::move_group_request::Target;
 use rowcast_proto::message::{
     ChargeType, CheckOutcome, CheckResult, CreateGroupRequest, DeleteGroupReply, Group,
     GroupRequest, Instance, InstanceReply, InstanceRequest, ListGroupsReply, ListGroupsRequest,
-    ListInstancesReply, ListInstancesRequest, PrecheckReport, PrecheckRequest, PurchaseRequest,
-    RenewRequest, RpcError,
+    ListInstancesReply, ListInstancesRequest, MoveGroupRequest, PrecheckReport, PrecheckRequest,
+    PurchaseRequest, RenewRequest, RpcError, UpdateGroupRequest,
 };
 use rowcast_proto::rpc::{
-    CreateGroup, DeleteGroup, GetInstance, ListGroups, ListInstances, PurchaseInstance,
-    RenewInstance, RunPrecheck,
+    CreateGroup, DeleteGroup, GetInstance, ListGroups, ListInstances, MoveGroup, PurchaseInstance,
+    RenewInstance, RunPrecheck, UpdateGroup,
 };
 
 use crate::stand_in::serve;
@@ -47,13 +49,26 @@ pub(super) async fn precheck(bus: &Bus, items: Vec<CheckResult>) {
     serve(server);
 }
 
+/// How many instances were sold.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sold(Arc<AtomicUsize>);
+
+impl Sold {
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// A billing where one instance is sold.
-pub(super) async fn billing(bus: &Bus) {
+pub(super) async fn billing(bus: &Bus) -> Sold {
+    let count = Sold::default();
+    let counted = count.clone();
     let sold = Arc::new(Mutex::new(None));
     let mut server = server(bus, "billing").await;
     let shelf = Arc::clone(&sold);
     let purchase = move |request: PurchaseRequest| {
         assert_eq!(request.charge_type(), ChargeType::PayAsYouGo);
+        counted.0.fetch_add(1, Ordering::Relaxed);
         let instance = Instance {
             id: "n000000000000".to_owned(),
             task_id: request.task_id,
@@ -79,6 +94,7 @@ pub(super) async fn billing(bus: &Bus) {
     };
     server.add::<GetInstance, _, _>(get).await.unwrap();
     serve(server);
+    count
 }
 
 /// A billing that sells subscriptions, all of one time.
@@ -113,6 +129,17 @@ pub(super) async fn subscriptions(bus: &Bus, expires_at: chrono::DateTime<chrono
         async move { Ok::<_, RpcError>(instance) }
     };
     server.add::<RenewInstance, _, _>(renew).await.unwrap();
+    let shelf = Arc::clone(&sold);
+    let get = move |_question: InstanceRequest| {
+        let instance = shelf.lock().unwrap().clone();
+        async move {
+            Ok::<_, RpcError>(InstanceReply {
+                instance,
+                ..InstanceReply::default()
+            })
+        }
+    };
+    server.add::<GetInstance, _, _>(get).await.unwrap();
     let list = move |_question: ListInstancesRequest| {
         let instances = sold.lock().unwrap().clone().into_iter().collect();
         async move { Ok::<_, RpcError>(ListInstancesReply { instances }) }
@@ -147,6 +174,24 @@ pub(super) async fn groups(bus: &Bus) {
         async move { Ok::<_, RpcError>(group) }
     };
     server.add::<CreateGroup, _, _>(create).await.unwrap();
+    let groups = Arc::clone(&kept);
+    let update = move |request: UpdateGroupRequest| {
+        let mut groups = groups.lock().unwrap();
+        let group = groups.first_mut().unwrap();
+        group.name = request.name;
+        let group = group.clone();
+        async move { Ok::<_, RpcError>(group) }
+    };
+    server.add::<UpdateGroup, _, _>(update).await.unwrap();
+    let groups = Arc::clone(&kept);
+    let seek = move |request: MoveGroupRequest| {
+        let at = "2026-11-29T10:00:00Z".parse::<chrono::DateTime<chrono::Utc>>();
+        assert_eq!(request.target, Some(Target::Time(at.unwrap().into())));
+        assert!(!request.force);
+        let group = groups.lock().unwrap().first().unwrap().clone();
+        async move { Ok::<_, RpcError>(group) }
+    };
+    server.add::<MoveGroup, _, _>(seek).await.unwrap();
     let groups = Arc::clone(&kept);
     let list = move |_question: ListGroupsRequest| {
         let groups = groups.lock().unwrap().clone();

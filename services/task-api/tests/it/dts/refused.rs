@@ -7,7 +7,7 @@ use super::{ALL, ENDPOINT, Given, calls};
 use crate::fixture::{Api, TOKEN, send};
 
 /// Parameters, `ID` standing for a task's id; then the problem's code, and the parameter at fault.
-const REFUSED: [(&str, &str, &str); 18] = [
+const REFUSED: [(&str, &str, &str); 22] = [
     ("Action=", "malformed_query", "Action"),
     ("Action=Frobnicate", "dts_action_unknown", "Action"),
     (
@@ -16,9 +16,29 @@ const REFUSED: [(&str, &str, &str); 18] = [
         "Action",
     ),
     (
-        "Action=CreateDtsInstance&Type=SUBSCRIBE",
+        "Action=CreateDtsInstance&Type=SUBSCRIBE&AutoStart=true",
         "dts_action_unsupported",
-        "JobId",
+        "AutoStart",
+    ),
+    (
+        "Action=CreateDtsInstance&JobId=ID&PayType=PrePaid&UsedTime=11",
+        "malformed_query",
+        "UsedTime",
+    ),
+    (
+        "Action=TagResources&ResourceId.1=ID",
+        "malformed_query",
+        "Tag.1.Key",
+    ),
+    (
+        "Action=TagResources&ResourceId.1=ID&ResourceId.2=ID",
+        "dts_action_unsupported",
+        "ResourceId.2",
+    ),
+    (
+        "Action=ModifyConsumptionTimestamp&DtsJobId=ID&ConsumerGroupId=g000000000000&ConsumptionTimestamp=now",
+        "malformed_query",
+        "ConsumptionTimestamp",
     ),
     (
         "Action=CreateDtsInstance&JobId=ID&PayType=Card",
