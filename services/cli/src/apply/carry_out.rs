@@ -65,13 +65,7 @@ pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::R
             changed.with_context(|| format!("the group {}/{}", task.name, group.name))?;
             Ok(())
         }
-        Step::Release(task) => {
-            let released = api.release(&task.id).await;
-            let released = released.with_context(|| format!("the task {}", task.name))?;
-            let watch = wait::Watch::of(&released, &waiting);
-            watch.until(api, &task.id, wait::is_gone).await?;
-            Ok(())
-        }
+        Step::Release(task) => release(api, task, &waiting).await,
         Step::DeleteSource(source) => {
             let deleted = api.delete_source(&source.id).await;
             deleted.with_context(|| format!("the source {}", source.name))
@@ -95,6 +89,14 @@ pub(super) async fn carry_out(api: &Api, step: &Step, timeout: u64) -> anyhow::R
             }
         }
     }
+}
+
+async fn release(api: &Api, task: &Task, waiting: &Waiting) -> anyhow::Result<()> {
+    let released = api.release(&task.id).await;
+    let released = released.with_context(|| format!("the task {}", task.name))?;
+    let watch = wait::Watch::of(&released, waiting);
+    watch.until(api, &task.id, wait::is_gone).await?;
+    Ok(())
 }
 
 /// Whether the secrets of a step can be read, before any step is done.

@@ -212,8 +212,7 @@ impl Step {
                 ..
             } => update("group", format!("{task}/{group}"), changes),
             Self::IgnoreAlerts { task, checks } => {
-                let detail = ignored::codes(checks);
-                ("ignore", "alerts", task.clone(), detail)
+                ("ignore", "alerts", task.clone(), ignored::codes(checks))
             }
             Self::Bring {
                 task,
