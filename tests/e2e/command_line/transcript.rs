@@ -83,7 +83,25 @@ fn comparable(transcript: &str) -> Vec<String> {
         }
         lines.push(line);
     }
+    // What is removed at the same time goes in any order.
+    for removals in lines.chunk_by_mut(|one, next| is_removal(one) && is_removal(next)) {
+        removals.sort_by(|one, other| removed(one).cmp(&removed(other)));
+        for (line, number) in removals.iter_mut().zip(1..) {
+            if let Some(what) = removed(line) {
+                *line = format!("{number} removed: {what}");
+            }
+        }
+    }
     lines
+}
+
+/// As `NUMBER s 2/4 removed: slot rowcast_ID`.
+fn is_removal(line: &str) -> bool {
+    removed(line).is_some()
+}
+
+fn removed(line: &str) -> Option<&str> {
+    line.split_once(" removed: ").map(|(_, what)| what)
 }
 
 /// As `SECONDS s orders is running`.
@@ -108,7 +126,7 @@ fn same_each_time(line: &str) -> String {
                 "s" | "B" | "KiB" | "MiB" | "GiB" | "TiB" | "sessions"
             )
         });
-        if is_time(word) {
+        if is_time(word.trim_end_matches(':')) {
             "TIME".to_owned()
         } else if is_measure && word.parse::<f64>().is_ok() {
             "NUMBER".to_owned()
