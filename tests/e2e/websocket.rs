@@ -1,7 +1,6 @@
 //! The example that fans a group's changes out to browsers.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
 use rowcast_e2e::{Group, PATIENCE, Shop, program};
@@ -57,6 +56,13 @@ impl Browser {
         Self(socket)
     }
 
+    /// One that is served.
+    async fn served(server: &Server, wish: &str) -> Self {
+        let mut browser = Self::open(server, wish).await;
+        assert_eq!(browser.change().await["op"], "listening");
+        browser
+    }
+
     async fn next(&mut self) -> Message {
         let message = tokio::time::timeout(PATIENCE, self.0.next()).await;
         message.unwrap().unwrap().unwrap()
@@ -94,19 +100,6 @@ async fn write(shop: &Shop, ids: std::ops::RangeInclusive<i64>) {
     }
 }
 
-/// Waits until a browser that was just opened is listened to: it has seen one of the changes made meanwhile, with ids from
-/// `mark` down.
-async fn listening(shop: &Shop, browser: &mut Browser, mut mark: i64) {
-    loop {
-        write(shop, mark..=mark).await;
-        mark -= 1;
-        let seen = tokio::time::timeout(Duration::from_secs(1), browser.change());
-        if seen.await.is_ok() {
-            return;
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn browsers_get_what_they_want_once_and_in_order() {
     let shop = Box::pin(Shop::open(Default::default())).await.unwrap();
@@ -121,26 +114,18 @@ async fn browsers_get_what_they_want_once_and_in_order() {
     assert_eq!(stranger.close_code().await, 4410);
 
     let bids_only = r#"{"tables": ["shop.bid"]}"#;
-    let mut bids = Browser::open(&server, bids_only).await;
-    listening(&shop, &mut bids, -1).await;
-    let mut everything = Browser::open(&server, "{}").await;
-    listening(&shop, &mut everything, -100).await;
+    let mut bids = Browser::served(&server, bids_only).await;
+    let mut everything = Browser::served(&server, "{}").await;
 
     write(&shop, 1..=50).await;
     let mut last = Value::Null;
-    let mut seen = Vec::new();
-    while seen.last() != Some(&50) {
+    for id in 1..=50 {
         let change = bids.change().await;
         assert_eq!(change["table"], "bid");
-        seen.push(change["after"]["id"].as_i64().unwrap());
+        assert_eq!(change["after"]["id"], id);
         last = change["id"].clone();
     }
-    let new: Vec<_> = seen.into_iter().filter(|id| *id > 0).collect();
-    assert_eq!(new, (1..=50).collect::<Vec<_>>());
-    let mut both = Vec::new();
-    while both.len() < 100 {
-        both.extend(everything.rows(1).await.into_iter().filter(|id| *id > 0));
-    }
+    let both = everything.rows(100).await;
     let twice: Vec<_> = (1..=50).flat_map(|id| [id, id]).collect();
     assert_eq!(both, twice);
 
@@ -148,7 +133,7 @@ async fn browsers_get_what_they_want_once_and_in_order() {
     drop(bids);
     write(&shop, 51..=80).await;
     let wish = json!({"tables": ["shop.bid"], "after": last}).to_string();
-    let mut back = Browser::open(&server, &wish).await;
+    let mut back = Browser::served(&server, &wish).await;
     assert_eq!(back.rows(30).await, (51..=80).collect::<Vec<_>>());
 
     // A process that was started anew does not know what a browser has seen, and says so.

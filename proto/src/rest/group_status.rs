@@ -36,10 +36,11 @@ impl GroupState {
     }
 }
 
-/// How it is with a group now.
+/// How it is with a group now. What a group shows has all of its members, or, where nobody can say how it is, none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GroupStatus {
     /// Whether what it has not read is still there.
+    #[schema(required = false)]
     pub state: GroupState,
     /// Why the state is not ok, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,18 +50,22 @@ pub struct GroupStatus {
     pub position: Option<StreamPosition>,
     /// Seconds from the commit of the last change acknowledged to that of the newest in the stream; 0 where nothing is
     /// unread, −1 where no member is connected.
+    #[schema(required = false)]
     pub delay_seconds: i64,
     /// Changes not sent, or sent and not acknowledged; −1 where no member is connected.
+    #[schema(required = false)]
     pub unconsumed: i64,
     /// What the task's stream holds; absent where there is no stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<StreamRange>,
     /// Who is connected, by address.
+    #[schema(required = false)]
     pub members: Vec<GroupMember>,
     /// Why members are not known, in a sentence; absent where they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub members_unknown: Option<String>,
     /// Number of the last move of the position; 0 where it was never moved.
+    #[schema(required = false)]
     pub generation: u64,
     /// How far its own stream is; absent where it reads the task's stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]

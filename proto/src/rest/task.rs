@@ -405,8 +405,8 @@ pub struct Task {
     pub resource_group: Option<String>,
     /// Where it stands.
     pub state: TaskState,
-    /// What can be asked of it in this state: `precheck`, `purchase`, `start`, `suspend`, `resume`, `replace_objects`,
-    /// `reset`, `clone`, `release`. What else hinders, as an instance that is missing, is told when it is asked for.
+    /// The commands that its state takes, as `allowed` of a problem that a command was refused with. What else hinders, as
+    /// an instance that is missing, is told when it is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed: Vec<String>,
     /// Its last precheck; absent where there was none.

@@ -138,14 +138,16 @@ impl Supervisor {
         let held = self.deriving.held().await?;
         let copies = held.iter().filter(|key| key.starts_with(COPY)).count();
         let (fair, has) = (wanted.len().div_ceil(copies.max(1)), self.workers.len());
+        wanted.retain(|group| {
+            !self.workers.contains_key(&group.id) && !held.contains(group.id.as_str())
+        });
+        // Not while others leave something free: what is left would come back.
         if has > fair
+            && wanted.is_empty()
             && let Some(worker) = self.workers.values().next()
         {
             worker.stop.cancel();
         }
-        wanted.retain(|group| {
-            !self.workers.contains_key(&group.id) && !held.contains(group.id.as_str())
-        });
         let free = wanted.iter().map(|group| group.id.clone()).collect();
         let before = std::mem::replace(&mut self.free, free);
         let mut more = fair.saturating_sub(has);

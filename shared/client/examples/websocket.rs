@@ -12,8 +12,13 @@
 //! function follow() {
 //!   const socket = new WebSocket("ws://127.0.0.1:8090");
 //!   socket.onopen = () => socket.send(JSON.stringify({ tables: ["public.orders"], after: last }));
-//!   socket.onmessage = ({ data }) => { const change = JSON.parse(data); last = change.id; show(change); };
-//!   socket.onclose = ({ code }) => { if (code === 4410) { last = undefined; readAll(); } setTimeout(follow, 1000); };
+//!   socket.onmessage = ({ data }) => {
+//!     const change = JSON.parse(data);
+//!     if (change.op !== "listening") show(change);
+//!     else if (!last) readAll(); // What comes from now on comes; what was before is read.
+//!     last = change.id;
+//!   };
+//!   socket.onclose = ({ code }) => { if (code === 4410) last = undefined; setTimeout(follow, 1000); };
 //! }
 //! ```
 //!
@@ -21,6 +26,7 @@
 //!
 //! - The last [`HELD`] changes are held in memory, once for all browsers. Each is at its own place in them, so that a slow one
 //!   slows nobody.
+//! - A browser is told first where it stands, by `{"op":"listening","id":…}`: nothing that is committed behind that is left out.
 //! - Who comes back names the change that it saw last and goes on behind it. Where that is no longer held (it was away for
 //!   long, was too slow, or this process was started anew) it is told so by the close code [`GONE`], and reads the tables
 //!   again: nothing is left out silently.
@@ -35,8 +41,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::{SinkExt as _, StreamExt as _};
-use rowcast_client::{Change, GroupCredentials, Operation, Position, Secret, Subscription};
+use rowcast_client::{Change, Error, GroupCredentials, Operation, Position, Secret, Subscription};
 use serde::Deserialize;
+use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -107,13 +114,14 @@ impl Changes {
         }
     }
 
-    /// Where a browser begins; `None` where what it asks for is gone.
-    fn begin(&self, after: Option<Position>) -> Option<u64> {
+    /// Where a browser begins, behind which position; `None` where what it asks for is gone.
+    fn begin(&self, after: Option<Position>) -> Option<(u64, Option<Position>)> {
         let Some(after) = after else {
-            return Some(self.next());
+            return Some((self.next(), self.last));
         };
-        let place = self.held.iter().rposition(|held| held.position == after)?;
-        Some(self.first + place as u64 + 1)
+        // Of two with one position, as a gap behind a change has it, both come again.
+        let place = self.held.iter().position(|held| held.position == after)?;
+        Some((self.first + place as u64 + 1, Some(after)))
     }
 
     /// The change with this number, if it has come; `Err` if it is gone.
@@ -164,7 +172,9 @@ impl Feed {
             text: serde_json::to_string(change)?.into(),
         };
         let mut changes = self.changes();
-        if redelivered && changes.last >= Some(held.position) {
+        // A gap may have the position of the change before it; told twice it does no harm.
+        let is_gap = change.op == Operation::Gap && changes.last == Some(held.position);
+        if redelivered && changes.last >= Some(held.position) && !is_gap {
             return Ok(());
         }
         changes.push(held);
@@ -178,7 +188,11 @@ impl Feed {
         while let Some(delivery) = changes.next().await {
             let delivery = delivery?;
             self.take(&delivery.change, delivery.redelivered)?;
-            delivery.ack().await?;
+            match delivery.ack().await {
+                // What is not acknowledged comes again.
+                Ok(()) | Err(Error::NotAcknowledged(_) | Error::NotHeld { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         anyhow::bail!("no more changes come")
     }
@@ -196,9 +210,14 @@ impl Feed {
             Err(error) => return close(&mut socket, MALFORMED, &error.to_string()).await,
         };
         let mut news = self.news.subscribe();
-        let Some(mut next) = self.changes().begin(wish.after) else {
+        // The lock is not held while anything is sent.
+        let begun = self.changes().begin(wish.after);
+        let Some((mut next, behind)) = begun else {
             return close(&mut socket, GONE, "no longer held").await;
         };
+        let listening = json!({"op": "listening", "id": behind}).to_string();
+        let sent = socket.send(Message::Text(listening.into()));
+        tokio::time::timeout(PATIENCE, sent).await??;
         loop {
             news.mark_unchanged();
             loop {
@@ -258,7 +277,11 @@ async fn accept(feed: Arc<Feed>, listener: TcpListener) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                let (browser, address) = accepted?;
+                let Ok((browser, address)) = accepted else {
+                    // As for want of file descriptors: those who are there go on.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                };
                 let feed = Arc::clone(&feed);
                 browsers.spawn(async move {
                     if let Err(error) = feed.serve(browser).await {

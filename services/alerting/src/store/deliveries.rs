@@ -194,7 +194,8 @@ pub(crate) async fn forget(pool: &PgPool, now: DateTime<Utc>) -> Result<(), sqlx
         "DELETE FROM deliveries AS d
          USING incidents AS i
          WHERE i.id = d.incident_id
-           AND i.resolved_at IS NOT NULL
+           -- What is repeated says no more than what was raised, which tells who knows of it.
+           AND (i.resolved_at IS NOT NULL OR d.event LIKE 'repeated%')
            AND d.ended_at < $1",
     )
     .bind(now - KEPT)

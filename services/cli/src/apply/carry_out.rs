@@ -192,7 +192,11 @@ async fn create_rule(api: &Api, wanted: &RuleEntry) -> anyhow::Result<()> {
 
 async fn update_rule(api: &Api, wanted: &RuleEntry) -> anyhow::Result<()> {
     let there = find::rule(api, &wanted.name).await?;
-    let tasks = find::tasks(api, &wanted.tasks).await?;
+    let covered = |name: &String| there.task_ids.iter().find(|id| id.as_str() == name);
+    let (known, named): (Vec<_>, Vec<_>) =
+        (wanted.tasks.iter().cloned()).partition(|name| covered(name).is_some());
+    let mut tasks = find::tasks(api, &named).await?;
+    tasks.extend(known.iter().filter_map(|name| covered(name).cloned()));
     let contacts = find::contacts(api, &wanted.contacts).await?;
     let patch = wanted.patch(tasks, contacts);
     let changed = api.patch_rule(&there.id, &patch).await;

@@ -120,17 +120,24 @@ pub(super) fn plan_rules(
     conflicts: &mut Vec<String>,
 ) {
     for wanted in &document.rules {
-        conflicts.extend(unknown_tasks(wanted, document, present));
-        let what = format!("rule {}", wanted.name);
-        conflicts.extend(contact::unknown_named(
-            &what,
-            &wanted.contacts,
-            &[],
-            document,
-            present,
-        ));
         let named = present.rules.iter().filter(|rule| rule.name == wanted.name);
-        match only("rule", &wanted.name, named) {
+        let there = only("rule", &wanted.name, named);
+        let (tasks, contacts) = match &there {
+            Ok(Some(there)) => (&there.task_ids[..], &there.contacts[..]),
+            Ok(None) | Err(_) => (&[][..], &[][..]),
+        };
+        let what = format!("rule {}", wanted.name);
+        conflicts.extend(unknown_tasks(wanted, tasks, document, present));
+        let (told, unknown) = (&wanted.contacts, contact::unknown_named);
+        conflicts.extend(unknown(&what, told, contacts, document, present));
+        if wanted.metric.unit().is_some() != wanted.threshold.is_some() {
+            let metric = wanted.metric.as_str();
+            conflicts.push(match wanted.threshold {
+                Some(_) => format!("{what}: {metric} is true or not and has no threshold"),
+                None => format!("{what}: {metric} needs a threshold"),
+            });
+        }
+        match there {
             Ok(None) => steps.push(Step::CreateRule(wanted.clone())),
             Ok(Some(there)) => {
                 let what = format!("{what}: metric");
@@ -144,10 +151,17 @@ pub(super) fn plan_rules(
     }
 }
 
-fn unknown_tasks(wanted: &RuleEntry, document: &Document, present: &Present) -> Vec<String> {
+/// `covered` are those that the rule covers already: one may be released, or of others.
+fn unknown_tasks(
+    wanted: &RuleEntry,
+    covered: &[TaskId],
+    document: &Document,
+    present: &Present,
+) -> Vec<String> {
     let is_there = |named: &String| {
         let mut tasks = document.tasks.iter();
-        present.task_names.contains_key(named)
+        covered.iter().any(|id| id.as_str() == named)
+            || present.task_names.contains_key(named)
             || present.task_names.values().any(|name| name == named)
             || tasks.any(|task| task.name == *named)
     };

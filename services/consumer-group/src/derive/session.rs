@@ -106,6 +106,8 @@ struct Session<'a> {
     looked_at: Instant,
     /// What was awaited of the task's stream then.
     awaited: u64,
+    /// Whether it was there, and had not come.
+    is_missed: bool,
 }
 
 /// Up to which position what is read is stored already.
@@ -160,6 +162,7 @@ impl<'a> Session<'a> {
             marked: Mark::default(),
             looked_at: Instant::now(),
             awaited: 0,
+            is_missed: false,
         };
         session.mark().await?;
         Ok(session)
@@ -246,8 +249,9 @@ impl<'a> Session<'a> {
             Passed::InPart(at) => Some(at),
             Passed::UpTo(at) => {
                 let id = unit.message.id;
-                // A shape has the position of the change before it; told twice it does no harm.
-                let is_told = id == at && unit.message.op == Operation::Schema;
+                // A shape has the position of the change before it; told twice it does no harm, but not within that.
+                let is_shape = unit.message.op == Operation::Schema;
+                let is_told = id == at && is_shape && self.stored == 0;
                 if id <= at {
                     self.passed = Passed::UpTo(at);
                 }
@@ -474,9 +478,12 @@ impl<'a> Session<'a> {
         if self.reader.is_stuck_in_pieces() {
             return Err("the rest of a change in pieces does not come".into());
         }
-        if awaited == next && self.reader.has_next().await? {
+        // What has been stored during this look may be on its way.
+        let is_missed = awaited == next && self.reader.has_next().await?;
+        if is_missed && std::mem::replace(&mut self.is_missed, is_missed) {
             return Err("the task's stream holds messages, and none comes".into());
         }
+        self.is_missed = is_missed;
         Ok(())
     }
 }

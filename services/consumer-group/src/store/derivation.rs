@@ -169,7 +169,8 @@ pub(crate) async fn parked(
     Ok(())
 }
 
-/// Begins a session on an own stream that was made then; gives the session's number.
+/// Begins a session on an own stream that was made then; gives the session's number. What has stopped counts as stopped until
+/// more is made.
 pub(crate) async fn begin(
     executor: impl PgExecutor<'_>,
     group: &GroupId,
@@ -179,7 +180,9 @@ pub(crate) async fn begin(
         "INSERT INTO derivations AS known (group_id, state, session)
          VALUES ($1, 'running', 1)
          ON CONFLICT (group_id) DO UPDATE
-         SET state = 'running', reason = '', session = known.session + 1,
+         SET state = CASE WHEN known.state = 'stopped' THEN 'stopped' ELSE 'running' END,
+             reason = CASE WHEN known.state = 'stopped' THEN known.reason ELSE '' END,
+             session = known.session + 1,
              gap_sequence = CASE WHEN known.own_made = $2 THEN known.gap_sequence ELSE 0 END
          RETURNING session",
     )
@@ -218,7 +221,9 @@ pub(crate) async fn mark(
     let done = sqlx::query(
         "UPDATE derivations
          SET source_made = $3, own_made = $4, source_sequence = $5, own_sequence = $6, left_out = $7,
-             transaction_lsn = $8, position = $9
+             transaction_lsn = $8, position = $9,
+             state = CASE WHEN source_made = $3 AND source_sequence >= $5 THEN state ELSE 'running' END,
+             reason = CASE WHEN state = 'stopped' AND (source_made <> $3 OR source_sequence < $5) THEN '' ELSE reason END
          WHERE group_id = $1
            AND session = $2",
     )

@@ -83,7 +83,7 @@ const WITHOUT_IDENTITY: &str = "WITH RECURSIVE published (oid) AS (
      SELECT n.nspname::text,
             c.relname::text,
             COALESCE(
-                (SELECT 'DEFAULT'
+                (SELECT 'DEFAULT'::text
                  FROM pg_catalog.pg_index AS i
                  WHERE i.indrelid = c.oid
                    AND i.indisprimary
@@ -107,7 +107,7 @@ const WITHOUT_IDENTITY: &str = "WITH RECURSIVE published (oid) AS (
                                      AND NOT a.attnotnull)
                  ORDER BY i.indnatts, x.relname
                  LIMIT 1),
-                'FULL')
+                'FULL'::text)
      FROM published AS p
      JOIN pg_catalog.pg_class AS c
        ON c.oid = p.oid

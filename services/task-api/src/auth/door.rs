@@ -57,7 +57,7 @@ impl Door {
 
     /// Counts a request; the time to wait where it is one too many.
     fn count(&self, address: IpAddr) -> Result<(), Duration> {
-        let counted = if self.asked.len() < ADDRESSES_MAX {
+        let counted = if self.has_room() {
             counted_as(address)
         } else {
             IpAddr::V6(Ipv6Addr::UNSPECIFIED)
@@ -67,8 +67,16 @@ impl Door {
             .map_err(|early| early.wait_time_from(self.asked.clock().now()))
     }
 
-    /// Counts that a request was refused for its token.
+    fn has_room(&self) -> bool {
+        self.asked.len() < ADDRESSES_MAX
+    }
+
+    /// Counts that a request was refused for its token. Where addresses are counted together, guesses of one do not hinder
+    /// the others.
     fn count_refused(&self, address: IpAddr) {
+        if !self.has_room() {
+            return;
+        }
         for _ in 0..REFUSED_COUNTS {
             if self.count(address).is_err() {
                 break;

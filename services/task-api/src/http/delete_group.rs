@@ -33,8 +33,8 @@ pub(crate) async fn delete_group(
     GroupPath(task, group): GroupPath,
     expected: IfMatch,
 ) -> Result<StatusCode, ApiError> {
-    let deletion = deleted(&app, &caller, task, group.clone());
-    versioned::deleted(&app, Thing::Group(&group), &expected, deletion).await?;
+    let deletion = deleted(&app, &caller, task.clone(), group.clone());
+    versioned::deleted(&app, Thing::Group(&task, &group), &expected, deletion).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -34,12 +34,12 @@ pub(crate) async fn get_group(
     GroupPath(task, group): GroupPath,
 ) -> Result<Tagged<Group>, ApiError> {
     existing(&app, &task).await?;
-    let question = question(&caller, task, group.clone());
+    let question = question(&caller, task.clone(), group.clone());
     let reading = async {
         let answer = ask::<GetGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
         convert::group(answer)
     };
-    versioned::read(&app, Thing::Group(&group), reading).await
+    versioned::read(&app, Thing::Group(&task, &group), reading).await
 }
 
 /// The question about one group.

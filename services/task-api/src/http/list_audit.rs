@@ -7,7 +7,7 @@ use rowcast_proto::rest::AuditLog;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::query::{Params, malformed_parameter};
+use super::query::{self, Params, malformed_parameter};
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::store::audit::{self, Filter};
@@ -55,8 +55,8 @@ pub(crate) async fn list_audit(
     let filter = Filter {
         actor: wanted.actor,
         about: wanted.about,
-        since: wanted.since,
-        until: wanted.until,
+        since: query::time("since", wanted.since)?,
+        until: query::time("until", wanted.until)?,
         before: wanted.cursor.as_deref().map(number).transpose()?,
         limit,
     };

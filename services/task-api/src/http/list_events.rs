@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 
 use super::body::TaskPath;
 use super::get_task::existing;
-use super::query::{Params, malformed_parameter};
+use super::query::{self, Params, malformed_parameter};
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::store::transition::{self, Filter};
@@ -51,8 +51,8 @@ pub(crate) async fn list_events(
     validate::searched_page(wanted.search.as_deref(), wanted.limit)?;
     let filter = Filter {
         search: wanted.search,
-        since: wanted.since,
-        until: wanted.until,
+        since: query::time("since", wanted.since)?,
+        until: query::time("until", wanted.until)?,
         after: wanted.cursor.as_deref().map(number).transpose()?,
         limit: wanted.limit,
     };

@@ -60,7 +60,7 @@ pub(crate) async fn updated(
         None => None,
     };
     let question = UpdateGroupRequest {
-        task_id: task.into(),
+        task_id: task.to_string(),
         group_id: group.to_string(),
         name: wanted.name.unwrap_or_default(),
         password,
@@ -71,5 +71,5 @@ pub(crate) async fn updated(
         let changed = ask::<UpdateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
         convert::group(changed)
     };
-    versioned::changed(app, Thing::Group(&group), expected, change).await
+    versioned::changed(app, Thing::Group(&task, &group), expected, change).await
 }

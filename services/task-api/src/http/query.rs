@@ -4,6 +4,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use chrono::{DateTime, Datelike as _, Utc};
 use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
@@ -51,6 +52,20 @@ pub(crate) fn malformed_parameter(name: &str, detail: &str, repair: &str) -> Api
     ApiError::refused(StatusCode::BAD_REQUEST, "malformed_query", detail)
         .field(name)
         .repair(repair)
+}
+
+/// A time that PostgreSQL can keep (its documentation, 8.5).
+pub(crate) fn time(
+    name: &str,
+    time: Option<DateTime<Utc>>,
+) -> Result<Option<DateTime<Utc>>, ApiError> {
+    match time {
+        Some(time) if !(0..=9999).contains(&time.year()) => {
+            let repair = "Give a year of four digits.";
+            Err(malformed_parameter(name, "lies too far away", repair))
+        }
+        time => Ok(time),
+    }
 }
 
 /// The parameter at fault: in front of the message, and where it is unknown inside.

@@ -208,6 +208,9 @@ async fn settle(
     } else if locked.definition.etl != checked.etl {
         let reason = "the ETL policy was changed while the precheck ran".to_owned();
         (TaskEvent::PrecheckFailed, reason)
+    } else if locked.definition.retention != checked.retention {
+        let reason = "the retention was changed while the precheck ran".to_owned();
+        (TaskEvent::PrecheckFailed, reason)
     } else if locked.definition.objects != checked.objects {
         // The report is about what the task was to track before.
         let reason = "the objects were replaced while the precheck ran".to_owned();

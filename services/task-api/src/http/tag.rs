@@ -58,6 +58,11 @@ impl IfMatch {
     /// No header: any version.
     pub(crate) const ANY: Self = Self(None);
 
+    /// This version only.
+    pub(crate) fn version(version: u64) -> Self {
+        Self(Some(text(version)))
+    }
+
     /// # Errors
     /// Where the change was thought out on another version than this one.
     pub(crate) fn holds(&self, version: u64) -> Result<(), ApiError> {

@@ -19,7 +19,8 @@ use crate::store::version;
 /// What has a version.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Thing<'a> {
-    Group(&'a GroupId),
+    /// Of this task: whether it is one of that task is said only once it is asked for.
+    Group(&'a TaskId, &'a GroupId),
     Contact(&'a ContactId),
     /// Of this task.
     Instance(&'a TaskId),
@@ -28,7 +29,7 @@ pub(super) enum Thing<'a> {
 impl fmt::Display for Thing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Group(id) => write!(f, "group/{id}"),
+            Self::Group(task, id) => write!(f, "group/{task}/{id}"),
             Self::Contact(id) => write!(f, "contact/{id}"),
             Self::Instance(id) => write!(f, "instance/{id}"),
         }
@@ -57,8 +58,10 @@ pub(super) async fn changed<T>(
     match change.await {
         Ok(made) => {
             let mut connection = app.pool().acquire().await?;
-            let version = version::count(&mut connection, &about).await?;
-            Ok(Tagged(version, made))
+            let counted = version::count(&mut connection, &about).await?;
+            // Where others have changed it in between, what was made is not what is there by now.
+            let is_last = counted == version + 1;
+            Ok(Tagged(if is_last { counted } else { version }, made))
         }
         Err(error) => {
             match error.refused_with() {

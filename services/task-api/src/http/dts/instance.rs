@@ -3,6 +3,7 @@
 //! In DTS an instance is bought first and configured later; here nothing is sold before a precheck has passed. Both
 //! stay true: what is ordered too early is kept, costs nothing, and is bought by the `StartDtsJob` whose precheck passes.
 
+use axum::http::StatusCode;
 use rowcast_bus::request::ask;
 use rowcast_domain::{Months, TaskId};
 use rowcast_proto::message::InstanceRequest;
@@ -89,6 +90,7 @@ async fn of_task(
         bought.map_err(|error| of_parameters(error, &[("months", MONTHS)]))?;
         kept_order::forget(call.app.pool(), id).await?;
     } else {
+        has_no_instance(call, id).await?;
         let order = KeptOrder {
             wanted,
             key: call.key.clone(),
@@ -140,14 +142,30 @@ pub(super) async fn buy_kept(call: &Call<'_>, id: &TaskId) -> Result<(), ApiErro
         return Ok(());
     };
     may_be_bought(call.app, id).await?;
+    if !has_instance(call, id).await? {
+        bought(call.app, call.caller, id.clone(), &kept.wanted, kept.key).await?;
+    }
+    Ok(kept_order::forget(call.app.pool(), id).await?)
+}
+
+async fn has_instance(call: &Call<'_>, id: &TaskId) -> Result<bool, ApiError> {
     let question = InstanceRequest {
         task_id: id.to_string(),
     };
     let present = ask::<GetInstance>(call.app.bus(), &question, ASK_TIMEOUT).await?;
-    if present.instance.is_none() {
-        bought(call.app, call.caller, id.clone(), &kept.wanted, kept.key).await?;
+    Ok(present.instance.is_some())
+}
+
+/// An order that is kept is given up where there is an instance: it is not taken then.
+async fn has_no_instance(call: &Call<'_>, id: &TaskId) -> Result<(), ApiError> {
+    if !has_instance(call, id).await? {
+        return Ok(());
     }
-    Ok(kept_order::forget(call.app.pool(), id).await?)
+    let status = StatusCode::CONFLICT;
+    let detail = "the task has an instance already";
+    Err(ApiError::refused(status, "instance_present", detail)
+        .field("JobId")
+        .repair("Call RenewInstance to pay further months of it, or StartDtsJob."))
 }
 
 /// What `PayType`, `Period` and `UsedTime` say.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rowcast_proto::rest::PatchTask;
+use rowcast_proto::rest::{OWN_TAGS, PatchTask};
 
 use super::Call;
 use super::action::unsupported;
@@ -42,7 +42,8 @@ pub(super) async fn untag(call: &Call<'_>) -> Result<Answer, ApiError> {
     let mut tags = task.definition.tags.clone();
     let named = numbered(call, |number| format!("TagKey.{number}"));
     if call.parameters.flag("All")? == Some(true) && named.is_empty() {
-        tags.clear();
+        // Marks are no tags of a user.
+        tags.retain(|key, _value| key.starts_with(OWN_TAGS));
     } else if named.is_empty() {
         return Err(malformed_parameter("TagKey.1", "is missing", "Give it."));
     }
@@ -80,6 +81,8 @@ async fn replace(
     };
     let in_words = |error| of_parameters(error, &[("tags", "Tag")]);
     validate::task_patch(&patch).map_err(in_words)?;
-    lifecycle::change_task(call.app, call.caller, &task.id, patch, &IfMatch::ANY).await?;
+    // Tags are replaced whole: nobody may have changed them since they were read.
+    let expected = IfMatch::version(task.version);
+    lifecycle::change_task(call.app, call.caller, &task.id, patch, &expected).await?;
     Ok(Answer::about(task.id))
 }
