@@ -11,6 +11,7 @@
 
 pub(crate) mod document;
 mod plan;
+mod words;
 mod change;
 mod conflict;
 mod contact;
@@ -30,7 +31,8 @@ use carry_out::{carry_out, check};
 use change::SET_TAG;
 pub(crate) use change::is_fresh;
 use document::{Document, TaskEntry};
-use plan::{Present, PresentTask, Step, StepInWords, UnnamedSource, plan};
+use plan::{Present, PresentTask, Step, UnnamedSource, plan};
+use words::StepInWords;
 
 pub(crate) async fn run(api: &Api, wanted: Apply) -> anyhow::Result<()> {
     let document = Document::read(&wanted.file)?;

@@ -208,7 +208,7 @@ async fn settle(
     } else if locked.definition.etl != checked.etl {
         let reason = "the ETL policy was changed while the precheck ran".to_owned();
         (TaskEvent::PrecheckFailed, reason)
-    } else if locked.definition.retention != checked.retention {
+    } else if locked.definition.retention.max_bytes != checked.retention.max_bytes {
         let reason = "the retention was changed while the precheck ran".to_owned();
         (TaskEvent::PrecheckFailed, reason)
     } else if locked.definition.objects != checked.objects {

@@ -141,9 +141,8 @@ fn changed(task: &StoredTask, patch: PatchTask) -> Result<(StoredTask, Changes),
     {
         changes.words.push("retention".to_owned());
         // Whether NATS has room for so much was prechecked.
-        let has_stream = task.was_started();
         let is_other = retention.max_bytes != definition.retention.max_bytes;
-        changes.for_precheck |= is_other && !has_stream;
+        changes.for_precheck |= is_other && !task.was_started();
         definition.retention = retention;
     }
     if let Some(etl) = etl.and_then(|etl| other_policy(definition.etl.as_ref(), etl)) {
