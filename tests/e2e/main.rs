@@ -15,6 +15,7 @@ mod accepted_stop;
 mod sources;
 mod client_certificate;
 mod precheck;
+mod wrong;
 mod recheck;
 mod rules;
 mod service_log;

@@ -2,19 +2,15 @@
 //! makes the next run as good as the first one was.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
 use std::time::Duration;
 
 use rowcast_proto::message::{
     CheckOutcome, CheckResult, PrecheckReport, PrecheckRequest, SourceConnection,
 };
-use rowcast_testkit::{Postgres, eventually};
+use rowcast_testkit::{Postgres, Repair, eventually};
 
 use crate::service::{Service, named, question};
 
-mod repair;
 mod settings;
 mod activity;
 mod tables;
@@ -23,8 +19,6 @@ mod login;
 mod network;
 mod standby;
 mod broker;
-
-use repair::Repair;
 
 /// The server reads its files a moment after it is told to.
 const SOON: Duration = Duration::from_secs(15);
@@ -194,18 +188,9 @@ impl World {
 
     /// Does what this one of the repair's choices says, word for word.
     pub(crate) async fn repair_by(&mut self, item: &CheckResult, choice: usize) {
-        let repair = Repair::choices(&item.repair).swap_remove(choice);
+        let repair = Repair::choices(&item.repair, PASSWORD).swap_remove(choice);
         assert!(repair.says_something(), "{item:?}");
-        for command in &repair.commands {
-            self.command(command);
-        }
-        self.admit(&repair.lines_of_hba);
-        for statement in &repair.statements {
-            self.sql(statement).await;
-        }
-        if repair.restarts {
-            self.restart().await;
-        }
+        repair.apply(&mut self.service.postgres).await.unwrap();
         for (field, value) in &repair.fields {
             match field.as_str() {
                 "sslmode" => self.source.sslmode.clone_from(value),
@@ -228,37 +213,9 @@ impl World {
         .await;
     }
 
-    /// In the data directory, as the account that the server runs as.
-    fn command(&self, line: &str) {
-        let data = self.service.postgres.data_folder();
-        let owner = std::fs::metadata(&data).unwrap();
-        let mut words = line.split_whitespace();
-        let done = Command::new(words.next().unwrap())
-            .args(words)
-            .current_dir(&data)
-            .uid(owner.uid())
-            .gid(owner.gid())
-            .output()
-            .unwrap();
-        assert!(done.status.success(), "{line}: {done:?}");
-    }
-
-    /// Puts lines above the others of `pg_hba.conf`.
-    pub(crate) fn admit(&self, lines: &[String]) {
-        if lines.is_empty() {
-            return;
-        }
-        let file = self.service.postgres.data_folder().join("pg_hba.conf");
-        let others = std::fs::read_to_string(&file).unwrap();
-        std::fs::write(&file, format!("{}\n{others}", lines.join("\n"))).unwrap();
-    }
-
     /// Leaves these lines alone in `pg_hba.conf`, and one for the superuser.
     pub(crate) async fn admit_only(&self, lines: &str) {
-        let file = self.service.postgres.data_folder().join("pg_hba.conf");
-        let text = format!("host all postgres all scram-sha-256\n{lines}\n");
-        std::fs::write(&file, text).unwrap();
-        self.sql("SELECT pg_reload_conf()").await;
+        self.service.postgres.admit_only(lines).await.unwrap();
     }
 }
 
