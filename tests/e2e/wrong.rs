@@ -24,7 +24,7 @@ struct Way {
     choice: usize,
 }
 
-const WAYS: [Way; 5] = [
+const WAYS: [Way; 13] = [
     Way {
         wrong: &["ALTER SYSTEM SET wal_level = replica"],
         restarts: true,
@@ -50,6 +50,60 @@ const WAYS: [Way; 5] = [
         choice: 1,
     },
     Way {
+        wrong: &["ALTER ROLE tracker NOLOGIN"],
+        restarts: false,
+        code: "connectivity",
+        choice: 0,
+    },
+    Way {
+        wrong: &["ALTER ROLE tracker NOREPLICATION"],
+        restarts: false,
+        code: "privileges",
+        choice: 0,
+    },
+    Way {
+        wrong: &["REVOKE CREATE ON DATABASE postgres FROM tracker"],
+        restarts: false,
+        code: "privileges",
+        choice: 0,
+    },
+    Way {
+        wrong: &["ALTER TABLE orders ADD COLUMN twice numeric GENERATED ALWAYS AS (id * 2) STORED"],
+        restarts: false,
+        code: "generated_columns",
+        choice: 1,
+    },
+    Way {
+        wrong: &["BEGIN; SELECT pg_catalog.txid_current(); PREPARE TRANSACTION 'forgotten'"],
+        restarts: false,
+        code: "prepared_transactions",
+        choice: 0,
+    },
+    Way {
+        wrong: &[
+            "ALTER SYSTEM SET wal_sender_timeout = 0",
+            "SELECT pg_reload_conf()",
+        ],
+        restarts: false,
+        code: "sender_timeout",
+        choice: 0,
+    },
+    Way {
+        wrong: &[
+            "ALTER SYSTEM SET max_slot_wal_keep_size = -1",
+            "SELECT pg_reload_conf()",
+        ],
+        restarts: false,
+        code: "wal_keep",
+        choice: 0,
+    },
+    Way {
+        wrong: &["SELECT pg_create_logical_replication_slot('rowcast_t000000000003', 'pgoutput')"],
+        restarts: false,
+        code: "leftovers",
+        choice: 0,
+    },
+    Way {
         wrong: &[
             "SELECT pg_create_logical_replication_slot('others', 'pgoutput')",
             "ALTER SYSTEM SET max_replication_slots = 1",
@@ -71,7 +125,10 @@ struct World {
 impl World {
     async fn start() -> Self {
         // Without it each source is told that its WAL is kept without limit.
-        let settings = [("max_slot_wal_keep_size", "2GB")];
+        let settings = [
+            ("max_slot_wal_keep_size", "2GB"),
+            ("max_prepared_transactions", "4"),
+        ];
         let settings: BTreeMap<String, String> = settings
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into();
