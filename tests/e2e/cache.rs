@@ -28,14 +28,11 @@ struct Cache {
 impl Cache {
     fn start(shop: &Shop, group: &Group) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let connection = serde_json::to_vec(&group.connection).unwrap();
-        std::fs::write(folder.path().join("connection.json"), connection).unwrap();
-        std::fs::write(folder.path().join("password.txt"), group.password).unwrap();
+        let files = group.write_to(folder.path()).unwrap();
         let mut process = Command::new(program("examples/cache_invalidation").unwrap())
-            .args(["connection.json", "password.txt"])
+            .args(files)
             .arg(shop.platform.postgres.url("shop").expose())
             .args(["shop.price", "article"])
-            .current_dir(folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

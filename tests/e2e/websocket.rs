@@ -25,12 +25,10 @@ struct Server {
 impl Server {
     async fn start(group: &Group) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let connection = serde_json::to_vec(&group.connection).unwrap();
-        std::fs::write(folder.path().join("connection.json"), connection).unwrap();
-        std::fs::write(folder.path().join("password.txt"), group.password).unwrap();
+        let files = group.write_to(folder.path()).unwrap();
         let mut process = Command::new(program("examples/websocket").unwrap())
-            .args(["connection.json", "password.txt", "127.0.0.1:0"])
-            .current_dir(folder.path())
+            .args(files)
+            .arg("127.0.0.1:0")
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

@@ -1,7 +1,5 @@
 //! Many groups of many tasks on one consumer-group: what it takes for them while nobody reads.
 
-use std::time::Duration;
-
 use futures::{StreamExt as _, TryStreamExt as _};
 use rowcast_e2e::Tracked;
 use tokio::time::Instant;
@@ -65,7 +63,7 @@ async fn watch(lab: &mut Lab, groups: usize) -> anyhow::Result<Sample> {
         scenario: format!("groups, {groups} of {TASKS} tasks, {} s", WATCHED.as_secs()),
         subject: SUBJECT.to_owned(),
         round: 1,
-        seconds: Duration::as_secs_f64(&WATCHED),
+        seconds: WATCHED.as_secs_f64(),
         reader_cpu: after.0 - before.0,
         nats_cpu: after.1 - before.1,
         peak_mib: resident(lab)?,
