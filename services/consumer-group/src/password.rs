@@ -1,9 +1,9 @@
 //! Passwords of groups: what is accepted, and their hashes (argon2id).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use argon2::password_hash::{self, PasswordHash, PasswordHasher as _, PasswordVerifier as _};
-use argon2::{Argon2, password_hash::SaltString};
+use argon2::password_hash::{self, Output, ParamsString, PasswordHash, Salt, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use rowcast_domain::Secret;
 use tokio::sync::Semaphore;
 
@@ -13,7 +13,7 @@ const LENGTH: std::ops::RangeInclusive<usize> = 8..=32;
 /// Kinds of characters a password must mix.
 const LEAST_CLASSES: usize = 2;
 
-/// Hashes computed at a time, of 19 MiB each: bounds what a flood of logins can take.
+/// Hashes computed at a time, of 19 MiB each, which are kept: bounds what a flood of logins can take.
 const CONCURRENT: usize = 4;
 
 /// Random bytes in a salt (RFC 9106, section 3.1).
@@ -84,6 +84,7 @@ pub(crate) fn check(password: &Secret) -> Result<(), Weakness> {
 #[derive(Debug, Clone)]
 pub(crate) struct Hasher {
     permits: Arc<Semaphore>,
+    workspaces: Workspaces,
     /// Hash of a password that nobody has: verified where there is no group, so that the time of a
     /// refusal does not tell which logins exist.
     nobody: Arc<str>,
@@ -96,17 +97,20 @@ impl Hasher {
     /// Where the hash function refuses its parameters.
     pub(crate) fn new() -> Result<Self, HashError> {
         let nobody = Secret::new(data_encoding::BASE64.encode(&rand::random::<[u8; 32]>()));
+        let workspaces = Workspaces::default();
         Ok(Self {
             permits: Arc::new(Semaphore::new(CONCURRENT)),
-            nobody: hash(&nobody)?.into(),
+            nobody: workspaces.hash(&nobody)?.into(),
+            workspaces,
         })
     }
 
     /// The hash of a new password, in PHC form.
     pub(crate) async fn hash(&self, password: Secret) -> Result<String, HashError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await?;
+        let workspaces = self.workspaces.clone();
         tokio::task::spawn_blocking(move || {
-            let hashed = hash(&password);
+            let hashed = workspaces.hash(&password);
             drop(permit);
             hashed
         })
@@ -121,9 +125,10 @@ impl Hasher {
         stored: Option<String>,
     ) -> Result<bool, HashError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await?;
+        let workspaces = self.workspaces.clone();
         let nobody = Arc::clone(&self.nobody);
         tokio::task::spawn_blocking(move || {
-            let right = verify(&password, stored.as_deref().unwrap_or(&nobody));
+            let right = workspaces.verify(&password, stored.as_deref().unwrap_or(&nobody));
             drop(permit);
             Ok(right? && stored.is_some())
         })
@@ -131,18 +136,77 @@ impl Hasher {
     }
 }
 
-fn hash(password: &Secret) -> Result<String, HashError> {
-    let salt = SaltString::encode_b64(&rand::random::<[u8; SALT_BYTES]>())?;
-    let hash = Argon2::default().hash_password(password.expose().as_bytes(), &salt)?;
-    Ok(hash.to_string())
-}
+/// Memory that hashes are computed in. It is taken again by the next one: an allocator would keep some of it for each
+/// thread that has ever computed one.
+#[derive(Debug, Clone, Default)]
+struct Workspaces(Arc<Mutex<Vec<Vec<Block>>>>);
 
-fn verify(password: &Secret, stored: &str) -> Result<bool, HashError> {
-    let stored = PasswordHash::new(stored)?;
-    match Argon2::default().verify_password(password.expose().as_bytes(), &stored) {
-        Ok(()) => Ok(true),
-        Err(password_hash::Error::Password) => Ok(false),
-        Err(error) => Err(error.into()),
+impl Workspaces {
+    fn hash(&self, password: &Secret) -> Result<String, HashError> {
+        let salt = SaltString::encode_b64(&rand::random::<[u8; SALT_BYTES]>())?;
+        let params = Params::default();
+        let output = self.compute(
+            Algorithm::default(),
+            Version::default(),
+            &params,
+            (password, salt.as_salt()),
+        )?;
+        let hash = PasswordHash {
+            algorithm: Algorithm::default().ident(),
+            version: Some(Version::default().into()),
+            params: ParamsString::try_from(&params)?,
+            salt: Some(salt.as_salt()),
+            hash: Some(output),
+        };
+        Ok(hash.to_string())
+    }
+
+    /// By the parameters that it was stored with.
+    fn verify(&self, password: &Secret, stored: &str) -> Result<bool, HashError> {
+        let stored = PasswordHash::new(stored)?;
+        let (Some(salt), Some(right)) = (stored.salt, stored.hash) else {
+            return Err(password_hash::Error::PhcStringField.into());
+        };
+        let algorithm = Algorithm::try_from(stored.algorithm)?;
+        let version = stored
+            .version
+            .map_or(Ok(Version::default()), Version::try_from);
+        let params = Params::try_from(&stored)?;
+        let version = version.map_err(password_hash::Error::from)?;
+        let computed = self.compute(algorithm, version, &params, (password, salt))?;
+        // Compares in constant time.
+        Ok(computed == right)
+    }
+
+    fn compute(
+        &self,
+        algorithm: Algorithm,
+        version: Version,
+        params: &Params,
+        (password, salt): (&Secret, Salt<'_>),
+    ) -> Result<Output, HashError> {
+        let mut bytes = [0; Salt::MAX_LENGTH];
+        let salt = salt.decode_b64(&mut bytes)?;
+        let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+        let mut memory = self.take();
+        memory.resize(params.block_count(), Block::new());
+        let argon2 = Argon2::new(algorithm, version, params.clone());
+        let password = password.expose().as_bytes();
+        let output = Output::init_with(length, |out| {
+            Ok(argon2.hash_password_into_with_memory(password, salt, out, &mut memory)?)
+        });
+        self.give_back(memory);
+        Ok(output?)
+    }
+
+    fn take(&self) -> Vec<Block> {
+        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        free.pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, memory: Vec<Block>) {
+        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        free.push(memory);
     }
 }
 
@@ -180,5 +244,27 @@ mod tests {
         let wrong = hasher.verify(Secret::new("hunter2B"), Some(stored)).await;
         assert!(!wrong.unwrap());
         assert!(!hasher.verify(right, None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn memory_is_taken_again_and_a_hash_of_the_library_is_verified() {
+        use argon2::PasswordHasher as _;
+        let hasher = Hasher::new().unwrap();
+        let right = Secret::new("hunter2A");
+        let salt = SaltString::encode_b64(&[7; SALT_BYTES]).unwrap();
+        let theirs = Argon2::default().hash_password(right.expose().as_bytes(), &salt);
+        let theirs = theirs.unwrap().to_string();
+        for _ in 0..3 {
+            let good = hasher.verify(right.clone(), Some(theirs.clone())).await;
+            assert!(good.unwrap());
+        }
+        assert_eq!(hasher.workspaces.0.lock().unwrap().len(), 1);
+        let ours = hasher.hash(right.clone()).await.unwrap();
+        let ours = PasswordHash::new(&ours).unwrap();
+        let verifies: &[&dyn argon2::PasswordVerifier] = &[&Argon2::default()];
+        ours.verify_password(verifies, right.expose()).unwrap();
+        let all = (0..20).map(|_| hasher.hash(right.clone()));
+        futures::future::try_join_all(all).await.unwrap();
+        assert!(hasher.workspaces.0.lock().unwrap().len() <= CONCURRENT);
     }
 }
