@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 QUOTE = re.compile(r"^<!-- (?P<path>\S+) -->\n(?P<fence>```+)(?P<language>\w*)\n(?P<text>.*?)^(?P=fence)$", re.M | re.S)
-PROGRAMS = (".py", ".mjs", ".console")
+PROGRAMS = (".py", ".ts", ".console")
 
 
 def texts(root):

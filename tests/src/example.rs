@@ -19,15 +19,15 @@ use crate::shop::Group;
 pub enum Language {
     /// nats-py.
     Python,
-    /// The npm package `nats`.
-    JavaScript,
+    /// The npm package `nats`, run by `tsx`.
+    TypeScript,
     /// async-nats.
     Rust,
 }
 
 impl Language {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Python, Self::JavaScript, Self::Rust];
+    pub const ALL: [Self; 3] = [Self::Python, Self::TypeScript, Self::Rust];
 
     /// Looks whether the sample of this name can be run here.
     ///
@@ -36,7 +36,7 @@ impl Language {
     pub fn look(self, name: &str) -> anyhow::Result<()> {
         let library = match self {
             Self::Python => ".tools/python/nats",
-            Self::JavaScript => ".tools/node/node_modules/nats",
+            Self::TypeScript => ".tools/node/node_modules/tsx",
             Self::Rust => return program(&format!("examples/{name}")).map(|_path| ()),
         };
         let folder = repository().join(library);
@@ -68,12 +68,14 @@ impl Sample {
         let connection = serde_json::to_vec(&group.connection)?;
         std::fs::write(folder.path().join("connection.json"), connection)?;
         std::fs::write(folder.path().join("password.txt"), group.password)?;
-        if language == Language::JavaScript {
-            // It finds its packages beside itself.
+        if language == Language::TypeScript {
+            // It finds its packages and its types beside itself.
             let packages = repository().join(".tools/node/node_modules");
             std::os::unix::fs::symlink(packages, folder.path().join("node_modules"))?;
-            let file = format!("{name}.mjs");
-            std::fs::copy(samples().join(&file), folder.path().join(file))?;
+            let own = format!("{name}.ts");
+            for file in ["package.json", "tsconfig.json", "change.ts", &own] {
+                std::fs::copy(samples().join(file), folder.path().join(file))?;
+            }
         }
         Ok(Self {
             folder,
@@ -140,9 +142,11 @@ impl Sample {
                     .env("PYTHONPATH", repository().join(".tools/python"));
                 python
             }
-            Language::JavaScript => {
+            Language::TypeScript => {
+                // Not by `npx tsx`, which is several processes: a kill would leave the reader behind.
                 let mut node = Command::new("node");
-                node.arg(format!("{}.mjs", self.name));
+                node.args(["--import", "tsx"])
+                    .arg(format!("{}.ts", self.name));
                 node
             }
             Language::Rust => Command::new(program(&format!("examples/{}", self.name))?),
