@@ -1,6 +1,8 @@
 """Prints each change that a push group is sent, with nothing but nats-py (pip install nats-py).
 
-    python3 subscribe.py connection.json password.txt
+    python3 subscribe.py connection.json password.txt [1/2]
+
+`1/2` is the first of two processes that share a keyed group.
 """
 
 import asyncio
@@ -11,7 +13,7 @@ import sys
 import nats
 
 
-async def main(connection, password):
+async def main(connection, password, share="1/1"):
     group = json.loads(pathlib.Path(connection).read_text())
     client = await nats.connect(
         servers=group["urls"],
@@ -20,10 +22,17 @@ async def main(connection, password):
         # However long the broker is away.
         max_reconnect_attempts=-1,
     )
-    changes = await client.subscribe(group["deliver_subject"], queue=group.get("deliver_group", ""))
-    async for message in changes.messages:
-        print(message.data.decode(), flush=True)
-        await message.ack()
+
+    async def read(subject):
+        changes = await client.subscribe(subject, queue=group.get("deliver_group", ""))
+        async for message in changes.messages:
+            print(message.data.decode(), flush=True)
+            await message.ack()
+
+    # A keyed group is sent to a subject for each partition, any other one to its own.
+    subjects = [partition["deliver_subject"] for partition in group.get("consumers", [group])]
+    first, of = map(int, share.split("/"))
+    await asyncio.gather(*map(read, subjects[first - 1 :: of]))
     sys.exit("the subscription has ended")
 
 

@@ -1,14 +1,23 @@
 // Prints each change that a push group is sent, with nothing but the NATS client (npm package nats).
 //
-//     npm ci && npx tsx subscribe.ts connection.json password.txt
+//     npm ci && npx tsx subscribe.ts connection.json password.txt [1/2]
+//
+// `1/2` is the first of two processes that share a keyed group.
 
 import { readFileSync } from "node:fs";
 import { connect } from "nats";
 import type { Connection } from "./change.ts";
 
-const [connectionFile, passwordFile] = process.argv.slice(2);
+async function read(subject: string | undefined): Promise<void> {
+  if (!subject) throw new Error("clients of this group pull");
+  for await (const message of client.subscribe(subject, { queue: group.deliver_group })) {
+    console.log(message.string());
+    message.respond("+ACK");
+  }
+}
+
+const [connectionFile, passwordFile, share = "1/1"] = process.argv.slice(2);
 const group: Connection = JSON.parse(readFileSync(connectionFile, "utf8"));
-if (!group.deliver_subject) throw new Error("clients of this group pull");
 const client = await connect({
   servers: group.urls,
   user: group.login,
@@ -16,10 +25,9 @@ const client = await connect({
   // However long the broker is away.
   maxReconnectAttempts: -1,
 });
-const changes = client.subscribe(group.deliver_subject, { queue: group.deliver_group });
-for await (const message of changes) {
-  console.log(message.string());
-  message.respond("+ACK");
-}
+// A keyed group is sent to a subject for each partition, any other one to its own.
+const [first, of] = share.split("/").map(Number);
+const own = (group.consumers ?? [group]).filter((_partition, index) => index % of === first - 1);
+await Promise.all(own.map(({ deliver_subject }) => read(deliver_subject)));
 console.error("the subscription has ended");
 process.exit(1);

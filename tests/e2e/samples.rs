@@ -85,6 +85,17 @@ fn by_id(changes: impl IntoIterator<Item = Change>) -> BTreeMap<Position, String
         .collect()
 }
 
+/// The ids of what happened to each row, as they come. What has no key is one row of its table.
+fn by_key(changes: &[Change]) -> BTreeMap<(Option<String>, String), Vec<Position>> {
+    let mut ids = BTreeMap::<_, Vec<Position>>::new();
+    for change in changes {
+        let key = serde_json::to_string(&change.key).unwrap();
+        let row = (change.table.clone(), key);
+        ids.entry(row).or_default().push(change.id);
+    }
+    ids
+}
+
 /// A running task, and readers in all languages of a group of this mode.
 async fn begin(
     name: &'static str,
@@ -239,6 +250,21 @@ async fn a_subscriber_of_an_ordered_push_group_is_sent_every_change_in_order() {
         // What was printed and not acknowledged comes again, next.
         ids.dedup();
         assert_eq!(ids, self::ids(&told), "{:?}", reader.language);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subscribers_of_a_keyed_push_group_share_every_change_and_each_key_is_in_order() {
+    let push = (GroupMode::Keyed, GroupDelivery::Push);
+    let (shop, mut readers) = Box::pin(begin("subscribe", push, 2)).await;
+    let share = |process| vec![format!("{}/2", process + 1)];
+    let told = Box::pin(happen(&shop, &mut readers, share)).await;
+    for reader in &readers {
+        has_all(reader, "stdout.txt", &told).await;
+        let mut keys = by_key(&reader.files("stdout.txt").concat());
+        // What was printed and not acknowledged comes again, next in its partition.
+        keys.values_mut().for_each(Vec::dedup);
+        assert_eq!(keys, by_key(&told), "{:?}", reader.language);
     }
 }
 
