@@ -98,7 +98,8 @@ pub struct DeadLettersDone {
     pub left: u64,
 }
 
-/// `POST /tasks/{id}/groups/{gid}/skip`: puts away what an ordered group is to acknowledge next.
+/// `POST /tasks/{id}/groups/{gid}/skip`: puts away what an ordered group, or a partition of a keyed
+/// one, is to acknowledge next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SkipChange {

@@ -185,7 +185,7 @@ fn error(rule: &str, reason: &str) -> TaskError {
             "See what is missing, then move the group's position to earliest or to another place that is still there."
         }
         GROUP_BLOCKED => {
-            "Repair what reads the group. An ordered group can put the change away: rowcast group skip."
+            "Repair what reads the group. An ordered or keyed group can put the change away: rowcast group skip."
         }
         _behind => "Let the group's members read faster, or give the task a longer retention.",
     };

@@ -63,10 +63,14 @@ pub(crate) async fn carry_out(state: &State, group: &Group) -> Result<(), BoxErr
         return Ok(());
     }
     let standings = standing::of_stream(&of_task, &reads).await?;
+    let names: Vec<String> = match &known.consumer {
+        Some(one) => vec![one.clone()],
+        None => own_consumers::names(group).collect(),
+    };
     let consumers = standing::of_group(&standings, &group.id);
+    let consumers = consumers.filter(|one| names.contains(&one.name));
     let before = standing::position(consumers.clone());
     let present: HashSet<&str> = consumers.map(|one| one.name.as_str()).collect();
-    let names: Vec<String> = own_consumers::names(group).collect();
     if !names.iter().all(|name| present.contains(name.as_str())) {
         return Err("the group does not have all of its consumers yet".into());
     }
@@ -78,8 +82,10 @@ pub(crate) async fn carry_out(state: &State, group: &Group) -> Result<(), BoxErr
     let next_sequence = if known.is_forward {
         // Nobody acknowledges anything any more.
         let standings = standing::of_stream(&of_task, &reads).await?;
-        let now = standing::position(standing::of_group(&standings, &group.id));
-        next_sequence.max(now.acknowledged_sequence + 1)
+        let moved = standing::of_group(&standings, &group.id);
+        let moved = moved.filter(|one| names.contains(&one.name));
+        let acknowledged = moved.map(|one| one.acknowledged).max();
+        next_sequence.max(acknowledged.unwrap_or_default() + 1)
     } else {
         next_sequence
     };

@@ -1,4 +1,4 @@
-//! Puts away what an ordered group is to acknowledge next, so that it goes on behind it.
+//! Puts away what an ordered group, or a partition of a keyed one, is to acknowledge next, so that it goes on behind it.
 //!
 //! The letter is stored first, then the position is moved: a crash in between leaves the group where it was, and to ask
 //! again stores nothing twice.
@@ -15,10 +15,14 @@ use rowcast_service::BoxError;
 use super::{database, find_live, shown};
 use crate::letter::Letter;
 use crate::reads::Reads;
+use crate::standing::Standing;
 use crate::state::State;
 use crate::status::View;
 use crate::store::group::Group;
-use crate::{moving, shelf, standing, store, stuck};
+use crate::{moving, own_consumers, shelf, standing, store, stuck};
+
+/// Changes that a refusal names.
+const NAMED: usize = 5;
 
 pub(super) async fn answer(
     state: State,
@@ -30,8 +34,8 @@ pub(super) async fn answer(
         actor: question.actor.clone(),
     };
     let group = find_live(&state, &named).await?;
-    if group.mode != GroupMode::Ordered {
-        return Err(not_ordered(group.mode));
+    if group.mode == GroupMode::Shared {
+        return Err(not_ordered());
     }
     let ids = vec![group.id.to_string()];
     let known = store::standing::of(&state.pool, ids)
@@ -47,31 +51,61 @@ pub(super) async fn answer(
     let view = View::without_members(&state, &Reads::of(&group))
         .await
         .map_err(|error| silent(&group, &error))?;
-    let consumers = standing::of_group(&view.standings, &group.id);
-    let attempts = consumers.map(|one| stuck::attempts(known.seen.get(&one.name), one));
-    let attempts = attempts.max().unwrap_or_default();
-    let next = next(&view, &group).await?;
-    if next.first().map(|message| message.sequence) != Some(question.sequence) {
-        return Err(another(next.first()));
-    }
-    let last = next.last().map_or(question.sequence, |one| one.sequence);
-    let put = put_away(&state, &group, next, attempts, &question.reason).await;
+    let (consumer, messages) = waits(&view, &group, question.sequence).await?;
+    let attempts = stuck::attempts(known.seen.get(&consumer.name), consumer);
+    let last = messages
+        .last()
+        .map_or(question.sequence, |one| one.sequence);
+    let put = put_away(&state, &group, messages, attempts, &question.reason).await;
     put.map_err(|error| silent(&group, &error))?;
     tracing::warn!(group = %group.id, task = %group.task_id, actor = question.actor, sequence = question.sequence,
         attempts, "change is a dead letter, put away by hand");
-    let generation = known.generation;
-    go_on(&state, &group, (last + 1, generation), &question.actor).await?;
+    let to = (consumer.name.as_str(), last + 1);
+    go_on(&state, &group, to, known.generation, &question.actor).await?;
     shown(&state, &group).await
 }
 
-/// The messages of the change that the group is to acknowledge next: several where it comes in pieces.
-async fn next(view: &View, group: &Group) -> Result<Vec<StreamMessage>, RpcError> {
-    let acknowledged = view.position(group).acknowledged_sequence;
+/// The consumer that is to acknowledge this change next, and its messages.
+async fn waits<'a>(
+    view: &'a View,
+    group: &Group,
+    sequence: u64,
+) -> Result<(&'a Standing, Vec<StreamMessage>), RpcError> {
+    let mut others = Vec::new();
+    for own in own_consumers::of(group) {
+        let mut consumers = standing::of_group(&view.standings, &group.id);
+        let Some(consumer) = consumers.find(|one| one.name == own.name) else {
+            continue;
+        };
+        if consumer.unread() == 0 {
+            continue;
+        }
+        // Of a partition that is known, and the message need not be read.
+        if !consumer.reads_all && consumer.read_up_to + 1 != sequence {
+            others.push(consumer.read_up_to + 1);
+            continue;
+        }
+        let messages = next(view, group, (consumer.acknowledged, &own.filter)).await?;
+        match messages.first().map(|message| message.sequence) {
+            Some(first) if first == sequence => return Ok((consumer, messages)),
+            Some(first) => others.push(first),
+            None => {}
+        }
+    }
+    Err(another(&others))
+}
+
+/// The messages of the change that is to be acknowledged next of what a consumer reads: several where it comes in pieces.
+async fn next(
+    view: &View,
+    group: &Group,
+    (acknowledged, filter): (u64, &str),
+) -> Result<Vec<StreamMessage>, RpcError> {
     let read = async {
         let mut messages = Vec::new();
         let mut whole: Option<Position> = None;
         let mut sequence = acknowledged + 1;
-        while let Some(message) = at_or_after(view, sequence).await? {
+        while let Some(message) = at_or_after(view, sequence, filter).await? {
             let piece = Change::read(&message.payload).ok();
             let piece = piece.filter(|change| change.op == Operation::Part);
             let id = piece.map(|change| change.id);
@@ -90,9 +124,13 @@ async fn next(view: &View, group: &Group) -> Result<Vec<StreamMessage>, RpcError
     read.await.map_err(|error| silent(group, &error))
 }
 
-async fn at_or_after(view: &View, sequence: u64) -> Result<Option<StreamMessage>, BoxError> {
+async fn at_or_after(
+    view: &View,
+    sequence: u64,
+    filter: &str,
+) -> Result<Option<StreamMessage>, BoxError> {
     let question = view.stream.raw_message_builder().sequence(sequence);
-    shelf::found(question.next_by_subject(">").send().await)
+    shelf::found(question.next_by_subject(filter).send().await)
 }
 
 async fn put_away(
@@ -114,16 +152,17 @@ async fn put_away(
     Ok(())
 }
 
-/// To `next`, unless somebody has moved the group since it was at `generation`.
+/// The consumer to its next message, unless somebody has moved the group since it was at `generation`.
 async fn go_on(
     state: &State,
     group: &Group,
-    (next, generation): (u64, u64),
+    to: (&str, u64),
+    generation: u64,
     actor: &str,
 ) -> Result<(), RpcError> {
     let wished = async {
         let mut connection = state.pool.acquire().await?;
-        store::standing::wish_forward(&mut connection, &group.id, next, generation, actor).await
+        store::standing::wish_forward(&mut connection, &group.id, to, generation, actor).await
     };
     if !wished.await.map_err(database)? {
         return Err(moved_meanwhile(
@@ -142,18 +181,12 @@ async fn go_on(
     Ok(())
 }
 
-fn not_ordered(mode: GroupMode) -> RpcError {
-    let (detail, repair) = match mode {
-        GroupMode::Keyed => (
-            "behind a change of a keyed group come others of its key, which must not be read before it",
-            "repair what reads the group, or move its position",
-        ),
-        GroupMode::Shared | GroupMode::Ordered => (
-            "in a shared group no change holds others up",
-            "wait until it was sent as often as the group allows, or give it up",
-        ),
-    };
-    refuse::conflict("group_not_ordered", detail).repair(repair)
+fn not_ordered() -> RpcError {
+    refuse::conflict(
+        "group_not_ordered",
+        "in a shared group no change holds others up",
+    )
+    .repair("wait until it was sent as often as the group allows, or give it up")
 }
 
 fn moved_meanwhile(detail: &str) -> RpcError {
@@ -162,10 +195,20 @@ fn moved_meanwhile(detail: &str) -> RpcError {
     )
 }
 
-fn another(next: Option<&StreamMessage>) -> RpcError {
+fn another(next: &[u64]) -> RpcError {
+    let shown: Vec<String> = next.iter().take(NAMED).map(u64::to_string).collect();
     let detail = match next {
-        Some(next) => format!("the group is to acknowledge {} next", next.sequence),
-        None => "the group has acknowledged all that the stream holds".to_owned(),
+        [] => "the group has acknowledged all that the stream holds".to_owned(),
+        [one] => format!("the group is to acknowledge {one} next"),
+        [_, _, ..] if next.len() <= NAMED => format!(
+            "the partitions of the group are to acknowledge {} next",
+            shown.join(", ")
+        ),
+        [_, _, ..] => format!(
+            "the partitions of the group are to acknowledge {} and {} more next",
+            shown.join(", "),
+            next.len() - NAMED
+        ),
     };
     refuse::conflict("not_next", detail)
         .field("sequence")

@@ -15,6 +15,8 @@ pub(crate) struct Known {
     pub(crate) generation: u64,
     /// What it is to be sent next, where a move is under way.
     pub(crate) next_sequence: Option<u64>,
+    /// The one consumer that the move is of; `None` for all.
+    pub(crate) consumer: Option<String>,
     pub(crate) moved_by: String,
     /// Whether what the group has acknowledged by then is not sent again.
     pub(crate) is_forward: bool,
@@ -29,6 +31,7 @@ struct Row {
     group_id: String,
     generation: i64,
     next_sequence: Option<i64>,
+    consumer: Option<String>,
     moved_by: String,
     is_forward: bool,
     state: String,
@@ -37,13 +40,14 @@ struct Row {
 }
 
 const COLUMNS: &str =
-    "group_id, generation, next_sequence, moved_by, is_forward, state, reason, seen";
+    "group_id, generation, next_sequence, consumer, moved_by, is_forward, state, reason, seen";
 
 impl Row {
     fn known(self) -> (String, Known) {
         let known = Known {
             generation: self.generation.unsigned_abs(),
             next_sequence: self.next_sequence.map(i64::unsigned_abs),
+            consumer: self.consumer,
             moved_by: self.moved_by,
             is_forward: self.is_forward,
             // What a newer version wrote is judged anew.
@@ -79,7 +83,7 @@ pub(crate) async fn wish(
         "INSERT INTO standings (group_id, generation, next_sequence, moved_by, is_forward)
          VALUES ($1, 1, $2, $3, FALSE)
          ON CONFLICT (group_id) DO UPDATE
-         SET generation = standings.generation + 1, next_sequence = $2, moved_by = $3, is_forward = FALSE
+         SET generation = standings.generation + 1, next_sequence = $2, consumer = NULL, moved_by = $3, is_forward = FALSE
          RETURNING generation",
     )
     .bind(group.as_str())
@@ -90,20 +94,21 @@ pub(crate) async fn wish(
     Ok(generation.unsigned_abs())
 }
 
-/// Wishes that the group is sent this sequence next, or what is behind what it has acknowledged by then; whether it was
-/// written down. It is not where the group was moved since `generation`, or is to be: that was not known to who wishes.
+/// Wishes that this consumer of the group is sent this sequence next, or what is behind what it has acknowledged by then;
+/// whether it was written down. It is not where the group was moved since `generation`, or is to be: that was not known to
+/// who wishes.
 pub(crate) async fn wish_forward(
     connection: &mut PgConnection,
     group: &GroupId,
-    next_sequence: u64,
+    (consumer, next_sequence): (&str, u64),
     generation: u64,
     actor: &str,
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
-        "INSERT INTO standings AS known (group_id, generation, next_sequence, moved_by, is_forward)
-         VALUES ($1, 1, $2, $3, TRUE)
+        "INSERT INTO standings AS known (group_id, generation, next_sequence, moved_by, consumer, is_forward)
+         VALUES ($1, 1, $2, $3, $5, TRUE)
          ON CONFLICT (group_id) DO UPDATE
-         SET generation = known.generation + 1, next_sequence = $2, moved_by = $3, is_forward = TRUE
+         SET generation = known.generation + 1, next_sequence = $2, moved_by = $3, consumer = $5, is_forward = TRUE
          WHERE known.generation = $4
            AND known.next_sequence IS NULL",
     )
@@ -111,6 +116,7 @@ pub(crate) async fn wish_forward(
     .bind(i64::try_from(next_sequence).unwrap_or(i64::MAX))
     .bind(actor)
     .bind(generation.cast_signed())
+    .bind(consumer)
     .execute(connection)
     .await?;
     Ok(done.rows_affected() > 0)
@@ -163,14 +169,15 @@ pub(crate) async fn moving(executor: impl PgExecutor<'_>) -> Result<Vec<String>,
     .await
 }
 
-/// Notes that the move was carried out. Nothing of what was seen before holds any more.
+/// Notes that the move was carried out. Nothing of what was seen before holds any more, but of consumers that stayed.
 pub(crate) async fn moved(
     connection: &mut PgConnection,
     group: &GroupId,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE standings
-         SET next_sequence = NULL, state = 'ok', reason = '', seen = '{}'
+         SET next_sequence = NULL, consumer = NULL, state = 'ok', reason = '',
+             seen = CASE WHEN consumer IS NULL THEN '{}' ELSE seen - consumer END
          WHERE group_id = $1",
     )
     .bind(group.as_str())

@@ -103,26 +103,72 @@ async fn an_ordered_group_is_blocked_until_the_change_is_put_away() -> anyhow::R
 }
 
 #[tokio::test]
+async fn a_partition_of_a_keyed_group_goes_on_alone() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let task = TaskId::random();
+    service.make_stream(&task).await?;
+    let member = service.group_of(&task, "orders", GroupMode::Keyed).await?;
+    allow(&service, &member, 2).await?;
+    for (partition, number) in [(0, 1), (2, 2), (0, 3), (2, 4)] {
+        let body = change(number, 1);
+        service.change_in(&task, Some(partition), &body).await?;
+    }
+    let client = member.connect().await?;
+    let name = |partition: &str| format!("g_{}_{partition}", member.group.id);
+    let stuck = member.consumer_named(&client, &name("000")).await?;
+    eventually("the group is blocked", LIMIT, async || {
+        let messages = read(&stuck, 1).await.unwrap();
+        assert_eq!(bodies(&messages), [change(1, 1)]);
+        acked(&messages[0], AckKind::Nak(None)).await.unwrap();
+        let status = service.seen(&member.group).await.status.unwrap();
+        status.state() == GroupState::Blocked
+    })
+    .await;
+    let other = member.consumer_named(&client, &name("002")).await?;
+    let messages = read(&other, 1).await?;
+    acked(&messages[0], AckKind::Ack).await?;
+
+    // 3 comes later in that partition, and 4 is what the other one is to acknowledge.
+    let refusal = service.refusal::<SkipChange>(&skip(&member, 3)).await;
+    assert_eq!(refusal.code, "not_next");
+    assert!(refusal.detail.contains("1, 4"), "{}", refusal.detail);
+    service.ask::<SkipChange>(&skip(&member, 1)).await?;
+    let kept = letters(&service, &member).await;
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].cause(), DeadLetterCause::Skipped);
+    assert!(kept[0].attempts >= 2, "{kept:?}");
+
+    let client = member.connect().await?;
+    for (partition, expected) in [("000", change(3, 1)), ("002", change(4, 1))] {
+        let consumer = member.consumer_named(&client, &name(partition)).await?;
+        eventually("each partition goes on", LIMIT, async || {
+            let messages = read(&consumer, 1).await.unwrap_or_default();
+            bodies(&messages) == [expected.clone()]
+        })
+        .await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_holds_nothing_up_in_order_is_not_put_away_by_hand() -> anyhow::Result<()> {
     let service = Service::start().await?;
     let task = TaskId::random();
     service.make_stream(&task).await?;
     service.transactions(&task, 1..=1).await?;
-    for mode in [GroupMode::Keyed, GroupMode::Shared] {
-        let wish = m::CreateGroupRequest {
-            mode: mode.into(),
-            ..service.wish(&task, mode.as_str_name())
-        };
-        let group = service.ask::<CreateGroup>(&wish).await?;
-        let question = m::SkipChangeRequest {
-            task_id: task.to_string(),
-            group_id: group.id,
-            sequence: 1,
-            ..m::SkipChangeRequest::default()
-        };
-        let refusal = service.refusal::<SkipChange>(&question).await;
-        assert_eq!(refusal.code, "group_not_ordered");
-        assert!(!refusal.repair.is_empty());
-    }
+    let wish = m::CreateGroupRequest {
+        mode: GroupMode::Shared.into(),
+        ..service.wish(&task, "shared")
+    };
+    let group = service.ask::<CreateGroup>(&wish).await?;
+    let question = m::SkipChangeRequest {
+        task_id: task.to_string(),
+        group_id: group.id,
+        sequence: 1,
+        ..m::SkipChangeRequest::default()
+    };
+    let refusal = service.refusal::<SkipChange>(&question).await;
+    assert_eq!(refusal.code, "group_not_ordered");
+    assert!(!refusal.repair.is_empty());
     Ok(())
 }

@@ -15,8 +15,8 @@ use crate::convert;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 
-/// Puts away, as a dead letter, the change that an ordered group is to acknowledge next, so that it goes on behind it.
-/// Members are cut off for some seconds.
+/// Puts away, as a dead letter, the change that an ordered group, or a partition of a keyed one, is to acknowledge next, so
+/// that it goes on behind it. Members are cut off for some seconds.
 #[utoipa::path(
     post,
     path = "/tasks/{id}/groups/{gid}/skip",
