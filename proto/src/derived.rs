@@ -20,7 +20,8 @@ pub const XID: &str = "Rowcast-Xid";
 /// Which messages of the task's stream a message of a group's own stream was made of, and what must be known to go on
 /// behind it.
 ///
-/// As text `<first>-<last> <number>/<of> <left out> <transaction> <at> <before>+<pieces>`.
+/// As text `<first>-<last> <number>/<of> <left out> <transaction> <at> <before>+<pieces>`, and ` p<policy>` where the group's
+/// policy was ever changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Made {
     /// Sequence of the first of them: of a row in pieces, that of the first piece.
@@ -41,6 +42,8 @@ pub struct Made {
     pub before: Position,
     /// Of a change in pieces that is not whole with this one, how many pieces of it there are by now; else 0.
     pub pieces: u64,
+    /// Under which of the group's policies it was made: how often that had been changed.
+    pub policy: u64,
 }
 
 impl Made {
@@ -63,18 +66,23 @@ impl Display for Made {
             at,
             before,
             pieces,
+            policy,
         } = self;
         write!(
             f,
             "{first}-{last} {number}/{of} {left_out} {transaction} {at} {before}+{pieces}"
-        )
+        )?;
+        if *policy > 0 {
+            write!(f, " p{policy}")?;
+        }
+        Ok(())
     }
 }
 
 /// A text that is no [`Made`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not of the form <first>-<last> <number>/<of> <left out> <transaction> <at> <before>+<pieces>"
+    "not of the form <first>-<last> <number>/<of> <left out> <transaction> <at> <before>+<pieces>[ p<policy>]"
 )]
 pub struct NotMade;
 
@@ -100,6 +108,10 @@ impl FromStr for Made {
             .next()
             .and_then(|word| word.split_once('+'))
             .ok_or(NotMade)?;
+        let policy = match words.next() {
+            None => 0,
+            Some(word) => number(word.strip_prefix('p').ok_or(NotMade)?)?,
+        };
         if words.next().is_some() {
             return Err(NotMade);
         }
@@ -113,6 +125,7 @@ impl FromStr for Made {
             at: position(at)?,
             before: position(before)?,
             pieces: number(pieces)?,
+            policy,
         })
     }
 }
@@ -133,10 +146,14 @@ mod tests {
             at: Position::new(Lsn::new(0x16_B3748), 7),
             before: Position::new(Lsn::new(0x16_B3748), 4),
             pieces: 1,
+            policy: 0,
         };
         let text = "17-19 2/5 3 0/16B3748 0/16B3748.7 0/16B3748.4+1";
         assert_eq!(made.to_string(), text);
         assert_eq!(made.to_string().parse(), Ok(made));
+        let changed = Made { policy: 12, ..made };
+        assert_eq!(changed.to_string(), format!("{text} p12"));
+        assert_eq!(changed.to_string().parse(), Ok(changed));
         for text in [
             "",
             "1",
@@ -147,6 +164,8 @@ mod tests {
             "1-2 1/1 0 0/1",
             "1-2 1/1 0 0/1 0/1.1 0/1.0",
             "1-2 1/1 0 0/1 0/1.1 0/1.0+0 0",
+            "1-2 1/1 0 0/1 0/1.1 0/1.0+0 p",
+            "1-2 1/1 0 0/1 0/1.1 0/1.0+0 p1 0",
             "a-2 1/1 0 0/1 0/1.1 0/1.0+0",
         ] {
             assert_eq!(text.parse::<Made>(), Err(NotMade), "{text:?}");

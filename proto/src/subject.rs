@@ -227,6 +227,13 @@ pub fn derived_gap(group: &GroupId, object: Option<&str>) -> String {
     format!("rowcast.derived.{group}.{TRANSACTION_PARTITION}.{object}.{op}")
 }
 
+/// The subject in a group's own stream of the shape of a table; `object` as above.
+#[must_use]
+pub fn derived_shape(group: &GroupId, object: &str) -> String {
+    let op = Op::Schema.as_str();
+    format!("rowcast.derived.{group}.{TRANSACTION_PARTITION}.{object}.{op}")
+}
+
 /// Everything of one partition of a task's stream.
 #[must_use]
 pub fn partition_changes(task: &TaskId, partition: &str) -> String {

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Etl {
-    /// The script, of at most 16 KiB and 1024 lines. Empty, where a task is changed, for no policy any more.
+    /// The script, of at most 16 KiB and 1024 lines. Empty, where a task or a group is changed, for no policy any more.
     pub script: String,
     /// What becomes of a row that the script cannot be applied to.
     #[serde(default, skip_serializing_if = "OnRowError::is_park")]

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::{GroupId, TaskId};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::etl::Etl;
@@ -88,7 +88,7 @@ impl GroupFormat {
     }
 }
 
-/// `PATCH /tasks/{id}/groups/{gid}`: what is absent stays. Mode, policy and format of a group are fixed when it is made.
+/// `PATCH /tasks/{id}/groups/{gid}`: what is absent stays. Mode, format and delivery of a group are fixed when it is made.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchGroup {
@@ -101,6 +101,26 @@ pub struct PatchGroup {
     /// After so many attempts a change is a dead letter, at most 1000; 0 for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_deliver: Option<u32>,
+    /// Another policy of its own, or null for none any more; of a group that was made with a policy or a format of its own.
+    /// It holds from some change within the next seconds on: a transaction may be told in part by either.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<Etl>)]
+    pub etl: Option<Option<Etl>>,
+    /// Fixed: to name it is refused, with what to do in place of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<GroupMode>,
+    /// Fixed: to name it is refused, with what to do in place of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<GroupFormat>,
+}
+
+/// What stands there, also where it is null.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Etl>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// `POST /tasks/{id}/groups`.
@@ -116,7 +136,7 @@ pub struct CreateGroup {
     /// Ordered where absent; fixed from here on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<GroupMode>,
-    /// A policy of its own, beside the task's: filters, masks, other columns. Fixed from here on.
+    /// A policy of its own, beside the task's: filters, masks, other columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etl: Option<Etl>,
     /// A format of its own; the task's where absent. Fixed from here on.

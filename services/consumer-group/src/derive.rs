@@ -115,13 +115,15 @@ struct Supervisor {
 }
 
 struct Worker {
+    /// Under which policy it has begun.
+    policy: u64,
     stop: CancellationToken,
     ended: CancellationToken,
 }
 
 impl Supervisor {
     /// Takes groups that nobody works on, as many as are for this copy, leaves one where it has more, and those that were
-    /// deleted.
+    /// deleted, or have another policy by now.
     async fn look(&mut self) -> Result<(), BoxError> {
         if self.appear().await? {
             // What others do that have begun just now is seen next time.
@@ -130,7 +132,9 @@ impl Supervisor {
         let mut wanted = store::group::open(&self.deriving.state.pool).await?;
         wanted.retain(|group| group.derived.is_some() && group.deleted_at.is_none());
         self.workers.retain(|id, worker| {
-            if !wanted.iter().any(|group| group.id == *id) {
+            let group = wanted.iter().find(|group| group.id == *id);
+            let derived = group.and_then(|group| group.derived.as_ref());
+            if derived.is_none_or(|derived| derived.version != worker.policy) {
                 worker.stop.cancel();
             }
             !worker.ended.is_cancelled()
@@ -204,6 +208,7 @@ impl Supervisor {
     fn attend(&mut self, group: Group, derived: Derived, lease: Lease) {
         tracing::info!(group = %group.id, task = %group.task_id, epoch = lease.epoch(), "group taken");
         let worker = Worker {
+            policy: derived.version,
             stop: self.stop.child_token(),
             ended: CancellationToken::new(),
         };

@@ -452,6 +452,11 @@ pub(crate) fn group_patch(body: &PatchGroup) -> Result<(), ApiError> {
     if let Some(password) = &body.password {
         group_password(&mut issues, password);
     }
+    if let Some(Some(policy)) = &body.etl
+        && !policy.script.is_empty()
+    {
+        etl::etl(&mut issues, policy);
+    }
     max_deliver(&mut issues, body.max_deliver);
     issues.finish()
 }

@@ -5,7 +5,8 @@
 //! | has nothing yet | with the first message that the task's stream holds |
 //! | ends with a message | behind what that was made of; where more was made of it, with the rest of that |
 //! | ends with that, and the table says that all up to a later message was left out | behind that one |
-//! | was emptied by retention | where the table says, without as many messages as were stored since |
+//! | ends with a part of a change or of a pack that another policy has made | with that change anew, from its first piece; with the rest of that pack |
+//! | was emptied by retention | where the table says, without as many messages as were stored since; where the policy was ever changed, with those too |
 //!
 //! | the task's stream | then |
 //! |---|---|
@@ -53,8 +54,12 @@ struct Streams<'a> {
     own: Info,
 }
 
-/// Looks where to go on; `None` where there is nothing to read, or nobody to read it for.
-pub(super) async fn find(state: &State, group: &Group) -> Result<Option<Begin>, Failure> {
+/// Looks where to go on under this policy; `None` where there is nothing to read, or nobody to read it for.
+pub(super) async fn find(
+    state: &State,
+    group: &Group,
+    policy: u64,
+) -> Result<Option<Begin>, Failure> {
     let Some(source) = own_stream::look(&state.data, &task_stream(&group.task_id)).await? else {
         return Ok(None);
     };
@@ -67,14 +72,15 @@ pub(super) async fn find(state: &State, group: &Group) -> Result<Option<Begin>, 
         source,
         own,
     };
-    let mut begin = streams.of_own().await?;
+    let mut begin = streams.of_own(policy).await?;
+    begin.mark.policy = policy;
     streams.of_source(&mut begin).await?;
     Ok(Some(begin))
 }
 
 impl Streams<'_> {
     /// What the end of the own stream and the table say.
-    async fn of_own(&self) -> Result<Begin, Failure> {
+    async fn of_own(&self, policy: u64) -> Result<Begin, Failure> {
         let (first, end) = (
             self.source.state.first_sequence.max(1),
             self.own.state.last_sequence,
@@ -84,6 +90,7 @@ impl Streams<'_> {
             own_made: own_stream::made(&self.own),
             own_sequence: end,
             source_sequence: first - 1,
+            policy,
             ..Mark::default()
         };
         let known = self.known(&fresh).await?;
@@ -96,7 +103,7 @@ impl Streams<'_> {
         }
         let group_stream = group_stream(&self.group.id);
         let Some(tail) = self.message(&group_stream, end).await? else {
-            return emptied(known, end);
+            return emptied(known, end, policy);
         };
         let header = |name: &str| tail.headers.get(name).map(HeaderValue::as_str);
         let made: Option<Made> = header(derived::MADE_OF).and_then(|text| text.parse().ok());
@@ -177,7 +184,8 @@ impl Streams<'_> {
 /// Behind the last message of the own stream, which has this position.
 fn behind(made: Made, position: Position, fresh: Mark, known: Option<Mark>) -> Begin {
     let later = known.filter(|known| {
-        made.is_last()
+        // Of what one policy has told in part, another one may have left out the rest.
+        (made.is_last() || known.policy != made.policy)
             && known.own_sequence == fresh.own_sequence
             && known.source_sequence >= made.last
     });
@@ -189,9 +197,15 @@ fn behind(made: Made, position: Position, fresh: Mark, known: Option<Mark>) -> B
     } else {
         made.first
     };
-    // Of a change that is not whole, the pieces that are stored are made once more, and passed over.
-    let stored = made.pieces.min(fresh.own_sequence);
-    let whole = match (made.is_last(), stored) {
+    // Of a change that is not whole, the pieces that are stored are made once more, and passed over. Those of another policy
+    // are pieces of something else: the first of the new ones voids them.
+    let pieces = made.pieces.min(fresh.own_sequence);
+    let stored = if made.policy == fresh.policy {
+        pieces
+    } else {
+        0
+    };
+    let whole = match (made.is_last(), pieces) {
         (true, _) => made.at,
         (false, 0) => position,
         (false, _) => made.before,
@@ -226,12 +240,20 @@ fn behind_mark(mark: Mark) -> Begin {
 }
 
 /// Where retention has removed all of the own stream, which ends with this sequence.
-fn emptied(known: Option<Mark>, end: u64) -> Result<Begin, Failure> {
+fn emptied(known: Option<Mark>, end: u64, policy: u64) -> Result<Begin, Failure> {
     match known {
-        Some(mark) if mark.own_sequence <= end => Ok(Begin {
-            stored: end - mark.own_sequence,
-            ..behind_mark(mark)
-        }),
+        Some(mark) if mark.own_sequence <= end => {
+            // Counting needs that the same is made again. Where policies were changed it may not be, and what is told twice
+            // is better than what is told never.
+            let own_sequence = if policy == 0 { mark.own_sequence } else { end };
+            Ok(Begin {
+                stored: end - own_sequence,
+                ..behind_mark(Mark {
+                    own_sequence,
+                    ..mark
+                })
+            })
+        }
         Some(_) | None => Err(Stop(
             "the group's stream was emptied, and nothing says what it was made of: make another group"
                 .to_owned(),
@@ -263,6 +285,7 @@ mod tests {
             at: at(7),
             before: at(4),
             pieces: 0,
+            policy: 0,
         }
     }
 
@@ -300,6 +323,47 @@ mod tests {
     }
 
     #[test]
+    fn what_another_policy_has_made_in_pieces_is_made_anew_from_the_first() {
+        let in_pieces = Made {
+            pieces: 2,
+            number: 3,
+            of: 9,
+            policy: 1,
+            ..made(0)
+        };
+        let changed = |policy| Mark {
+            policy,
+            ..mark(0, 7)
+        };
+        let same = behind(in_pieces, at(7), changed(1), None);
+        assert_eq!((same.next, same.stored), (17, 2));
+        for policy in [0, 2] {
+            let other = behind(in_pieces, at(7), changed(policy), None);
+            assert_eq!((other.next, other.stored), (17, 0));
+            assert!(other.is_in_part);
+            // The pieces stay in the stream, and what was whole before them is not told again.
+            assert_eq!((other.mark.own_sequence, other.mark.position), (7, at(4)));
+        }
+    }
+
+    #[test]
+    fn of_a_pack_that_another_policy_has_told_in_part_the_rest_is_made() {
+        let changed = |policy, source_sequence| Mark {
+            policy,
+            ..mark(source_sequence, 7)
+        };
+        let begin = behind(made(1), at(5), changed(1, 0), None);
+        assert_eq!((begin.next, begin.stored), (17, 0));
+        assert!(begin.is_in_part);
+        assert_eq!((begin.mark.own_sequence, begin.mark.position), (7, at(5)));
+        // It was taken by then, and all of the rest was left out.
+        let taken = behind(made(1), at(5), changed(1, 0), Some(changed(1, 30)));
+        assert_eq!((taken.next, taken.stored), (31, 0));
+        let not_yet = behind(made(1), at(5), changed(1, 0), Some(changed(1, 16)));
+        assert_eq!(not_yet.next, 17);
+    }
+
+    #[test]
     fn what_was_left_out_since_is_not_read_again() {
         let begin = behind(made(2), Position::default(), mark(0, 7), Some(mark(30, 7)));
         assert_eq!((begin.next, begin.stored), (31, 0));
@@ -309,11 +373,16 @@ mod tests {
 
     #[test]
     fn an_emptied_stream_is_continued_by_count() {
-        let begin = emptied(Some(mark(30, 5)), 7).unwrap();
+        let begin = emptied(Some(mark(30, 5)), 7, 0).unwrap();
         assert_eq!(
             (begin.next, begin.stored, begin.mark.own_sequence),
             (31, 2, 5)
         );
-        assert!(emptied(Some(mark(30, 8)), 7).is_err() && emptied(None, 7).is_err());
+        let changed = emptied(Some(mark(30, 5)), 7, 1).unwrap();
+        assert_eq!(
+            (changed.next, changed.stored, changed.mark.own_sequence),
+            (31, 0, 7)
+        );
+        assert!(emptied(Some(mark(30, 8)), 7, 0).is_err() && emptied(None, 7, 0).is_err());
     }
 }

@@ -11,6 +11,8 @@
 //! | begin, heartbeat, ddl, message, gap | the same |
 //! | pieces | are joined first, and what is made of the whole is cut again |
 
+mod shape;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -113,6 +115,8 @@ pub(super) struct Deriver {
     pub(super) tables: Tables,
     has_policy: bool,
     format: GroupFormat,
+    /// How often the policy was changed.
+    pub(super) policy: u64,
     /// How many changes of `transaction` were left out.
     pub(super) left_out: u64,
     /// Commit LSN of the transaction that was read last.
@@ -126,6 +130,7 @@ impl Deriver {
             tables: Tables::new(derived.etl.as_ref()),
             has_policy: derived.etl.is_some(),
             format: derived.format,
+            policy: derived.version,
             left_out: 0,
             transaction: Lsn::INVALID,
         }
@@ -133,7 +138,7 @@ impl Deriver {
 
     /// The shapes that must be defined before this message can be taken.
     pub(super) fn wants(&self, message: &Message) -> Vec<String> {
-        if !self.has_policy && self.format != GroupFormat::Debezium {
+        if !self.has_policy && self.format != GroupFormat::Debezium && !self.introduces() {
             return Vec::new();
         }
         let all = std::iter::once(message).chain(&message.pack);

@@ -102,25 +102,38 @@ impl Outbox {
             if number < stored {
                 continue;
             }
-            let Rendered {
-                subject,
-                payload,
-                headers,
-                ..
-            } = rendered;
-            self.bytes += payload.len();
+            let message = message(rendered, made);
+            self.bytes += message.payload.len();
             self.queue.push_back(Waiting {
-                message: BatchMessage {
-                    subject: Arc::from(subject),
-                    payload,
-                    headers: Bytes::from(format!("\r\n{MADE_OF}:{made}{headers}")),
-                },
+                message,
                 mark: is_last.then(|| mark.clone()),
                 _taken: if is_last { taken.take() } else { None },
             });
         }
         std::mem::swap(&mut self.last, &mut mark);
         self.settle();
+    }
+
+    /// Queues what stands before all that is made of a message and is none of it. Where it ends the stream, that message is
+    /// taken as if nothing of it were stored.
+    pub(super) fn push_before(&mut self, rendered: Vec<Rendered>, made: Made) {
+        let made = Made {
+            number: 1,
+            of: 2,
+            before: self.last.position,
+            pieces: 0,
+            ..made
+        };
+        for rendered in rendered {
+            let message = message(rendered, made);
+            self.bytes += message.payload.len();
+            self.last.own_sequence += 1;
+            self.queue.push_back(Waiting {
+                message,
+                mark: None,
+                _taken: None,
+            });
+        }
     }
 
     /// The stream ends with this sequence: what it holds behind the mark is of what will not be made again.
@@ -193,5 +206,20 @@ impl Outbox {
         if self.is_empty() {
             self.stored = self.last.clone();
         }
+    }
+}
+
+/// As it is stored, with what it was made of.
+fn message(rendered: Rendered, made: Made) -> BatchMessage {
+    let Rendered {
+        subject,
+        payload,
+        headers,
+        ..
+    } = rendered;
+    BatchMessage {
+        subject: Arc::from(subject),
+        payload,
+        headers: Bytes::from(format!("\r\n{MADE_OF}:{made}{headers}")),
     }
 }

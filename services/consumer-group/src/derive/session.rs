@@ -7,18 +7,20 @@
 //!
 //! After anything but an acknowledgement the session ends, and the next one reads the own stream's end.
 
+mod shapes;
+
 use std::time::Duration;
 
 use rowcast_bus::async_nats::HeaderMap;
 use rowcast_bus::batch::BatchPublisher;
 use rowcast_bus::park::{Kept, ParkError, Parked};
 use rowcast_domain::{Lsn, Position};
-use rowcast_proto::change::{Gap, Operation, TableSchema};
+use rowcast_proto::change::{Gap, Operation};
 use rowcast_proto::derived::Made;
 use rowcast_proto::message::RowErrorAction;
 use rowcast_proto::stream::{group_stream, task_stream};
 use rowcast_proto::subject;
-use rowcast_service::{BoxError, CancellationToken};
+use rowcast_service::CancellationToken;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Deriving;
@@ -66,7 +68,7 @@ pub(super) async fn run(
     derived: &Derived,
     stop: &CancellationToken,
 ) -> Result<Ended, Failure> {
-    let Some(begin) = begin::find(&deriving.state, group).await? else {
+    let Some(begin) = begin::find(&deriving.state, group, derived.version).await? else {
         return Ok(Ended::NothingToRead);
     };
     let mut session = Session::open(deriving, group, derived, begin).await?;
@@ -100,6 +102,8 @@ struct Session<'a> {
     /// So many messages of what is made next are stored already.
     stored: u64,
     passed: Passed,
+    /// Shapes that were found elsewhere than in what was read, by their names there, and that are still to be told.
+    untold: Vec<String>,
     /// Number of this session.
     number: i64,
     marked: Mark,
@@ -143,7 +147,8 @@ impl<'a> Session<'a> {
         let max_payload = state.data.client().server_info().max_payload;
         let room = deriving.room.clone();
         let reader = Reader::open(&state.data, &group.task_id, &group.id, next, room).await?;
-        let number = derivation::begin(&state.pool, &group.id, &mark.own_made).await?;
+        let number =
+            derivation::begin(&state.pool, &group.id, &mark.own_made, mark.policy).await?;
         tracing::info!(group = %group.id, task = %group.task_id, next, end = mark.own_sequence + stored, stored, "own stream is being made");
         let mut session = Self {
             deriving,
@@ -158,6 +163,7 @@ impl<'a> Session<'a> {
                 (false, false) => Passed::Nothing,
             },
             outbox: Outbox::new(publisher, mark),
+            untold: Vec::new(),
             number,
             marked: Mark::default(),
             looked_at: Instant::now(),
@@ -194,22 +200,22 @@ impl<'a> Session<'a> {
 
     /// Makes of a message what is made of it, and queues that.
     async fn take(&mut self, mut unit: Unit) -> Result<(), Failure> {
-        for id in self.deriver.wants(&unit.message) {
-            let definition = self.shape(&id).await?;
-            self.deriver
-                .tables
-                .define(definition, &unit.message.database);
-        }
+        self.define(&unit.message).await?;
         let before = self.made(&unit);
         let taken = unit.taken.take();
         let bytes = unit.payload.len();
         let (rendered, parked) = large::work(bytes, || self.rendered(&unit))?;
         let after = self.made(&unit);
+        let is_begun = self.stored > 0;
         let stored = usize::try_from(self.stored).unwrap_or(rendered.len());
         let stored = stored.min(rendered.len());
         self.stored -= stored as u64;
         if stored < rendered.len() {
             self.park(parked).await?;
+        }
+        // Nothing may stand between pieces; who has made the first ones has told their shape.
+        if !rendered.is_empty() && !is_begun {
+            self.introduce(&unit.message, before)?;
         }
         let position = match self.passed {
             Passed::UpTo(position) => position.max(unit.message.id),
@@ -239,6 +245,7 @@ impl<'a> Session<'a> {
             at: unit.message.id,
             before: unit.message.id,
             pieces: 0,
+            policy: self.deriver.policy,
         }
     }
 
@@ -333,19 +340,6 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// A shape that was told before where we began.
-    async fn shape(&self, id: &str) -> Result<TableSchema, Failure> {
-        let key = format!("{}.{}", self.group.task_id, subject::escape(id));
-        let found = self
-            .deriving
-            .schemas
-            .get(key)
-            .await
-            .map_err(BoxError::from)?;
-        let found = found.ok_or_else(|| BoxError::from(format!("the shape {id} is not known")))?;
-        Ok(serde_json::from_slice(&found).map_err(BoxError::from)?)
-    }
-
     /// Tells that messages of the task's stream are missing, before the first that is there.
     async fn tell_gap(&mut self, lost: &Lost) -> Result<(), Failure> {
         let Lost { first, last, next } = lost;
@@ -370,6 +364,7 @@ impl<'a> Session<'a> {
             at: before,
             before,
             pieces: 0,
+            policy: self.deriver.policy,
         };
         if let Passed::UpTo(told) = self.passed
             && position <= told

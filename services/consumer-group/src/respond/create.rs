@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use rowcast_bus::refuse::Refusal as _;
 use rowcast_bus::{event_meta, refuse};
 use rowcast_domain::{GroupId, Secret, TaskId};
-use rowcast_proto::message::{self, CreateGroupRequest, GroupCreated, RpcError, SealedSecret};
+use rowcast_proto::message::{
+    self, CreateGroupRequest, EtlPolicy, GroupCreated, GroupFormat, RpcError, SealedSecret,
+};
 use rowcast_proto::rest::{GroupDelivery, GroupMode};
 use rowcast_service::keyring::{self, Sealed};
 
@@ -16,6 +18,8 @@ use crate::password::{self, HashError};
 use crate::state::State;
 use crate::store::group::{Derived, Group};
 use crate::{outbox, store};
+
+pub(super) use self::derived::policy;
 
 /// Characters in a name.
 const MAX_NAME: usize = 64;
@@ -143,7 +147,7 @@ async fn repeat(state: &State, wish: &Wish, group: Group) -> Result<message::Gro
     let same = group.name == wish.name
         && group.account == wish.account
         && group.mode == wish.mode
-        && group.derived == wish.derived
+        && told(group.derived.as_ref()) == told(wish.derived.as_ref())
         && group.max_deliver == wish.max_deliver
         && group.delivery() == wish.delivery
         && same_password;
@@ -156,6 +160,11 @@ async fn repeat(state: &State, wish: &Wish, group: Group) -> Result<message::Gro
         .repair("use a new request key for each group"));
     }
     super::shown(state, &group).await
+}
+
+/// How a group is told changes in its own way, however often that was changed.
+fn told(derived: Option<&Derived>) -> Option<(Option<&EtlPolicy>, GroupFormat)> {
+    derived.map(|own| (own.etl.as_ref(), own.format))
 }
 
 /// The reconciler makes the consumer where this fails.

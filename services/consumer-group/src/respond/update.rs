@@ -1,10 +1,11 @@
-//! Gives a group another name, another number of attempts, or another password, which closes its connections.
+//! Gives a group another name, another number of attempts, another policy, or another password, which closes its
+//! connections.
 
 use rowcast_bus::refuse;
 use rowcast_bus::refuse::Refusal as _;
-use rowcast_proto::message::{self, GroupRequest, RpcError, UpdateGroupRequest};
+use rowcast_proto::message::{self, EtlPolicy, GroupRequest, RpcError, UpdateGroupRequest};
 
-use super::create::{check_max_deliver, check_name, checked_password, hashing, name_taken};
+use super::create::{self, check_max_deliver, check_name, checked_password, hashing, name_taken};
 use super::{database, find_live, shown, to_message};
 use crate::attempt_limit::{self, Limited};
 use crate::consumer::Position;
@@ -22,10 +23,14 @@ pub(super) async fn answer(
         actor: question.actor.clone(),
     };
     let group = find_live(&state, &named).await?;
-    let update = wanted(&state, &question).await?;
+    let update = Update {
+        etl: policy(&group, question.etl.as_ref())?,
+        ..wanted(&state, &question).await?
+    };
     let changes_password = update.password_hash.is_some();
+    let changes_policy = update.etl.is_some();
     let group = apply(&state, &group, &update).await?;
-    tracing::info!(group = %group.id, task = %group.task_id, actor = question.actor, changes_password, "group changed");
+    tracing::info!(group = %group.id, task = %group.task_id, actor = question.actor, changes_password, changes_policy, "group changed");
     if changes_password {
         let login = connection::login(&group.account, &group.id);
         // Whoever changes a password wants those out who know the one before, when the answer comes. Where
@@ -58,6 +63,28 @@ async fn wanted(state: &State, question: &UpdateGroupRequest) -> Result<Update, 
     Ok(update)
 }
 
+/// The policy that is asked for, or none any more: of a group that reads a stream of its own.
+fn policy(
+    group: &Group,
+    asked: Option<&EtlPolicy>,
+) -> Result<Option<Option<EtlPolicy>>, RpcError> {
+    let Some(asked) = asked else {
+        return Ok(None);
+    };
+    let wanted = Some(asked).filter(|etl| !etl.script.is_empty());
+    let wanted = wanted.map(create::policy).transpose()?;
+    match (&group.derived, wanted) {
+        (Some(_), wanted) => Ok(Some(wanted)),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(refuse::conflict(
+            "group_reads_task_stream",
+            "the group reads its task's stream, which all groups share, and no policy can be applied to that",
+        )
+        .field("etl")
+        .repair("make another group with the policy, and move it to this one's position")),
+    }
+}
+
 async fn apply(state: &State, group: &Group, update: &Update) -> Result<Group, RpcError> {
     let name = update.name.as_deref().unwrap_or(&group.name);
     let mut transaction = state.pool.begin().await.map_err(database)?;
@@ -74,9 +101,14 @@ async fn apply(state: &State, group: &Group, update: &Update) -> Result<Group, R
     }
     let changed = store::group::update(&mut *transaction, &group.id, update).await;
     match changed {
-        Ok(Some(group)) => {
+        Ok(Some(changed)) => {
+            if changed.derived != group.derived {
+                store::derivation::decided(&mut *transaction, &group.id)
+                    .await
+                    .map_err(database)?;
+            }
             transaction.commit().await.map_err(database)?;
-            Ok(group)
+            Ok(changed)
         }
         Ok(None) => Err(super::unknown(&group.id)),
         Err(error)

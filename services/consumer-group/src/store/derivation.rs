@@ -24,6 +24,8 @@ pub(crate) struct Mark {
     /// Everything up to this position is in the own one: that of the message of the task's stream, or of what was told
     /// before of a stream that had lost its end.
     pub(crate) position: Position,
+    /// Under which policy of the group: how often that had been changed.
+    pub(crate) policy: u64,
 }
 
 /// What was lost before it was taken.
@@ -61,6 +63,7 @@ struct Row {
     position: String,
     gap_sequence: i64,
     gap: String,
+    policy_version: i64,
 }
 
 impl TryFrom<Row> for Known {
@@ -89,6 +92,7 @@ impl TryFrom<Row> for Known {
                     .position
                     .parse()
                     .map_err(|error: rowcast_domain::ParsePositionError| decode(error))?,
+                policy: row.policy_version.unsigned_abs(),
             },
         })
     }
@@ -123,7 +127,7 @@ pub(crate) async fn of(
 ) -> Result<HashMap<String, Known>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT group_id, state, reason, parked, source_made, own_made, source_sequence, own_sequence,
-                left_out, transaction_lsn, position, gap_sequence, gap
+                left_out, transaction_lsn, position, gap_sequence, gap, policy_version
          FROM derivations
          WHERE group_id = ANY ($1)",
     )
@@ -169,27 +173,43 @@ pub(crate) async fn parked(
     Ok(())
 }
 
-/// Begins a session on an own stream that was made then; gives the session's number. What has stopped counts as stopped until
-/// more is made.
+/// Begins a session, under this policy, on an own stream that was made then; gives the session's number. What has stopped
+/// under the same policy counts as stopped until more is made.
 pub(crate) async fn begin(
     executor: impl PgExecutor<'_>,
     group: &GroupId,
     own_made: &str,
+    policy: u64,
 ) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(
         "INSERT INTO derivations AS known (group_id, state, session)
          VALUES ($1, 'running', 1)
          ON CONFLICT (group_id) DO UPDATE
-         SET state = CASE WHEN known.state = 'stopped' THEN 'stopped' ELSE 'running' END,
-             reason = CASE WHEN known.state = 'stopped' THEN known.reason ELSE '' END,
+         SET state = CASE WHEN known.state = 'stopped' AND known.policy_version = $3 THEN 'stopped' ELSE 'running' END,
+             reason = CASE WHEN known.state = 'stopped' AND known.policy_version = $3 THEN known.reason ELSE '' END,
              session = known.session + 1,
              gap_sequence = CASE WHEN known.own_made = $2 THEN known.gap_sequence ELSE 0 END
          RETURNING session",
     )
     .bind(group.as_str())
     .bind(own_made)
+    .bind(policy.cast_signed())
     .fetch_one(executor)
     .await
+}
+
+/// Notes that somebody has decided: what has stopped is tried again.
+pub(crate) async fn decided(
+    executor: impl PgExecutor<'_>,
+    group: &GroupId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE derivations SET state = 'retrying', reason = '' WHERE group_id = $1 AND state = 'stopped'",
+    )
+    .bind(group.as_str())
+    .execute(executor)
+    .await?;
+    Ok(())
 }
 
 /// Notes what was lost, before it is told there.
@@ -221,7 +241,7 @@ pub(crate) async fn mark(
     let done = sqlx::query(
         "UPDATE derivations
          SET source_made = $3, own_made = $4, source_sequence = $5, own_sequence = $6, left_out = $7,
-             transaction_lsn = $8, position = $9,
+             transaction_lsn = $8, position = $9, policy_version = $10,
              state = CASE WHEN source_made = $3 AND source_sequence >= $5 THEN state ELSE 'running' END,
              reason = CASE WHEN state = 'stopped' AND (source_made <> $3 OR source_sequence < $5) THEN '' ELSE reason END
          WHERE group_id = $1
@@ -236,6 +256,7 @@ pub(crate) async fn mark(
     .bind(mark.left_out.cast_signed())
     .bind(mark.transaction.to_string())
     .bind(mark.position.to_string())
+    .bind(mark.policy.cast_signed())
     .execute(executor)
     .await?;
     Ok(done.rows_affected() > 0)

@@ -4,6 +4,7 @@ mod derived;
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::{GroupId, TaskId};
+use rowcast_proto::message::EtlPolicy;
 use rowcast_proto::rest::{GroupDelivery, GroupMode};
 use sqlx::postgres::{PgConnection, PgExecutor};
 
@@ -62,6 +63,7 @@ struct Row {
     etl_script: Option<String>,
     etl_on_error: Option<String>,
     format: Option<String>,
+    policy_version: i64,
     max_deliver: i32,
     deliver_token: Option<String>,
 }
@@ -70,7 +72,8 @@ impl TryFrom<Row> for Group {
     type Error = sqlx::Error;
 
     fn try_from(row: Row) -> Result<Self, sqlx::Error> {
-        let derived = derived::read(row.etl_script, row.etl_on_error, row.format)?;
+        let version = row.policy_version.unsigned_abs();
+        let derived = derived::read(row.etl_script, row.etl_on_error, row.format, version)?;
         let malformed = |error: rowcast_domain::ParseIdError| sqlx::Error::Decode(error.into());
         Ok(Self {
             id: row.id.parse().map_err(malformed)?,
@@ -130,7 +133,7 @@ pub(crate) async fn by_id(
 ) -> Result<Option<Group>, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format
+                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version
          FROM groups
          WHERE id = $1",
     )
@@ -148,7 +151,7 @@ pub(crate) async fn by_request_key(
 ) -> Result<Option<Group>, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format
+                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version
          FROM groups
          WHERE task_id = $1
            AND request_key = $2",
@@ -167,7 +170,7 @@ pub(crate) async fn of_task(
 ) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format
+                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version
          FROM groups
          WHERE task_id = $1
            AND deleted_at IS NULL
@@ -183,7 +186,7 @@ pub(crate) async fn of_task(
 pub(crate) async fn open(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format
+                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version
          FROM groups
          WHERE cleared_at IS NULL
          ORDER BY task_id, id",
@@ -239,20 +242,29 @@ pub(crate) struct Update {
     pub(crate) name: Option<String>,
     pub(crate) password_hash: Option<String>,
     pub(crate) max_deliver: Option<i32>,
+    /// Another policy, or none any more.
+    pub(crate) etl: Option<Option<EtlPolicy>>,
 }
 
 /// Changes a group; `None` where it is deleted. Where its password is another, its connections are due to be closed
 /// once more when every login is over that was judged by the one before: nats-server waits two seconds for
-/// the callout. By the database's clock, which all copies of the service share.
+/// the callout. By the database's clock, which all copies of the service share. A policy that is another one is counted.
 pub(crate) async fn update(
     executor: impl PgExecutor<'_>,
     id: &GroupId,
     update: &Update,
 ) -> Result<Option<Group>, sqlx::Error> {
+    let etl = update.etl.as_ref().and_then(Option::as_ref);
     let row: Option<Row> = sqlx::query_as(
         "UPDATE groups
          SET name = coalesce($2, name), password_hash = coalesce($3, password_hash),
              max_deliver = coalesce($4, max_deliver),
+             etl_script = CASE WHEN $5 THEN $6 ELSE etl_script END,
+             etl_on_error = CASE WHEN $5 THEN $7 ELSE etl_on_error END,
+             policy_version = policy_version + CASE
+                 WHEN $5 AND (etl_script IS DISTINCT FROM $6 OR etl_on_error IS DISTINCT FROM $7) THEN 1
+                 ELSE 0
+             END,
              kick_due_at = CASE
                  WHEN $3 IS NULL THEN kick_due_at
                  ELSE clock_timestamp() + interval '5 seconds'
@@ -260,12 +272,15 @@ pub(crate) async fn update(
          WHERE id = $1
            AND deleted_at IS NULL
          RETURNING id, task_id, name, account, password_hash, created_at, deleted_at, mode, partitions,
-                   max_deliver, deliver_token, etl_script, etl_on_error, format",
+                   max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version",
     )
     .bind(id.as_str())
     .bind(&update.name)
     .bind(&update.password_hash)
     .bind(update.max_deliver)
+    .bind(update.etl.is_some())
+    .bind(etl.map(|etl| etl.script.as_str()))
+    .bind(etl.map(derived::on_error))
     .fetch_optional(executor)
     .await?;
     row.map(Group::try_from).transpose()
@@ -275,7 +290,7 @@ pub(crate) async fn update(
 pub(crate) async fn kick_due(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format
+                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version
          FROM groups
          WHERE kick_due_at <= clock_timestamp()
            AND deleted_at IS NULL",

@@ -1,6 +1,7 @@
 //! `PATCH /tasks/{id}/groups/{gid}`.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use rowcast_bus::request::ask;
 use rowcast_domain::{GroupId, Secret, TaskId};
 use rowcast_proto::message::UpdateGroupRequest;
@@ -18,8 +19,11 @@ use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::{convert, validate};
 
-/// Gives a consumer group another name, another number of attempts, or another password, which closes its connections. Its
-/// position stays.
+/// Gives a consumer group another name, another number of attempts, another policy, or another password, which closes its
+/// connections.
+///
+/// Its position stays. Another policy holds from some change within the next seconds on: a transaction may be told in part by
+/// either.
 #[utoipa::path(
     patch,
     path = "/tasks/{id}/groups/{gid}",
@@ -50,6 +54,7 @@ pub(crate) async fn updated(
     wanted: PatchGroup,
 ) -> Result<Tagged<Group>, ApiError> {
     validate::group_patch(&wanted)?;
+    unless_fixed(&wanted)?;
     existing(app, &task).await?;
     let password = match wanted.password {
         Some(password) => {
@@ -66,10 +71,30 @@ pub(crate) async fn updated(
         password,
         actor: caller.actor(),
         max_deliver: wanted.max_deliver,
+        // An empty one is none.
+        etl: wanted
+            .etl
+            .map(|etl| etl.map(convert::etl).unwrap_or_default()),
     };
     let change = async {
         let changed = ask::<UpdateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
         convert::group(changed)
     };
     versioned::changed(app, Thing::Group(&task, &group), expected, change).await
+}
+
+/// What a group has for ever: its clients were told how to read it, and its stream would hold messages of two kinds.
+fn unless_fixed(wanted: &PatchGroup) -> Result<(), ApiError> {
+    let is_named = [
+        ("mode", wanted.mode.is_some()),
+        ("format", wanted.format.is_some()),
+    ];
+    let Some((field, _named)) = is_named.into_iter().find(|(_field, is_named)| *is_named) else {
+        return Ok(());
+    };
+    let detail = format!("{field} of a group is fixed when it is made");
+    let refused = ApiError::refused(StatusCode::CONFLICT, "field_fixed", detail);
+    Err(refused
+        .field(field)
+        .repair("Make another group with it, and move that to this one's position."))
 }

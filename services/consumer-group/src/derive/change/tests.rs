@@ -39,7 +39,12 @@ fn deriver(script: &str, on_error: RowErrorAction, format: GroupFormat) -> Deriv
         on_error: on_error.into(),
     });
     let group = "g111111111111".parse().unwrap();
-    let mut deriver = Deriver::new(group, &Derived { etl, format });
+    let derived = Derived {
+        etl,
+        format,
+        version: 0,
+    };
+    let mut deriver = Deriver::new(group, &derived);
     deriver.tables.define(schema(), "shop");
     deriver
 }

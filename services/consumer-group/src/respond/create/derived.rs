@@ -19,23 +19,30 @@ pub(super) fn check(question: &CreateGroupRequest) -> Result<Option<Derived>, Rp
             .field("format")
             .repair("choose json, debezium or cloudevents")
     })?;
-    if let Some(etl) = &question.etl
-        && let Err(problems) = Script::parse(&etl.script)
-    {
+    let etl = question.etl.as_ref().map(policy).transpose()?;
+    let is_own = etl.is_some() || format != GroupFormat::Unspecified;
+    Ok(is_own.then_some(Derived {
+        etl,
+        format,
+        version: 0,
+    }))
+}
+
+/// A policy that is asked for, where its script can be read.
+pub(in crate::respond) fn policy(etl: &EtlPolicy) -> Result<EtlPolicy, RpcError> {
+    if let Err(problems) = Script::parse(&etl.script) {
         let shown = problems.iter().take(PROBLEMS_SHOWN);
         let words: Vec<String> = shown.map(ToString::to_string).collect();
         return Err(refuse::invalid("etl_malformed", words.join("; "))
             .field("etl.script")
             .repair("correct the script; docs/etl.md tells what there is"));
     }
-    let etl = question.etl.as_ref().map(|etl| EtlPolicy {
+    let on_error = match etl.on_error() {
+        RowErrorAction::Unspecified => RowErrorAction::Park,
+        said @ (RowErrorAction::Park | RowErrorAction::Drop | RowErrorAction::Stop) => said,
+    };
+    Ok(EtlPolicy {
         script: etl.script.clone(),
-        on_error: match etl.on_error() {
-            RowErrorAction::Unspecified => RowErrorAction::Park,
-            said @ (RowErrorAction::Park | RowErrorAction::Drop | RowErrorAction::Stop) => said,
-        }
-        .into(),
-    });
-    let is_own = etl.is_some() || format != GroupFormat::Unspecified;
-    Ok(is_own.then_some(Derived { etl, format }))
+        on_error: on_error.into(),
+    })
 }

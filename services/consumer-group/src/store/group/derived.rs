@@ -3,13 +3,15 @@
 use rowcast_proto::message::{EtlPolicy, GroupFormat, RowErrorAction};
 use rowcast_proto::rest::{self, OnRowError};
 
-/// A policy or a format of a group's own, or both.
+/// A policy or a format of a group's own, or both; neither where it has had a policy.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Derived {
     /// `None` where rows are told as the task tells them.
     pub(crate) etl: Option<EtlPolicy>,
     /// Unspecified for that of the task.
     pub(crate) format: GroupFormat,
+    /// How often the policy was changed.
+    pub(crate) version: u64,
 }
 
 impl Derived {
@@ -18,12 +20,7 @@ impl Derived {
     }
 
     pub(super) fn on_error(&self) -> Option<&'static str> {
-        let action = match self.etl.as_ref()?.on_error() {
-            RowErrorAction::Unspecified | RowErrorAction::Park => OnRowError::Park,
-            RowErrorAction::Drop => OnRowError::Drop,
-            RowErrorAction::Stop => OnRowError::Stop,
-        };
-        Some(action.as_str())
+        self.etl.as_ref().map(on_error)
     }
 
     pub(super) fn format(&self) -> Option<&'static str> {
@@ -31,11 +28,22 @@ impl Derived {
     }
 }
 
+/// What becomes of rows that a policy fails on, by its name.
+pub(super) fn on_error(etl: &EtlPolicy) -> &'static str {
+    let action = match etl.on_error() {
+        RowErrorAction::Unspecified | RowErrorAction::Park => OnRowError::Park,
+        RowErrorAction::Drop => OnRowError::Drop,
+        RowErrorAction::Stop => OnRowError::Stop,
+    };
+    action.as_str()
+}
+
 /// What is stored of it; `None` where nothing is.
 pub(super) fn read(
     script: Option<String>,
     on_error: Option<String>,
     format: Option<String>,
+    version: u64,
 ) -> Result<Option<Derived>, sqlx::Error> {
     let unknown = |what: &str| sqlx::Error::Decode(format!("{what} that is not known").into());
     let format = match format {
@@ -59,6 +67,10 @@ pub(super) fn read(
         }
         (_, _) => None,
     };
-    let is_own = etl.is_some() || format != GroupFormat::Unspecified;
-    Ok(is_own.then_some(Derived { etl, format }))
+    let is_own = etl.is_some() || format != GroupFormat::Unspecified || version > 0;
+    Ok(is_own.then_some(Derived {
+        etl,
+        format,
+        version,
+    }))
 }
