@@ -61,8 +61,13 @@ async fn update(api: &Api, wanted: Update) -> anyhow::Result<()> {
     let task = find::task(api, &wanted.task).await?;
     let group = find::group(api, &task, &wanted.group).await?;
     let is_given = wanted.password || wanted.password_from.password_file.is_some();
-    if wanted.name.is_none() && wanted.max_deliver.is_none() && !is_given {
-        let sentence = "say what to change: --name, --max-deliver or --password";
+    let etl = if wanted.no_etl {
+        Some(None)
+    } else {
+        wanted.etl.policy(group.etl.as_ref())?.map(Some)
+    };
+    if wanted.name.is_none() && wanted.max_deliver.is_none() && etl.is_none() && !is_given {
+        let sentence = "say what to change: --name, --max-deliver, --etl, --no-etl or --password";
         return Err(Failure::of(Exit::Usage, sentence));
     }
     let password = if is_given {
@@ -75,6 +80,8 @@ async fn update(api: &Api, wanted: Update) -> anyhow::Result<()> {
         name: wanted.name,
         password,
         max_deliver: wanted.max_deliver,
+        etl,
+        ..PatchGroup::default()
     };
     let changed = api.patch_group(&task.id, &group.id, &body).await?;
     show::one(&changed, wanted.shown.output)

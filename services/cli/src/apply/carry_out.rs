@@ -330,7 +330,7 @@ async fn create_group(api: &Api, task: &str, wanted: &GroupEntry) -> anyhow::Res
         account: wanted.account.clone(),
         password: password.expose().to_owned(),
         mode: wanted.mode,
-        etl: wanted.etl.clone(),
+        etl: wanted.etl.clone().filter(|etl| !etl.script.is_empty()),
         format: wanted.format,
         max_deliver: wanted.max_deliver,
         delivery: wanted.delivery,

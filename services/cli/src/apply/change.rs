@@ -132,8 +132,16 @@ pub(super) fn of_group(task: &str, wanted: &GroupEntry, there: &Group) -> Option
     let max_deliver = wanted
         .max_deliver
         .and_then(|wanted| changes.found("max_deliver", &attempts, &wanted));
+    let etl = wanted.etl.as_ref().filter(|_etl| has_own_stream(there));
+    let etl = etl.and_then(|wanted| {
+        let words = (policy(there.etl.as_ref()), policy(Some(wanted)));
+        changes
+            .found("etl", &words.0, &words.1)
+            .map(|_words| Some(wanted.clone()).filter(|etl| !etl.script.is_empty()))
+    });
     let patch = PatchGroup {
         max_deliver,
+        etl,
         ..PatchGroup::default()
     };
     changes.then(|changes| Step::UpdateGroup {
@@ -142,6 +150,14 @@ pub(super) fn of_group(task: &str, wanted: &GroupEntry, there: &Group) -> Option
         patch,
         changes,
     })
+}
+
+/// Whether a group was made with a policy or a format of its own: only such a policy can be changed.
+pub(super) fn has_own_stream(group: &Group) -> bool {
+    let status = group.status.as_ref();
+    group.etl.is_some()
+        || group.format.is_some()
+        || status.is_some_and(|status| status.derivation.is_some())
 }
 
 /// Those of the file, or, where it says none, those that are there; Rowcast's own that are there; and

@@ -187,7 +187,7 @@ pub(crate) struct GroupEntry {
     /// Where absent, that of a group that is there is left alone, and a new one is ordered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mode: Option<GroupMode>,
-    /// Where absent, that of a group that is there is left alone, and a new one has none.
+    /// Where absent, that of a group that is there is left alone, and a new one has none; with an empty script, none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) etl: Option<Etl>,
     /// Where absent, that of a group that is there is left alone, and a new one has that of its task.

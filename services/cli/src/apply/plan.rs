@@ -241,10 +241,12 @@ fn group_conflicts(task: &str, wanted: &GroupEntry, there: &Group) -> Vec<String
     conflicts
 }
 
-/// What a group is told in its own way is fixed when it is made.
+/// Whether a group is told changes in its own way, and in which format, is fixed when it is made.
 fn told_otherwise(task: &str, wanted: &GroupEntry, there: &Group) -> Vec<String> {
     let what = |member: &str| format!("group {task}/{}: {member}", wanted.name);
-    let etl = wanted.etl.as_ref().and_then(|etl| {
+    let etl = wanted.etl.as_ref();
+    let etl = etl.filter(|_etl| !change::has_own_stream(there));
+    let etl = etl.and_then(|etl| {
         let (found, wanted) = (
             change::policy(there.etl.as_ref()),
             change::policy(Some(etl)),

@@ -16,7 +16,7 @@ pub(crate) struct EtlArgs {
 }
 
 impl EtlArgs {
-    /// What was said, where `there` is what the task has.
+    /// What was said, where `there` is what the task or the group has.
     pub(crate) fn policy(&self, there: Option<&Etl>) -> anyhow::Result<Option<Etl>> {
         let script = match (&self.script, there) {
             (Some(said), _) => match said.strip_prefix('@') {

@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Show(Named),
     /// Show what a client of the group must know, all but the password
     Connection(Named),
-    /// Give a group another name, number of attempts or password; another password closes its connections
+    /// Give a group another name, number of attempts, ETL policy or password; another password closes its connections
     Update(Update),
     /// Move what a group is sent next, within what the task's stream holds
     Seek(Seek),
@@ -136,6 +136,11 @@ pub(crate) struct Update {
     /// After so many attempts a change is a dead letter, 1 to 1000; 0 for never
     #[arg(long, value_name = "NUMBER")]
     pub(crate) max_deliver: Option<u32>,
+    #[command(flatten)]
+    pub(crate) etl: EtlArgs,
+    /// No ETL policy of its own any more: rows are told as the task tells them
+    #[arg(long, conflicts_with_all = ["script", "on_error"])]
+    pub(crate) no_etl: bool,
     /// Another password
     #[arg(long)]
     pub(crate) password: bool,

@@ -147,8 +147,7 @@ impl<'a> Session<'a> {
         let max_payload = state.data.client().server_info().max_payload;
         let room = deriving.room.clone();
         let reader = Reader::open(&state.data, &group.task_id, &group.id, next, room).await?;
-        let number =
-            derivation::begin(&state.pool, &group.id, &mark.own_made, mark.policy).await?;
+        let number = derivation::begin(&state.pool, &group.id, &mark.own_made, mark.policy).await?;
         tracing::info!(group = %group.id, task = %group.task_id, next, end = mark.own_sequence + stored, stored, "own stream is being made");
         let mut session = Self {
             deriving,

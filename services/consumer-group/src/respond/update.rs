@@ -64,10 +64,7 @@ async fn wanted(state: &State, question: &UpdateGroupRequest) -> Result<Update, 
 }
 
 /// The policy that is asked for, or none any more: of a group that reads a stream of its own.
-fn policy(
-    group: &Group,
-    asked: Option<&EtlPolicy>,
-) -> Result<Option<Option<EtlPolicy>>, RpcError> {
+fn policy(group: &Group, asked: Option<&EtlPolicy>) -> Result<Option<Option<EtlPolicy>>, RpcError> {
     let Some(asked) = asked else {
         return Ok(None);
     };

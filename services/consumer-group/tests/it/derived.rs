@@ -5,6 +5,7 @@ mod streams;
 mod lost;
 mod stopped;
 mod many;
+mod changed;
 
 use std::time::Duration;
 

@@ -104,6 +104,39 @@ async fn the_reconciler_closes_what_logged_in_meanwhile() -> anyhow::Result<()> 
 }
 
 #[tokio::test]
+async fn a_policy_is_given_to_no_group_that_reads_its_tasks_stream() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let task = TaskId::random();
+    service.make_stream(&task).await?;
+    let member = service.group(&task, "orders").await?;
+    let given = |script: &str| m::UpdateGroupRequest {
+        etl: Some(m::EtlPolicy {
+            script: script.to_owned(),
+            on_error: m::RowErrorAction::Stop.into(),
+        }),
+        ..update(&member.group)
+    };
+    let malformed = service.refusal::<UpdateGroup>(&given("e_drp()")).await;
+    assert_eq!(malformed.field, "etl.script");
+    let refused = service
+        .refusal::<UpdateGroup>(&given("e_keep(`paid`)"))
+        .await;
+    assert_eq!(
+        (refused.code.as_str(), refused.field.as_str()),
+        ("group_reads_task_stream", "etl")
+    );
+    assert!(
+        refused.repair.contains("another group"),
+        "{}",
+        refused.repair
+    );
+    // It has none.
+    let same = service.ask::<UpdateGroup>(&given("")).await?;
+    assert_eq!(same.etl, None);
+    Ok(())
+}
+
+#[tokio::test]
 async fn another_name_closes_nothing_and_must_be_free() -> anyhow::Result<()> {
     let service = Service::start().await?;
     let task = TaskId::random();

@@ -7,7 +7,7 @@ use rowcast_bus::{Bus, Server, refuse};
 use rowcast_proto::message as m;
 use rowcast_proto::message::RpcError;
 use rowcast_proto::message::move_group_request::Target;
-use rowcast_proto::rpc::{GetGroup, GetGroupHistory, MoveGroup};
+use rowcast_proto::rpc::{GetGroup, GetGroupHistory, MoveGroup, UpdateGroup};
 use serde_json::json;
 
 use crate::fixture::{Api, task};
@@ -78,6 +78,14 @@ async fn groups(bus: &Bus) {
         Ok(group(question.task_id, m::GroupStatus::default()))
     };
     server.add::<MoveGroup, _, _>(moves).await.unwrap();
+    let update = |question: m::UpdateGroupRequest| async move {
+        let group = group(question.task_id, m::GroupStatus::default());
+        Ok::<_, RpcError>(m::Group {
+            etl: question.etl,
+            ..group
+        })
+    };
+    server.add::<UpdateGroup, _, _>(update).await.unwrap();
     let history = |question: m::GroupHistoryRequest| async move {
         let sample = m::GroupSample {
             at: question.since,
@@ -146,6 +154,36 @@ async fn a_move_names_one_place_and_its_refusal_is_told() {
     let audit = api.get("/audit?limit=3").await.body;
     let entries = audit["entries"].to_string();
     assert!(entries.contains(&position), "{entries}");
+}
+
+#[tokio::test]
+async fn a_policy_is_changed_or_taken_away_and_where_it_is_not_named_it_stays() {
+    let api = Api::start().await;
+    let path = path(&api).await;
+    let etl = json!({"script": "e_keep(`paid`)", "on_error": "stop"});
+    let changed = api.patch(&path, &json!({"etl": etl})).await;
+    assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
+    assert_eq!(changed.body["etl"], etl);
+    for none in [json!(null), json!({"script": ""})] {
+        // As consumer-group is asked for none.
+        let taken = api.patch(&path, &json!({"etl": none})).await;
+        assert_eq!(taken.body["etl"], json!({"script": ""}), "{taken:?}");
+    }
+    let renamed = api.patch(&path, &json!({"name": "sales"})).await;
+    assert_eq!(renamed.status, StatusCode::OK, "{renamed:?}");
+    assert_eq!(renamed.body.get("etl"), None);
+    let refused = api
+        .patch(&path, &json!({"etl": {"script": "e_kep(`paid`)"}}))
+        .await;
+    refused.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
+    assert!(refused.text.contains("etl.script"), "{}", refused.text);
+    for (field, value) in [("format", "debezium"), ("mode", "keyed")] {
+        let refused = api.patch(&path, &json!({ field: value })).await;
+        refused.is_problem(StatusCode::CONFLICT, "field_fixed");
+        assert_eq!(refused.body["field"], field);
+        let repair = refused.body["repair"].as_str().unwrap();
+        assert!(repair.contains("another group"), "{repair}");
+    }
 }
 
 #[tokio::test]

@@ -342,6 +342,39 @@ fn how_often_a_group_is_sent_a_change_is_changed() {
 }
 
 #[test]
+fn the_policy_of_a_group_that_has_a_stream_of_its_own_is_changed() {
+    let keep = |column: &str| format!("e_keep(`{column}`)");
+    let with = |script: &str| {
+        let etl = format!("account: reader, etl: {{script: '{script}'}},");
+        document(&FILE.replace("account: reader,", &etl))
+    };
+    let file = with(&keep("paid"));
+    let mut there = applied(&json!({}));
+    assert_eq!(
+        plan(&file, &there).unwrap_err(),
+        [
+            "group orders/warehouse: etl is none and cannot be made \"e_keep(`paid`)\" (on_error park)"
+        ]
+    );
+    let none = with("");
+    assert!(plan(&none, &there).unwrap().is_empty());
+    let group = &mut there.tasks[0].groups[0];
+    group.etl =
+        serde_json::from_value(json!({ "script": keep("open"), "on_error": "stop" })).unwrap();
+    assert_eq!(
+        lines(&plan(&file, &there).unwrap()),
+        [
+            "~ group orders/warehouse (etl \"e_keep(`open`)\" (on_error stop) → \"e_keep(`paid`)\" (on_error park))"
+        ]
+    );
+    let steps = plan(&none, &there).unwrap();
+    let [Step::UpdateGroup { patch, .. }] = steps.as_slice() else {
+        panic!("{steps:?}");
+    };
+    assert_eq!(patch.etl, Some(None));
+}
+
+#[test]
 fn a_rule_is_made_and_changed_and_names_what_is_there() {
     let rules = "
 rules:

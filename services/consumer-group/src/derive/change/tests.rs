@@ -254,6 +254,50 @@ fn a_shape_is_told_as_the_rows_that_follow_are() {
 }
 
 #[test]
+fn where_the_policy_was_changed_the_shape_of_a_row_is_told_before_it() {
+    let insert = message(
+        3,
+        "insert",
+        json!({ "key": {"id": 1}, "after": row("paid") }),
+    );
+    let first = unit("insert", &insert);
+    let at: Position = "0/16B3748.2".parse().unwrap();
+    let mut changed = plain(POLICY);
+    assert!(!changed.introduces());
+    changed.policy = 1;
+    assert!(changed.introduces());
+    let shape = changed.introduced("orders-1", at, &first.message).unwrap();
+    assert_eq!(
+        shape.subject,
+        "rowcast.derived.g111111111111.tx.public.orders.schema"
+    );
+    assert_eq!(
+        (shape.message.op, shape.message.id),
+        (Operation::Schema, at)
+    );
+    let told = changed.take(&first).unwrap().outs.remove(0);
+    assert_eq!(shape.message.schema_id, told.message.schema_id);
+    let told = shape.message.definition.unwrap();
+    let names = told.columns.iter().map(|column| column.name.as_str());
+    assert_eq!(names.collect::<Vec<_>>(), ["id", "status", "card", "total"]);
+    // Also where there is no policy any more: what was told last is the shape that the one before has made.
+    let mut other = insert.clone();
+    other["schema_id"] = json!("items-1");
+    let other = unit("insert", &other);
+    let mut none = plain("");
+    assert!(none.wants(&other.message).is_empty());
+    none.policy = 2;
+    assert_eq!(none.wants(&other.message), ["items-1"]);
+    let mut debezium = deriver(POLICY, RowErrorAction::Park, GroupFormat::Debezium);
+    debezium.policy = 1;
+    assert!(
+        debezium
+            .introduced("orders-1", at, &first.message)
+            .is_none()
+    );
+}
+
+#[test]
 fn a_row_that_the_policy_fails_on_is_missing_left_out_or_stops() {
     let script = "e_keep(1 / (`id` - 1) > 0)";
     let insert = message(

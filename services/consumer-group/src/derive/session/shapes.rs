@@ -30,8 +30,9 @@ impl Session<'_> {
             let mut all = std::iter::once(message).chain(&message.pack);
             all.any(|one| one.schema_id.as_ref() == Some(id))
         };
-        let (needed, rest): (Vec<String>, Vec<String>) =
-            std::mem::take(&mut self.untold).into_iter().partition(needs);
+        let (needed, rest): (Vec<String>, Vec<String>) = std::mem::take(&mut self.untold)
+            .into_iter()
+            .partition(needs);
         self.untold = rest;
         let at = self.outbox.last().position;
         for id in needed {

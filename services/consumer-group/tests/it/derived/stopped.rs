@@ -20,7 +20,7 @@ impl Service {
         Ok(parked.cached_info().state.messages)
     }
 
-    async fn stops(&self, group: &m::Group, reason: &str) {
+    pub(super) async fn stops(&self, group: &m::Group, reason: &str) {
         eventually("the group has stopped", LIMIT, async || {
             let status = self.seen(group).await.status.unwrap_or_default();
             let derivation = status.derivation.unwrap_or_default();
