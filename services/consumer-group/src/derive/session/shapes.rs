@@ -16,7 +16,7 @@ impl Session<'_> {
         for id in self.deriver.wants(message) {
             let definition = self.shape(&id).await?;
             self.deriver.tables.define(definition, &message.database);
-            if self.deriver.introduces() {
+            if self.deriver.introduces() && !self.untold.contains(&id) {
                 self.untold.push(id);
             }
         }
