@@ -49,6 +49,9 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 /// Who parks.
 const BY: &str = "consumer-group";
 
+/// Why a session ends that another copy has overtaken.
+const OVERTAKEN: &str = "another session was begun on the own stream";
+
 /// What a session has ended with, where nothing failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -58,7 +61,7 @@ pub(super) enum Ended {
     Stopped,
 }
 
-/// Makes the own stream until told to stop.
+/// Makes the own stream until told to stop. `number` becomes that of this session, once it is begun.
 ///
 /// # Errors
 /// What has failed.
@@ -66,12 +69,13 @@ pub(super) async fn run(
     deriving: &Deriving,
     group: &Group,
     derived: &Derived,
+    number: &mut Option<i64>,
     stop: &CancellationToken,
 ) -> Result<Ended, Failure> {
     let Some(begin) = begin::find(&deriving.state, group, derived.version).await? else {
         return Ok(Ended::NothingToRead);
     };
-    let mut session = Session::open(deriving, group, derived, begin).await?;
+    let mut session = Session::open(deriving, group, derived, begin, number).await?;
     let looking = tokio::time::interval(MARK_EVERY);
     let done = Box::pin(session.follow(looking, stop)).await;
     match &done {
@@ -130,6 +134,7 @@ impl<'a> Session<'a> {
         group: &'a Group,
         derived: &Derived,
         begin: Begin,
+        begun: &mut Option<i64>,
     ) -> Result<Self, Failure> {
         let state = &deriving.state;
         let Begin {
@@ -148,6 +153,7 @@ impl<'a> Session<'a> {
         let room = deriving.room.clone();
         let reader = Reader::open(&state.data, &group.task_id, &group.id, next, room).await?;
         let number = derivation::begin(&state.pool, &group.id, &mark.own_made, mark.policy).await?;
+        *begun = Some(number);
         tracing::info!(group = %group.id, task = %group.task_id, next, end = mark.own_sequence + stored, stored, "own stream is being made");
         let mut session = Self {
             deriving,
@@ -389,7 +395,10 @@ impl<'a> Session<'a> {
             own_sequence: end + 1,
             sentence: sentence.clone(),
         };
-        derivation::lost(&self.deriving.state.pool, &self.group.id, &gap).await?;
+        let pool = &self.deriving.state.pool;
+        if !derivation::lost(pool, &self.group.id, self.number, &gap).await? {
+            return Err(OVERTAKEN.into());
+        }
         let out = self.gap_before(next, sentence);
         let rendered = self.renderer.render(&out, &self.deriver.tables);
         let rendered = rendered.map_err(|error| Stop(error.to_string()))?;
@@ -432,7 +441,7 @@ impl<'a> Session<'a> {
         let pool = &self.deriving.state.pool;
         match derivation::mark(pool, &self.group.id, self.number, stored).await {
             Ok(true) => self.marked = stored.clone(),
-            Ok(false) => return Err("another session was begun on the own stream".into()),
+            Ok(false) => return Err(OVERTAKEN.into()),
             Err(error) => {
                 tracing::warn!(group = %self.group.id, task = %self.group.task_id, %error, "not marked how far the own stream is");
             }

@@ -61,16 +61,22 @@ fn kept(ended: Result<Result<(), BoxError>, JoinError>) -> Result<(), BoxError> 
 
 async fn sessions(deriving: &Deriving, group: &Group, derived: &Derived, stop: &CancellationToken) {
     let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+    // Of the last session, by which what is told of its end is left out where another copy has begun one since.
+    let mut number = None;
     while !stop.is_cancelled() {
         let began_at = Instant::now();
-        let wait = match Box::pin(session::run(deriving, group, derived, stop)).await {
+        if number.is_none() {
+            number = last_session(deriving, group).await;
+        }
+        let run = session::run(deriving, group, derived, &mut number, stop);
+        let wait = match Box::pin(run).await {
             Ok(Ended::Stopped) => return,
             Ok(Ended::NothingToRead) => LOOK_EVERY,
             Err(failure) => {
                 if began_at.elapsed() >= RECOVERED_AFTER {
                     backoff.reset();
                 }
-                tell(deriving, group, &failure).await;
+                number = tell(deriving, group, number, &failure).await;
                 match failure {
                     Failure::Retry(_) => backoff.next_wait(),
                     Failure::Stop(_) => LONGEST_WAIT,
@@ -81,16 +87,40 @@ async fn sessions(deriving: &Deriving, group: &Group, derived: &Derived, stop: &
     }
 }
 
-/// Says why it has failed.
-async fn tell(deriving: &Deriving, group: &Group, failure: &Failure) {
+/// The number of the last session; `None` where the database does not say.
+async fn last_session(deriving: &Deriving, group: &Group) -> Option<i64> {
+    let known = store::derivation::session(&deriving.state.pool, &group.id).await;
+    known
+        .inspect_err(|error| {
+            tracing::warn!(group = %group.id, task = %group.task_id, %error, "it is not known which session was the last");
+        })
+        .ok()
+}
+
+/// Says why the session of this number has failed, or what came behind it; gives the number where it is still the last.
+async fn tell(
+    deriving: &Deriving,
+    group: &Group,
+    number: Option<i64>,
+    failure: &Failure,
+) -> Option<i64> {
     tracing::warn!(group = %group.id, task = %group.task_id, error = %failure, "own stream is not made");
     let state = match failure {
         Failure::Stop(_) => DerivationState::Stopped,
         Failure::Retry(_) => DerivationState::Retrying,
     };
-    let pool = &deriving.state.pool;
-    let told = store::derivation::tell(pool, &group.id, state, &failure.to_string()).await;
-    if let Err(error) = told {
-        tracing::warn!(group = %group.id, task = %group.task_id, %error, "why the own stream is not made cannot be written down");
+    let (pool, reason) = (&deriving.state.pool, failure.to_string());
+    // Without the database it could not be written down either.
+    let number = number?;
+    match store::derivation::tell(pool, &group.id, number, state, &reason).await {
+        Ok(true) => Some(number),
+        Ok(false) => {
+            tracing::warn!(group = %group.id, task = %group.task_id, "another copy has begun a session since, what it says stays");
+            None
+        }
+        Err(error) => {
+            tracing::warn!(group = %group.id, task = %group.task_id, %error, "why the own stream is not made cannot be written down");
+            Some(number)
+        }
     }
 }

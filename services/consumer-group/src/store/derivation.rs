@@ -139,24 +139,40 @@ pub(crate) async fn of(
         .collect()
 }
 
-/// Notes how it is.
+/// The number of the last session that was begun; 0 where none was.
+pub(crate) async fn session(
+    executor: impl PgExecutor<'_>,
+    group: &GroupId,
+) -> Result<i64, sqlx::Error> {
+    let known: Option<i64> = sqlx::query_scalar("SELECT session FROM derivations WHERE group_id = $1")
+        .bind(group.as_str())
+        .fetch_optional(executor)
+        .await?;
+    Ok(known.unwrap_or(0))
+}
+
+/// Notes how it is; whether this is still the last session that was begun. What an earlier one says, which has lost its
+/// lease without knowing, is left out: the later one may do well.
 pub(crate) async fn tell(
     executor: impl PgExecutor<'_>,
     group: &GroupId,
+    session: i64,
     state: DerivationState,
     reason: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO derivations (group_id, state, reason)
-         VALUES ($1, $2, $3)
-         ON CONFLICT (group_id) DO UPDATE SET state = $2, reason = $3",
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "INSERT INTO derivations AS known (group_id, session, state, reason)
+         VALUES ($1, $2, $3, $4)
+         ON CONFLICT (group_id) DO UPDATE SET state = $3, reason = $4
+         WHERE known.session = $2",
     )
     .bind(group.as_str())
+    .bind(session)
     .bind(name(state))
     .bind(reason)
     .execute(executor)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 /// Notes that so many more changes were parked.
@@ -212,21 +228,26 @@ pub(crate) async fn decided(
     Ok(())
 }
 
-/// Notes what was lost, before it is told there.
+/// Notes what was lost, before it is told there; whether this is still the last session that was begun. An earlier one
+/// would put what it misses in the place of what the later one has found.
 pub(crate) async fn lost(
     executor: impl PgExecutor<'_>,
     group: &GroupId,
+    session: i64,
     gap: &Gap,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "UPDATE derivations SET reason = $2, gap = $2, gap_sequence = $3 WHERE group_id = $1",
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "UPDATE derivations SET reason = $3, gap = $3, gap_sequence = $4
+         WHERE group_id = $1
+           AND session = $2",
     )
     .bind(group.as_str())
+    .bind(session)
     .bind(&gap.sentence)
     .bind(gap.own_sequence.cast_signed())
     .execute(executor)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 /// Notes up to where the own stream was made; whether this is still the last session that was begun. What an earlier one
