@@ -136,25 +136,29 @@ impl Streams<'_> {
         let Some((read, position)) = begin.read else {
             return Ok(());
         };
+        let stream = task_stream(&self.group.task_id);
         let is_lost = if read > last {
             true
         } else if read >= first {
-            let there = self
-                .message(&task_stream(&self.group.task_id), read)
-                .await?;
+            let there = self.message(&stream, read).await?;
             // What was removed from the middle tells nothing.
             there.is_some_and(|there| {
                 Head::read(&there.payload).is_none_or(|there| there.position != position)
             })
         } else {
-            false
+            // It was removed, and positions never go back: behind it nothing can stand up to its own. But where the end
+            // comes again in more messages, or a session that read it anew was cut off, something does.
+            let there = self.message(&stream, first).await?;
+            let there = there.and_then(|there| Head::read(&there.payload));
+            there.is_some_and(|there| there.position <= position)
         };
         if is_lost {
             tracing::warn!(group = %self.group.id, task = %self.group.task_id, read, last,
                 "the task's stream has lost its end, it is read anew");
             begin.is_anew = true;
             begin.is_in_part = false;
-            begin.next = first;
+            // What was removed shows as a gap, which is told unless all before it was told already.
+            begin.next = first.saturating_sub(1).max(1);
             begin.mark.left_out = 0;
             begin.mark.transaction = Lsn::INVALID;
         }

@@ -145,3 +145,72 @@ async fn a_stream_that_comes_again_in_other_packs_is_told_once() -> anyhow::Resu
     assert_eq!(marked, 6);
     Ok(())
 }
+
+#[tokio::test]
+async fn what_comes_again_behind_what_retention_has_removed_is_told_once() -> anyhow::Result<()> {
+    let mut service = Service::start().await?;
+    let (task, _shape) = service.begin_task().await?;
+    let all = transaction(&task, 1, &[true, false, true, true, false, true]);
+    let [begin, rows @ .., commit] = all.as_slice() else {
+        unreachable!("markers");
+    };
+    let first = [begin.clone(), pack(&task, 1, &rows[..3])];
+    service.write(&first).await?;
+    let member = service.with_policy(&task, m::GroupMode::Ordered).await?;
+    let own = service.own(&member).await?;
+    let before = [json!("schema"), json!("begin"), json!(101), json!(103)];
+    assert_eq!(told(&own), before);
+    service.stop().await?;
+    // In more messages than before: the rows 102 and 103 come behind the third one.
+    let mut again = vec![shape(&task), begin.clone()];
+    again.extend(rows.iter().cloned());
+    again.push(commit.clone());
+    service.replace(&member, &again).await?;
+    let jetstream = service.capture.jetstream();
+    let of_task = jetstream.get_stream(task_stream(&task)).await?;
+    for sequence in 1..=3 {
+        of_task.delete_message(sequence).await?;
+    }
+    service.start_again().await?;
+    let own = service.own(&member).await?;
+    let expected = json!(["schema", "begin", 101, 103, 104, 106, "commit"]);
+    assert_eq!(json!(told(&own)), expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_removed_of_an_end_that_has_come_again_is_told_as_a_gap() -> anyhow::Result<()> {
+    let mut service = Service::start().await?;
+    let (task, _shape) = service.begin_task().await?;
+    let all = transaction(&task, 1, &[true, false, true, true, false, true]);
+    let [begin, rows @ .., commit] = all.as_slice() else {
+        unreachable!("markers");
+    };
+    let mut first = vec![begin.clone()];
+    first.extend(rows[..3].iter().cloned());
+    service.write(&first).await?;
+    let member = service.with_policy(&task, m::GroupMode::Ordered).await?;
+    let before = [json!("schema"), json!("begin"), json!(101), json!(103)];
+    assert_eq!(told(&service.own(&member).await?), before);
+    service.stop().await?;
+    // In fewer messages, of which the third was removed: nobody was told of the row 104.
+    let again = [
+        shape(&task),
+        pack(&task, 1, &rows[..3]),
+        rows[3].clone(),
+        rows[4].clone(),
+        rows[5].clone(),
+        commit.clone(),
+    ];
+    service.replace(&member, &again).await?;
+    let jetstream = service.capture.jetstream();
+    let of_task = jetstream.get_stream(task_stream(&task)).await?;
+    for sequence in 1..=3 {
+        of_task.delete_message(sequence).await?;
+    }
+    service.start_again().await?;
+    let own = service.own(&member).await?;
+    let expected = json!(["schema", "begin", 101, 103, "gap", 106, "commit"]);
+    assert_eq!(json!(told(&own)), expected);
+    Ok(())
+}
