@@ -185,7 +185,8 @@ fn error(rule: &str, reason: &str) -> TaskError {
             "See what is missing, then move the group's position to earliest or to another place that is still there."
         }
         GROUP_BLOCKED => {
-            "Repair what reads the group. An ordered or keyed group can put the change away: rowcast group skip."
+            "Where a change is not acknowledged, repair what reads the group; an ordered or keyed group can put the change away: rowcast group skip. \
+             Where the group's own stream is not made, neither helps: give the group a policy that fits, or remove what stops it."
         }
         _behind => "Let the group's members read faster, or give the task a longer retention.",
     };

@@ -78,7 +78,7 @@ impl Source {
             return Ok(Some((Level::Gap, lost)));
         }
         if let Some(known) = known.filter(|known| known.state == DerivationState::Stopped) {
-            let reason = format!("The group's own stream is not made: {}.", known.reason);
+            let reason = stopped_sentence(&known.reason);
             return Ok(Some((Level::Blocked, reason)));
         }
         let held = &self.range.held;
@@ -108,6 +108,15 @@ impl Source {
         let is_told = known.mark.own_sequence >= gap.own_sequence;
         (!is_told || !consumers.iter().all(is_read)).then(|| gap.sentence.clone())
     }
+}
+
+/// What is said of an own stream that was stopped for this reason: nothing that its members do helps, for none of them has
+/// what it stopped at.
+fn stopped_sentence(reason: &str) -> String {
+    let reason = reason.trim_end_matches('.');
+    format!(
+        "The group's own stream is not made: {reason}. It goes on once that is removed; a policy or a format that does not fit is fixed, so make another group."
+    )
 }
 
 /// What is said of messages that were removed before the own stream was made of them.
@@ -187,4 +196,22 @@ async fn count(
     status.unconsumed = i64::try_from(unread).unwrap_or(i64::MAX);
     status.delay_seconds = i64::try_from(delay).unwrap_or(i64::MAX);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_stop_ends_with_what_helps() {
+        let said = stopped_sentence("the policy does not fit public.plain");
+        assert!(
+            said.starts_with(
+                "The group's own stream is not made: the policy does not fit public.plain. It goes on"
+            ),
+            "{said}"
+        );
+        assert!(said.ends_with("make another group."), "{said}");
+        assert_eq!(stopped_sentence("a sentence."), stopped_sentence("a sentence"));
+    }
 }
