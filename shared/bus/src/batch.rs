@@ -39,6 +39,9 @@ pub use self::wire::WireError;
 /// Most messages in one batch (ADR-50).
 pub const MAX_MESSAGES: usize = 1000;
 
+/// Most bytes of headers that a batch adds to those of a message of its own, with what begins and ends them.
+pub const HEADERS_MAX: usize = 256;
+
 /// An acknowledgement later than this counts as lost.
 const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -352,4 +355,39 @@ fn check(reply: &Reply, batch: &InFlight) -> Result<Acked, BatchError> {
         last_sequence,
         messages: batch.messages,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_headers_of_a_batch_are_no_longer_than_told() {
+        let message = BatchMessage {
+            subject: Arc::from("a"),
+            payload: Bytes::new(),
+            headers: Bytes::new(),
+        };
+        // As a link names batches: what a client's inboxes end with, of 22 characters, and a number.
+        let id = format!("{}{:x}", "X".repeat(22), u64::MAX);
+        for messages in [1, 2, MAX_MESSAGES] {
+            let mut header = Vec::new();
+            let frames = Frames {
+                id: id.clone(),
+                reply_to: "inbox".to_owned(),
+                expected: u64::MAX,
+                header: &mut header,
+            };
+            let mut output = Vec::new();
+            let batch = vec![message.clone(); messages];
+            let commit = frames.write(&mut output, batch.into_iter());
+            output.extend(commit);
+            let text = String::from_utf8(output).unwrap();
+            // `HPUB <subject> [reply] <header> <total>`: without a body both numbers are the same.
+            let sizes = text.lines().filter(|line| line.starts_with("HPUB "));
+            let sizes = sizes.map(|line| line.rsplit(' ').next().unwrap().parse::<usize>());
+            let longest = sizes.map(Result::unwrap).max().unwrap();
+            assert!(longest > 0 && longest <= HEADERS_MAX, "{longest} bytes");
+        }
+    }
 }

@@ -162,3 +162,68 @@ impl Renderer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rowcast_bus::batch::HEADERS_MAX;
+    use rowcast_domain::Lsn;
+    use rowcast_proto::derived::{MADE_OF, Made};
+    use serde_json::json;
+
+    use super::*;
+    use crate::derive::message;
+
+    /// Bytes that the longest headers take that are added to those of the format.
+    fn longest_added() -> usize {
+        let at = Position::new(Lsn::new(u64::MAX), u64::MAX);
+        let made = Made {
+            first: u64::MAX,
+            last: u64::MAX,
+            number: u64::MAX,
+            of: u64::MAX,
+            left_out: u64::MAX,
+            transaction: at.commit_lsn,
+            at,
+            before: at,
+            pieces: u64::MAX,
+        };
+        format!("\r\n{MADE_OF}:{made}").len() + HEADERS_MAX
+    }
+
+    #[test]
+    fn the_longest_headers_that_are_added_have_room() {
+        let added = longest_added();
+        assert!(added <= HEADER_ROOM, "{added} bytes");
+    }
+
+    #[test]
+    fn what_is_cut_to_the_largest_size_fits_with_all_its_headers() {
+        // Each byte of these is three in a header.
+        let name = "\u{e9}".repeat(31);
+        let body = json!({
+            "id": "FFFFFFFF/FFFFFFFF.18446744073709551615", "op": "insert", "database": "shop",
+            "schema": name, "table": name, "lsn": "FFFFFFFF/FFFFFFFF",
+            "ordinal": u64::MAX, "xid": u32::MAX, "committed_at": "2026-11-23T05:33:10.123456Z",
+            "schema_id": "orders-1", "key": { "id": 1 },
+            "after": { "id": 1, "note": "x".repeat(100_000) },
+        });
+        let payload = Bytes::from(serde_json::to_vec(&body).unwrap());
+        let out = Out {
+            subject: "rowcast.derived.g111111111111.000.s.t.insert".to_owned(),
+            message: message::read(&payload).unwrap(),
+            as_it_came: Some(payload),
+        };
+        let tables = Tables::new(None);
+        for format in [GroupFormat::Json, GroupFormat::Cloudevents] {
+            for largest in [8 << 10, 10_000, 64 << 10] {
+                let renderer = Renderer::new("t000000000000".parse().unwrap(), format, largest);
+                let pieces = renderer.render(&out, &tables).unwrap();
+                let sizes = pieces.iter().map(|one| one.headers.len() + one.payload.len());
+                let size = sizes.max().unwrap() + longest_added();
+                assert!(size <= largest, "{size} of {largest}, {format:?}");
+                // And the room is not left empty.
+                assert!(size + HEADER_ROOM > largest, "{size} of {largest}, {format:?}");
+            }
+        }
+    }
+}
