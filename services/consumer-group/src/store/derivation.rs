@@ -282,3 +282,67 @@ pub(crate) async fn mark(
     .await?;
     Ok(done.rows_affected() > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use rowcast_domain::Secret;
+    use rowcast_testkit::Postgres;
+    use sqlx::PgPool;
+
+    use super::*;
+
+    /// Another group.
+    async fn group(pool: &PgPool, id: &str) -> GroupId {
+        sqlx::query(
+            "INSERT INTO groups (id, task_id, name, account, password_hash, created_at)
+             VALUES ($1, 't000000000000', $1, 'reader', 'none', now())",
+        )
+        .bind(id)
+        .execute(pool)
+        .await
+        .unwrap();
+        id.parse().unwrap()
+    }
+
+    async fn known(pool: &PgPool, group: &GroupId) -> Known {
+        let mut known = of(pool, vec![group.to_string()]).await.unwrap();
+        known.remove(group.as_str()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_an_overtaken_session_says_changes_nothing() {
+        let postgres = Postgres::start().await.unwrap();
+        let url = postgres.service_database("consumer_group").await.unwrap();
+        let pool = rowcast_service::database::connect(&Secret::new(url), crate::SCHEMA)
+            .await
+            .unwrap();
+        sqlx::migrate!().run(&pool).await.unwrap();
+        let (stopped, retrying) = (DerivationState::Stopped, DerivationState::Retrying);
+
+        // Nobody has begun a session, and it fails all the same.
+        let fresh = group(&pool, "g000000000001").await;
+        let none = session(&pool, &fresh).await.unwrap();
+        assert!(tell(&pool, &fresh, none, retrying, "why").await.unwrap());
+        assert!(tell(&pool, &fresh, none, stopped, "why").await.unwrap());
+        assert_eq!(known(&pool, &fresh).await.state, stopped);
+
+        let taken = group(&pool, "g000000000002").await;
+        let overtaken = begin(&pool, &taken, "1").await.unwrap();
+        let last = begin(&pool, &taken, "1").await.unwrap();
+        assert_eq!(session(&pool, &taken).await.unwrap(), last);
+        let gap = |own_sequence| Gap {
+            own_sequence,
+            sentence: format!("before {own_sequence}"),
+        };
+        assert!(lost(&pool, &taken, last, &gap(9)).await.unwrap());
+        assert!(!lost(&pool, &taken, overtaken, &gap(5)).await.unwrap());
+        assert!(!tell(&pool, &taken, overtaken, stopped, "late").await.unwrap());
+        let as_it_was = known(&pool, &taken).await;
+        assert_eq!(
+            (as_it_was.state, as_it_was.reason.as_str(), as_it_was.gap),
+            (DerivationState::Running, "before 9", Some(gap(9)))
+        );
+        assert!(tell(&pool, &taken, last, stopped, "why").await.unwrap());
+        assert_eq!(known(&pool, &taken).await.reason, "why");
+    }
+}
