@@ -90,8 +90,11 @@ async fn follow(
 
 /// Up to where the copy is.
 async fn position(copy: &Client, group: &str) -> anyhow::Result<Option<Position>> {
+    // One at a time: of two that make it at once PostgreSQL refuses one, whatever it says of what exists. Both statements
+    // are one transaction, with which the lock ends.
     copy.batch_execute(
-        "CREATE TABLE IF NOT EXISTS rowcast_position (group_id text PRIMARY KEY, position text NOT NULL)",
+        "SELECT pg_advisory_xact_lock(hashtext('rowcast_position'));
+         CREATE TABLE IF NOT EXISTS rowcast_position (group_id text PRIMARY KEY, position text NOT NULL)",
     )
     .await?;
     let query = "SELECT position FROM rowcast_position WHERE group_id = $1";
