@@ -212,6 +212,9 @@ mod tests {
             "{said}"
         );
         assert!(said.ends_with("make another group."), "{said}");
-        assert_eq!(stopped_sentence("a sentence."), stopped_sentence("a sentence"));
+        assert_eq!(
+            stopped_sentence("a sentence."),
+            stopped_sentence("a sentence")
+        );
     }
 }

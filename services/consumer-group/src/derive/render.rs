@@ -218,11 +218,16 @@ mod tests {
             for largest in [8 << 10, 10_000, 64 << 10] {
                 let renderer = Renderer::new("t000000000000".parse().unwrap(), format, largest);
                 let pieces = renderer.render(&out, &tables).unwrap();
-                let sizes = pieces.iter().map(|one| one.headers.len() + one.payload.len());
+                let sizes = pieces
+                    .iter()
+                    .map(|one| one.headers.len() + one.payload.len());
                 let size = sizes.max().unwrap() + longest_added();
                 assert!(size <= largest, "{size} of {largest}, {format:?}");
                 // And the room is not left empty.
-                assert!(size + HEADER_ROOM > largest, "{size} of {largest}, {format:?}");
+                assert!(
+                    size + HEADER_ROOM > largest,
+                    "{size} of {largest}, {format:?}"
+                );
             }
         }
     }

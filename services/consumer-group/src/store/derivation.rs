@@ -144,10 +144,11 @@ pub(crate) async fn session(
     executor: impl PgExecutor<'_>,
     group: &GroupId,
 ) -> Result<i64, sqlx::Error> {
-    let known: Option<i64> = sqlx::query_scalar("SELECT session FROM derivations WHERE group_id = $1")
-        .bind(group.as_str())
-        .fetch_optional(executor)
-        .await?;
+    let known: Option<i64> =
+        sqlx::query_scalar("SELECT session FROM derivations WHERE group_id = $1")
+            .bind(group.as_str())
+            .fetch_optional(executor)
+            .await?;
     Ok(known.unwrap_or(0))
 }
 
@@ -336,7 +337,11 @@ mod tests {
         };
         assert!(lost(&pool, &taken, last, &gap(9)).await.unwrap());
         assert!(!lost(&pool, &taken, overtaken, &gap(5)).await.unwrap());
-        assert!(!tell(&pool, &taken, overtaken, stopped, "late").await.unwrap());
+        assert!(
+            !tell(&pool, &taken, overtaken, stopped, "late")
+                .await
+                .unwrap()
+        );
         let as_it_was = known(&pool, &taken).await;
         assert_eq!(
             (as_it_was.state, as_it_was.reason.as_str(), as_it_was.gap),
