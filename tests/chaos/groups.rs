@@ -1,5 +1,6 @@
 //! Groups of every mode, while their members, the services and the broker are killed and stand still at random.
 
+mod ended;
 mod effects;
 mod trouble;
 mod written;
@@ -11,12 +12,17 @@ use anyhow::{Context as _, ensure};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use rowcast_client::GroupMode;
-use rowcast_e2e::{Group, Log, Member, Shop, Unit, check};
-use rowcast_testkit::{read_stream, rows_in_order};
+use rowcast_domain::TaskState;
+use rowcast_e2e::{Group, Log, Member, PATIENCE, Shop, Unit, check};
+use rowcast_proto::rest::{self, GroupState, GroupStatus};
+use rowcast_proto::stream::DEAD;
+use rowcast_testkit::{eventually, read_stream};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use effects::Effects;
+use ended::Said;
 use trouble::Trouble;
 use written::History;
 
@@ -33,44 +39,70 @@ const SETTLED: Duration = Duration::from_secs(180);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Between two looks at how the groups are.
+const LOOK_AT_GROUPS: Duration = Duration::from_secs(1);
+
+/// What comes within this, once everything is told, was told too often.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// A policy by which a group has a stream of its own, with every change in it.
+const POLICY: &str = "e_drop_columns(`body`)";
+
 /// The members of a group; `None` where one is down.
 struct Party {
+    name: &'static str,
     mode: GroupMode,
     group: Group,
     log: Log,
     members: Vec<Option<Member>>,
+    /// What each of them has said.
+    said: Vec<Said>,
 }
 
 impl Party {
-    async fn of(shop: &Shop, mode: GroupMode, members: usize) -> anyhow::Result<Self> {
-        let group = shop.group_of(&format!("{mode:?}"), mode).await?;
+    /// A group of so many members, with these members of the request beside its mode.
+    async fn of(
+        shop: &Shop,
+        (name, mode): (&'static str, GroupMode),
+        mut more: Value,
+        members: usize,
+    ) -> anyhow::Result<Self> {
+        more["mode"] = json!(mode);
+        let group = shop.group_as(name, &more).await?;
+        // Of a group with a stream of its own the consumers are made a moment later.
+        eventually(&format!("{name} can be read"), PATIENCE, async || {
+            group.subscribe().await.is_ok()
+        })
+        .await;
         let log = Log::open()?;
-        let join = |_member| Member::join(&group, &log).map(Some);
-        let members = (0..members).map(join).collect::<Result<_, _>>()?;
-        Ok(Self {
+        let mut party = Self {
+            name,
             mode,
             group,
             log,
-            members,
-        })
+            members: Vec::new(),
+            said: Vec::new(),
+        };
+        for _member in 0..members {
+            let mut said = Said::nothing()?;
+            let member = Member::join_saying(&party.group, &party.log, said.next()?)?;
+            party.members.push(Some(member));
+            party.said.push(said);
+        }
+        Ok(party)
     }
 
     fn check(&self, written: &History) -> anyhow::Result<()> {
-        let told = self.log.history();
-        for (key, changes) in written {
-            let told = told.get(key);
-            ensure!(
-                told == Some(changes),
-                "key {key}: told {told:?}, written {changes:?}"
-            );
+        written::is_same(&self.log.history(), written)?;
+        for (number, said) in self.said.iter().enumerate() {
+            said.check(&format!("member {number}"))?;
         }
-        ensure!(told.len() == written.len(), "keys that were never written");
-        match self.mode {
-            GroupMode::Ordered => check(&self.log, Unit::Everything),
-            GroupMode::Keyed => check(&self.log, Unit::Partition),
-            // Any change goes to any member.
-            GroupMode::Shared => Ok(()),
-        }
+        let unit = match self.mode {
+            GroupMode::Ordered => Unit::Everything,
+            GroupMode::Keyed => Unit::Partition,
+            GroupMode::Shared => Unit::Change,
+        };
+        check(&self.log, unit)
     }
 }
 
@@ -90,12 +122,14 @@ impl World {
             shop.platform.copy("consumer-group", name).await?;
         }
         let mut parties = Vec::new();
-        for (mode, members) in [
-            (GroupMode::Ordered, 2),
-            (GroupMode::Keyed, 3),
-            (GroupMode::Shared, 2),
+        let derived = json!({ "etl": { "script": POLICY, "on_error": "stop" } });
+        for (name, mode, more, members) in [
+            ("ordered", GroupMode::Ordered, json!({}), 2),
+            ("keyed", GroupMode::Keyed, json!({}), 3),
+            ("shared", GroupMode::Shared, json!({}), 2),
+            ("derived", GroupMode::Keyed, derived, 2),
         ] {
-            parties.push(Party::of(&shop, mode, members).await?);
+            parties.push(Party::of(&shop, (name, mode), more, members).await?);
         }
         let group = shop.group("copy").await?;
         let effects = Box::pin(Effects::of(&shop, &group, 2)).await?;
@@ -106,26 +140,62 @@ impl World {
         })
     }
 
-    /// How much is told of what was written, by who tells it.
-    async fn told(&self) -> anyhow::Result<Vec<(String, usize)>> {
-        let mut told = vec![("effects".to_owned(), self.effects.count().await?)];
+    /// What is not as it must be in the end, by now.
+    async fn left(&self, changes: usize) -> anyhow::Result<Vec<String>> {
+        let mut told = vec![("effects", self.effects.count().await?)];
         for party in &self.parties {
-            told.push((format!("{:?}", party.mode), party.log.changes()));
+            told.push((party.name, party.log.changes()));
         }
-        Ok(told)
+        told.retain(|(_who, count)| *count < changes);
+        let left: Vec<String> = told
+            .into_iter()
+            .map(|(who, count)| format!("{who}: {count} of {changes} changes"))
+            .collect();
+        if !left.is_empty() {
+            return Ok(left);
+        }
+        // The API may have been killed just now.
+        let unwell = self.unwell().await;
+        Ok(unwell.unwrap_or_else(|error| vec![format!("{error:#}")]))
+    }
+
+    /// Groups that are not well, or have something to acknowledge, and a task that does not run.
+    async fn unwell(&self) -> anyhow::Result<Vec<String>> {
+        let state = self.shop.task().await?.state;
+        let mut unwell = Vec::new();
+        if state != TaskState::Running {
+            unwell.push(format!("the task is {state:?}"));
+        }
+        let list: rest::GroupList = self.shop.api.get(&self.shop.path("groups")).await?;
+        ensure!(list.groups.len() > self.parties.len(), "a group is gone");
+        for group in list.groups {
+            let is_well = group.status.as_ref().is_some_and(is_well);
+            if !is_well {
+                unwell.push(format!("{}: {:?}", group.name, group.status));
+            }
+        }
+        Ok(unwell)
     }
 
     async fn check(&self, written: &History) -> anyhow::Result<()> {
         let data = rowcast_e2e::data(&self.shop.platform).await?;
-        let stored = read_stream(&data, &self.shop.task).await?;
-        let changes: usize = written.values().map(Vec::len).sum();
-        let stored = rows_in_order(&stored).len();
-        ensure!(stored == changes, "{stored} changes stored of {changes}");
+        let stream = written::of_stream(&read_stream(&data, &self.shop.task).await?)?;
+        let mut stored = History::new();
+        for (key, change) in stream.clone() {
+            stored.entry(key).or_default().push(change);
+        }
+        written::is_same(&stored, written).context("the task's stream")?;
         for party in &self.parties {
             let checked = party.check(written);
-            checked.with_context(|| format!("{:?} group", party.mode))?;
+            checked.with_context(|| format!("{} group", party.name))?;
         }
-        self.effects.check(written).await.context("effects")?;
+        let effects = self.effects.check(&stream, &self.shop).await;
+        effects.context("effects")?;
+        // Nobody has given a change up, and none was sent so often that it counts as given up.
+        let jetstream = async_nats::jetstream::new(data);
+        let dead = jetstream.get_stream(DEAD.name).await?;
+        let letters = dead.cached_info().state.messages;
+        ensure!(letters == 0, "{letters} dead letters in {}", DEAD.name);
         for (name, running) in &self.shop.platform.services {
             let log = std::fs::read_to_string(running.log())?;
             ensure!(!log.contains("panicked at"), "{name} has panicked");
@@ -142,12 +212,22 @@ impl World {
         }
         std::fs::write(folder.join("nats.log"), self.shop.platform.log("nats")?)?;
         for party in &self.parties {
-            party
-                .log
-                .copy_to(folder.join(format!("{:?}", party.mode)))?;
+            let name = party.name;
+            party.log.copy_to(folder.join(name))?;
+            for (number, said) in party.said.iter().enumerate() {
+                std::fs::copy(said.path(), folder.join(format!("{name}-{number}.log")))?;
+            }
+        }
+        for (number, said) in self.effects.said().enumerate() {
+            std::fs::copy(said.path(), folder.join(format!("effects-{number}.log")))?;
         }
         Ok(folder)
     }
+}
+
+fn is_well(status: &GroupStatus) -> bool {
+    let parked = status.derivation.as_ref().map_or(0, |one| one.parked);
+    status.state == GroupState::Ok && status.unconsumed == 0 && parked == 0
 }
 
 #[expect(
@@ -174,24 +254,40 @@ async fn live(world: &mut World, seed: u64, events: u32) -> anyhow::Result<Histo
         enough.cancel();
         troubled
     };
-    let (_written, ()) = tokio::try_join!(futures::future::try_join_all(writers), troubled)?;
+    let (wrote, ()) = tokio::try_join!(futures::future::try_join_all(writers), troubled)?;
+    written::is_enough(&wrote)?;
 
     let written = written::history(&trouble.world.shop.sql).await?;
-    let changes: usize = written.values().map(Vec::len).sum();
+    written::has_all_kinds(&written)?;
+    let settled = settle(&mut trouble, written.values().map(Vec::len).sum()).await;
+    trouble.tell_ends();
+    settled?;
+    Ok(written)
+}
+
+/// Waits until every change is told and acknowledged, and then for what would be told too often.
+async fn settle(trouble: &mut Trouble<'_>, changes: usize) -> anyhow::Result<()> {
     let deadline = Instant::now() + SETTLED;
     loop {
-        trouble.supervise().await?;
-        let told = trouble.world.told().await?;
-        if told.iter().all(|(_who, count)| *count >= changes) {
-            eprintln!("{changes} changes are told: {told:?}");
-            return Ok(written);
+        let left = trouble.world.left(changes).await?;
+        if left.is_empty() {
+            break;
         }
-        ensure!(
-            Instant::now() < deadline,
-            "of {changes} changes only {told:?}"
-        );
+        ensure!(Instant::now() < deadline, "in the end still {left:?}");
+        supervise(trouble, LOOK_AT_GROUPS).await?;
+    }
+    eprintln!("{changes} changes are told and acknowledged");
+    supervise(trouble, QUIET).await
+}
+
+/// Keeps everything running for so long.
+async fn supervise(trouble: &mut Trouble<'_>, lasts: Duration) -> anyhow::Result<()> {
+    let until = Instant::now() + lasts;
+    while Instant::now() < until {
+        trouble.supervise().await?;
         tokio::time::sleep(LOOK).await;
     }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

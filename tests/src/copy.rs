@@ -44,10 +44,19 @@ impl Copy {
     /// # Errors
     /// Where it is not built.
     pub fn start(&self, table: &str) -> anyhow::Result<Child> {
+        self.start_saying(table, Stdio::inherit())
+    }
+
+    /// As [`Self::start`]; what it says on standard error goes there.
+    ///
+    /// # Errors
+    /// Where it is not built.
+    pub fn start_saying(&self, table: &str, said: Stdio) -> anyhow::Result<Child> {
         Command::new(program("examples/materialize")?)
             .args(&self.group)
             .args([&self.dsn, table])
             .stdout(Stdio::null())
+            .stderr(said)
             .kill_on_drop(true)
             .spawn()
             .context("materialize does not start")

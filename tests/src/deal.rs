@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::StreamExt as _;
-use rowcast_client::{Error, GroupCredentials, Secret, Subscription};
+use rowcast_client::{Error, GroupCredentials, Operation, Secret, Subscription};
 use tokio::sync::oneshot;
 
 use crate::log::{Note, Outcome, Pen};
@@ -41,8 +41,18 @@ async fn deal(mut changes: Subscription, pen: &Pen) -> anyhow::Result<()> {
                 changes.close().await;
                 return Ok(());
             }
-            next = changes.next() => next.context("the subscription ended")??,
+            next = changes.next() => next
+                .context("the subscription ended")?
+                .context("the subscription has failed")?,
         };
+        let change = &delivery.change;
+        anyhow::ensure!(
+            !matches!(change.op, Operation::Gap | Operation::Unknown),
+            "{:?} was told at {}: {:?}",
+            change.op,
+            delivery.position,
+            change.gap
+        );
         let note = Note::of(&delivery);
         if let Some(note) = &note {
             pen.begin(note)?;

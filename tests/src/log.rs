@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use rowcast_client::{Delivery, Operation, Position};
+use rowcast_client::{Delivery, Operation, Position, Row};
+use serde_json::Value;
 use tempfile::NamedTempFile;
 
 /// Written by who kills the broker.
@@ -47,11 +48,14 @@ impl Note {
             | Operation::Pack
             | Operation::Unknown => return None,
         };
-        let after = change.after.as_ref();
+        let key = change.key.as_ref()?.get("key")?.as_u64()?;
+        // A row that is not of its key is none: its version is missing then.
+        let is_its = |row: &&Row| row.get("key").and_then(Value::as_u64) == Some(key);
+        let after = change.after.as_ref().filter(is_its);
         Some(Self {
             position: delivery.position,
             partition: delivery.subject.split('.').nth(3)?.to_owned(),
-            key: change.key.as_ref()?.get("key")?.as_u64()?,
+            key,
             operation: operation.to_owned(),
             version: after.and_then(|row| row.get("version")?.as_u64()),
         })

@@ -29,6 +29,14 @@ impl Member {
     /// # Errors
     /// Where its program is missing.
     pub fn join(group: &Group, log: &Log) -> anyhow::Result<Self> {
+        Self::join_saying(group, log, Stdio::inherit())
+    }
+
+    /// As [`Self::join`]; what it says on standard error goes there.
+    ///
+    /// # Errors
+    /// Where its program is missing.
+    pub fn join_saying(group: &Group, log: &Log, said: Stdio) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let [connection, password] = group.write_to(folder.path())?;
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
@@ -38,6 +46,7 @@ impl Member {
             .arg(number.to_string())
             // It leaves once this is closed, and where we die.
             .stdin(Stdio::piped())
+            .stderr(said)
             .kill_on_drop(true);
         let child = command.spawn().context("group-member does not start")?;
         Ok(Self {

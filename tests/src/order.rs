@@ -14,6 +14,8 @@ pub enum Unit {
     Everything,
     /// The changes of a partition, and so those of a key: of a keyed group.
     Partition,
+    /// Each change by itself, with anybody and in any order: of a shared group.
+    Change,
 }
 
 /// A dealing with the number of its change in its unit.
@@ -22,7 +24,8 @@ type Numbered = (usize, Dealing);
 /// Checks a log against what a group promises.
 ///
 /// Of each unit no two members deal with changes at one time, nothing comes before what stands before it was dealt with,
-/// what comes again comes in order too, and nothing comes again that was acknowledged.
+/// what comes again comes in order too, and nothing comes again that was acknowledged. Of a shared group only the last
+/// holds. The changes of a key lie in one partition, whatever the group.
 ///
 /// Of a member that stood still, the change is left out that it may have had before: its lease may be over, which it
 /// cannot know. But it cannot acknowledge that change after another member went on.
@@ -31,21 +34,42 @@ type Numbered = (usize, Dealing);
 /// With what does not hold.
 pub fn check(log: &Log, unit: Unit) -> anyhow::Result<()> {
     let mut units: BTreeMap<String, Vec<Dealing>> = BTreeMap::new();
-    for dealing in log.dealings() {
+    let (dealings, broker_losses) = (log.dealings(), log.broker_losses());
+    check_partitions(&dealings)?;
+    for dealing in dealings {
         let name = match unit {
             Unit::Everything => String::new(),
             Unit::Partition => dealing.partition.clone(),
+            Unit::Change => dealing.position.to_string(),
         };
         units.entry(name).or_default().push(dealing);
     }
     for dealings in units.into_values() {
         let all = numbered(dealings);
-        check_paused(&all)?;
-        check_in_order(&all)?;
+        let is_ordered = unit != Unit::Change;
+        if is_ordered {
+            check_paused(&all)?;
+            check_in_order(&all)?;
+        }
         let mut awake = all;
         awake.retain(|(_number, dealing)| dealing.paused.is_none());
-        check_alone(&awake)?;
-        check_acknowledged(&awake, &log.broker_losses())?;
+        if is_ordered {
+            check_alone(&awake)?;
+        }
+        check_acknowledged(&awake, &broker_losses)?;
+    }
+    Ok(())
+}
+
+/// Two members might deal with a key that lies in two partitions, and nobody would know what came first.
+fn check_partitions(dealings: &[Dealing]) -> anyhow::Result<()> {
+    let mut partitions: BTreeMap<u64, &Dealing> = BTreeMap::new();
+    for dealing in dealings {
+        let first = partitions.entry(dealing.key).or_insert(dealing);
+        ensure!(
+            first.partition == dealing.partition,
+            "a key in two partitions: {first:?} {dealing:?}"
+        );
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What happens to the world.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,7 +11,8 @@ use rowcast_e2e::Member;
 use rowcast_local::{Running, Signal};
 use tokio::time::Instant;
 
-use super::{COPIES, LOOK, World};
+use super::ended::{Ends, MISSED_FOR};
+use super::{COPIES, LOOK, Party, World};
 
 /// Milliseconds between two events.
 const BETWEEN: std::ops::Range<u64> = 300..5_000;
@@ -23,7 +25,7 @@ const STILL: std::ops::Range<u64> = 50..13_000;
 
 /// Who is hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Victim {
+pub(super) enum Victim {
     /// Of a party, a member.
     Member(usize, usize),
     /// Of those that apply effects.
@@ -50,6 +52,11 @@ pub(super) struct Trouble<'a> {
     pub(super) world: &'a mut World,
     begun: Instant,
     hits: Vec<Hit>,
+    /// Who was hit, and when that was over.
+    over: Vec<(Victim, Instant)>,
+    /// Services that were killed, and are not started again yet.
+    killed: BTreeSet<&'static str>,
+    ends: Ends,
 }
 
 impl<'a> Trouble<'a> {
@@ -58,6 +65,9 @@ impl<'a> Trouble<'a> {
             world,
             begun: Instant::now(),
             hits: Vec::new(),
+            over: Vec::new(),
+            killed: BTreeSet::new(),
+            ends: Ends::default(),
         }
     }
 
@@ -69,22 +79,22 @@ impl<'a> Trouble<'a> {
                 self.supervise().await?;
                 tokio::time::sleep(LOOK).await;
             }
+            // Who has ended by itself is seen before it could be taken for killed.
+            self.supervise().await?;
             let victim = self.victim(random)?;
             let (event, lasts) = if random.random() {
                 (Event::Killed, random.random_range(DOWN))
             } else {
                 (Event::StandsStill, random.random_range(STILL))
             };
-            if self.hits.iter().all(|hit| hit.victim != victim) {
-                self.tell(&format!("{victim:?} {event:?} for {lasts} ms"));
-                self.strike(victim, event).await?;
-                let until = Instant::now() + Duration::from_millis(lasts);
-                self.hits.push(Hit {
-                    victim,
-                    event,
-                    until,
-                });
-            }
+            self.tell(&format!("{victim:?} {event:?} for {lasts} ms"));
+            self.strike(victim, event).await?;
+            let until = Instant::now() + Duration::from_millis(lasts);
+            self.hits.push(Hit {
+                victim,
+                event,
+                until,
+            });
         }
         while !self.hits.is_empty() {
             self.supervise().await?;
@@ -94,18 +104,23 @@ impl<'a> Trouble<'a> {
         Ok(())
     }
 
+    /// Somebody who is not hit already.
     fn victim(&self, random: &mut StdRng) -> anyhow::Result<Victim> {
         let services = ["consumer-group", "capture", "task-api"].into_iter();
         let service = services.chain(COPIES).map(Victim::Service);
-        let kinds: [Vec<Victim>; 4] = [
+        let mut kinds: [Vec<Victim>; 4] = [
             self.members().collect(),
-            (0..self.world.effects.members.len())
+            (0..self.world.effects.members())
                 .map(Victim::Applier)
                 .collect(),
             service.collect(),
             vec![Victim::Broker],
         ];
-        let kind = kinds.choose_weighted(random, Vec::len)?;
+        for kind in &mut kinds {
+            kind.retain(|victim| !self.is_hit(*victim));
+        }
+        let kind = kinds.choose_weighted(random, Vec::len);
+        let kind = kind.context("everybody is hit already")?;
         kind.choose(random).copied().context("nobody")
     }
 
@@ -129,7 +144,10 @@ impl<'a> Trouble<'a> {
             (Victim::Applier(member), Event::StandsStill) => {
                 self.world.effects.signal(member, Signal::Pause)?;
             }
-            (Victim::Service(name), Event::Killed) => self.service(name)?.child().kill().await?,
+            (Victim::Service(name), Event::Killed) => {
+                self.killed.insert(name);
+                self.service(name)?.child().kill().await?;
+            }
             (Victim::Service(name), Event::StandsStill) => {
                 self.service(name)?.child().signal(Signal::Pause)?;
             }
@@ -177,6 +195,7 @@ impl<'a> Trouble<'a> {
         let over: Vec<Hit> = self.hits.extract_if(.., over).collect();
         for hit in over {
             self.end(hit.victim, hit.event).await?;
+            self.over.push((hit.victim, Instant::now()));
             self.tell(&format!("{:?} goes on", hit.victim));
         }
         for victim in self.members().collect::<Vec<_>>() {
@@ -187,39 +206,77 @@ impl<'a> Trouble<'a> {
                 self.revive(party, member)?;
             }
         }
-        let down = |hit: &Hit| match hit.victim {
-            Victim::Applier(member) => Some(member),
-            Victim::Member(..) | Victim::Service(_) | Victim::Broker => None,
-        };
-        let down: Vec<usize> = self.hits.iter().filter_map(down).collect();
-        self.world.effects.revive(&down)?;
+        for member in 0..self.world.effects.members() {
+            if !self.is_hit(Victim::Applier(member)) {
+                self.revive_applier(member)?;
+            }
+        }
         let services = self.world.shop.platform.services.keys().copied();
         for name in services.collect::<Vec<&'static str>>() {
-            if self.is_hit(Victim::Service(name)) {
-                continue;
-            }
-            let running = self.service(name)?;
-            if running.start()? {
-                self.tell(&format!("{name} is started"));
+            if !self.is_hit(Victim::Service(name)) {
+                self.revive_service(name)?;
             }
         }
         Ok(())
     }
 
+    /// Those that whoever ends now may miss: who is hit, or was not long ago.
+    fn missed(&self) -> Vec<Victim> {
+        let hits = self.hits.iter().map(|hit| hit.victim);
+        let over = self.over.iter();
+        let over = over.filter(|(_victim, over)| over.elapsed() < MISSED_FOR);
+        hits.chain(over.map(|(victim, _over)| *victim)).collect()
+    }
+
     fn revive(&mut self, party: usize, member: usize) -> anyhow::Result<()> {
-        let party = &mut self.world.parties[party];
-        let slot = &mut party.members[member];
+        let victim = Victim::Member(party, member);
+        let missed = self.missed();
+        let Party {
+            name,
+            group,
+            log,
+            members,
+            said,
+            ..
+        } = &mut self.world.parties[party];
+        let (slot, said) = (&mut members[member], &mut said[member]);
         let ended = match slot {
             Some(member) => member.ended()?,
             None => None,
         };
-        if slot.is_none() || ended.is_some() {
-            *slot = Some(Member::join(&party.group, &party.log)?);
-            let mode = party.mode;
-            self.tell(&format!(
-                "member {member} of {mode:?} is started: {ended:?}"
-            ));
+        if let Some(status) = ended {
+            self.ends.count(victim, status, &said.last()?, &missed)?;
         }
+        if slot.is_none() || ended.is_some() {
+            *slot = Some(Member::join_saying(group, log, said.next()?)?);
+            let told = format!("member {member} of {name} is started: {ended:?}");
+            self.tell(&told);
+        }
+        Ok(())
+    }
+
+    fn revive_applier(&mut self, member: usize) -> anyhow::Result<()> {
+        if let Some((status, said)) = self.world.effects.ended(member)? {
+            let missed = self.missed();
+            self.ends
+                .count(Victim::Applier(member), status, &said, &missed)?;
+            self.tell(&format!("member {member} of the copy has ended: {status}"));
+        }
+        self.world.effects.revive(member)
+    }
+
+    fn revive_service(&mut self, name: &'static str) -> anyhow::Result<()> {
+        let Some(status) = self.service(name)?.child().poll()? else {
+            return Ok(());
+        };
+        if !self.killed.remove(name) {
+            let said = std::fs::read_to_string(self.service(name)?.log())?;
+            let missed = self.missed();
+            self.ends
+                .count(Victim::Service(name), status, &said, &missed)?;
+        }
+        self.service(name)?.start()?;
+        self.tell(&format!("{name} is started: {status}"));
         Ok(())
     }
 
@@ -240,6 +297,13 @@ impl<'a> Trouble<'a> {
     fn note_broker(&self) -> anyhow::Result<()> {
         let mut parties = self.world.parties.iter();
         parties.try_for_each(|party| party.log.broker_killed())
+    }
+
+    /// Tells how often which error was seen that a process may end with.
+    pub(super) fn tell_ends(&self) {
+        for (name, times) in self.ends.counted() {
+            self.tell(&format!("{times} times {name}"));
+        }
     }
 
     fn tell(&self, what: &str) {

@@ -3,17 +3,23 @@ use std::io::Write as _;
 use super::*;
 
 /// A log with these lines. Changes of one partition and key are named by their ordinals.
-fn checked(lines: &[&str]) -> anyhow::Result<()> {
+fn logged(lines: &[&str]) -> anyhow::Result<Log> {
     let log = Log::open()?;
     let mut file = std::fs::OpenOptions::new().append(true).open(log.path())?;
     for line in lines {
         let line = match line.split_once(" begin ") {
-            Some((member, ordinal)) => format!("{member} begin 0/10.{ordinal} 03 7 update 1"),
-            None => (*line).to_owned(),
+            Some((member, ordinal)) if !ordinal.contains(' ') => {
+                format!("{member} begin 0/10.{ordinal} 03 7 update 1")
+            }
+            Some(_) | None => (*line).to_owned(),
         };
         writeln!(file, "{line}")?;
     }
-    check(&log, Unit::Partition)
+    Ok(log)
+}
+
+fn checked(lines: &[&str]) -> anyhow::Result<()> {
+    check(&logged(lines)?, Unit::Partition)
 }
 
 fn refused(lines: &[&str]) -> String {
@@ -144,4 +150,31 @@ fn a_member_that_stood_still_goes_on_with_what_it_holds() {
         "1 done",
     ]);
     assert!(told.starts_with("two at a time"), "{told}");
+}
+
+#[test]
+fn of_a_shared_group_anybody_deals_with_anything_until_it_is_acknowledged() {
+    let beside_each_other = [
+        "1 begin 2",
+        "2 begin 1",
+        "1 done",
+        "1 refused",
+        "2 begin 2",
+        "2 done",
+        "2 acknowledged",
+    ];
+    let log = logged(&beside_each_other).unwrap();
+    check(&log, Unit::Change).unwrap();
+    let again = [&beside_each_other[..], &["1 begin 2", "1 done"]].concat();
+    let told = check(&logged(&again).unwrap(), Unit::Change).unwrap_err();
+    assert!(told.to_string().starts_with("again after"), "{told}");
+}
+
+#[test]
+fn a_key_in_two_partitions_is_found() {
+    let mut lines = vec!["1 begin 1", "1 done"];
+    checked(&lines).unwrap();
+    lines.extend(["1 begin 0/10.2 04 7 update 2", "1 done"]);
+    let told = refused(&lines);
+    assert!(told.starts_with("a key in two partitions"), "{told}");
 }
