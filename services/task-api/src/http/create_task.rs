@@ -64,19 +64,23 @@ pub(crate) async fn created(
     wanted: CreateTask,
     reason: &str,
 ) -> Result<(StatusCode, Tagged<Task>), ApiError> {
-    created_as(app, caller, TaskId::random(), wanted, reason).await
+    created_as(app, caller, (TaskId::random(), None), wanted, reason).await
 }
 
-/// The same with an id that was told before.
+/// The same with an id that was told before, and with the source that it names, where that is registered with it: both or
+/// none.
 pub(crate) async fn created_as(
     app: &App,
     caller: &Caller,
-    id: TaskId,
+    (id, new_source): (TaskId, Option<&StoredSource>),
     mut wanted: CreateTask,
     reason: &str,
 ) -> Result<(StatusCode, Tagged<Task>), ApiError> {
     network_is_there(app, wanted.network.as_deref())?;
     let mut transaction = app.pool().begin().await?;
+    if let Some(stored) = new_source {
+        register(&mut transaction, stored).await?;
+    }
     let source = match wanted.source.take() {
         None => registered_source(&mut transaction, caller, wanted.source_id.as_ref()).await?,
         Some(own) => {

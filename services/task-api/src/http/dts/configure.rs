@@ -8,6 +8,7 @@ use rowcast_proto::rest::{
     PatchChangeTypes, PatchTask, Retention, SslMode, default_port, default_retry_minutes,
 };
 use serde::Serialize;
+use sqlx::error::DatabaseError;
 
 use super::action::unsupported;
 use super::answer::Answer;
@@ -15,7 +16,7 @@ use super::job::ENGINE;
 use super::wording::of_parameters;
 use super::{Call, db_list, instance};
 use crate::error::ApiError;
-use crate::http::create_source::{accepted, register};
+use crate::http::create_source::accepted;
 use crate::http::create_task::created_as;
 use crate::http::query::malformed_parameter;
 use crate::http::tag::Tagged;
@@ -62,7 +63,7 @@ struct Configured<'a> {
 /// Creates a task, and its source where `SourceEndpointInstanceID` names none that is registered. With the id that
 /// `CreateDtsInstance` has answered, the task is the one that was ordered there.
 ///
-/// All is looked at before anything is made. Should the database fail between the two, the source stays.
+/// All is looked at before anything is made, and both are made, or none.
 pub(super) async fn configure(call: &Call<'_>) -> Result<Answer, ApiError> {
     let (id, group) = ordered(call).await?;
     refuse_what_tasks_have_not(call)?;
@@ -93,12 +94,15 @@ pub(super) async fn configure(call: &Call<'_>) -> Result<Answer, ApiError> {
     validate::task(&wanted).map_err(in_words)?;
     let given_to = wanted.resource_group.as_deref();
     call.caller.may_give_to(given_to).map_err(in_words)?;
-    if let Tracked::New(stored) = &source {
-        register(&mut *call.app.pool().acquire().await?, stored).await?;
-    }
+    let new_source = match &source {
+        Tracked::Registered(_) => None,
+        Tracked::New(stored) => Some(&**stored),
+    };
     let reason = "ConfigureSubscription asked for";
-    let created = created_as(call.app, call.caller, id, wanted, reason).await;
-    let (_status, Tagged(_version, task)) = created.map_err(in_words)?;
+    let made = (id.clone(), new_source);
+    let created = created_as(call.app, call.caller, made, wanted, reason).await;
+    let created = created.map_err(|error| in_words(or_already(error, &id)));
+    let (_status, Tagged(_version, task)) = created?;
     let mut answer = Answer::with(&Configured {
         dts_job_id: task.id.as_str(),
         dts_instance_id: task.id.as_str(),
@@ -119,10 +123,26 @@ async fn ordered(call: &Call<'_>) -> Result<(TaskId, Option<String>), ApiError> 
         return Ok((id, group(call).or(order.resource_group)));
     }
     let task = call.task().await?;
-    let detail = format!("{} is configured already", task.id);
+    Err(configured_already(&task.id))
+}
+
+fn configured_already(id: &TaskId) -> ApiError {
+    let detail = format!("{id} is configured already");
     let instead = "Leave DtsJobId and DtsInstanceId out for a new task; change this one with \
                    ModifySubscription and ModifyDtsJobName.";
-    Err(unsupported(&detail, "DtsJobId", instead))
+    unsupported(&detail, "DtsJobId", instead)
+}
+
+/// The error, or what it means where another call has made the task that was ordered, in the same moment.
+fn or_already(error: ApiError, id: &TaskId) -> ApiError {
+    let ApiError::Database(cause) = &error else {
+        return error;
+    };
+    let cause = cause.as_database_error();
+    match cause.is_some_and(DatabaseError::is_unique_violation) {
+        true => configured_already(id),
+        false => error,
+    }
 }
 
 /// What DTS takes and would be promised here in vain.

@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 use rowcast_proto::message::{CheckOutcome, CheckResult};
 use serde_json::Value;
 
-use super::{ALL, calls, configured, done, peers};
+use super::{ALL, ENDPOINT, calls, configured, done, peers};
 use crate::fixture::{Api, TOKEN};
 use crate::stand_in;
 
@@ -46,6 +46,28 @@ async fn what_is_ordered_first_is_bought_once_the_precheck_has_passed() {
     let late = [("DtsJobId", given_up), ("DtsJobName", "x"), ("DbList", ALL)];
     let late = calls(&api, TOKEN, "ConfigureSubscription", &late).await;
     late.is_problem(StatusCode::NOT_FOUND, "task_not_found");
+}
+
+#[tokio::test]
+async fn of_two_that_configure_one_order_at_once_the_second_leaves_nothing() {
+    let api = Api::start().await;
+    for round in 1..=5 {
+        let ordered = done(&api, "CreateDtsInstance", &[("Type", "SUBSCRIBE")]).await;
+        let id = ordered["InstanceId"].as_str().unwrap();
+        let job = [("DtsJobId", id), ("DtsJobName", "orders"), ("DbList", ALL)];
+        let given: Vec<_> = job.iter().chain(&ENDPOINT).copied().collect();
+        let configure = || calls(&api, TOKEN, "ConfigureSubscription", &given);
+        let (one, other) = tokio::join!(configure(), configure());
+        let (made, refused) = match one.status {
+            StatusCode::OK => (one, other),
+            _refused => (other, one),
+        };
+        assert_eq!(made.status, StatusCode::OK, "{made:?} {refused:?}");
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        refused.is_problem(status, "dts_action_unsupported");
+        let sources = api.get("/sources").await.body;
+        assert_eq!(sources["sources"].as_array().unwrap().len(), round);
+    }
 }
 
 #[tokio::test]
