@@ -147,6 +147,7 @@ async fn repeat(state: &State, wish: &Wish, group: Group) -> Result<message::Gro
     let same = group.name == wish.name
         && group.account == wish.account
         && group.mode == wish.mode
+        && group.partitions == wish.partitions
         && told(group.derived.as_ref()) == told(wish.derived.as_ref())
         && group.max_deliver == wish.max_deliver
         && group.delivery() == wish.delivery

@@ -6,16 +6,17 @@ use axum::http::{HeaderMap, StatusCode};
 use rowcast_bus::request::ask;
 use rowcast_domain::{Secret, TaskCommand, TaskId};
 use rowcast_proto::message::{self as m, CreateGroupRequest};
-use rowcast_proto::rest::{CreateGroup, Group, GroupFormat};
+use rowcast_proto::rest::{CreateGroup, CreateTask, Group, GroupFormat};
 use rowcast_proto::rpc;
 use rowcast_service::keyring;
 
 use super::body::{self, TaskPath};
 use super::get_task::existing;
-use super::{ASK_TIMEOUT, idempotency};
+use super::{ASK_TIMEOUT, delete_group, idempotency};
 use crate::auth::Caller;
 use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
+use crate::store::task::{self, StoredTask};
 use crate::{convert, validate};
 
 /// Creates a consumer group.
@@ -84,7 +85,40 @@ pub(crate) async fn created(
         delivery: m::GroupDelivery::from(delivery.unwrap_or_default()).into(),
     };
     let created = ask::<rpc::CreateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;
-    convert::group(created)
+    let group = convert::group(created)?;
+    take_back_if_changed(app, caller, &task, &group).await?;
+    Ok(group)
+}
+
+/// Deletes the group where the task was changed, in the same moment, in what the group was made for.
+///
+/// Whoever changes that keeps the task's row from when groups are looked for until the change is written. So either the
+/// group is found there, or the change here.
+async fn take_back_if_changed(
+    app: &App,
+    caller: &Caller,
+    before: &StoredTask,
+    group: &Group,
+) -> Result<(), ApiError> {
+    let now = task::settled(app.pool(), &before.id).await?;
+    let is_same = now.is_some_and(|now| is_made_for(&before.definition, &now.definition));
+    if is_same {
+        return Ok(());
+    }
+    delete_group::deleted(app, caller, before.id.clone(), group.id.clone()).await?;
+    let detail = "what groups are made for was changed in the same moment: the group is deleted";
+    let refused = ApiError::refused(StatusCode::CONFLICT, "task_changed", detail);
+    let repair = "Look at the task, and create the group again, with another Idempotency-Key.";
+    Err(refused.repair(repair))
+}
+
+/// Whether a group of one is also right for the other.
+fn is_made_for(one: &CreateTask, other: &CreateTask) -> bool {
+    let shape = |task: &CreateTask| {
+        let (partitions, packing) = (task.partitions(), task.packing);
+        (partitions, packing, task.format, task.network.clone())
+    };
+    shape(one) == shape(other)
 }
 
 fn own_format(wanted: Option<GroupFormat>, is_as_task: bool) -> m::GroupFormat {

@@ -167,6 +167,15 @@ pub(crate) async fn get(pool: &PgPool, id: &TaskId) -> Result<Option<StoredTask>
     row.map(StoredTask::try_from).transpose()
 }
 
+/// A task as whoever changes it leaves it: a change that is under way is waited for.
+pub(crate) async fn settled(pool: &PgPool, id: &TaskId) -> Result<Option<StoredTask>, sqlx::Error> {
+    let row: Option<Row> = sqlx::query_as("SELECT * FROM tasks WHERE id = $1 FOR SHARE")
+        .bind(id.as_str())
+        .fetch_optional(pool)
+        .await?;
+    row.map(StoredTask::try_from).transpose()
+}
+
 /// The resource group of a task; `None` where there is no such task.
 pub(crate) async fn resource_group(
     pool: &PgPool,

@@ -1,5 +1,9 @@
 //! How it is with groups, and moving their positions.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
 use rowcast_bus::refuse::Refusal as _;
@@ -7,8 +11,11 @@ use rowcast_bus::{Bus, Server, refuse};
 use rowcast_proto::message as m;
 use rowcast_proto::message::RpcError;
 use rowcast_proto::message::move_group_request::Target;
-use rowcast_proto::rpc::{GetGroup, GetGroupHistory, MoveGroup, UpdateGroup};
+use rowcast_proto::rpc::{
+    CreateGroup, DeleteGroup, GetGroup, GetGroupHistory, MoveGroup, UpdateGroup,
+};
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::fixture::{Api, task};
 use crate::stand_in::serve;
@@ -202,4 +209,51 @@ async fn a_history_has_times_and_points() {
     assert!(sample.get("members").is_none(), "{sample}");
     let wrong = api.get(&format!("{path}/history?point=7")).await;
     wrong.is_problem(StatusCode::BAD_REQUEST, "malformed_query");
+}
+
+/// Consumer-group; tells that a group was made, and counts what is deleted.
+async fn makes_groups(bus: &Bus, made: Arc<Notify>, deleted: Arc<AtomicUsize>) {
+    let mut server = Server::start(bus, "consumer-group", "0.0.0", "stands in")
+        .await
+        .unwrap();
+    let create = move |question: m::CreateGroupRequest| {
+        made.notify_one();
+        async move { Ok::<_, RpcError>(group(question.task_id, m::GroupStatus::default())) }
+    };
+    server.add::<CreateGroup, _, _>(create).await.unwrap();
+    let delete = move |_question: m::GroupRequest| {
+        deleted.fetch_add(1, Ordering::Relaxed);
+        async move { Ok::<_, RpcError>(m::DeleteGroupReply::default()) }
+    };
+    server.add::<DeleteGroup, _, _>(delete).await.unwrap();
+    serve(server);
+}
+
+#[tokio::test]
+async fn a_group_that_is_made_beside_a_change_of_its_task_is_taken_back() {
+    let api = Api::start().await;
+    let (made, deleted) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+    makes_groups(&api.bus, Arc::clone(&made), Arc::clone(&deleted)).await;
+    let id = api.created_task().await;
+    let path = format!("/tasks/{id}/groups");
+    let body = json!({"name": "warehouse", "account": "reader", "password": "hunter2A"});
+
+    // Somebody has looked for groups, found none, and has not written yet that there are fewer partitions.
+    let mut change = api.pool.begin().await.unwrap();
+    let fewer =
+        r#"UPDATE task_api.tasks SET definition = definition || '{"partitions": 4}' WHERE id = $1"#;
+    let fewer = sqlx::query(fewer).bind(id.as_str());
+    fewer.execute(&mut *change).await.unwrap();
+    let commit = async {
+        made.notified().await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        change.commit().await.unwrap();
+    };
+    let (refused, ()) = tokio::join!(api.post(&path, &body), commit);
+    refused.is_problem(StatusCode::CONFLICT, "task_changed");
+    assert_eq!(deleted.load(Ordering::Relaxed), 1);
+
+    let again = api.post(&path, &body).await;
+    assert_eq!(again.status, StatusCode::CREATED, "{again:?}");
+    assert_eq!(deleted.load(Ordering::Relaxed), 1);
 }
