@@ -75,7 +75,7 @@ struct Expected {
     where_hit: fn(Victim, Victim) -> bool,
 }
 
-const EXPECTED: [Expected; 5] = [
+static EXPECTED: [Expected; 5] = [
     Expected {
         name: "NATS was away when a program began",
         says: "NATS cannot be reached",
