@@ -45,6 +45,8 @@ impl From<rest::GroupFormat> for GroupFormat {
             rest::GroupFormat::Json => Self::Json,
             rest::GroupFormat::Debezium => Self::Debezium,
             rest::GroupFormat::Cloudevents => Self::Cloudevents,
+            rest::GroupFormat::Protobuf => Self::Protobuf,
+            rest::GroupFormat::Avro => Self::Avro,
         }
     }
 }
@@ -58,6 +60,8 @@ impl GroupFormat {
             Self::Json => Some(rest::GroupFormat::Json),
             Self::Debezium => Some(rest::GroupFormat::Debezium),
             Self::Cloudevents => Some(rest::GroupFormat::Cloudevents),
+            Self::Protobuf => Some(rest::GroupFormat::Protobuf),
+            Self::Avro => Some(rest::GroupFormat::Avro),
         }
     }
 }

@@ -74,6 +74,27 @@ impl From<Operation> for Op {
     }
 }
 
+impl From<Op> for Operation {
+    fn from(op: Op) -> Self {
+        match op {
+            Op::Insert => Self::Insert,
+            Op::Update => Self::Update,
+            Op::Delete => Self::Delete,
+            Op::Truncate => Self::Truncate,
+            Op::Schema => Self::Schema,
+            Op::Begin => Self::Begin,
+            Op::Commit => Self::Commit,
+            Op::Heartbeat => Self::Heartbeat,
+            Op::Ddl => Self::Ddl,
+            Op::Message => Self::Message,
+            Op::Gap => Self::Gap,
+            Op::Part => Self::Part,
+            Op::Pack => Self::Pack,
+            Op::Unknown => Self::Unspecified,
+        }
+    }
+}
+
 impl From<subject::Op> for Operation {
     fn from(op: subject::Op) -> Self {
         match op {
@@ -89,6 +110,16 @@ impl From<subject::Op> for Operation {
             subject::Op::Message => Self::Message,
             subject::Op::Gap => Self::Gap,
             subject::Op::Pack => Self::Pack,
+        }
+    }
+}
+
+impl From<super::BeforeImage> for BeforeImage {
+    fn from(image: super::BeforeImage) -> Self {
+        match image {
+            super::BeforeImage::Full => Self::Full,
+            super::BeforeImage::Key => Self::Key,
+            super::BeforeImage::None => Self::None,
         }
     }
 }
@@ -276,6 +307,24 @@ impl From<LogicalMessage> for super::LogicalMessage {
             text: text.ok().map(str::to_owned),
             prefix: message.prefix,
             transactional: message.transactional,
+        }
+    }
+}
+
+impl From<&super::LogicalMessage> for LogicalMessage {
+    /// Of a content that is no base64 the text stands as it is: nothing is to be lost.
+    fn from(message: &super::LogicalMessage) -> Self {
+        let content = match (&message.text, &message.base64) {
+            (Some(text), _) => text.clone().into_bytes(),
+            (None, Some(base64)) => BASE64
+                .decode(base64.as_bytes())
+                .unwrap_or_else(|_malformed| base64.clone().into_bytes()),
+            (None, None) => Vec::new(),
+        };
+        Self {
+            prefix: message.prefix.clone(),
+            transactional: message.transactional,
+            content: content.into(),
         }
     }
 }

@@ -65,11 +65,21 @@ pub enum GroupFormat {
     Debezium,
     /// Rowcast's JSON with the headers of `CloudEvents`.
     Cloudevents,
+    /// Protobuf, as a task of that format tells them.
+    Protobuf,
+    /// An object container file of Apache Avro each, with its schema.
+    Avro,
 }
 
 impl GroupFormat {
     /// Every format.
-    pub const ALL: [Self; 3] = [Self::Json, Self::Debezium, Self::Cloudevents];
+    pub const ALL: [Self; 5] = [
+        Self::Json,
+        Self::Debezium,
+        Self::Cloudevents,
+        Self::Protobuf,
+        Self::Avro,
+    ];
 
     /// Its name.
     #[must_use]
@@ -78,6 +88,8 @@ impl GroupFormat {
             Self::Json => "json",
             Self::Debezium => "debezium",
             Self::Cloudevents => "cloudevents",
+            Self::Protobuf => "protobuf",
+            Self::Avro => "avro",
         }
     }
 

@@ -73,7 +73,7 @@ pub(crate) struct Create {
     #[command(flatten)]
     pub(crate) etl: EtlArgs,
     /// How it is told changes [default: as the task tells them]
-    #[arg(long, value_name = "json|debezium|cloudevents", value_parser = format)]
+    #[arg(long, value_name = "json|debezium|cloudevents|protobuf|avro", value_parser = format)]
     pub(crate) format: Option<GroupFormat>,
     #[command(flatten)]
     pub(crate) password: PasswordArgs,
@@ -82,7 +82,7 @@ pub(crate) struct Create {
 }
 
 fn format(text: &str) -> Result<GroupFormat, String> {
-    GroupFormat::from_name(text).ok_or_else(|| "json, debezium or cloudevents".to_owned())
+    GroupFormat::from_name(text).ok_or_else(|| "json, debezium, cloudevents, protobuf or avro".to_owned())
 }
 
 /// How the members of a group share its changes.

@@ -17,7 +17,7 @@ pub(super) fn check(question: &CreateGroupRequest) -> Result<Option<Derived>, Rp
     let format = GroupFormat::try_from(question.format).map_err(|_unknown| {
         refuse::invalid("format_unknown", "this version does not know that format")
             .field("format")
-            .repair("choose json, debezium or cloudevents")
+            .repair("choose json, debezium, cloudevents, protobuf or avro")
     })?;
     let etl = question.etl.as_ref().map(policy).transpose()?;
     let is_own = etl.is_some() || format != GroupFormat::Unspecified;
