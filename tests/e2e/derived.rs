@@ -78,10 +78,10 @@ async fn a_group_is_told_by_its_own_policy_what_others_are_told_whole() {
         refused.contains("etl.script") && refused.contains("line 1"),
         "{refused}"
     );
-    let avro: Result<Value, _> = shop
+    let thrift: Result<Value, _> = shop
         .api
-        .post(&shop.path("groups"), &json!({ "name": "avro", "account": "reader", "password": "Reader-pw1", "format": "avro" }))
+        .post(&shop.path("groups"), &json!({ "name": "thrift", "account": "reader", "password": "Reader-pw1", "format": "thrift" }))
         .await;
-    let refused = avro.unwrap_err().to_string();
-    assert!(refused.contains("avro"), "{refused}");
+    let refused = thrift.unwrap_err().to_string();
+    assert!(refused.contains("thrift"), "{refused}");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rowcast_domain::TaskState;
 use rowcast_proto::rest::{
-    Contact, Group, GroupFormat, Objects, PatchContact, PatchGroup, PatchSource, PatchTask,
+    Contact, Format, Group, GroupFormat, Objects, PatchContact, PatchGroup, PatchSource, PatchTask,
     PurchaseTask, Rule, Source, Task,
 };
 
@@ -207,7 +207,7 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
                     group: group.clone(),
                 }),
                 Some(there) => {
-                    conflicts.extend(group_conflicts(&wanted.name, group, there));
+                    conflicts.extend(group_conflicts(wanted, group, there));
                     steps.extend(change::of_group(&wanted.name, group, there));
                 }
             }
@@ -229,8 +229,8 @@ pub(super) fn plan(document: &Document, present: &Present) -> Result<Vec<Step>, 
 }
 
 /// What is fixed when a group is made.
-fn group_conflicts(task: &str, wanted: &GroupEntry, there: &Group) -> Vec<String> {
-    let what = |member: &str| format!("group {task}/{}: {member}", wanted.name);
+fn group_conflicts(task: &TaskEntry, wanted: &GroupEntry, there: &Group) -> Vec<String> {
+    let what = |member: &str| format!("group {}/{}: {member}", task.name, wanted.name);
     let mode = wanted.mode.as_ref();
     let delivery = wanted.delivery.as_ref();
     let mut conflicts = told_otherwise(task, wanted, there);
@@ -242,8 +242,8 @@ fn group_conflicts(task: &str, wanted: &GroupEntry, there: &Group) -> Vec<String
 }
 
 /// Whether a group is told changes in its own way, and in which format, is fixed when it is made.
-fn told_otherwise(task: &str, wanted: &GroupEntry, there: &Group) -> Vec<String> {
-    let what = |member: &str| format!("group {task}/{}: {member}", wanted.name);
+fn told_otherwise(task: &TaskEntry, wanted: &GroupEntry, there: &Group) -> Vec<String> {
+    let what = |member: &str| format!("group {}/{}: {member}", task.name, wanted.name);
     let etl = wanted.etl.as_ref();
     let etl = etl.filter(|_etl| !change::has_own_stream(there));
     let etl = etl.and_then(|etl| {
@@ -254,8 +254,11 @@ fn told_otherwise(task: &str, wanted: &GroupEntry, there: &Group) -> Vec<String>
         differs(&what("etl"), &found, &wanted)
     });
     let format = wanted.format.and_then(|format| {
-        // JSON of a task that tells JSON is no format of the group's own.
-        let found = there.format.unwrap_or(GroupFormat::Json);
+        // The task's format is no format of the group's own.
+        let found = there.format.unwrap_or(match task.format {
+            Format::Protobuf if there.etl.is_none() => GroupFormat::Protobuf,
+            Format::Protobuf | Format::Json => GroupFormat::Json,
+        });
         differs(&what("format"), &found.as_str(), &format.as_str())
     });
     etl.into_iter().chain(format).collect()

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use rowcast_bus::request::ask;
 use rowcast_domain::{Secret, TaskCommand, TaskId};
 use rowcast_proto::message::{self as m, CreateGroupRequest};
-use rowcast_proto::rest::{CreateGroup, CreateTask, Group, GroupFormat};
+use rowcast_proto::rest::{CreateGroup, CreateTask, Format, Group, GroupFormat};
 use rowcast_proto::rpc;
 use rowcast_service::keyring;
 
@@ -64,8 +64,7 @@ pub(crate) async fn created(
         max_deliver,
         delivery,
     } = wanted;
-    // What is asked for in the task's own way is read from the task's stream.
-    let is_as_task = etl.is_none() && task.definition.format.is_json();
+    let format = own_format(format, task.definition.format, etl.is_some());
     let sealed = app.keyring().seal(
         &Secret::new(password),
         &keyring::group_password(id.as_str()),
@@ -80,7 +79,7 @@ pub(crate) async fn created(
         mode: m::GroupMode::from(mode.unwrap_or_default()).into(),
         partitions: task.definition.partitions(),
         etl: etl.map(convert::etl),
-        format: own_format(format, is_as_task).into(),
+        format: format.into(),
         max_deliver,
         delivery: m::GroupDelivery::from(delivery.unwrap_or_default()).into(),
     };
@@ -121,11 +120,18 @@ fn is_made_for(one: &CreateTask, other: &CreateTask) -> bool {
     shape(one) == shape(other)
 }
 
-fn own_format(wanted: Option<GroupFormat>, is_as_task: bool) -> m::GroupFormat {
+/// What is asked for in the task's own way is read from the task's stream, and is no format of the group's own. Where a
+/// policy needs a stream of the group's own, that is in the task's format unless another one is asked for.
+fn own_format(wanted: Option<GroupFormat>, of_task: Format, has_policy: bool) -> m::GroupFormat {
+    let of_task = match of_task {
+        Format::Json => GroupFormat::Json,
+        Format::Protobuf => GroupFormat::Protobuf,
+    };
     match wanted {
+        None if has_policy && of_task != GroupFormat::Json => of_task.into(),
         None => m::GroupFormat::Unspecified,
-        Some(GroupFormat::Json) if is_as_task => m::GroupFormat::Unspecified,
-        Some(format) => format.into(),
+        Some(wanted) if wanted == of_task && !has_policy => m::GroupFormat::Unspecified,
+        Some(wanted) => wanted.into(),
     }
 }
 
@@ -135,12 +141,24 @@ mod tests {
 
     #[test]
     fn a_format_that_is_the_tasks_is_none_of_the_groups_own() {
+        use m::GroupFormat::{Debezium, Json, Protobuf, Unspecified};
         let own = own_format;
-        assert_eq!(own(None, true), m::GroupFormat::Unspecified);
-        let json = Some(GroupFormat::Json);
-        assert_eq!(own(json, true), m::GroupFormat::Unspecified);
-        assert_eq!(own(json, false), m::GroupFormat::Json);
-        let debezium = Some(GroupFormat::Debezium);
-        assert_eq!(own(debezium, true), m::GroupFormat::Debezium);
+        let (json, protobuf) = (Some(GroupFormat::Json), Some(GroupFormat::Protobuf));
+        for (of_task, same, other, told) in [
+            (Format::Json, json, protobuf, Protobuf),
+            (Format::Protobuf, protobuf, json, Json),
+        ] {
+            assert_eq!(own(None, of_task, false), Unspecified);
+            assert_eq!(own(same, of_task, false), Unspecified);
+            assert_eq!(own(other, of_task, false), told);
+            assert_eq!(own(other, of_task, true), told);
+            let debezium = Some(GroupFormat::Debezium);
+            assert_eq!(own(debezium, of_task, false), Debezium);
+        }
+        // A policy makes a stream of the group's own.
+        assert_eq!(own(json, Format::Json, true), Json);
+        assert_eq!(own(protobuf, Format::Protobuf, true), Protobuf);
+        assert_eq!(own(None, Format::Json, true), Unspecified);
+        assert_eq!(own(None, Format::Protobuf, true), Protobuf);
     }
 }
