@@ -8,7 +8,9 @@
 //! may. A worker that was paused, and does not know that another one has taken over, is refused by the stream.
 
 mod message;
+mod format;
 mod text;
+mod kind;
 mod tables;
 mod row;
 mod change;

@@ -17,10 +17,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rowcast_domain::{GroupId, Lsn, Position};
-use rowcast_proto::change::{Gap, Operation, is_json};
+use rowcast_proto::change::{Gap, Operation};
 use rowcast_proto::message::{GroupFormat, RowErrorAction};
 use rowcast_proto::subject;
 
+use super::format::{self, Packs};
 use super::large::Taken;
 use super::message::{Message, bare};
 use super::row;
@@ -83,7 +84,7 @@ impl Unit {
 pub(super) struct Out {
     pub(super) subject: String,
     pub(super) message: Message,
-    /// Its JSON, where it leaves as it came.
+    /// Its bytes, where it leaves as it came.
     pub(super) as_it_came: Option<Bytes>,
 }
 
@@ -138,7 +139,7 @@ impl Deriver {
 
     /// The shapes that must be defined before this message can be taken.
     pub(super) fn wants(&self, message: &Message) -> Vec<String> {
-        if !self.has_policy && self.format != GroupFormat::Debezium && !self.introduces() {
+        if !self.has_policy && !format::needs_shapes(self.format) && !self.introduces() {
             return Vec::new();
         }
         let all = std::iter::once(message).chain(&message.pack);
@@ -173,8 +174,7 @@ impl Deriver {
             Operation::Schema => self.schema(unit, &mut made)?,
             Operation::Truncate => self.truncate(unit, &mut made)?,
             Operation::Commit => self.commit(unit, &mut made)?,
-            // Debezium has no form for it.
-            Operation::Ddl if self.format == GroupFormat::Debezium => self.left_out += 1,
+            Operation::Ddl if !format::tells_ddl(self.format) => self.left_out += 1,
             Operation::Begin
             | Operation::Heartbeat
             | Operation::Ddl
@@ -218,7 +218,7 @@ impl Deriver {
     }
 
     fn pack(&mut self, unit: &Unit, made: &mut Made) -> Result<(), Stop> {
-        let mut is_same = self.format != GroupFormat::Debezium;
+        let mut is_same = format::packs(self.format) == Packs::Any;
         let mut told = Vec::new();
         let mut before = Vec::new();
         for row in &unit.message.pack {
@@ -250,32 +250,59 @@ impl Deriver {
         Ok(())
     }
 
-    /// Tells the rows that wait: several as a pack, where the format has packs.
+    /// Tells the rows that wait: several as a pack, as far as the format has packs.
     fn close_pack(
         &self,
         unit: &Unit,
         rows: &mut Vec<Message>,
         outs: &mut Vec<Out>,
     ) -> Result<(), Stop> {
-        let rows = std::mem::take(rows);
-        if rows.len() < 2 || self.format == GroupFormat::Debezium {
-            for row in rows {
-                outs.push(self.of_row(unit, row)?);
-            }
-            return Ok(());
+        for rows in self.together(std::mem::take(rows)) {
+            let Some(last) = rows.last().filter(|_last| rows.len() > 1) else {
+                for row in rows {
+                    outs.push(self.of_row(unit, row)?);
+                }
+                continue;
+            };
+            let pack = Message {
+                schema: unit.message.schema.clone(),
+                table: unit.message.table.clone(),
+                pack: Vec::new(),
+                ..bare(last, Operation::Pack)
+            };
+            let pack = Message { pack: rows, ..pack };
+            outs.push(self.out(unit, pack)?);
         }
-        let Some(last) = rows.last() else {
-            return Ok(());
-        };
-        let pack = Message {
-            schema: unit.message.schema.clone(),
-            table: unit.message.table.clone(),
-            pack: Vec::new(),
-            ..bare(last, Operation::Pack)
-        };
-        let pack = Message { pack: rows, ..pack };
-        outs.push(self.out(unit, pack)?);
         Ok(())
+    }
+
+    /// Rows in their order, those together that the format can tell in one message.
+    fn together(&self, rows: Vec<Message>) -> Vec<Vec<Message>> {
+        let is_one = |last: &Message, next: &Message| match format::packs(self.format) {
+            Packs::Any => true,
+            Packs::OfOneShape => last.schema_id == next.schema_id,
+            Packs::None => false,
+        };
+        let mut all: Vec<Vec<Message>> = Vec::new();
+        for row in rows {
+            let last = all.last().and_then(|together| together.last());
+            let goes_on = last.is_some_and(|last| is_one(last, &row));
+            if let Some(together) = all.last_mut().filter(|_together| goes_on) {
+                together.push(row);
+            } else {
+                all.push(vec![row]);
+            }
+        }
+        all
+    }
+
+    /// The rows of a pack, a message each.
+    ///
+    /// # Errors
+    /// Where it holds what is no row.
+    pub(super) fn one_by_one(&self, unit: &Unit, pack: Message) -> Result<Vec<Out>, Stop> {
+        let rows = pack.pack.into_iter();
+        rows.map(|row| self.of_row(unit, row)).collect()
     }
 
     fn schema(&mut self, unit: &Unit, made: &mut Made) -> Result<(), Stop> {
@@ -284,8 +311,7 @@ impl Deriver {
             return Err(Stop("a shape without a definition".to_owned()));
         };
         let fitted = self.tables.define(definition.clone(), &message.database);
-        // Debezium's JSON has no place for it.
-        if self.format == GroupFormat::Debezium {
+        if !format::tells_shapes(self.format) {
             return Ok(());
         }
         let out = match fitted.fit {
@@ -373,7 +399,7 @@ impl Deriver {
     /// The message as it came.
     fn same(&self, unit: &Unit) -> Result<Out, Stop> {
         let message = &unit.message;
-        if self.format == GroupFormat::Debezium || !is_json(&unit.payload) {
+        if !format::leaves_as_it_came(self.format, &unit.payload) {
             return self.out(unit, message.clone());
         }
         // Its bytes are told: of what it says no more is needed than where it stands.

@@ -9,6 +9,7 @@
 
 mod shapes;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use rowcast_bus::async_nats::HeaderMap;
@@ -31,7 +32,7 @@ use super::large;
 use super::message::{Message, bare};
 use super::outbox::Outbox;
 use super::reader::{Lost, Read, Reader};
-use super::render::{RenderError, Rendered, Renderer};
+use super::render::{Rendered, Renderer};
 use crate::derivation::lost_sentence;
 use crate::own_stream;
 use crate::store::derivation::{self, Mark};
@@ -289,21 +290,29 @@ impl<'a> Session<'a> {
         let change::Made { outs, mut to_park } = self.made_of(unit)?;
         let tables = &self.deriver.tables;
         let mut all = Vec::with_capacity(outs.len());
-        for out in outs {
-            match self.renderer.render(&out, tables) {
-                Ok(mut rendered) => all.append(&mut rendered),
-                Err(RenderError::Json(error)) => return Err(Stop(error.to_string())),
-                Err(error @ RenderError::TooLarge(_, _)) => {
-                    let reason = error.to_string();
-                    if tables.action() == RowErrorAction::Stop {
-                        return Err(Stop(reason));
-                    }
-                    let gap = self.deriver.gap(&out.message, &reason);
-                    let rendered = self.renderer.render(&gap, tables);
-                    all.append(&mut rendered.map_err(|error| Stop(error.to_string()))?);
-                    to_park.push(change::to_park(&out.message, reason, unit.payload.clone()));
+        let mut outs = VecDeque::from(outs);
+        while let Some(out) = outs.pop_front() {
+            let error = match self.renderer.render(&out, tables) {
+                Ok(mut rendered) => {
+                    all.append(&mut rendered);
+                    continue;
                 }
+                Err(error) => error,
+            };
+            let reason = error.to_string();
+            if !error.is_too_large() || tables.action() == RowErrorAction::Stop {
+                return Err(Stop(reason));
             }
+            // Rows that are too large together may not be so alone.
+            if !out.message.pack.is_empty() {
+                let rows = self.deriver.one_by_one(unit, out.message)?;
+                outs = rows.into_iter().chain(outs).collect();
+                continue;
+            }
+            let gap = self.deriver.gap(&out.message, &reason);
+            let rendered = self.renderer.render(&gap, tables);
+            all.append(&mut rendered.map_err(|error| Stop(error.to_string()))?);
+            to_park.push(change::to_park(&out.message, reason, unit.payload.clone()));
         }
         Ok((all, to_park))
     }

@@ -62,7 +62,8 @@ pub(super) fn of_json<'a>(
     }
 }
 
-fn string(json: &str) -> Cow<'_, str> {
+/// The text of a JSON string.
+pub(super) fn string(json: &str) -> Cow<'_, str> {
     let inner = json
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));

@@ -5,10 +5,9 @@
 
 use rowcast_domain::Position;
 use rowcast_proto::change::Operation;
-use rowcast_proto::message::GroupFormat;
 use rowcast_proto::subject;
 
-use super::{Deriver, Out};
+use super::{Deriver, Out, format};
 use crate::derive::message::{Message, bare};
 
 impl Deriver {
@@ -25,8 +24,7 @@ impl Deriver {
         at: Position,
         before: &Message,
     ) -> Option<Out> {
-        // Debezium's JSON has none.
-        if self.format == GroupFormat::Debezium {
+        if !format::tells_shapes(self.format) {
             return None;
         }
         let told = self.tables.get(id)?.told().clone();

@@ -1,3 +1,5 @@
+mod formats;
+
 use rowcast_proto::change::{Column, TableSchema};
 use rowcast_proto::message::EtlPolicy;
 use serde_json::{Value, json};
@@ -82,7 +84,7 @@ fn unit(op: &str, message: &Value) -> Unit {
 /// What is made of a message, as it is stored: subject without the group, and body.
 fn told(deriver: &mut Deriver, op: &str, message: &Value) -> Vec<(String, Value)> {
     let made = deriver.take(&unit(op, message)).unwrap();
-    let renderer = Renderer::new("t000000000000".parse().unwrap(), deriver.format, 1 << 20);
+    let mut renderer = Renderer::new("t000000000000".parse().unwrap(), deriver.format, 1 << 20);
     let outs = made.outs.iter();
     let rendered = outs.flat_map(|out| renderer.render(out, &deriver.tables).unwrap());
     let told = rendered.map(|one| {
@@ -398,7 +400,7 @@ fn a_cloud_event_has_its_attributes_in_headers() {
         json!({ "key": {"id": 1}, "after": row("paid") }),
     );
     let made = deriver.take(&unit("insert", &insert)).unwrap();
-    let renderer = Renderer::new("t000000000000".parse().unwrap(), deriver.format, 1 << 20);
+    let mut renderer = Renderer::new("t000000000000".parse().unwrap(), deriver.format, 1 << 20);
     let rendered = renderer
         .render(&made.outs[0], &deriver.tables)
         .unwrap()
@@ -423,7 +425,7 @@ fn a_large_change_is_cut_into_pieces_that_make_the_whole() {
     large["note"] = json!("\u{e9}".repeat(20_000));
     let insert = message(1, "insert", json!({ "key": {"id": 1}, "after": large }));
     let made = deriver.take(&unit("insert", &insert)).unwrap();
-    let renderer = Renderer::new(
+    let mut renderer = Renderer::new(
         "t000000000000".parse().unwrap(),
         GroupFormat::Json,
         16 << 10,

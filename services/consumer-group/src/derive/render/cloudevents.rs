@@ -3,6 +3,7 @@
 use rowcast_domain::TaskId;
 use rowcast_proto::change::Operation;
 
+use super::name;
 use crate::derive::message::Message;
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
@@ -45,25 +46,6 @@ fn encoded(text: &str) -> String {
         }
     }
     written
-}
-
-const fn name(op: Operation) -> &'static str {
-    match op {
-        Operation::Insert => "insert",
-        Operation::Update => "update",
-        Operation::Delete => "delete",
-        Operation::Truncate => "truncate",
-        Operation::Schema => "schema",
-        Operation::Begin => "begin",
-        Operation::Commit => "commit",
-        Operation::Heartbeat => "heartbeat",
-        Operation::Ddl => "ddl",
-        Operation::Message => "message",
-        Operation::Gap => "gap",
-        Operation::Part => "part",
-        Operation::Pack => "pack",
-        Operation::Unknown => "unknown",
-    }
 }
 
 #[cfg(test)]
