@@ -82,7 +82,8 @@ pub(crate) struct Create {
 }
 
 fn format(text: &str) -> Result<GroupFormat, String> {
-    GroupFormat::from_name(text).ok_or_else(|| "json, debezium, cloudevents, protobuf or avro".to_owned())
+    GroupFormat::from_name(text)
+        .ok_or_else(|| "json, debezium, cloudevents, protobuf or avro".to_owned())
 }
 
 /// How the members of a group share its changes.

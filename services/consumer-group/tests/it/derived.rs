@@ -6,6 +6,7 @@ mod lost;
 mod stopped;
 mod many;
 mod changed;
+mod formats;
 
 use std::time::Duration;
 

@@ -172,6 +172,20 @@ fn the_mode_of_a_group_is_chosen_once() {
 }
 
 #[test]
+fn the_format_of_a_task_is_that_of_its_groups() {
+    let protobuf = FILE.replace("account: reader,", "account: reader, format: protobuf,");
+    let conflicts = plan(&document(&protobuf), &applied(&json!({}))).unwrap_err();
+    assert_eq!(
+        conflicts,
+        ["group orders/warehouse: format is json and cannot be made protobuf"]
+    );
+    let of_task = protobuf.replace("state: running", "state: running\n    format: protobuf");
+    let there = applied(&json!({ "format": "protobuf" }));
+    let steps = plan(&document(&of_task), &there).unwrap();
+    assert!(steps.is_empty(), "{steps:?}");
+}
+
+#[test]
 fn tasks_of_a_set_are_marked_and_stay_with_it() {
     let of_set = |file: &str| document(&format!("set: shop{file}"));
     let marked = json!({"tags": {"rowcast/set": "shop"}});

@@ -91,7 +91,7 @@ const PIECE: usize = 600_000;
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// A row in pieces, as capture cuts it.
-fn in_pieces(task: &TaskId, row: &Written) -> Vec<Written> {
+pub(super) fn in_pieces(task: &TaskId, row: &Written) -> Vec<Written> {
     let whole = serde_json::to_vec(&row.body).unwrap();
     let sha256 = HEXLOWER.encode(digest::digest(&digest::SHA256, &whole).as_ref());
     let pieces = whole.chunks(PIECE).enumerate().map(|(number, data)| {
