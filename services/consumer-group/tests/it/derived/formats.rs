@@ -230,7 +230,7 @@ async fn by_fastavro(files: &[StreamMessage]) -> anyhow::Result<Vec<Value>> {
         "fastavro does not read it; where it is missing, run './dev test', which installs it"
     );
     let lines = String::from_utf8(done.stdout)?;
-    let records = lines.lines().map(serde_json::from_str);
+    let records = lines.lines().map(serde_json::from_str::<Value>);
     Ok(records.collect::<Result<_, _>>()?)
 }
 
