@@ -7,6 +7,7 @@
 //!
 //! After anything but an acknowledgement the session ends, and the next one reads the own stream's end.
 
+mod missing;
 mod shapes;
 
 use std::collections::VecDeque;
@@ -15,8 +16,8 @@ use std::time::Duration;
 use rowcast_bus::async_nats::HeaderMap;
 use rowcast_bus::batch::BatchPublisher;
 use rowcast_bus::park::{Kept, ParkError, Parked};
-use rowcast_domain::{Lsn, Position};
-use rowcast_proto::change::{Gap, Operation};
+use rowcast_domain::Position;
+use rowcast_proto::change::Operation;
 use rowcast_proto::derived::Made;
 use rowcast_proto::message::RowErrorAction;
 use rowcast_proto::stream::{group_stream, task_stream};
@@ -26,14 +27,12 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Deriving;
 use super::begin::{self, Begin};
-use super::change::{self, Deriver, Out, Stop, ToPark, Unit};
+use super::change::{self, Deriver, Stop, ToPark, Unit};
 use super::failure::Failure;
 use super::large;
-use super::message::{Message, bare};
 use super::outbox::Outbox;
-use super::reader::{Lost, Read, Reader};
+use super::reader::{Read, Reader};
 use super::render::{Rendered, Renderer};
-use crate::derivation::lost_sentence;
 use crate::own_stream;
 use crate::store::derivation::{self, Mark};
 use crate::store::group::{Derived, Group};
@@ -352,92 +351,6 @@ impl<'a> Session<'a> {
         }
         derivation::parked(&self.deriving.state.pool, &self.group.id, number).await?;
         Ok(())
-    }
-
-    /// Tells that messages of the task's stream are missing, before the first that is there.
-    async fn tell_gap(&mut self, lost: &Lost) -> Result<(), Failure> {
-        let Lost { first, last, next } = lost;
-        let position = next.id;
-        let before = Position::new(position.commit_lsn, position.ordinal.saturating_sub(1));
-        let mark = Mark {
-            source_sequence: *last,
-            left_out: 0,
-            transaction: Lsn::INVALID,
-            position: before,
-            ..self.outbox.last().clone()
-        };
-        self.deriver.left_out = 0;
-        self.deriver.transaction = Lsn::INVALID;
-        let made = Made {
-            first: *first,
-            last: *last,
-            number: 1,
-            of: 1,
-            left_out: 0,
-            transaction: Lsn::INVALID,
-            at: before,
-            before,
-            pieces: 0,
-            policy: self.deriver.policy,
-        };
-        if let Passed::UpTo(told) = self.passed
-            && position <= told
-        {
-            // All that is missing was told, for it stood before this.
-            let mark = Mark {
-                position: told,
-                ..mark
-            };
-            self.outbox.push(Vec::new(), 0, (made, made), mark, None);
-            return Ok(());
-        }
-        self.passed = match self.passed {
-            Passed::UpTo(told) => Passed::UpTo(told),
-            Passed::InPart(_) | Passed::Nothing => Passed::Nothing,
-        };
-        let sentence = lost_sentence(*first, *last);
-        tracing::warn!(group = %self.group.id, task = %self.group.task_id, first, last, "messages of the task's stream are gone, which is told");
-        // What is stored behind the mark was made of what will not be made again.
-        let end = self.outbox.last().own_sequence + std::mem::take(&mut self.stored);
-        self.outbox.pass_over(end);
-        let gap = derivation::Gap {
-            own_sequence: end + 1,
-            sentence: sentence.clone(),
-        };
-        let pool = &self.deriving.state.pool;
-        if !derivation::lost(pool, &self.group.id, self.number, &gap).await? {
-            return Err(OVERTAKEN.into());
-        }
-        let out = self.gap_before(next, sentence);
-        let rendered = self.renderer.render(&out, &self.deriver.tables);
-        let rendered = rendered.map_err(|error| Stop(error.to_string()))?;
-        self.outbox.push(rendered, 0, (made, made), mark, None);
-        Ok(())
-    }
-
-    /// What stands in the place of what is missing before a message.
-    fn gap_before(&self, next: &Message, sentence: String) -> Out {
-        let position = next.id;
-        let before = Position::new(position.commit_lsn, position.ordinal.saturating_sub(1));
-        let gap = Gap {
-            code: "Gap".to_owned(),
-            cause: sentence,
-            from: self.outbox.last().position.commit_lsn,
-            to: position.commit_lsn,
-        };
-        Out {
-            subject: subject::derived_gap(&self.group.id, None),
-            message: Message {
-                id: before,
-                ordinal: before.ordinal,
-                schema: None,
-                table: None,
-                xid: None,
-                gap: Some(gap),
-                ..bare(next, Operation::Gap)
-            },
-            as_it_came: None,
-        }
     }
 
     /// Writes down up to where the own stream is made, where that is news. The stream's end says it too, so while the
