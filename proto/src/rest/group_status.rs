@@ -150,9 +150,10 @@ pub struct MoveGroup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub lsn: Option<Lsn>,
-    /// The first change of the transaction with this id (xid).
+    /// The first change of the transaction with this id: the xid of its changes, or what `pg_current_xact_id()` and
+    /// `txid_current()` tell, whose upper half is left aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transaction: Option<u32>,
+    pub transaction: Option<u64>,
     /// The message with this sequence in the stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,

@@ -1,13 +1,14 @@
 //! How far the own streams of groups are, as others see it, and what becomes of the groups for it.
 
 use chrono::{DateTime, Utc};
-use rowcast_domain::{GroupId, TaskId};
+use rowcast_domain::{GroupId, Lsn, TaskId};
 use rowcast_proto::message::{Derivation, DerivationState};
 use rowcast_service::BoxError;
 
 use crate::gap::{self, Level, Oldest};
 use crate::held::{self, Range, Stored, TaskStream};
 use crate::reads::Reads;
+use crate::seek::{self, Found, Target};
 use crate::standing::Standing;
 use crate::state::State;
 use crate::status::{self, Shown};
@@ -34,8 +35,25 @@ impl Source {
         Ok(Some(Self { stream, range }))
     }
 
+    /// The last message that it held, removed or not.
+    pub(crate) const fn last(&self) -> u64 {
+        self.range.held.last
+    }
+
+    /// Finds a message in it.
+    pub(crate) async fn find(&self, target: Target) -> Result<Found, BoxError> {
+        seek::find(&self.stream, &self.range, target).await
+    }
+
+    /// The commit LSN of a message in it; `None` where it is gone, or cannot be read.
+    pub(crate) async fn commit_lsn(&self, sequence: u64) -> Result<Option<Lsn>, BoxError> {
+        let stored = held::exactly(&self.stream, sequence).await?;
+        let head = stored.and_then(|stored| stored.head);
+        Ok(head.map(|head| head.position.commit_lsn))
+    }
+
     /// The first message that the own stream was not made of.
-    fn next(&self, known: Option<&Known>) -> u64 {
+    pub(crate) fn next(&self, known: Option<&Known>) -> u64 {
         let taken = known.map_or(0, |known| known.mark.source_sequence);
         (taken + 1).max(self.range.held.first)
     }

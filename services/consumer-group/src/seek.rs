@@ -2,7 +2,10 @@
 //!
 //! Positions never go back in a stream, nor do commit times while the source's clock does not, so both are found by
 //! halving: 25 messages are read of ten million. Ids of transactions are given out before they commit and are in order
-//! only roughly; the place where one should be is found by halving, and then its surroundings are searched.
+//! only roughly; the place where one should be is found by halving, and then its surroundings are searched. They are 32 bits
+//! of a counter that goes on: what is behind another is so within half of them.
+
+pub(crate) mod own;
 
 use std::time::Duration;
 
@@ -207,12 +210,18 @@ async fn near(stream: &TaskStream, (first, last): (u64, u64), xid: u32) -> Resul
     while low < high {
         let middle = low + (high - low) / 2;
         match named(stream, middle, high).await? {
-            Some((_sequence, found)) if found >= xid => high = middle,
+            Some((_sequence, found)) if is_reached(found, xid) => high = middle,
             Some((sequence, _lower)) => low = sequence + 1,
             None => high = middle,
         }
     }
     Ok(low)
+}
+
+/// Whether an id of a transaction is `wanted` or was given out behind it, as PostgreSQL compares them: the counter begins anew
+/// behind the last of 32 bits.
+const fn is_reached(xid: u32, wanted: u32) -> bool {
+    xid.wrapping_sub(wanted) < 1 << 31
 }
 
 /// A message at or behind `sequence` that names its transaction, as heartbeats do not.
@@ -322,4 +331,20 @@ impl Walk {
 
 fn head(stored: &Stored) -> Result<Head, Stop> {
     stored.head.ok_or(Stop::Unreadable(stored.sequence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transactions_keep_their_order_where_their_ids_begin_anew() {
+        assert!(is_reached(7, 7) && is_reached(8, 7) && !is_reached(7, 8));
+        // PostgreSQL gives out 3 behind the last one.
+        let in_order = [u32::MAX - 1, u32::MAX, 3, 4];
+        for (at, wanted) in in_order.into_iter().enumerate() {
+            let behind = in_order.partition_point(|xid| !is_reached(*xid, wanted));
+            assert_eq!(behind, at, "{wanted}");
+        }
+    }
 }

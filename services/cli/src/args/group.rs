@@ -176,9 +176,9 @@ pub(crate) struct Place {
     /// The first change whose commit LSN is this one or greater, as 16/B374D848
     #[arg(long, value_name = "LSN")]
     pub(crate) to_lsn: Option<Lsn>,
-    /// The first change of the transaction with this id
+    /// The first change of the transaction with this id, as its changes have it in `xid`, or as `pg_current_xact_id()` tells it
     #[arg(long, value_name = "XID")]
-    pub(crate) to_transaction: Option<u32>,
+    pub(crate) to_transaction: Option<u64>,
     /// The message with this sequence in the stream
     #[arg(long, value_name = "NUMBER")]
     pub(crate) to_sequence: Option<u64>,

@@ -11,6 +11,7 @@ use rowcast_service::BoxError;
 use super::{database, find_live, shown};
 use crate::held::Range;
 use crate::reads::Reads;
+use crate::seek::own::{self, Behind, OwnFound};
 use crate::seek::{self, Found, Target};
 use crate::state::State;
 use crate::status::{View, in_words};
@@ -37,7 +38,7 @@ pub(super) async fn answer(
     if !question.force {
         no_member(&view, &group)?;
     }
-    let next_sequence = place(&view, &group, target, field).await?;
+    let next_sequence = place(&state, &view, &group, target, field).await?;
     wish(&state, &group, next_sequence, &question.actor)
         .await
         .map_err(database)?;
@@ -131,7 +132,13 @@ fn in_short(member: &GroupMember) -> String {
 }
 
 /// The sequence of the message that is asked for.
-async fn place(view: &View, group: &Group, target: Target, field: &str) -> Result<u64, RpcError> {
+async fn place(
+    state: &State,
+    view: &View,
+    group: &Group,
+    target: Target,
+    field: &str,
+) -> Result<u64, RpcError> {
     let Some(range) = &view.range else {
         return Err(refuse::conflict(
             "stream_missing",
@@ -139,10 +146,15 @@ async fn place(view: &View, group: &Group, target: Target, field: &str) -> Resul
         )
         .repair("start the task first"));
     };
-    let found = seek::find(&view.stream, range, target)
-        .await
-        .map_err(|error| silent(group, &error))?;
-    match found {
+    let found = match group.derived {
+        None => seek::find(&view.stream, range, target).await,
+        Some(_) => match Box::pin(own::find(state, group, (&view.stream, range), target)).await {
+            Ok(OwnFound::Found(found)) => Ok(found),
+            Ok(OwnFound::Behind(behind)) => return Err(not_made_yet(&behind, field)),
+            Err(error) => Err(error),
+        },
+    };
+    match found.map_err(|error| silent(group, &error))? {
         Found::Next(sequence) => Ok(sequence),
         Found::Outside => Err(outside(range, field, "is outside of what the stream holds")),
         Found::Nowhere => Err(outside(range, field, "is not in the stream")),
@@ -158,6 +170,26 @@ async fn place(view: &View, group: &Group, target: Target, field: &str) -> Resul
         .field(field)
         .repair("move by sequence, or to earliest or latest")),
     }
+}
+
+/// The place is in the task's stream, and the group's own is not made of it.
+fn not_made_yet(behind: &Behind, field: &str) -> RpcError {
+    let Behind {
+        made,
+        behind,
+        is_stopped,
+    } = *behind;
+    let detail = format!(
+        "that {field} lies behind what the group's own stream is made of: it is made up to the message {made} of the task's stream, and not yet of {behind}"
+    );
+    let repair = if is_stopped {
+        "remove what the own stream has stopped at, as the group's derivation tells, or choose a place that the own stream holds"
+    } else {
+        "ask again when the group's derivation is 0 messages behind, or choose a place that the own stream holds"
+    };
+    refuse::conflict("own_stream_behind", detail)
+        .field(field)
+        .repair(repair)
 }
 
 fn outside(range: &Range, field: &str, what: &str) -> RpcError {

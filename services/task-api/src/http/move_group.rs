@@ -76,7 +76,7 @@ fn target(wanted: &MoveGroup) -> Result<Target, ApiError> {
     let given = [
         time.map(|time| Target::Time(time.into())),
         lsn.map(|lsn| Target::Lsn(lsn.to_string())),
-        transaction.map(Target::Transaction),
+        transaction.map(|id| Target::Transaction(xid(id))),
         sequence.map(Target::Sequence),
         earliest.then_some(Target::Earliest(true)),
         latest.then_some(Target::Latest(true)),
@@ -93,6 +93,13 @@ fn target(wanted: &MoveGroup) -> Result<Target, ApiError> {
             ))
         }
     }
+}
+
+/// The id that changes have, which is the lower half of what PostgreSQL's functions tell: above it, it counts how often the
+/// lower one began anew.
+fn xid(id: u64) -> u32 {
+    let [a, b, c, d, ..] = id.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
 }
 
 #[cfg(test)]
@@ -112,5 +119,17 @@ mod tests {
             ..earliest
         };
         assert!(target(&both).is_err());
+    }
+
+    #[test]
+    fn an_id_with_the_number_of_its_round_names_the_same_transaction() {
+        for id in [740, (1 << 32) + 740, (7 << 32) + 740] {
+            let wanted = MoveGroup {
+                transaction: Some(id),
+                ..MoveGroup::default()
+            };
+            assert_eq!(target(&wanted).unwrap(), Target::Transaction(740), "{id}");
+        }
+        assert_eq!(xid(u64::MAX), u32::MAX);
     }
 }
