@@ -84,6 +84,27 @@ impl From<GroupDelivery> for rest::GroupDelivery {
     }
 }
 
+impl From<rest::OnExhausted> for OnExhausted {
+    fn from(on_exhausted: rest::OnExhausted) -> Self {
+        match on_exhausted {
+            rest::OnExhausted::Block => Self::Block,
+            rest::OnExhausted::DeadLetter => Self::DeadLetter,
+        }
+    }
+}
+
+impl OnExhausted {
+    /// As users name it; `None` where nothing is said.
+    #[must_use]
+    pub const fn named(self) -> Option<rest::OnExhausted> {
+        match self {
+            Self::Unspecified => None,
+            Self::Block => Some(rest::OnExhausted::Block),
+            Self::DeadLetter => Some(rest::OnExhausted::DeadLetter),
+        }
+    }
+}
+
 impl From<rest::GroupMode> for GroupMode {
     fn from(mode: rest::GroupMode) -> Self {
         match mode {

@@ -5,6 +5,7 @@ mod objects;
 mod task;
 mod group;
 mod group_delivery;
+mod on_exhausted;
 mod group_status;
 mod derivation;
 mod dead_letter;
@@ -47,6 +48,7 @@ pub use group_status::{
 };
 pub use log::{LogLevel, LogLine, TaskLog};
 pub use objects::{ObjectLevel, SchemaSummary, SourceObjects, TableSummary};
+pub use on_exhausted::OnExhausted;
 pub use plan::{ChangeObjects, ObjectsPlan, ReleasePlan, ReleasedItem, ReleasedKind};
 pub use precheck::{
     CheckItem, CheckName, CheckOutcome, IgnoreChecks, Ignored, Precheck, PrecheckBegun,

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::etl::Etl;
 use super::group_delivery::GroupDelivery;
 use super::group_status::GroupStatus;
+use super::on_exhausted::OnExhausted;
 
 /// How the members of a group share its changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -113,6 +114,9 @@ pub struct PatchGroup {
     /// After so many attempts a change is a dead letter, at most 1000; 0 for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_deliver: Option<u32>,
+    /// What becomes of a change after so many attempts. A shared group knows `dead_letter` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_exhausted: Option<OnExhausted>,
     /// Another policy of its own, or null for none any more; of a group that was made with a policy or a format of its own.
     /// It holds from some change within the next seconds on: a transaction may be told in part by either.
     #[serde(
@@ -157,6 +161,10 @@ pub struct CreateGroup {
     /// After so many attempts a change is a dead letter, at most 1000; 0 for never, 10 where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_deliver: Option<u32>,
+    /// What becomes of a change after so many attempts. Where absent, `block` of an ordered or a keyed group, and `dead_letter`
+    /// of a shared one, which knows that alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_exhausted: Option<OnExhausted>,
     /// Pull where absent; fixed from here on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<GroupDelivery>,
@@ -196,6 +204,9 @@ pub struct Group {
     /// After so many attempts a change is a dead letter; 0 for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_deliver: Option<u32>,
+    /// What becomes of a change after so many attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_exhausted: Option<OnExhausted>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
     /// How it is with the group now.

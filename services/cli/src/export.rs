@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rowcast_domain::{ContactId, TaskState};
 use rowcast_proto::rest::{
-    Alerting, ChargeType, Contact, Group, OWN_TAGS, PurchaseTask, Source, Task,
+    Alerting, ChargeType, Contact, Group, OWN_TAGS, OnExhausted, PurchaseTask, Source, Task,
 };
 
 use crate::api::Api;
@@ -192,6 +192,9 @@ fn task_entry(
         account: group.account,
         mode: Some(group.mode).filter(|mode| !mode.is_ordered()),
         max_deliver: group.max_deliver,
+        on_exhausted: group
+            .on_exhausted
+            .filter(|one| *one != OnExhausted::of(group.mode)),
         etl: group.etl,
         format: group.format,
         delivery: Some(group.delivery).filter(|delivery| !delivery.is_pull()),

@@ -49,6 +49,7 @@ async fn create(api: &Api, wanted: Create) -> anyhow::Result<()> {
         etl: wanted.etl.policy(None)?,
         format: wanted.format,
         max_deliver: wanted.max_deliver,
+        on_exhausted: wanted.on_exhausted,
         delivery: Some(wanted.delivery.into()),
     };
     show::one(
@@ -66,8 +67,10 @@ async fn update(api: &Api, wanted: Update) -> anyhow::Result<()> {
     } else {
         wanted.etl.policy(group.etl.as_ref())?.map(Some)
     };
-    if wanted.name.is_none() && wanted.max_deliver.is_none() && etl.is_none() && !is_given {
-        let sentence = "say what to change: --name, --max-deliver, --etl, --no-etl or --password";
+    let attempts = wanted.max_deliver.is_some() || wanted.on_exhausted.is_some();
+    if wanted.name.is_none() && !attempts && etl.is_none() && !is_given {
+        let sentence = "say what to change: --name, --max-deliver, --on-exhausted, --etl, --no-etl \
+                        or --password";
         return Err(Failure::of(Exit::Usage, sentence));
     }
     let password = if is_given {
@@ -80,6 +83,7 @@ async fn update(api: &Api, wanted: Update) -> anyhow::Result<()> {
         name: wanted.name,
         password,
         max_deliver: wanted.max_deliver,
+        on_exhausted: wanted.on_exhausted,
         etl,
         ..PatchGroup::default()
     };

@@ -49,6 +49,7 @@ mod moving;
 mod letter;
 mod shelf;
 mod exhausted;
+mod put_away;
 mod redrive;
 mod attempt_limit;
 mod callout;

@@ -59,7 +59,7 @@ pub(crate) fn of_group(group: &Group) -> Permissions {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use rowcast_proto::rest::GroupMode;
+    use rowcast_proto::rest::{GroupMode, OnExhausted};
     use serde_json::json;
 
     use super::*;
@@ -77,6 +77,7 @@ mod tests {
             partitions: 2,
             derived: None,
             max_deliver: 10,
+            on_exhausted: OnExhausted::of(mode),
             deliver_token: None,
         }
     }

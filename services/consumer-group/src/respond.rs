@@ -169,6 +169,7 @@ fn to_message(group: &Group, position: Position) -> message::Group {
             .map_or(GroupFormat::Unspecified, |own| own.format)
             .into(),
         max_deliver: group.max_deliver,
+        on_exhausted: message::OnExhausted::from(group.on_exhausted).into(),
         delivery: message::GroupDelivery::from(group.delivery()).into(),
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod consumption;
 pub(crate) mod standing;
 pub(crate) mod share;
 pub(crate) mod derivation;
+pub(crate) mod released;
 
 use sqlx::postgres::PgConnection;
 

@@ -1,4 +1,4 @@
-//! A released task takes its groups with it.
+//! A released task takes its groups with it, and gets no other.
 
 use chrono::Utc;
 use rowcast_bus::{Bus, Outcome, consume};
@@ -36,6 +36,11 @@ async fn take(state: &State, event: TaskStateChanged) -> Result<(), Outcome> {
 }
 
 async fn delete_groups(state: &State, task_id: &TaskId) -> Result<(), sqlx::Error> {
+    // Who creates a group at the same time has the lock before, and the group is found below; or has it behind, and is told.
+    let mut transaction = state.pool.begin().await?;
+    store::lock_task(&mut transaction, task_id.as_str()).await?;
+    store::released::note(&mut *transaction, task_id).await?;
+    transaction.commit().await?;
     for group in store::group::of_task(&state.pool, task_id).await? {
         if removal::mark(&state.pool, &group, Utc::now()).await? {
             tracing::info!(group = %group.id, task = %task_id, "group deleted with its task");

@@ -31,7 +31,7 @@ use crate::store::derivation::Known as Derived;
 use crate::store::group::Group;
 use crate::store::sample::{self, Sample};
 use crate::store::standing::{Known, Look};
-use crate::{outbox, store};
+use crate::{outbox, put_away, store};
 
 /// How often groups are looked at: nats-server hides a gap after a minute at the earliest.
 const EVERY: Duration = Duration::from_secs(10);
@@ -87,6 +87,7 @@ async fn until_failure(state: &State) -> Result<(), BoxError> {
             sampled = sampled.wrapping_add(1);
             if sampled % THIN_EVERY == 1 {
                 store::sample::thin(&mut connection).await?;
+                store::released::forget(&mut connection).await?;
             }
         }
     }
@@ -254,7 +255,12 @@ async fn task<'a>(
                     let sample = sample(&view, range, group, origin.as_ref(), at).await?;
                     looked.samples.push(sample);
                 }
-                judge(&view, range, group, &known, &consumers, now).await?
+                let judged = judge(&view, range, group, &known, &consumers, now).await?;
+                if judged.level == Level::Blocked && goes_on(state, group, &view, &known).await {
+                    // It is judged anew once it is moved.
+                    continue;
+                }
+                judged
             }
             // An own stream that cannot be made is bad for its group all the same.
             Some(_) | None if origin.is_some() => Judged::well(group, &known),
@@ -271,6 +277,18 @@ async fn task<'a>(
         looked.judged.push(judged);
     }
     Ok(looked)
+}
+
+/// Puts away what was sent as often as a group allows that does not wait for a person; whether there was something.
+async fn goes_on(state: &State, group: &Group, view: &View, known: &Known) -> bool {
+    match put_away::exhausted(state, group, view, known).await {
+        Ok(put_away) => put_away > 0,
+        Err(error) => {
+            // It is blocked until then.
+            tracing::error!(group = %group.id, task = %group.task_id, %error, "change not put away yet");
+            false
+        }
+    }
 }
 
 /// What the own stream of a group is made of, and how far.

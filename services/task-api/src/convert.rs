@@ -19,7 +19,7 @@ use crate::store::source::StoredSource;
 use crate::store::task::StoredTask;
 
 pub(crate) use dead_letter::{dead_letter, dead_letter_list, dead_letters_done};
-pub(crate) use group::{group, group_sample};
+pub(crate) use group::{group, group_sample, on_exhausted};
 pub(crate) use instance::{
     charge_type, instance, instance_with_orders, known_instance, usage_line,
 };

@@ -716,6 +716,7 @@ mod tests {
                 etl: None,
                 format: None,
                 max_deliver: None,
+                on_exhausted: None,
                 delivery: None,
             }))
         };
@@ -740,6 +741,7 @@ mod tests {
                 format: None,
                 delivery: None,
                 max_deliver: None,
+                on_exhausted: None,
             }))
         };
         assert!(of("e_keep(`paid`)").is_empty());

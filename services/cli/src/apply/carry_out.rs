@@ -333,6 +333,7 @@ async fn create_group(api: &Api, task: &str, wanted: &GroupEntry) -> anyhow::Res
         etl: wanted.etl.clone().filter(|etl| !etl.script.is_empty()),
         format: wanted.format,
         max_deliver: wanted.max_deliver,
+        on_exhausted: wanted.on_exhausted,
         delivery: wanted.delivery,
     };
     let created = api.create_group(&task.id, &body).await;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rowcast_domain::TaskState;
 use rowcast_proto::rest::{
-    ChangeTypes, DataChange, Etl, Group, OWN_TAGS, PatchChangeTypes, PatchGroup, PatchSource,
-    PatchTask, Retention, Source, Task,
+    ChangeTypes, DataChange, Etl, Group, OWN_TAGS, OnExhausted, PatchChangeTypes, PatchGroup,
+    PatchSource, PatchTask, Retention, Source, Task,
 };
 
 use super::contact;
@@ -132,6 +132,10 @@ pub(super) fn of_group(task: &str, wanted: &GroupEntry, there: &Group) -> Option
     let max_deliver = wanted
         .max_deliver
         .and_then(|wanted| changes.found("max_deliver", &attempts, &wanted));
+    let then = there.on_exhausted.unwrap_or(OnExhausted::of(there.mode));
+    let on_exhausted = wanted
+        .on_exhausted
+        .and_then(|wanted| changes.found("on_exhausted", &then, &wanted));
     let etl = wanted.etl.as_ref().filter(|_etl| has_own_stream(there));
     let etl = etl.and_then(|wanted| {
         let words = (policy(there.etl.as_ref()), policy(Some(wanted)));
@@ -141,6 +145,7 @@ pub(super) fn of_group(task: &str, wanted: &GroupEntry, there: &Group) -> Option
     });
     let patch = PatchGroup {
         max_deliver,
+        on_exhausted,
         etl,
         ..PatchGroup::default()
     };

@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use rowcast_domain::{Months, Secret};
 use rowcast_proto::rest::{
     ChangeTypes, ChargeType, Etl, Format, GroupDelivery, GroupFormat, GroupMode, OWN_TAGS, Objects,
-    Packing, PurchaseTask, Retention, SourceKind, SslMode, default_port, default_retry_minutes,
+    OnExhausted, Packing, PurchaseTask, Retention, SourceKind, SslMode, default_port,
+    default_retry_minutes,
 };
 use serde::{Deserialize, Serialize};
 
@@ -199,6 +200,9 @@ pub(crate) struct GroupEntry {
     /// Where absent, that of a group that is there is left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_deliver: Option<u32>,
+    /// Where absent, that of a group that is there is left alone, and a new one has that of its mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) on_exhausted: Option<OnExhausted>,
     /// Needed where the group is not there yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) password: Option<SecretFrom>,

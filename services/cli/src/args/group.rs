@@ -4,7 +4,7 @@ pub(crate) mod dead_letter;
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::Lsn;
-use rowcast_proto::rest::{GroupDelivery, GroupFormat, GroupMode};
+use rowcast_proto::rest::{GroupDelivery, GroupFormat, GroupMode, OnExhausted};
 
 use super::etl::EtlArgs;
 use super::{Agreement, Shown};
@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Show(Named),
     /// Show what a client of the group must know, all but the password
     Connection(Named),
-    /// Give a group another name, number of attempts, ETL policy or password; another password closes its connections
+    /// Give a group another name, number of attempts, way to go on, ETL policy or password; another password closes its connections
     Update(Update),
     /// Move what a group is sent next, within what the task's stream holds
     Seek(Seek),
@@ -66,6 +66,10 @@ pub(crate) struct Create {
     /// After so many attempts a change is a dead letter, 1 to 1000; 0 for never [default: 10]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) max_deliver: Option<u32>,
+    /// What becomes of a change then: the group, or its partition, stands still (`block`), or goes on behind it (`dead_letter`)
+    /// [default: block; of a shared group, which knows nothing else, dead_letter]
+    #[arg(long, value_name = "block|dead_letter", value_parser = on_exhausted)]
+    pub(crate) on_exhausted: Option<OnExhausted>,
     /// How changes come to its clients: they `pull` them, or the broker does `push` them to a subject that they
     /// subscribe to
     #[arg(long, default_value = "pull")]
@@ -84,6 +88,10 @@ pub(crate) struct Create {
 fn format(text: &str) -> Result<GroupFormat, String> {
     GroupFormat::from_name(text)
         .ok_or_else(|| "json, debezium, cloudevents, protobuf or avro".to_owned())
+}
+
+fn on_exhausted(text: &str) -> Result<OnExhausted, String> {
+    OnExhausted::from_name(text).ok_or_else(|| "block or dead_letter".to_owned())
 }
 
 /// How the members of a group share its changes.
@@ -137,6 +145,9 @@ pub(crate) struct Update {
     /// After so many attempts a change is a dead letter, 1 to 1000; 0 for never
     #[arg(long, value_name = "NUMBER")]
     pub(crate) max_deliver: Option<u32>,
+    /// What becomes of a change then: the group, or its partition, stands still (`block`), or goes on behind it (`dead_letter`)
+    #[arg(long, value_name = "block|dead_letter", value_parser = on_exhausted)]
+    pub(crate) on_exhausted: Option<OnExhausted>,
     #[command(flatten)]
     pub(crate) etl: EtlArgs,
     /// No ETL policy of its own any more: rows are told as the task tells them

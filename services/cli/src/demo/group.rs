@@ -28,6 +28,7 @@ pub(super) async fn open(
                 etl: None,
                 format: None,
                 max_deliver: None,
+                on_exhausted: None,
                 delivery: None,
             };
             api.create_group(task, &wanted).await?

@@ -1,6 +1,8 @@
 //! Groups, as people read them.
 
-use rowcast_proto::rest::{Derivation, Group, GroupMember, StreamPosition, StreamRange};
+use rowcast_proto::rest::{
+    Derivation, Group, GroupMember, OnExhausted, StreamPosition, StreamRange,
+};
 
 use crate::api::Api;
 use crate::args::Format;
@@ -24,6 +26,10 @@ pub(super) fn one(group: &Group, format: Format) -> anyhow::Result<()> {
         ("in flight", group.in_flight.to_string()),
         ("attempts", attempts(group.max_deliver)),
     ];
+    let usual = OnExhausted::of(group.mode);
+    if let Some(other) = group.on_exhausted.filter(|one| *one != usual) {
+        lines.push(("then", other.to_string()));
+    }
     if let Some(etl) = &group.etl {
         lines.push(("etl", etl.script.clone()));
         lines.push(("rows it fails on", etl.on_error.as_str().to_owned()));

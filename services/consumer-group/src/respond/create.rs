@@ -1,5 +1,6 @@
 //! Creates a group. The same request key creates once.
 
+mod attempts;
 mod derived;
 
 use chrono::{DateTime, Utc};
@@ -9,7 +10,7 @@ use rowcast_domain::{GroupId, Secret, TaskId};
 use rowcast_proto::message::{
     self, CreateGroupRequest, EtlPolicy, GroupCreated, GroupFormat, RpcError, SealedSecret,
 };
-use rowcast_proto::rest::{GroupDelivery, GroupMode};
+use rowcast_proto::rest::{GroupDelivery, GroupMode, OnExhausted};
 use rowcast_service::keyring::{self, Sealed};
 
 use super::{check_task_id, database, to_message};
@@ -19,6 +20,7 @@ use crate::state::State;
 use crate::store::group::{Derived, Group};
 use crate::{outbox, store};
 
+pub(super) use self::attempts::{check_max_deliver, check_on_exhausted, on_exhausted};
 pub(super) use self::derived::policy;
 
 /// Characters in a name.
@@ -33,12 +35,6 @@ const MAX_REQUEST_KEY: usize = 255;
 /// Most key partitions of a task.
 const MAX_PARTITIONS: u32 = 256;
 
-/// Attempts before a change is a dead letter, where a request names no number.
-const MAX_DELIVER: u32 = 10;
-
-/// Most attempts that can be asked for.
-const MOST_DELIVER: u32 = 1000;
-
 /// What became of a creation.
 enum Outcome {
     /// Made now.
@@ -49,6 +45,8 @@ enum Outcome {
     NameTaken,
     /// The task has as many groups as it may.
     TooMany,
+    /// The task is released, and its groups with it.
+    Released,
 }
 
 /// A request that can be carried out.
@@ -63,6 +61,7 @@ struct Wish {
     partitions: u32,
     derived: Option<Derived>,
     max_deliver: u32,
+    on_exhausted: OnExhausted,
     request_key: Option<String>,
 }
 
@@ -85,6 +84,7 @@ pub(super) async fn answer(
         Outcome::Before(group) => return repeat(&state, &wish, *group).await,
         Outcome::NameTaken => return Err(name_taken(&wish.name)),
         Outcome::TooMany => return Err(too_many(&state)),
+        Outcome::Released => return Err(released(&wish.task_id)),
     }
     tracing::info!(group = %group.id, task = %group.task_id, actor = question.actor, "group created");
     make_consumer(&state, &group).await;
@@ -104,6 +104,7 @@ fn new_group(wish: &Wish, password_hash: String, now: DateTime<Utc>) -> Group {
         partitions: wish.partitions,
         derived: wish.derived.clone(),
         max_deliver: wish.max_deliver,
+        on_exhausted: wish.on_exhausted,
         deliver_token: match wish.delivery {
             GroupDelivery::Pull => None,
             GroupDelivery::Push => Some(format!("{:032x}", rand::random::<u128>())),
@@ -120,6 +121,9 @@ async fn insert(state: &State, wish: &Wish, group: &Group) -> Result<Outcome, sq
             store::group::by_request_key(&mut *transaction, &wish.task_id, key).await?
     {
         return Ok(Outcome::Before(Box::new(before)));
+    }
+    if store::released::is(&mut *transaction, &wish.task_id).await? {
+        return Ok(Outcome::Released);
     }
     let count = store::group::count(&mut transaction, &wish.task_id).await?;
     if count >= i64::from(state.groups_per_task) {
@@ -150,6 +154,7 @@ async fn repeat(state: &State, wish: &Wish, group: Group) -> Result<message::Gro
         && group.partitions == wish.partitions
         && told(group.derived.as_ref()) == told(wish.derived.as_ref())
         && group.max_deliver == wish.max_deliver
+        && group.on_exhausted == wish.on_exhausted
         && group.delivery() == wish.delivery
         && same_password;
     if !same || group.deleted_at.is_some() {
@@ -193,6 +198,8 @@ fn check(state: &State, question: &CreateGroupRequest) -> Result<Wish, RpcError>
         GroupMode::Keyed => check_partitions(question.partitions)?,
         GroupMode::Ordered | GroupMode::Shared => 0,
     };
+    let max_deliver = check_max_deliver(question.max_deliver)?.unwrap_or(attempts::MAX_DELIVER);
+    let asked = on_exhausted(question.on_exhausted)?;
     let key = &question.request_key;
     Ok(Wish {
         task_id,
@@ -203,7 +210,8 @@ fn check(state: &State, question: &CreateGroupRequest) -> Result<Wish, RpcError>
         delivery: question.delivery().into(),
         partitions,
         derived: derived::check(question)?,
-        max_deliver: check_max_deliver(question.max_deliver)?.unwrap_or(MAX_DELIVER),
+        max_deliver,
+        on_exhausted: check_on_exhausted(asked, OnExhausted::of(mode), mode, max_deliver)?,
         request_key: (!key.is_empty()).then(|| key.clone()),
     })
 }
@@ -248,16 +256,6 @@ fn check_partitions(number: u32) -> Result<u32, RpcError> {
     Err(refuse::invalid("partitions_malformed", detail)
         .field("partitions")
         .repair("give the number of partitions that the task has"))
-}
-
-pub(super) fn check_max_deliver(number: Option<u32>) -> Result<Option<u32>, RpcError> {
-    if number.is_none_or(|number| number <= MOST_DELIVER) {
-        return Ok(number);
-    }
-    let detail = format!("a change may be tried at most {MOST_DELIVER} times");
-    Err(refuse::invalid("max_deliver_malformed", detail)
-        .field("max_deliver")
-        .repair("give 1 to 1000, or 0 for no limit"))
 }
 
 fn check_request_key(key: &str) -> Result<(), RpcError> {
@@ -329,6 +327,15 @@ fn too_many(state: &State) -> RpcError {
         format!("a task has at most {} groups", state.groups_per_task),
     )
     .repair("delete a group that is not needed, or raise ROWCAST_GROUPS_PER_TASK")
+}
+
+fn released(task: &TaskId) -> RpcError {
+    refuse::conflict(
+        "task_released",
+        format!("the task {task} is released, and its groups are deleted with it"),
+    )
+    .field("task_id")
+    .repair("create the group of a task that is not released")
 }
 
 /// Logged here, because the asker is told no internals.

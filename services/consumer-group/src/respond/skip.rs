@@ -1,25 +1,22 @@
 //! Puts away what an ordered group, or a partition of a keyed one, is to acknowledge next, so that it goes on behind it.
 //!
-//! The letter is stored first, then the position is moved: a crash in between leaves the group where it was, and to ask
-//! again stores nothing twice.
+//! A crash in between leaves the group where it was, and to ask again stores nothing twice.
 
 use rowcast_bus::async_nats::jetstream::message::StreamMessage;
 use rowcast_bus::refuse;
 use rowcast_bus::refuse::Refusal as _;
-use rowcast_domain::Position;
-use rowcast_proto::change::{Change, Operation};
 use rowcast_proto::message::{self, GroupRequest, RpcError, SkipChangeRequest};
 use rowcast_proto::rest::{DeadLetterCause, GroupMode};
 use rowcast_service::BoxError;
 
 use super::{database, find_live, shown};
-use crate::letter::Letter;
+use crate::put_away::{self, PutAwayError, Why};
 use crate::reads::Reads;
 use crate::standing::Standing;
 use crate::state::State;
 use crate::status::View;
 use crate::store::group::Group;
-use crate::{moving, own_consumers, shelf, standing, store, stuck};
+use crate::{moving, own_consumers, standing, store, stuck};
 
 /// Changes that a refusal names.
 const NAMED: usize = 5;
@@ -53,15 +50,22 @@ pub(super) async fn answer(
         .map_err(|error| silent(&group, &error))?;
     let (consumer, messages) = waits(&view, &group, question.sequence).await?;
     let attempts = stuck::attempts(known.seen.get(&consumer.name), consumer);
-    let last = messages
-        .last()
-        .map_or(question.sequence, |one| one.sequence);
-    let put = put_away(&state, &group, messages, attempts, &question.reason).await;
-    put.map_err(|error| silent(&group, &error))?;
+    let why = Why {
+        cause: DeadLetterCause::Skipped,
+        attempts,
+        reason: &question.reason,
+        actor: &question.actor,
+    };
+    let (name, generation) = (&consumer.name, known.generation);
+    match put_away::and_wish(&state, &group, name, messages, generation, &why).await {
+        Ok(true) => {}
+        Ok(false) => return Err(moved_meanwhile("the group's position was moved meanwhile")),
+        Err(PutAwayError::Database(error)) => return Err(database(error)),
+        Err(PutAwayError::Shelf(error)) => return Err(silent(&group, &error)),
+    }
     tracing::warn!(group = %group.id, task = %group.task_id, actor = question.actor, sequence = question.sequence,
         attempts, "change is a dead letter, put away by hand");
-    let to = (consumer.name.as_str(), last + 1);
-    go_on(&state, &group, to, known.generation, &question.actor).await?;
+    go_on(&state, &group).await?;
     shown(&state, &group).await
 }
 
@@ -85,7 +89,9 @@ async fn waits<'a>(
             others.push(consumer.read_up_to + 1);
             continue;
         }
-        let messages = next(view, group, (consumer.acknowledged, &own.filter)).await?;
+        let messages = put_away::next(&view.stream, consumer.acknowledged, &own.filter)
+            .await
+            .map_err(|error| silent(group, &error))?;
         match messages.first().map(|message| message.sequence) {
             Some(first) if first == sequence => return Ok((consumer, messages)),
             Some(first) => others.push(first),
@@ -95,80 +101,8 @@ async fn waits<'a>(
     Err(another(&others))
 }
 
-/// The messages of the change that is to be acknowledged next of what a consumer reads: several where it comes in pieces.
-async fn next(
-    view: &View,
-    group: &Group,
-    (acknowledged, filter): (u64, &str),
-) -> Result<Vec<StreamMessage>, RpcError> {
-    let read = async {
-        let mut messages = Vec::new();
-        let mut whole: Option<Position> = None;
-        let mut sequence = acknowledged + 1;
-        while let Some(message) = at_or_after(view, sequence, filter).await? {
-            let piece = Change::read(&message.payload).ok();
-            let piece = piece.filter(|change| change.op == Operation::Part);
-            let id = piece.map(|change| change.id);
-            if !messages.is_empty() && (id.is_none() || id != whole) {
-                break;
-            }
-            sequence = message.sequence + 1;
-            messages.push(message);
-            whole = id;
-            if whole.is_none() {
-                break;
-            }
-        }
-        Ok::<_, BoxError>(messages)
-    };
-    read.await.map_err(|error| silent(group, &error))
-}
-
-async fn at_or_after(
-    view: &View,
-    sequence: u64,
-    filter: &str,
-) -> Result<Option<StreamMessage>, BoxError> {
-    let question = view.stream.raw_message_builder().sequence(sequence);
-    shelf::found(question.next_by_subject(filter).send().await)
-}
-
-async fn put_away(
-    state: &State,
-    group: &Group,
-    messages: Vec<StreamMessage>,
-    attempts: u64,
-    reason: &str,
-) -> Result<(), BoxError> {
-    for message in messages {
-        let letter = Letter {
-            cause: DeadLetterCause::Skipped,
-            attempts,
-            error: reason.to_owned(),
-            ..Letter::of_change(group.id.clone(), message)
-        };
-        shelf::put(&state.data, &letter, None).await?;
-    }
-    Ok(())
-}
-
-/// The consumer to its next message, unless somebody has moved the group since it was at `generation`.
-async fn go_on(
-    state: &State,
-    group: &Group,
-    to: (&str, u64),
-    generation: u64,
-    actor: &str,
-) -> Result<(), RpcError> {
-    let wished = async {
-        let mut connection = state.pool.acquire().await?;
-        store::standing::wish_forward(&mut connection, &group.id, to, generation, actor).await
-    };
-    if !wished.await.map_err(database)? {
-        return Err(moved_meanwhile(
-            "the change is put away, and the group's position was moved meanwhile",
-        ));
-    }
+/// Carries out what is wished.
+async fn go_on(state: &State, group: &Group) -> Result<(), RpcError> {
     if let Err(error) = Box::pin(moving::carry_out(state, group)).await {
         tracing::warn!(group = %group.id, task = %group.task_id, %error, "position not moved yet");
         state.changed.notify_one();

@@ -1,11 +1,14 @@
-//! Gives a group another name, another number of attempts, another policy, or another password, which closes its
-//! connections.
+//! Gives a group another name, another number of attempts, or way to go on behind them, another policy, or another
+//! password, which closes its connections.
 
 use rowcast_bus::refuse;
 use rowcast_bus::refuse::Refusal as _;
 use rowcast_proto::message::{self, EtlPolicy, GroupRequest, RpcError, UpdateGroupRequest};
+use sqlx::postgres::PgConnection;
 
-use super::create::{self, check_max_deliver, check_name, checked_password, hashing, name_taken};
+use super::create::{
+    self, check_max_deliver, check_name, check_on_exhausted, checked_password, hashing, name_taken,
+};
 use super::{database, find_live, shown, to_message};
 use crate::attempt_limit::{self, Limited};
 use crate::consumer::Position;
@@ -53,6 +56,7 @@ async fn wanted(state: &State, question: &UpdateGroupRequest) -> Result<Update, 
     let mut update = Update {
         name,
         max_deliver: max_deliver.and_then(|number| i32::try_from(number).ok()),
+        on_exhausted: create::on_exhausted(question.on_exhausted)?,
         ..Update::default()
     };
     if question.password.is_some() {
@@ -89,6 +93,7 @@ async fn apply(state: &State, group: &Group, update: &Update) -> Result<Group, R
     store::share::lock(&mut transaction, &group.id)
         .await
         .map_err(database)?;
+    check_attempts(&mut transaction, group, update).await?;
     if let Some(max_deliver) = update.max_deliver {
         let wanted = Group {
             max_deliver: max_deliver.unsigned_abs(),
@@ -117,6 +122,25 @@ async fn apply(state: &State, group: &Group, update: &Update) -> Result<Group, R
         }
         Err(error) => Err(database(error)),
     }
+}
+
+/// What is changed must fit what is not, as it is now: another change may have come first.
+async fn check_attempts(
+    connection: &mut PgConnection,
+    group: &Group,
+    update: &Update,
+) -> Result<(), RpcError> {
+    if update.on_exhausted.is_none() && update.max_deliver.is_none() {
+        return Ok(());
+    }
+    let now = store::group::by_id(connection, &group.id)
+        .await
+        .map_err(database)?
+        .ok_or_else(|| super::unknown(&group.id))?;
+    let max_deliver = update.max_deliver.map(i32::unsigned_abs);
+    let max_deliver = max_deliver.unwrap_or(now.max_deliver);
+    check_on_exhausted(update.on_exhausted, now.on_exhausted, now.mode, max_deliver)?;
+    Ok(())
 }
 
 /// Before it is written down: the consumers decide whether it can be. What a crash leaves in between the watch mends.

@@ -5,7 +5,7 @@ mod derived;
 use chrono::{DateTime, Utc};
 use rowcast_domain::{GroupId, TaskId};
 use rowcast_proto::message::EtlPolicy;
-use rowcast_proto::rest::{GroupDelivery, GroupMode};
+use rowcast_proto::rest::{GroupDelivery, GroupMode, OnExhausted};
 use sqlx::postgres::{PgConnection, PgExecutor};
 
 pub(crate) use self::derived::Derived;
@@ -27,6 +27,8 @@ pub(crate) struct Group {
     pub(crate) derived: Option<Derived>,
     /// After so many attempts a change is a dead letter; 0 for never.
     pub(crate) max_deliver: u32,
+    /// What becomes of it then.
+    pub(crate) on_exhausted: OnExhausted,
     /// Of a push group, the secret part of where it is sent; absent where clients pull.
     pub(crate) deliver_token: Option<String>,
 }
@@ -65,6 +67,7 @@ struct Row {
     format: Option<String>,
     policy_version: i64,
     max_deliver: i32,
+    on_exhausted: Option<String>,
     deliver_token: Option<String>,
 }
 
@@ -74,6 +77,8 @@ impl TryFrom<Row> for Group {
     fn try_from(row: Row) -> Result<Self, sqlx::Error> {
         let version = row.policy_version.unsigned_abs();
         let derived = derived::read(row.etl_script, row.etl_on_error, row.format, version)?;
+        let mode = GroupMode::from_name(&row.mode)
+            .ok_or_else(|| sqlx::Error::Decode("a mode that is not known".into()))?;
         let malformed = |error: rowcast_domain::ParseIdError| sqlx::Error::Decode(error.into());
         Ok(Self {
             id: row.id.parse().map_err(malformed)?,
@@ -83,13 +88,17 @@ impl TryFrom<Row> for Group {
             password_hash: row.password_hash,
             created_at: row.created_at,
             deleted_at: row.deleted_at,
-            mode: GroupMode::from_name(&row.mode)
-                .ok_or_else(|| sqlx::Error::Decode("a mode that is not known".into()))?,
+            mode,
             partitions: u32::try_from(row.partitions)
                 .map_err(|error| sqlx::Error::Decode(error.into()))?,
             derived,
             max_deliver: u32::try_from(row.max_deliver)
                 .map_err(|error| sqlx::Error::Decode(error.into()))?,
+            on_exhausted: match row.on_exhausted {
+                None => OnExhausted::of(mode),
+                Some(name) => OnExhausted::from_name(&name)
+                    .ok_or_else(|| sqlx::Error::Decode("an end that is not known".into()))?,
+            },
             deliver_token: row.deliver_token,
         })
     }
@@ -103,8 +112,9 @@ pub(crate) async fn insert(
 ) -> Result<bool, sqlx::Error> {
     let inserted = sqlx::query(
         "INSERT INTO groups (id, task_id, name, account, password_hash, request_key, created_at, mode,
-                             partitions, max_deliver, deliver_token, etl_script, etl_on_error, format)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                             partitions, max_deliver, deliver_token, etl_script, etl_on_error, format,
+                             on_exhausted)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
          ON CONFLICT (task_id, name) WHERE deleted_at IS NULL DO NOTHING",
     )
     .bind(group.id.as_str())
@@ -121,6 +131,7 @@ pub(crate) async fn insert(
     .bind(group.derived.as_ref().and_then(Derived::script))
     .bind(group.derived.as_ref().and_then(Derived::on_error))
     .bind(group.derived.as_ref().and_then(Derived::format))
+    .bind(group.on_exhausted.as_str())
     .execute(connection)
     .await?;
     Ok(inserted.rows_affected() == 1)
@@ -133,7 +144,7 @@ pub(crate) async fn by_id(
 ) -> Result<Option<Group>, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version
+                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version, on_exhausted
          FROM groups
          WHERE id = $1",
     )
@@ -151,7 +162,7 @@ pub(crate) async fn by_request_key(
 ) -> Result<Option<Group>, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version
+                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version, on_exhausted
          FROM groups
          WHERE task_id = $1
            AND request_key = $2",
@@ -170,7 +181,7 @@ pub(crate) async fn of_task(
 ) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version
+                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version, on_exhausted
          FROM groups
          WHERE task_id = $1
            AND deleted_at IS NULL
@@ -186,7 +197,7 @@ pub(crate) async fn of_task(
 pub(crate) async fn open(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version
+                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version, on_exhausted
          FROM groups
          WHERE cleared_at IS NULL
          ORDER BY task_id, id",
@@ -242,6 +253,7 @@ pub(crate) struct Update {
     pub(crate) name: Option<String>,
     pub(crate) password_hash: Option<String>,
     pub(crate) max_deliver: Option<i32>,
+    pub(crate) on_exhausted: Option<OnExhausted>,
     /// Another policy, or none any more.
     pub(crate) etl: Option<Option<EtlPolicy>>,
 }
@@ -258,7 +270,7 @@ pub(crate) async fn update(
     let row: Option<Row> = sqlx::query_as(
         "UPDATE groups
          SET name = coalesce($2, name), password_hash = coalesce($3, password_hash),
-             max_deliver = coalesce($4, max_deliver),
+             max_deliver = coalesce($4, max_deliver), on_exhausted = coalesce($8, on_exhausted),
              etl_script = CASE WHEN $5 THEN $6 ELSE etl_script END,
              etl_on_error = CASE WHEN $5 THEN $7 ELSE etl_on_error END,
              policy_version = policy_version + CASE
@@ -272,7 +284,7 @@ pub(crate) async fn update(
          WHERE id = $1
            AND deleted_at IS NULL
          RETURNING id, task_id, name, account, password_hash, created_at, deleted_at, mode, partitions,
-                   max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version",
+                   max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version, on_exhausted",
     )
     .bind(id.as_str())
     .bind(&update.name)
@@ -281,6 +293,7 @@ pub(crate) async fn update(
     .bind(update.etl.is_some())
     .bind(etl.map(|etl| etl.script.as_str()))
     .bind(etl.map(derived::on_error))
+    .bind(update.on_exhausted.map(OnExhausted::as_str))
     .fetch_optional(executor)
     .await?;
     row.map(Group::try_from).transpose()
@@ -290,7 +303,7 @@ pub(crate) async fn update(
 pub(crate) async fn kick_due(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version
+                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version, on_exhausted
          FROM groups
          WHERE kick_due_at <= clock_timestamp()
            AND deleted_at IS NULL",

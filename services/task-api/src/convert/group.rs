@@ -12,6 +12,7 @@ pub(crate) fn group(group: m::Group) -> Result<rest::Group, ApiError> {
         task_id: id("task_id", &group.task_id)?,
         mode: group.mode().into(),
         format: group.format().named(),
+        on_exhausted: group.on_exhausted().named(),
         delivery: group.delivery().into(),
         etl: group.etl.map(etl),
         name: group.name,
@@ -140,6 +141,11 @@ pub(crate) fn group_sample(sample: m::GroupSample) -> Result<rest::GroupSample, 
         // -1 where they were not known.
         members: u64::try_from(sample.members).ok(),
     })
+}
+
+/// Nothing is said where nothing was asked for.
+pub(crate) fn on_exhausted(asked: Option<rest::OnExhausted>) -> m::OnExhausted {
+    asked.map_or(m::OnExhausted::Unspecified, Into::into)
 }
 
 pub(super) fn given(text: String) -> Option<String> {

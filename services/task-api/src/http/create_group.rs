@@ -62,6 +62,7 @@ pub(crate) async fn created(
         etl,
         format,
         max_deliver,
+        on_exhausted,
         delivery,
     } = wanted;
     let format = own_format(format, task.definition.format, etl.is_some());
@@ -81,6 +82,7 @@ pub(crate) async fn created(
         etl: etl.map(convert::etl),
         format: format.into(),
         max_deliver,
+        on_exhausted: convert::on_exhausted(on_exhausted).into(),
         delivery: m::GroupDelivery::from(delivery.unwrap_or_default()).into(),
     };
     let created = ask::<rpc::CreateGroup>(app.bus(), &question, ASK_TIMEOUT).await?;

@@ -19,8 +19,8 @@ use crate::error::{ApiError, ProblemBody};
 use crate::state::App;
 use crate::{convert, validate};
 
-/// Gives a consumer group another name, another number of attempts, another policy, or another password, which closes its
-/// connections.
+/// Gives a consumer group another name, another number of attempts, another way to go on behind them, another policy, or
+/// another password, which closes its connections.
 ///
 /// Its position stays. Another policy holds from some change within the next seconds on: a transaction may be told in part by
 /// either.
@@ -71,6 +71,7 @@ pub(crate) async fn updated(
         password,
         actor: caller.actor(),
         max_deliver: wanted.max_deliver,
+        on_exhausted: convert::on_exhausted(wanted.on_exhausted).into(),
         // An empty one is none.
         etl: wanted
             .etl

@@ -1,4 +1,4 @@
-use rowcast_proto::rest::ContactKind;
+use rowcast_proto::rest::{ContactKind, OnExhausted};
 use serde_json::{Value, json};
 
 use super::*;
@@ -352,6 +352,21 @@ fn how_often_a_group_is_sent_a_change_is_changed() {
         ["~ group orders/warehouse (max_deliver 10 → 5)"]
     );
     there.tasks[0].groups[0].max_deliver = Some(5);
+    assert!(plan(&document(&file), &there).unwrap().is_empty());
+}
+
+#[test]
+fn what_becomes_of_an_exhausted_change_is_changed() {
+    let file = FILE.replace(
+        "account: reader,",
+        "account: reader, on_exhausted: dead_letter,",
+    );
+    let mut there = applied(&json!({}));
+    assert_eq!(
+        lines(&plan(&document(&file), &there).unwrap()),
+        ["~ group orders/warehouse (on_exhausted block → dead_letter)"]
+    );
+    there.tasks[0].groups[0].on_exhausted = Some(OnExhausted::DeadLetter);
     assert!(plan(&document(&file), &there).unwrap().is_empty());
 }
 

@@ -62,6 +62,7 @@ impl Reader {
             etl: None,
             format: None,
             max_deliver: None,
+            on_exhausted: None,
             delivery: None,
         };
         let group = api.create_group(&task.id, &body).await?;

@@ -69,6 +69,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, ApiError> {
         etl: None,
         format: None,
         max_deliver: None,
+        on_exhausted: None,
         delivery: None,
     };
     let group = created(call.app, call.caller, task.id, wanted, call.key.clone()).await;

@@ -168,6 +168,7 @@ pub(super) async fn groups(bus: &Bus) {
             etl: request.etl,
             format: request.format,
             max_deliver: 10,
+            on_exhausted: request.on_exhausted,
             delivery: request.delivery,
         };
         groups.lock().unwrap().push(group.clone());
