@@ -1,12 +1,17 @@
-//! What an ordered group does not acknowledge stands still and is told of, until a person puts it away.
+//! What an ordered group does not acknowledge stands still and is told of, until a person puts it away; or it is put away
+//! where the group does not wait for one.
 
 use std::time::Duration;
 
 use rowcast_bus::async_nats::jetstream::AckKind;
 use rowcast_domain::TaskId;
 use rowcast_proto::message as m;
-use rowcast_proto::message::{DeadLetterCause, GroupMode, GroupState, GroupStateChanged};
-use rowcast_proto::rpc::{CreateGroup, RedriveDeadLetters, SkipChange, UpdateGroup};
+use rowcast_proto::message::{
+    DeadLetterCause, GroupMode, GroupMoved, GroupState, GroupStateChanged, OnExhausted,
+};
+use rowcast_proto::rpc::{
+    CreateGroup, DiscardDeadLetters, RedriveDeadLetters, SkipChange, UpdateGroup,
+};
 use rowcast_testkit::eventually;
 
 use crate::dead_letters::{acked, letter, letters, redriven};
@@ -147,6 +152,211 @@ async fn a_partition_of_a_keyed_group_goes_on_alone() -> anyhow::Result<()> {
         })
         .await;
     }
+    Ok(())
+}
+
+impl Service {
+    /// A group that puts away by itself what it was sent twice.
+    async fn that_goes_on(&self, task: &TaskId, mode: GroupMode) -> anyhow::Result<Member> {
+        let wish = m::CreateGroupRequest {
+            mode: mode.into(),
+            max_deliver: Some(2),
+            on_exhausted: OnExhausted::DeadLetter.into(),
+            ..self.wish(task, "orders")
+        };
+        self.make(wish).await
+    }
+}
+
+/// Reads with one of the group's consumers, and gives back, until so many changes were put away.
+async fn until_put_away(
+    service: &Service,
+    member: &Member,
+    (name, count): (&str, usize),
+) -> anyhow::Result<Vec<m::DeadLetter>> {
+    for _ in 0..80 {
+        let kept = letters(service, member).await;
+        if kept.len() == count {
+            return Ok(kept);
+        }
+        // It is cut off, and sent nothing for some seconds, where the group is moved.
+        give_back(member, name).await.ok();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    anyhow::bail!("nothing is put away")
+}
+
+async fn give_back(member: &Member, name: &str) -> anyhow::Result<()> {
+    let client = member.connect().await?;
+    let consumer = member.consumer_named(&client, name).await?;
+    let messages = read(&consumer, 1).await?;
+    acked(&messages[0], AckKind::Nak(None)).await
+}
+
+fn is_exhausted(kept: &m::DeadLetter) -> bool {
+    let is_told = kept.attempts >= 2 && kept.last_error.contains("times or more");
+    kept.cause() == DeadLetterCause::Exhausted && is_told
+}
+
+/// Who has moved the group, and to where.
+async fn moves(service: &Service) -> anyhow::Result<Vec<(String, u64)>> {
+    let facts = service.facts::<GroupMoved>().await?;
+    let moves = facts
+        .into_iter()
+        .map(|fact| (fact.actor, fact.next_sequence));
+    Ok(moves.collect())
+}
+
+#[tokio::test]
+async fn an_ordered_group_that_does_not_wait_goes_on_behind_what_is_exhausted() -> anyhow::Result<()>
+{
+    let service = Service::start().await?;
+    let task = TaskId::random();
+    service.make_stream(&task).await?;
+    let member = service.that_goes_on(&task, GroupMode::Ordered).await?;
+    assert_eq!(member.group.on_exhausted(), OnExhausted::DeadLetter);
+    service.transactions(&task, 1..=2).await?;
+    let name = member.connection.consumer.clone();
+    let kept = until_put_away(&service, &member, (&name, 1)).await?;
+    assert!(is_exhausted(&kept[0]), "{kept:?}");
+    assert_eq!(kept[0].position.clone().unwrap().sequence, 1);
+
+    let rest = [change(1, 2), change(2, 1), change(2, 2)];
+    eventually("the group goes on", LIMIT, async || {
+        let Ok(client) = member.connect().await else {
+            return false;
+        };
+        let consumer = member.consumer(&client).await.unwrap();
+        let messages = read(&consumer, 3).await.unwrap_or_default();
+        bodies(&messages) == rest
+    })
+    .await;
+    let moved = ("service:consumer-group".to_owned(), 2);
+    assert_eq!(moves(&service).await?, [moved]);
+    let told = service.facts::<GroupStateChanged>().await?;
+    assert_eq!(told, [], "nobody is waited for");
+    assert_eq!(letters(&service, &member).await, kept);
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_partition_of_a_keyed_group_that_does_not_wait_goes_on() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let task = TaskId::random();
+    service.make_stream(&task).await?;
+    let member = service.that_goes_on(&task, GroupMode::Keyed).await?;
+    for (partition, number) in [(0, 1), (2, 2), (0, 3), (2, 4)] {
+        let body = change(number, 1);
+        service.change_in(&task, Some(partition), &body).await?;
+    }
+    let name = |partition: &str| format!("g_{}_{partition}", member.group.id);
+    let first = until_put_away(&service, &member, (&name("000"), 1)).await?;
+    let both = until_put_away(&service, &member, (&name("002"), 2)).await?;
+    assert_eq!(both[0], first[0]);
+    assert!(both.iter().all(is_exhausted), "{both:?}");
+    let at = |kept: &m::DeadLetter| kept.position.clone().unwrap().sequence;
+    assert_eq!((at(&both[0]), at(&both[1])), (1, 2));
+    for (partition, expected) in [("000", change(3, 1)), ("002", change(4, 1))] {
+        eventually("each partition goes on", LIMIT, async || {
+            let Ok(client) = member.connect().await else {
+                return false;
+            };
+            let consumer = member.consumer_named(&client, &name(partition)).await;
+            let messages = read(&consumer.unwrap(), 1).await.unwrap_or_default();
+            bodies(&messages) == [expected.clone()]
+        })
+        .await;
+    }
+    let by = || "service:consumer-group".to_owned();
+    assert_eq!(moves(&service).await?, [(by(), 2), (by(), 3)]);
+    Ok(())
+}
+
+/// Nothing that moves a group is committed.
+const CRASH: &str = "
+    CREATE FUNCTION consumer_group.crash() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN RAISE EXCEPTION 'crash'; END $$;
+    CREATE CONSTRAINT TRIGGER crash AFTER UPDATE ON consumer_group.standings
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.next_sequence IS NOT NULL) EXECUTE FUNCTION consumer_group.crash()";
+
+#[tokio::test]
+async fn a_crash_behind_the_letter_puts_nothing_away_twice_and_loses_nothing() -> anyhow::Result<()>
+{
+    let service = Service::start().await?;
+    let task = TaskId::random();
+    service.make_stream(&task).await?;
+    let member = service.that_goes_on(&task, GroupMode::Ordered).await?;
+    service.transactions(&task, 1..=1).await?;
+    sqlx::raw_sql(CRASH).execute(&service.pool).await?;
+    let name = member.connection.consumer.clone();
+    let kept = until_put_away(&service, &member, (&name, 1)).await?;
+    eventually("the group is blocked for now", LIMIT, async || {
+        let status = service.seen(&member.group).await.status.unwrap();
+        status.state() == GroupState::Blocked
+    })
+    .await;
+    // Whoever reads letters does so meanwhile: that one must not come again.
+    let wish = letter(&member, kept[0].id);
+    service.ask::<DiscardDeadLetters>(&wish).await?;
+    sqlx::raw_sql("DROP TRIGGER crash ON consumer_group.standings")
+        .execute(&service.pool)
+        .await?;
+    eventually("the group goes on", LIMIT, async || {
+        let Ok(client) = member.connect().await else {
+            return false;
+        };
+        let consumer = member.consumer(&client).await.unwrap();
+        let messages = read(&consumer, 1).await.unwrap_or_default();
+        bodies(&messages) == [change(1, 2)]
+    })
+    .await;
+    assert_eq!(letters(&service, &member).await, []);
+    let moved = ("service:consumer-group".to_owned(), 2);
+    assert_eq!(moves(&service).await?, [moved]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_can_never_be_put_away_is_refused() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let task = TaskId::random();
+    service.make_stream(&task).await?;
+    let shared = m::CreateGroupRequest {
+        mode: GroupMode::Shared.into(),
+        on_exhausted: OnExhausted::Block.into(),
+        ..service.wish(&task, "shared")
+    };
+    let refusal = service.refusal::<CreateGroup>(&shared).await;
+    assert_eq!(
+        (refusal.code.as_str(), refusal.field.as_str()),
+        ("on_exhausted_shared", "on_exhausted")
+    );
+    let member = service.group(&task, "orders").await?;
+    assert_eq!(member.group.on_exhausted(), OnExhausted::Block);
+    let update = |max_deliver, on_exhausted: OnExhausted| m::UpdateGroupRequest {
+        task_id: member.group.task_id.clone(),
+        group_id: member.group.id.clone(),
+        actor: "user:test".to_owned(),
+        max_deliver,
+        on_exhausted: on_exhausted.into(),
+        ..m::UpdateGroupRequest::default()
+    };
+    let goes_on = update(None, OnExhausted::DeadLetter);
+    let changed = service.ask::<UpdateGroup>(&goes_on).await?;
+    assert_eq!(changed.on_exhausted(), OnExhausted::DeadLetter);
+    let limitless = update(Some(0), OnExhausted::Unspecified);
+    let refusal = service.refusal::<UpdateGroup>(&limitless).await;
+    assert_eq!(
+        (refusal.code.as_str(), refusal.field.as_str()),
+        ("on_exhausted_never", "max_deliver")
+    );
+    let seen = service.seen(&member.group).await;
+    let as_it_was = (10, OnExhausted::DeadLetter);
+    assert_eq!((seen.max_deliver, seen.on_exhausted()), as_it_was);
+    let waits = update(Some(0), OnExhausted::Block);
+    let changed = service.ask::<UpdateGroup>(&waits).await?;
+    assert_eq!(changed.on_exhausted(), OnExhausted::Block);
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod stopped;
 mod many;
 mod changed;
 mod formats;
+mod moved;
 
 use std::time::Duration;
 

@@ -130,6 +130,7 @@ impl Service {
             etl: None,
             format: m::GroupFormat::Unspecified.into(),
             max_deliver: None,
+            on_exhausted: m::OnExhausted::Unspecified.into(),
             delivery: m::GroupDelivery::Pull.into(),
         }
     }
@@ -183,7 +184,7 @@ impl Service {
         self.make(wish).await
     }
 
-    async fn make(&self, wish: m::CreateGroupRequest) -> anyhow::Result<Member> {
+    pub(crate) async fn make(&self, wish: m::CreateGroupRequest) -> anyhow::Result<Member> {
         let group = self.ask::<CreateGroup>(&wish).await?;
         let connection = self.ask::<GetGroupConnection>(&named(&group)).await?;
         eventually("the consumer is there", LIMIT, async || {

@@ -198,6 +198,58 @@ async fn the_consumer_is_made_when_the_stream_comes_and_comes_back() -> anyhow::
     Ok(())
 }
 
+/// Tells that a task is released.
+async fn is_released(service: &Service, task: &TaskId) -> anyhow::Result<()> {
+    let event = m::TaskStateChanged {
+        meta: Some(event_meta()),
+        task_id: task.to_string(),
+        to: TaskState::Released.to_string(),
+        ..m::TaskStateChanged::default()
+    };
+    let id = event.meta().unwrap().id.clone();
+    let subject = m::TaskStateChanged::SUBJECT.to_owned();
+    let payload = serde_json::to_vec(&event)?.into();
+    let told = publish::event(
+        &service.bus,
+        subject,
+        &id,
+        payload,
+        &m::TraceContext::default(),
+    );
+    told.await.map_err(|error| anyhow::anyhow!(error))?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_group_is_made_of_a_task_that_is_known_to_be_released() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let task = TaskId::random();
+    is_released(&service, &task).await?;
+    eventually("the fact is taken", LIMIT, async || {
+        let query = "SELECT count(*) FROM consumer_group.released_tasks WHERE task_id = $1";
+        let known: Result<i64, _> = sqlx::query_scalar(query)
+            .bind(task.as_str())
+            .fetch_one(&service.pool)
+            .await;
+        matches!(known, Ok(1))
+    })
+    .await;
+    let refusal = service
+        .refusal::<CreateGroup>(&service.wish(&task, "orders"))
+        .await;
+    assert_eq!(refusal.kind(), ErrorKind::Conflict);
+    assert_eq!(
+        (refusal.code.as_str(), refusal.field.as_str()),
+        ("task_released", "task_id")
+    );
+    assert!(!refusal.repair.is_empty());
+    let other = service.wish(&TaskId::random(), "orders");
+    service.ask::<CreateGroup>(&other).await?;
+    let made = service.facts::<m::GroupCreated>().await?;
+    assert_eq!(made.len(), 1);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_released_task_takes_its_groups_with_it() -> anyhow::Result<()> {
     let service = Service::start().await?;
@@ -209,25 +261,7 @@ async fn a_released_task_takes_its_groups_with_it() -> anyhow::Result<()> {
         .ask::<CreateGroup>(&service.wish(&TaskId::random(), "orders"))
         .await?;
 
-    let event = m::TaskStateChanged {
-        meta: Some(event_meta()),
-        task_id: task.to_string(),
-        to: TaskState::Released.to_string(),
-        ..m::TaskStateChanged::default()
-    };
-    let id = event.meta().unwrap().id.clone();
-    let subject = m::TaskStateChanged::SUBJECT.to_owned();
-    let payload = serde_json::to_vec(&event)?.into();
-    publish::event(
-        &service.bus,
-        subject,
-        &id,
-        payload,
-        &m::TraceContext::default(),
-    )
-    .await
-    .map_err(|error| anyhow::anyhow!(error))?;
-
+    is_released(&service, &task).await?;
     eventually("the group is deleted", LIMIT, async || {
         service.ask::<GetGroup>(&named(&group)).await.is_err()
     })
