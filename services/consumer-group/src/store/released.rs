@@ -23,7 +23,7 @@ pub(crate) async fn is(executor: impl PgExecutor<'_>, task: &TaskId) -> Result<b
         .await
 }
 
-/// Forgets those of more than 30 days ago: nobody has been asked for one since, who did not know that it is gone.
+/// Forgets those that were released more than 30 days ago: nobody asks for a group of them any more.
 pub(crate) async fn forget(executor: impl PgExecutor<'_>) -> Result<u64, sqlx::Error> {
     let forgotten =
         sqlx::query("DELETE FROM released_tasks WHERE released_at < now() - interval '30 days'")

@@ -82,6 +82,9 @@ async fn groups(bus: &Bus) {
             );
         }
         assert!(question.force && !question.actor.is_empty());
+        if let Some(Target::Transaction(xid)) = question.target {
+            assert_eq!(xid, 740);
+        }
         Ok(group(question.task_id, m::GroupStatus::default()))
     };
     server.add::<MoveGroup, _, _>(moves).await.unwrap();
@@ -89,6 +92,7 @@ async fn groups(bus: &Bus) {
         let group = group(question.task_id, m::GroupStatus::default());
         Ok::<_, RpcError>(m::Group {
             etl: question.etl,
+            on_exhausted: question.on_exhausted,
             ..group
         })
     };
@@ -143,6 +147,10 @@ async fn a_move_names_one_place_and_its_refusal_is_told() {
         .await;
     assert_eq!(moved.status, StatusCode::OK, "{moved:?}");
     assert_eq!(moved.body["state"], "ok");
+    // As `pg_current_xact_id()` tells it in the third round.
+    let full = json!({"transaction": (2_u64 << 32) + 740, "force": true});
+    let moved = api.post(&position, &full).await;
+    assert_eq!(moved.status, StatusCode::OK, "{moved:?}");
     for body in [
         json!({}),
         json!({"force": true}),
@@ -164,7 +172,7 @@ async fn a_move_names_one_place_and_its_refusal_is_told() {
 }
 
 #[tokio::test]
-async fn a_policy_is_changed_or_taken_away_and_where_it_is_not_named_it_stays() {
+async fn what_is_changed_of_a_group_is_handed_on_and_what_is_not_named_stays() {
     let api = Api::start().await;
     let path = path(&api).await;
     let etl = json!({"script": "e_keep(`paid`)", "on_error": "stop"});
@@ -179,6 +187,14 @@ async fn a_policy_is_changed_or_taken_away_and_where_it_is_not_named_it_stays() 
     let renamed = api.patch(&path, &json!({"name": "sales"})).await;
     assert_eq!(renamed.status, StatusCode::OK, "{renamed:?}");
     assert_eq!(renamed.body.get("etl"), None);
+    assert_eq!(renamed.body.get("on_exhausted"), None);
+    for on_exhausted in ["block", "dead_letter"] {
+        let wish = json!({"on_exhausted": on_exhausted});
+        let changed = api.patch(&path, &wish).await;
+        assert_eq!(changed.body["on_exhausted"], on_exhausted, "{changed:?}");
+    }
+    let refused = api.patch(&path, &json!({"on_exhausted": "drop"})).await;
+    refused.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body");
     let refused = api
         .patch(&path, &json!({"etl": {"script": "e_kep(`paid`)"}}))
         .await;
