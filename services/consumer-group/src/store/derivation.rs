@@ -328,8 +328,8 @@ mod tests {
         assert_eq!(known(&pool, &fresh).await.state, stopped);
 
         let taken = group(&pool, "g000000000002").await;
-        let overtaken = begin(&pool, &taken, "1").await.unwrap();
-        let last = begin(&pool, &taken, "1").await.unwrap();
+        let overtaken = begin(&pool, &taken, "1", 0).await.unwrap();
+        let last = begin(&pool, &taken, "1", 0).await.unwrap();
         assert_eq!(session(&pool, &taken).await.unwrap(), last);
         let gap = |own_sequence| Gap {
             own_sequence,
