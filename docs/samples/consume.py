@@ -125,6 +125,11 @@ async def read_as_it_comes(pulls, journal):
 
 
 async def session(connection, password, folder, share):
+    ordered = connection.get("mode") != "shared"
+    consumers = [part["consumer"] for part in connection.get("consumers", [])] or [connection["consumer"]]
+    first, of = map(int, share.split("/"))
+    if not 1 <= first <= (most := min(of, len(consumers))):
+        sys.exit(f"the share {share} has nothing to read: its first number is one of 1 to {most}")
     # Without reconnects of the client's own: what is in hand is forgotten with the connection.
     client = await nats.connect(
         servers=connection["urls"],
@@ -134,9 +139,6 @@ async def session(connection, password, folder, share):
         allow_reconnect=False,
     )
     jetstream = client.jetstream(timeout=30)
-    ordered = connection.get("mode") != "shared"
-    consumers = [part["consumer"] for part in connection.get("consumers", [])] or [connection["consumer"]]
-    first, of = map(int, share.split("/"))
 
     async def read(consumer):
         pulls = await jetstream.pull_subscribe_bind(consumer, connection["stream"])

@@ -154,7 +154,8 @@ async function acknowledge(message: JsMsg): Promise<void> {
   if (!(await message.ackAck({ timeout: 30_000 }))) throw new Error("not acknowledged");
 }
 
-async function session(connection: Connection, pass: string, folder: string, share: string): Promise<void> {
+// Reads from these consumers until the connection is lost.
+async function session(connection: Connection, pass: string, folder: string, own: string[]): Promise<void> {
   // Without reconnects of the client's own: what is in hand is forgotten with the connection.
   const client = await connect({
     servers: connection.urls,
@@ -164,9 +165,6 @@ async function session(connection: Connection, pass: string, folder: string, sha
     reconnect: false,
   });
   const ordered = connection.mode !== "shared";
-  const consumers = connection.consumers?.map((part) => part.consumer) ?? [connection.consumer];
-  const [first, of] = share.split("/").map(Number);
-  const own = consumers.filter((_consumer, index) => index % of === first - 1);
   const journals: Journal[] = [];
   const read = async (name: string) => {
     const consumer = await client.jetstream({ timeout: 30_000 }).consumers.get(connection.stream, name);
@@ -186,8 +184,16 @@ async function session(connection: Connection, pass: string, folder: string, sha
 const [connectionFile, passwordFile, folder, share = "1/1"] = process.argv.slice(2);
 const connection: Connection = JSON.parse(fs.readFileSync(connectionFile, "utf8"));
 const password = fs.readFileSync(passwordFile, "utf8").trimEnd();
+const consumers = connection.consumers?.map((part) => part.consumer) ?? [connection.consumer];
+const [first, of] = share.split("/").map(Number);
+const own = consumers.filter((_consumer, index) => index % of === first - 1);
+if (!(first <= of && own.length > 0)) {
+  const most = Math.min(of, consumers.length);
+  console.error(`the share ${share} has nothing to read: its first number is one of 1 to ${most}`);
+  process.exit(1);
+}
 fs.mkdirSync(folder, { recursive: true });
 for (;;) {
-  await session(connection, password, folder, share).catch((error) => console.error(`begins anew: ${error}`));
+  await session(connection, password, folder, own).catch((error) => console.error(`begins anew: ${error}`));
   await sleep(1000);
 }

@@ -15,11 +15,16 @@ import nats
 
 async def main(connection, password, share="1/1"):
     group = json.loads(pathlib.Path(connection).read_text())
+    # A keyed group is sent to a subject for each partition, any other one to its own.
+    subjects = [partition["deliver_subject"] for partition in group.get("consumers", [group])]
+    first, of = map(int, share.split("/"))
+    if not 1 <= first <= (most := min(of, len(subjects))):
+        sys.exit(f"the share {share} has nothing to read: its first number is one of 1 to {most}")
     client = await nats.connect(
         servers=group["urls"],
         user=group["login"],
         password=pathlib.Path(password).read_text().rstrip(),
-        # However long the broker is away.
+        # However long the broker is away, and where the login is refused meanwhile: what checks it may be away too.
         max_reconnect_attempts=-1,
     )
 
@@ -29,9 +34,6 @@ async def main(connection, password, share="1/1"):
             print(message.data.decode(), flush=True)
             await message.ack()
 
-    # A keyed group is sent to a subject for each partition, any other one to its own.
-    subjects = [partition["deliver_subject"] for partition in group.get("consumers", [group])]
-    first, of = map(int, share.split("/"))
     await asyncio.gather(*map(read, subjects[first - 1 :: of]))
     sys.exit("the subscription has ended")
 

@@ -256,12 +256,17 @@ impl Group {
             None => vec![self.text("consumer")?],
         };
         let (first, of) = self.share;
+        let most = of.min(consumers.len());
+        ensure!(
+            (1..=most).contains(&first),
+            "the share {first}/{of} has nothing to read: its first number is one of 1 to {most}"
+        );
         let own = consumers.into_iter().skip(first - 1).step_by(of);
         Ok(own.collect())
     }
 
-    /// Reads until the connection is lost.
-    async fn session(&self) -> anyhow::Result<()> {
+    /// Reads from these consumers until the connection is lost.
+    async fn session(&self, consumers: &[String]) -> anyhow::Result<()> {
         let (lost, mut is_lost) = mpsc::channel(1);
         let urls = self.connection["urls"].as_array().context("no urls")?;
         let urls: Vec<&str> = urls.iter().filter_map(Value::as_str).collect();
@@ -277,15 +282,15 @@ impl Group {
                         }
                     }
                 })
-                .connect(urls.join(","))
+                .connect(urls)
                 .await?;
         let in_order = self.connection["mode"] != "shared";
         let stream = self.text("stream")?;
         let jetstream = jetstream::new(client);
-        let reads = self.consumers()?.into_iter().map(|name| {
+        let reads = consumers.iter().map(|name| {
             let (jetstream, stream) = (jetstream.clone(), stream.clone());
             async move {
-                let consumer = jetstream.get_consumer_from_stream(&name, &stream).await?;
+                let consumer = jetstream.get_consumer_from_stream(name, &stream).await?;
                 let journal = Journal::open(&self.folder.join(format!("{name}.jsonl")), in_order)?;
                 if in_order {
                     read_in_order(consumer, journal).await
@@ -319,9 +324,10 @@ async fn main() -> anyhow::Result<()> {
         share: (first.parse()?, of.parse()?),
         folder,
     };
+    let consumers = group.consumers()?;
     std::fs::create_dir_all(&group.folder)?;
     loop {
-        if let Err(error) = group.session().await {
+        if let Err(error) = group.session(&consumers).await {
             writeln!(std::io::stderr(), "begins anew: {error:#}")?;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;

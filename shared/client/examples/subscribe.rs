@@ -8,7 +8,7 @@
 
 use std::io::Write as _;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use async_nats::ConnectOptions;
 use futures::StreamExt as _;
 use futures::stream::SelectAll;
@@ -27,15 +27,22 @@ async fn main() -> anyhow::Result<()> {
 
     let login = text("login").context("no login")?;
     let password = std::fs::read_to_string(password)?.trim_end().to_owned();
-    let url = group["urls"][0].as_str().context("no urls")?;
-    let client = ConnectOptions::with_user_and_password(login, password)
-        .connect(url)
-        .await?;
+    let urls = group["urls"].as_array().context("no urls")?;
+    let urls: Vec<&str> = urls.iter().filter_map(Value::as_str).collect();
     // A keyed group is sent to a subject for each partition, any other one to its own.
     let partitions: Vec<&Value> = match group["consumers"].as_array() {
         Some(partitions) => partitions.iter().collect(),
         None => vec![&group],
     };
+    let most = of.min(partitions.len());
+    ensure!(
+        (1..=most).contains(&first),
+        "the share {share} has nothing to read: its first number is one of 1 to {most}"
+    );
+    // Once connected it connects again, however long the broker is away, and where the login is refused meanwhile.
+    let client = ConnectOptions::with_user_and_password(login, password)
+        .connect(urls)
+        .await?;
     let mut changes = SelectAll::new();
     for partition in partitions.into_iter().skip(first - 1).step_by(of) {
         let subject = partition["deliver_subject"].as_str();

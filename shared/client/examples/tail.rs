@@ -1,14 +1,16 @@
-//! Prints a group's changes.
+//! Prints each change of a group, as JSON on a line.
 //!
 //! ```sh
-//! cargo run -p rowcast-client --example tail -- connection.json password.txt
+//! cargo run -p rowcast-client --example tail -- connection.json password.txt [redriven]
 //! ```
 //!
-//! The first file is the answer of `GET /tasks/{id}/groups/{gid}/connection`.
+//! The first file is the answer of `GET /tasks/{id}/groups/{gid}/connection`. Processes that are started beside it share
+//! a keyed or a shared group, and of an ordered one they stand by. With `redriven` come the dead letters instead that
+//! are sent once more; members of a shared group get them anyway.
 
 use std::io::Write as _;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
 use rowcast_client::{Error, GroupCredentials, Secret, Subscription};
 
@@ -19,8 +21,13 @@ async fn main() -> anyhow::Result<()> {
     let password = arguments.next().context("then the password's file")?;
     let connection = serde_json::from_slice(&std::fs::read(connection)?)?;
     let password = Secret::new(std::fs::read_to_string(password)?.trim_end());
+    let credentials = GroupCredentials::new(connection, password);
 
-    let mut changes = Subscription::connect(GroupCredentials::new(connection, password)).await?;
+    let mut changes = match arguments.next().as_deref() {
+        None => Subscription::connect(credentials).await?,
+        Some("redriven") => Subscription::redriven(credentials).await?,
+        Some(other) => bail!("{other:?}: only \"redriven\" may stand there"),
+    };
     while let Some(delivery) = changes.next().await {
         let delivery = match delivery {
             Ok(delivery) => delivery,
@@ -29,19 +36,20 @@ async fn main() -> anyhow::Result<()> {
                 writeln!(std::io::stderr(), "{bad}: {:?}", bad.payload)?;
                 continue;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) if error.is_final() => return Err(error.into()),
+            Err(error) => {
+                writeln!(std::io::stderr(), "{error}")?;
+                continue;
+            }
         };
-        let change = &delivery.change;
-        writeln!(
-            std::io::stdout(),
-            "{} {:?} {}.{} {}",
-            delivery.position,
-            change.op,
-            change.schema.as_deref().unwrap_or("-"),
-            change.table.as_deref().unwrap_or("-"),
-            serde_json::to_string(&change.after)?,
-        )?;
-        delivery.ack().await?;
+        // Before the acknowledgement: what was printed and not acknowledged comes again.
+        let change = serde_json::to_string(&delivery.change)?;
+        writeln!(std::io::stdout(), "{change}")?;
+        match delivery.ack().await {
+            // The connection was lost, or another process goes on with it: it comes again, there or here.
+            Err(error) if !error.is_final() => writeln!(std::io::stderr(), "{error}")?,
+            acknowledged => acknowledged?,
+        }
     }
     Ok(())
 }
