@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context as _;
@@ -11,6 +11,7 @@ use rowcast_client::{Change, Operation};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use crate::PATIENCE;
 use crate::member::program;
 use crate::shop::Group;
 
@@ -23,11 +24,13 @@ pub enum Language {
     TypeScript,
     /// async-nats.
     Rust,
+    /// Rust, by the SDK.
+    Sdk,
 }
 
 impl Language {
-    /// Every one.
-    pub const ALL: [Self; 3] = [Self::Python, Self::TypeScript, Self::Rust];
+    /// Those in which a client of NATS is all that a sample has.
+    pub const PLAIN: [Self; 3] = [Self::Python, Self::TypeScript, Self::Rust];
 
     /// Looks whether the sample of this name can be run here.
     ///
@@ -37,7 +40,9 @@ impl Language {
         let library = match self {
             Self::Python => ".tools/python/nats",
             Self::TypeScript => ".tools/node/node_modules/tsx",
-            Self::Rust => return program(&format!("examples/{name}")).map(|_path| ()),
+            Self::Rust | Self::Sdk => {
+                return program(&format!("examples/{name}")).map(|_path| ());
+            }
         };
         let folder = repository().join(library);
         anyhow::ensure!(
@@ -47,6 +52,9 @@ impl Language {
         Ok(())
     }
 }
+
+/// Nobody listens there: whoever takes the first URL alone reaches nothing.
+const AWAY: &str = "nats://127.0.0.1:1";
 
 /// A sample and what it is started with: a group's connection document and its password, as files.
 #[derive(Debug)]
@@ -59,15 +67,16 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// The sample of this name, `consume` or `subscribe`, as a reader of this group.
+    /// The sample of this name, `consume`, `subscribe` or `tail`, as a reader of this group. Of the servers that it is
+    /// told of, the first is away.
     ///
     /// # Errors
     /// Where its files cannot be written.
     pub fn new(name: &'static str, language: Language, group: &Group) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let connection = serde_json::to_vec(&group.connection)?;
-        std::fs::write(folder.path().join("connection.json"), connection)?;
-        std::fs::write(folder.path().join("password.txt"), group.password)?;
+        let mut group = group.clone();
+        group.connection.urls.insert(0, AWAY.to_owned());
+        group.write_to(folder.path())?;
         if language == Language::TypeScript {
             // It finds its packages and its types beside itself.
             let packages = repository().join(".tools/node/node_modules");
@@ -134,6 +143,26 @@ impl Sample {
     /// # Errors
     /// Where it cannot be started.
     pub fn start(&self, arguments: &[String]) -> anyhow::Result<Child> {
+        let number = self.starts.fetch_add(1, Ordering::Relaxed) + 1;
+        let printed = self.folder().join(format!("{number}.stdout.txt"));
+        self.command(arguments)?
+            .stdout(File::create(printed)?)
+            .spawn()
+            .with_context(|| format!("{:?} cannot be started", self.language))
+    }
+
+    /// As [`Self::start`], where it ends by itself: how, and what it says on standard error.
+    ///
+    /// # Errors
+    /// Where it cannot be started, or does not end.
+    pub async fn ends(&self, arguments: &[String]) -> anyhow::Result<(ExitStatus, String)> {
+        let mut command = self.command(arguments)?;
+        let ended = tokio::time::timeout(PATIENCE, command.output()).await;
+        let ended = ended.with_context(|| format!("{:?} does not end", self.language))??;
+        Ok((ended.status, String::from_utf8(ended.stderr)?))
+    }
+
+    fn command(&self, arguments: &[String]) -> anyhow::Result<Command> {
         let mut command = match self.language {
             Language::Python => {
                 let mut python = Command::new("python3");
@@ -149,19 +178,17 @@ impl Sample {
                     .arg(format!("{}.ts", self.name));
                 node
             }
-            Language::Rust => Command::new(program(&format!("examples/{}", self.name))?),
+            Language::Rust | Language::Sdk => {
+                Command::new(program(&format!("examples/{}", self.name))?)
+            }
         };
-        let number = self.starts.fetch_add(1, Ordering::Relaxed) + 1;
-        let printed = self.folder().join(format!("{number}.stdout.txt"));
         command
             .args(["connection.json", "password.txt"])
             .args(arguments)
             .current_dir(self.folder())
             .stdin(Stdio::null())
-            .stdout(File::create(printed)?)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("{:?} cannot be started", self.language))
+            .kill_on_drop(true);
+        Ok(command)
     }
 }
 
