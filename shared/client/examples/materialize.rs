@@ -12,12 +12,15 @@
 //! What makes it exactly once: the position of the last change is stored in the transaction that applies it. A crash
 //! between the two is no such thing; a crash before the acknowledgement lets changes come again, and they are left out.
 //!
+//! It ends with an error, and the position stays, where changes are missing (`gap`), and where a change finds not the one row
+//! that it is about: the copy is not that of the table then, and whoever runs it has to make it anew.
+//!
 //! It may run more than once, so that another one goes on where one dies: the position is stored only where it is still
 //! the one that this process knows. One that stood by, or stood still, begins again behind what the other has applied.
 
 use std::io::Write as _;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow, ensure};
 use futures::StreamExt as _;
 use rowcast_client::{
     Change, Changes as _, Delivery, GroupCredentials, Operation, Position, Row, Secret,
@@ -122,12 +125,14 @@ async fn store(
 }
 
 async fn apply(copy: &Transaction<'_>, table: &str, change: &Change) -> anyhow::Result<()> {
-    let (Some(schema), Some(name)) = (&change.schema, &change.table) else {
+    let of = change.schema.as_ref().zip(change.table.as_ref());
+    let is_its = of.is_some_and(|(schema, name)| format!("{schema}.{name}") == table);
+    if change.op == Operation::Gap && (is_its || of.is_none()) {
+        return Err(missing(change, table));
+    }
+    let Some((schema, name)) = of.filter(|_of| is_its) else {
         return Ok(());
     };
-    if format!("{schema}.{name}") != table {
-        return Ok(());
-    }
     let table = format!("{}.{}", quoted(schema), quoted(name));
     match change.op {
         Operation::Insert => {
@@ -137,8 +142,8 @@ async fn apply(copy: &Transaction<'_>, table: &str, change: &Change) -> anyhow::
                 "INSERT INTO {table} ({columns})
                  SELECT {columns} FROM json_populate_record(NULL::{table}, $1::text::json)"
             );
-            copy.execute(&insert, &[&serde_json::to_string(row)?])
-                .await?;
+            let row = serde_json::to_string(row)?;
+            is_one(copy.execute(&insert, &[&row]).await?, change)?;
         }
         Operation::Update => {
             let row = change.after.as_ref().context("an update without a row")?;
@@ -152,7 +157,10 @@ async fn apply(copy: &Transaction<'_>, table: &str, change: &Change) -> anyhow::
                  WHERE ({keys}) = (SELECT {keys} FROM json_populate_record(NULL::{table}, $2::text::json))"
             );
             let values = (serde_json::to_string(row)?, serde_json::to_string(&key)?);
-            copy.execute(&update, &[&values.0, &values.1]).await?;
+            is_one(
+                copy.execute(&update, &[&values.0, &values.1]).await?,
+                change,
+            )?;
         }
         Operation::Delete => {
             let key = key_of(change, change.key.as_ref())?;
@@ -161,8 +169,8 @@ async fn apply(copy: &Transaction<'_>, table: &str, change: &Change) -> anyhow::
                 "DELETE FROM {table}
                  WHERE ({keys}) = (SELECT {keys} FROM json_populate_record(NULL::{table}, $1::text::json))"
             );
-            copy.execute(&delete, &[&serde_json::to_string(&key)?])
-                .await?;
+            let key = serde_json::to_string(&key)?;
+            is_one(copy.execute(&delete, &[&key]).await?, change)?;
         }
         Operation::Truncate => copy.batch_execute(&format!("TRUNCATE {table}")).await?,
         Operation::Schema
@@ -176,6 +184,32 @@ async fn apply(copy: &Transaction<'_>, table: &str, change: &Change) -> anyhow::
         | Operation::Pack
         | Operation::Unknown => {}
     }
+    Ok(())
+}
+
+/// Nobody can tell which changes they were: the copy may lack each of them.
+fn missing(change: &Change, table: &str) -> anyhow::Error {
+    let Some(gap) = &change.gap else {
+        return anyhow!("changes are missing at {}", change.id);
+    };
+    anyhow!(
+        "changes between {} and {} are missing: {}; copy {table} anew, and move the group behind {} with `rowcast group seek`",
+        gap.from,
+        gap.to,
+        gap.cause,
+        change.id
+    )
+}
+
+/// A change is about one row, which is there as often as the table has it: once.
+fn is_one(rows: u64, change: &Change) -> anyhow::Result<()> {
+    ensure!(
+        rows == 1,
+        "{:?} {} is about one row and found {rows} with the key {}: the copy is not that of the table, copy it anew",
+        change.op,
+        change.id,
+        serde_json::to_string(&change.key)?
+    );
     Ok(())
 }
 
