@@ -1,18 +1,17 @@
-//! Members of a keyed group that come, go and die: how long until every partition goes on.
+//! Members of a keyed group that come, go and die: how long until who is to deal with each partition does.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::{Either, select};
 use rowcast_e2e::{Group, Log, Member};
 use rowcast_proto::rest::GroupMode;
-use rowcast_proto::stream::task_stream;
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::about::About;
 use crate::args::Args;
 use crate::lab::Lab;
-use crate::live;
 use crate::result::{Latency, Report};
 
 const NOTHING: &str = "nothing happens";
@@ -20,23 +19,26 @@ const JOINS: &str = "a second member joins";
 const LEAVES: &str = "one of two leaves";
 const DIES: &str = "one of two is killed";
 
-const PARTITIONS: u32 = 8;
+/// What members note of a row: its key, and the version that is dealt with.
+const SCHEMA: &str = "CREATE SCHEMA bench;
+    CREATE TABLE bench.version (
+        key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, version bigint NOT NULL)";
 
-/// Rows in a second, over all partitions: each gets one within some tens of milliseconds, and one member can take all.
-const RATE: u64 = 200;
+const PARTITIONS: usize = 8;
 
-/// How often each thing happens, in a round.
-const TIMES: usize = 5;
+/// Between two rows. They go to all partitions alike, so each has one within some tens of milliseconds, and one member can
+/// take all.
+const EVERY: Duration = Duration::from_millis(5);
+
+/// How often each thing happens at least: of fewer times a median says little.
+const TIMES: usize = 10;
 
 /// After a thing has happened and before the next: all members know their share.
 const SETTLED: Duration = Duration::from_secs(5);
 
-/// Longer than all rounds: the writing ends with them.
-const WRITING: Duration = Duration::from_secs(3600);
-
 /// Measures the partitions while nothing happens, which is the floor, and then each thing that may.
 pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
-    let lab = Box::pin(Lab::start(Default::default(), live::SCHEMA)).await?;
+    let lab = Box::pin(Lab::start(Default::default(), SCHEMA)).await?;
     report.about = About::read(&lab).await?;
     let task = lab
         .running("rebalance", &json!({"partitions": PARTITIONS}))
@@ -44,17 +46,14 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
     let group = task.group_of("members", GroupMode::Keyed).await?;
     let partitions = Partitions {
         lab: &lab,
-        stream: task_stream(&task.task),
         group: &group,
+        log: Log::open()?,
     };
-    let rounds = TIMES * usize::try_from(args.rounds)?;
-    let writing = Box::pin(live::write(&lab, RATE, WRITING));
-    let measuring = Box::pin(partitions.measure(rounds));
+    let times = TIMES.max(usize::try_from(args.rounds)?);
+    let writing = Box::pin(write(&lab));
+    let measuring = Box::pin(partitions.measure(times));
     let latencies = match select(writing, measuring).await {
-        Either::Left((written, _)) => {
-            written?;
-            anyhow::bail!("the writing has ended first")
-        }
+        Either::Left((failed, _)) => return Err(failed),
         Either::Right((measured, _)) => measured?,
     };
     for latency in latencies {
@@ -63,37 +62,71 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
     lab.platform.stop().await
 }
 
-/// The group's consumers, one for each partition.
+/// Writes rows for as long as it is let; gives why it cannot any more.
+async fn write(lab: &Lab) -> anyhow::Error {
+    let insert = "INSERT INTO bench.version (version) VALUES (1)";
+    let insert = match lab.sql.prepare(insert).await {
+        Ok(insert) => insert,
+        Err(error) => return error.into(),
+    };
+    let mut timer = tokio::time::interval(EVERY);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        timer.tick().await;
+        if let Err(error) = lab.sql.execute(&insert, &[]).await {
+            return error.into();
+        }
+    }
+}
+
+/// Who deals with how many partitions.
+type Shares = BTreeMap<u64, usize>;
+
+/// A time, and how many dealings there were by then.
+type Moment = (Instant, usize);
+
+/// The group's partitions, and who deals with them.
 struct Partitions<'a> {
     lab: &'a Lab,
-    stream: String,
     group: &'a Group,
+    log: Log,
 }
 
 impl Partitions<'_> {
-    async fn measure(&self, rounds: usize) -> anyhow::Result<Vec<Latency>> {
-        let log = Log::open()?;
-        let member = || Member::join(self.group, &log);
-        let stays = member()?;
-        self.go_on("one member").await?;
+    async fn measure(&self, times: usize) -> anyhow::Result<Vec<Latency>> {
+        let stays = self.member()?;
+        let all = Shares::from([(stays.number(), PARTITIONS)]);
+        let half = |goes: &Member| {
+            let half = PARTITIONS / 2;
+            Shares::from([(stays.number(), half), (goes.number(), half)])
+        };
+        self.dealt(self.now(), "one member", &all).await?;
         let [mut nothing, mut joins, mut leaves, mut dies] = [const { Vec::new() }; 4];
-        for _round in 0..rounds {
+        for _time in 0..times {
             tokio::time::sleep(SETTLED).await;
-            nothing.push(self.go_on(NOTHING).await?);
-            let goes = member()?;
-            joins.push(self.go_on(JOINS).await?);
+            nothing.push(self.dealt(self.now(), NOTHING, &all).await?);
+
+            let before = self.now();
+            let goes = self.member()?;
+            joins.push(self.dealt(before, JOINS, &half(&goes)).await?);
             tokio::time::sleep(SETTLED).await;
+            let before = self.now();
             let left = goes.leave();
-            leaves.push(self.go_on(LEAVES).await?);
+            leaves.push(self.dealt(before, LEAVES, &all).await?);
             left.await?;
-            let killed = member()?;
-            self.go_on(JOINS).await?;
+
             tokio::time::sleep(SETTLED).await;
-            killed.kill().await?;
-            dies.push(self.go_on(DIES).await?);
+            let before = self.now();
+            let dies_now = self.member()?;
+            joins.push(self.dealt(before, JOINS, &half(&dies_now)).await?);
+            tokio::time::sleep(SETTLED).await;
+            let before = self.now();
+            dies_now.kill().await?;
+            dies.push(self.dealt(before, DIES, &all).await?);
         }
         stays.leave().await?;
-        let scenario = format!("rebalance, {PARTITIONS} partitions, {RATE} rows/s");
+        let rate = Duration::from_secs(1).as_millis() / EVERY.as_millis();
+        let scenario = format!("rebalance, {PARTITIONS} partitions, {rate} rows/s");
         let latency = |subject, times| Latency::of(&scenario, subject, times);
         Ok(vec![
             latency(NOTHING, nothing),
@@ -103,23 +136,29 @@ impl Partitions<'_> {
         ])
     }
 
-    /// Microseconds until of every partition a change has been acknowledged that was written from now on.
-    async fn go_on(&self, what: &str) -> anyhow::Result<u64> {
-        let started = Instant::now();
-        let jetstream = async_nats::jetstream::new(self.lab.data.clone());
-        let stream = jetstream.get_stream(&self.stream).await?;
-        let now = stream.cached_info().state.last_sequence;
-        let all = self.group.connection.consumers.iter();
-        // Of those without a row of a table nothing comes.
-        let numbered = all.filter(|one| one.partition.parse::<u32>().is_ok());
-        for one in numbered {
-            let what = format!("{what}: partition {} goes on", one.partition);
-            let is_on = async || {
-                let info = stream.consumer_info(&one.consumer).await?;
-                Ok(info.ack_floor.stream_sequence > now)
-            };
-            self.lab.wait(&what, is_on).await?;
-        }
+    fn member(&self) -> anyhow::Result<Member> {
+        Member::join(self.group, &self.log)
+    }
+
+    fn now(&self) -> Moment {
+        (Instant::now(), self.log.count())
+    }
+
+    /// Microseconds from then until of every partition something was dealt with, the last by those who are to have it.
+    async fn dealt(
+        &self,
+        (started, before): Moment,
+        what: &str,
+        wanted: &Shares,
+    ) -> anyhow::Result<u64> {
+        let is_so = async || {
+            let mut shares = Shares::new();
+            for member in self.log.readers(before).into_values() {
+                *shares.entry(member).or_default() += 1;
+            }
+            Ok(shares == *wanted)
+        };
+        self.lab.wait(what, is_so).await?;
         Ok(u64::try_from(started.elapsed().as_micros())?)
     }
 }
