@@ -8,17 +8,39 @@ use rand::{Rng as _, SeedableRng as _};
 use rowcast_client::GroupMode;
 use rowcast_e2e::{Group, Log, Member, PATIENCE, Shop, Unit, check};
 use rowcast_testkit::eventually;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 /// Keys that are written.
 const KEYS: u64 = 60;
+
+/// Partitions of a task whose members come and go: one that joins three or four others is given some fifteen.
+const MANY_PARTITIONS: u32 = 64;
+
+/// Keys that are written there, for no partition to be without.
+const MANY_KEYS: u64 = 240;
+
+/// How many members there are at a time.
+const MEMBERS: std::ops::RangeInclusive<usize> = 3..=5;
+
+/// How often a member comes or goes, where `ROWCAST_TEST_STEPS` does not say it: with 300 there are thousands of hand-overs.
+const STEPS: usize = 12;
+
+/// Partitions that go from one member to another in a step, at least: several times as many where each settles before the next.
+const HAND_OVERS: usize = 4;
 
 /// Within this a dead member is replaced: a lease of 6 s, and what it was sent comes again.
 const TAKEN_OVER: Duration = Duration::from_secs(15);
 
 /// A running task with a table of keys and versions, and a group.
 async fn begin(mode: GroupMode) -> (Shop, Group) {
-    let shop = Box::pin(Shop::open(Default::default())).await.unwrap();
+    Box::pin(begin_with(mode, &json!({}))).await
+}
+
+/// As [`begin`], with these members of the task's definition.
+async fn begin_with(mode: GroupMode, definition: &Value) -> (Shop, Group) {
+    let shop = Box::pin(Shop::open_with(Default::default(), definition)).await;
+    let shop = shop.unwrap();
     let table = "CREATE TABLE shop.version (key bigint PRIMARY KEY, version bigint NOT NULL)";
     shop.sql.batch_execute(table).await.unwrap();
     Box::pin(shop.run()).await.unwrap();
@@ -28,8 +50,13 @@ async fn begin(mode: GroupMode) -> (Shop, Group) {
 
 /// Gives every key its next version, in one transaction.
 async fn write(shop: &Shop, version: u64) {
+    write_keys(shop, KEYS, version).await;
+}
+
+/// As [`write`], the keys up to this one.
+async fn write_keys(shop: &Shop, keys: u64, version: u64) {
     let rows = format!(
-        "INSERT INTO shop.version SELECT key, {version} FROM generate_series(1, {KEYS}) AS key
+        "INSERT INTO shop.version SELECT key, {version} FROM generate_series(1, {keys}) AS key
          ON CONFLICT (key) DO UPDATE SET version = excluded.version"
     );
     shop.sql.batch_execute(&rows).await.unwrap();
@@ -42,42 +69,63 @@ async fn all_leave(members: Vec<Member>) {
 }
 
 async fn all_are_dealt_with(log: &Log, versions: u64) {
+    keys_are_dealt_with(log, KEYS, versions).await;
+}
+
+async fn keys_are_dealt_with(log: &Log, keys: u64, versions: u64) {
     let what = format!("{versions} versions of all keys are dealt with");
-    eventually(&what, PATIENCE, async || log.is_complete(KEYS, versions)).await;
+    eventually(&what, PATIENCE, async || log.is_complete(keys, versions)).await;
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a failed run is repeated by its seed, and a long one is asked for"
+)]
+fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_stay_in_order_while_members_come_go_and_are_killed() {
-    let seed: u64 = rand::random();
-    eprintln!("seed {seed}");
+    let seed: u64 = variable("ROWCAST_TEST_SEED").unwrap_or_else(rand::random);
+    let steps: usize = variable("ROWCAST_TEST_STEPS").unwrap_or(STEPS);
+    eprintln!("ROWCAST_TEST_SEED={seed} ROWCAST_TEST_STEPS={steps}");
     let mut random = StdRng::seed_from_u64(seed);
-    let (shop, group) = Box::pin(begin(GroupMode::Keyed)).await;
+    let definition = json!({ "partitions": MANY_PARTITIONS });
+    let (shop, group) = Box::pin(begin_with(GroupMode::Keyed, &definition)).await;
     let log = Log::open().unwrap();
-    let mut members = vec![Member::join(&group, &log).unwrap()];
+    let mut members: Vec<Member> = (0..*MEMBERS.start())
+        .map(|_member| Member::join(&group, &log).unwrap())
+        .collect();
     let mut leaving = Vec::new();
     let mut version = 0;
-    for _step in 0..12 {
+    for _step in 0..steps {
         match random.random_range(0..4) {
-            0 if members.len() > 1 => {
+            0 if members.len() > *MEMBERS.start() => {
                 let member = members.swap_remove(random.random_range(0..members.len()));
                 leaving.push(member.leave());
             }
-            1 if members.len() > 1 => {
+            1 if members.len() > *MEMBERS.start() => {
                 let member = members.swap_remove(random.random_range(0..members.len()));
                 member.kill().await.unwrap();
             }
-            _ if members.len() < 5 => members.push(Member::join(&group, &log).unwrap()),
+            _ if members.len() < *MEMBERS.end() => {
+                members.push(Member::join(&group, &log).unwrap());
+            }
             _ => {}
         }
         let until = Instant::now() + Duration::from_millis(random.random_range(500..4000));
         while Instant::now() < until {
             version += 1;
-            write(&shop, version).await;
-            tokio::time::sleep(Duration::from_millis(random.random_range(20..200))).await;
+            write_keys(&shop, MANY_KEYS, version).await;
+            tokio::time::sleep(Duration::from_millis(random.random_range(80..800))).await;
         }
     }
-    all_are_dealt_with(&log, version).await;
+    keys_are_dealt_with(&log, MANY_KEYS, version).await;
     check(&log, Unit::Partition).unwrap();
+    let hand_overs = log.hand_overs();
+    eprintln!("{hand_overs} hand-overs in {steps} steps");
+    assert!(hand_overs >= steps * HAND_OVERS, "{hand_overs}");
     for left in leaving {
         left.await.unwrap();
     }

@@ -280,6 +280,18 @@ impl Log {
             .collect()
     }
 
+    /// How often a partition went from one member to another: dealings with it that follow each other, by different ones.
+    #[must_use]
+    pub fn hand_overs(&self) -> usize {
+        let reader = self.reader();
+        let mut last: HashMap<&str, u64> = HashMap::new();
+        let went_on = reader.known.dealings.iter().filter(|one| {
+            let before = last.insert(&one.partition, one.member);
+            before.is_some_and(|before| before != one.member)
+        });
+        went_on.count()
+    }
+
     /// How many members have dealt with this version.
     #[must_use]
     pub fn members_of(&self, version: u64) -> usize {
