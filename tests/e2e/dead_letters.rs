@@ -2,7 +2,7 @@
 
 use futures::StreamExt as _;
 use rowcast_client::{Delivery, GroupMode, Operation, Subscription};
-use rowcast_e2e::{PATIENCE, Shell, Shop};
+use rowcast_e2e::{Language, PATIENCE, Sample, Shell, Shop, is_count};
 use rowcast_proto::rest::{DeadLetter, DeadLetterCause, DeadLetterList};
 use rowcast_testkit::eventually;
 
@@ -65,4 +65,39 @@ async fn a_row_that_a_program_refuses_is_put_away_and_redriven() {
     again.ack().await.unwrap();
     let left: DeadLetterList = shell.json(list).await.unwrap();
     assert_eq!((left.letters.len(), left.total), (0, 0));
+}
+
+#[tokio::test]
+async fn what_is_redriven_to_an_ordered_group_is_printed_by_the_program_of_the_sdk() {
+    Language::Sdk.look("tail").unwrap();
+    let shop = Box::pin(Shop::running(Default::default())).await.unwrap();
+    let shell = Shell::of(&shop.platform).unwrap();
+    let group = shop.group("readers").await.unwrap();
+    let mut changes = group.subscribe().await.unwrap();
+    let sql = "INSERT INTO shop.counter VALUES (7)";
+    shop.sql.batch_execute(sql).await.unwrap();
+    let stuck = next_row(&mut changes).await.stream_sequence;
+    changes.close().await;
+    let skip = format!("group skip shop readers {stuck} --reason broken --yes");
+    shell.prints(&skip).await.unwrap();
+
+    let list = "group dead-letter list shop readers";
+    let letters: DeadLetterList = shell.json(list).await.unwrap();
+    let redrive = format!(
+        "group dead-letter redrive shop readers {}",
+        letters.letters[0].id
+    );
+    shell.prints(&redrive).await.unwrap();
+    let tail = Sample::new("tail", Language::Sdk, &group).unwrap();
+    let _running = tail.start(&["redriven".to_owned()]).unwrap();
+    eventually("it is printed", PATIENCE, async || {
+        let printed = tail.told("stdout.txt").unwrap().concat();
+        printed.len() == 1 && is_count(&printed[0], 7)
+    })
+    .await;
+    eventually("it is acknowledged", PATIENCE, async || {
+        let left: DeadLetterList = shell.json(list).await.unwrap();
+        left.total == 0
+    })
+    .await;
 }
