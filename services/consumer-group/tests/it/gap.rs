@@ -51,10 +51,17 @@ async fn a_gap_is_told_once_and_ends_with_the_first_change_read_behind_it() -> a
         .make_stream_of(&task, Duration::ZERO, 20_000)
         .await?;
     let member = service.group(&task, "orders").await?;
+    let abreast = service.group(&task, "abreast").await?;
     service.transactions(&task, 1..=5).await?;
     let client = member.connect().await?;
     member.reads(&client, 4).await?;
-    service.transactions(&task, 6..=80).await?;
+    let of_abreast = abreast.connect().await?;
+    abreast.reads(&of_abreast, 10).await?;
+    // Each time less than half of what the stream keeps, so that nothing is lost of what is read at once.
+    for first in (6..=66).step_by(15) {
+        service.transactions(&task, first..=first + 14).await?;
+        abreast.reads(&of_abreast, 30).await?;
+    }
     has_state(&service, &member, GroupState::Gap).await;
     let status = service.seen(&member.group).await.status.unwrap();
     let first = status.range.unwrap().first.unwrap();
@@ -66,9 +73,11 @@ async fn a_gap_is_told_once_and_ends_with_the_first_change_read_behind_it() -> a
     for part in expected {
         assert!(status.reason.contains(&part), "{}", status.reason);
     }
-    let other = service.group(&task, "others").await?;
-    is_looked_at(&service, &other, i64::try_from(first.sequence)? - 1).await;
-    let told = states(&service, &other).await?;
+    is_looked_at(&service, &abreast, 160).await;
+    assert_eq!(states(&service, &abreast).await?, []);
+    let late = service.group(&task, "late").await?;
+    is_looked_at(&service, &late, i64::try_from(first.sequence)? - 1).await;
+    let told = states(&service, &late).await?;
     assert!(
         !told.contains(&GroupState::Gap),
         "it begins behind what is gone"
@@ -80,6 +89,11 @@ async fn a_gap_is_told_once_and_ends_with_the_first_change_read_behind_it() -> a
         states(&service, &member).await?,
         [GroupState::Gap, GroupState::Ok]
     );
+
+    service.transactions(&task, 81..=82).await?;
+    abreast.reads(&of_abreast, 4).await?;
+    is_looked_at(&service, &abreast, 164).await;
+    assert_eq!(states(&service, &abreast).await?, []);
     Ok(())
 }
 
