@@ -19,6 +19,7 @@ pub struct Nats {
     monitor_url: String,
     logins: Logins,
     callout_seed: Secret,
+    log: PathBuf,
     _folder: TempDir,
 }
 
@@ -44,6 +45,7 @@ impl Nats {
             server,
             logins: Logins::read(&state)?,
             callout_seed: state.credentials().callout_seed()?,
+            log: state.log("nats"),
             _folder: folder,
         })
     }
@@ -64,6 +66,14 @@ impl Nats {
     #[must_use]
     pub fn store(&self) -> PathBuf {
         self.server.store()
+    }
+
+    /// Everything that the server has written.
+    ///
+    /// # Errors
+    /// Where its log cannot be read.
+    pub fn log(&self) -> anyhow::Result<String> {
+        std::fs::read_to_string(&self.log).context("no log of NATS")
     }
 
     /// Password of a user of `nats.conf`.

@@ -6,6 +6,7 @@ mod fixture;
 mod groups;
 mod login;
 mod permission;
+mod attempts;
 mod push;
 mod deletion;
 mod update;
