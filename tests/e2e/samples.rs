@@ -227,14 +227,21 @@ async fn broker_is_away(shop: &mut Shop) {
 
 /// Waits until a group has acknowledged everything up to the transaction with this number, the last.
 async fn is_abreast(shop: &Shop, reader: &Reader, number: i64) {
+    let what = format!("{:?} has the last change", reader.language);
+    eventually(&what, COMES_AGAIN, async || {
+        let files = reader.files();
+        files
+            .iter()
+            .flatten()
+            .any(|change| is_count(change, number))
+    })
+    .await;
+    // Only now everything is in the stream, and what is not acknowledged is counted here.
     let what = format!("{:?} is abreast", reader.language);
     let path = shop.path(&format!("groups/{}", reader.group.connection.group_id));
     eventually(&what, COMES_AGAIN, async || {
-        let files = reader.files();
-        let mut told = files.iter().flatten();
         let group = shop.api.get::<rest::Group>(&path).await;
-        told.any(|change| is_count(change, number))
-            && group.is_ok_and(|group| (group.pending, group.in_flight) == (0, 0))
+        group.is_ok_and(|group| (group.pending, group.in_flight) == (0, 0))
     })
     .await;
 }
