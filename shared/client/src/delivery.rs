@@ -8,9 +8,10 @@ use std::time::Duration;
 use async_nats::jetstream::{AckKind, Message};
 use rowcast_domain::Position;
 use rowcast_proto::change::{Change, Operation};
+use rowcast_proto::rest::GroupMode;
 
 use crate::error::{Error, MalformedChange, Source};
-use crate::hold::Out;
+use crate::hold::{HoldName, Out};
 use crate::session::Session;
 
 /// A change, to be acknowledged once it is dealt with.
@@ -39,6 +40,17 @@ pub(crate) enum Way {
     InOrder(Acknowledges, Out, Arc<Session>),
     /// By itself, with the others of its message.
     ByItself(Arc<SharedMessage>, AtomicBool),
+}
+
+/// The order in which a change stands.
+#[derive(Debug)]
+pub(crate) enum Order<'a> {
+    /// That of all changes of the group, as long as this is held.
+    Everything(HoldName),
+    /// That of the partition with this token, as long as it is held.
+    Partition(&'a str, HoldName),
+    /// None.
+    Free,
 }
 
 /// A message of a shared group, which is done once all its changes are.
@@ -231,6 +243,33 @@ impl Delivery {
                 Arc::ptr_eq(own.hold(), other.hold())
             }
             (Way::InOrder(..) | Way::ByItself(..), _) => false,
+        }
+    }
+
+    /// The partition that a change of a keyed group is in, as its connection document calls it: three digits, or `tx` for
+    /// what belongs to no row. `None` where the group is not keyed.
+    #[must_use]
+    pub fn partition(&self) -> Option<&str> {
+        let session = match &self.way {
+            Way::InOrder(_, _, session) => session,
+            Way::ByItself(shared, _is_done) => &shared.session,
+        };
+        match session.mode() {
+            // Behind the task's, or the group's, own id.
+            GroupMode::Keyed => self.subject.split('.').nth(3),
+            GroupMode::Ordered | GroupMode::Shared => None,
+        }
+    }
+
+    /// The order in which it stands.
+    pub(crate) fn order(&self) -> Order<'_> {
+        match &self.way {
+            Way::InOrder(_, out, session) => match (session.mode(), self.partition()) {
+                (GroupMode::Ordered, _) => Order::Everything(out.name()),
+                (GroupMode::Keyed, Some(partition)) => Order::Partition(partition, out.name()),
+                (GroupMode::Keyed, None) | (GroupMode::Shared, _) => Order::Free,
+            },
+            Way::ByItself(..) => Order::Free,
         }
     }
 

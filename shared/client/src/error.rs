@@ -81,6 +81,26 @@ pub enum Error {
         /// The change at which that is seen.
         position: Position,
     },
+    /// One position cannot tell what came before it, nor a stream which transaction a change is of: the group is shared,
+    /// keyed, or the change is a dead letter that comes once more. Ends the stream of [`behind`](crate::Changes::behind),
+    /// [`behind_in`](crate::Changes::behind_in) or [`transactions`](crate::Changes::transactions); nothing is acknowledged.
+    #[error(
+        "the change {position} does not stand in the order that this asks for: behind and transactions are for an ordered \
+         group, behind_in for a keyed one, and dead letters that are redriven have no order"
+    )]
+    NotOrdered {
+        /// Which change.
+        position: Position,
+    },
+    /// The caller's store does not say up to where a partition is applied. Nothing of the partition is handed out before
+    /// it does; the stream goes on and asks again.
+    #[error("the stored position of partition {partition} cannot be read")]
+    PositionNotRead {
+        /// The partition's token.
+        partition: String,
+        /// What the caller's own code says.
+        source: Source,
+    },
     /// The group's position was moved after the change came: nothing is acknowledged. The subscription goes on at the
     /// new position.
     #[error("the group's position was moved after the change came")]
@@ -117,6 +137,7 @@ impl Error {
             Self::LoginRefused { .. }
             | Self::GroupDeleted { .. }
             | Self::Pushed { .. }
+            | Self::NotOrdered { .. }
             | Self::TooManyPieces { .. } => true,
             Self::Malformed(_)
             | Self::NotHeld { .. }
@@ -125,6 +146,7 @@ impl Error {
             | Self::Unreachable(_)
             | Self::NotAcknowledged(_)
             | Self::NoMarkers { .. }
+            | Self::PositionNotRead { .. }
             | Self::PositionMoved => false,
         }
     }

@@ -7,7 +7,7 @@
 //!
 //! Nothing is handed out, and nothing acknowledged, while the lease is over: somebody else may hold the consumer.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rowcast_domain::Position;
 use tokio::sync::watch;
@@ -91,6 +91,21 @@ impl Next<'_> {
 impl Out {
     pub(crate) const fn hold(&self) -> &Arc<Hold> {
         &self.0
+    }
+
+    /// Of the hold by which it was handed out.
+    pub(crate) fn name(&self) -> HoldName {
+        HoldName(Arc::downgrade(&self.0))
+    }
+}
+
+/// Tells holds apart, also after their end. It keeps nothing of what was handed out from being let go.
+#[derive(Debug, Clone)]
+pub(crate) struct HoldName(Weak<Hold>);
+
+impl PartialEq for HoldName {
+    fn eq(&self, other: &Self) -> bool {
+        Weak::ptr_eq(&self.0, &other.0)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::PullConsumer;
+use rowcast_proto::rest::GroupMode;
 
 use crate::consumer::look;
 use crate::credentials::GroupCredentials;
@@ -53,6 +54,11 @@ impl Session {
         u64::try_from(self.max_deliver)
             .ok()
             .filter(|most| *most > 0)
+    }
+
+    /// How the members of the group share its changes.
+    pub(crate) fn mode(&self) -> GroupMode {
+        self.credentials.mode
     }
 
     /// The connection.
@@ -114,6 +120,8 @@ impl Session {
             | Error::InPieces { .. }
             | Error::NotAcknowledged(_)
             | Error::NoMarkers { .. }
+            | Error::NotOrdered { .. }
+            | Error::PositionNotRead { .. }
             | Error::PositionMoved) => other,
         })
     }

@@ -8,8 +8,9 @@ use futures::{Stream, StreamExt as _};
 use rowcast_domain::{Lsn, Position};
 use rowcast_proto::change::Operation;
 
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Order};
 use crate::error::Error;
+use crate::hold::HoldName;
 
 /// Changes of a part of a transaction, at most. A consumer has 2000 messages in flight: a transaction that is larger is
 /// never there as a whole before some of it is acknowledged.
@@ -28,7 +29,8 @@ pub struct Transaction {
     pub xid: Option<u32>,
     /// When it was committed, RFC 3339 with microseconds.
     pub committed_at: String,
-    /// Whether the transaction begins here. A part that does not goes on where the part before it has ended.
+    /// Whether the transaction begins here. A part that does not goes on where the last one that was acknowledged has
+    /// ended, perhaps by another member: what was not acknowledged of a part is not to be joined with it.
     pub begins: bool,
     /// Whether the transaction ends here. Otherwise the next part follows.
     pub ends: bool,
@@ -78,8 +80,9 @@ impl Transactions {
     pub(crate) fn of(
         changes: impl Stream<Item = Result<Delivery, Error>> + Send + Unpin + 'static,
     ) -> Self {
-        let start = (changes, Collected::default());
-        let transactions = futures::stream::unfold(start, |(mut changes, mut collected)| async {
+        let start = Some((changes, Collected::default()));
+        let transactions = futures::stream::unfold(start, |state| async move {
+            let (mut changes, mut collected) = state?;
             loop {
                 let taken = match collected.put_off.take() {
                     Some(delivery) => collected.take(delivery),
@@ -96,8 +99,9 @@ impl Transactions {
                             tracing::debug!(%error, "a heartbeat is not acknowledged");
                         }
                     }
-                    Ok(Taken::Part(part)) => return Some((Ok(*part), (changes, collected))),
-                    Err(error) => return Some((Err(error), (changes, collected))),
+                    Ok(Taken::Part(part)) => return Some((Ok(*part), Some((changes, collected)))),
+                    Err(error @ Error::NotOrdered { .. }) => return Some((Err(error), None)),
+                    Err(error) => return Some((Err(error), Some((changes, collected)))),
                 }
             }
         });
@@ -140,6 +144,8 @@ struct Collected {
 }
 
 struct Open {
+    /// By which all of it came.
+    hold: HoldName,
     commit_lsn: Lsn,
     begins: bool,
     changes: Vec<Delivery>,
@@ -149,19 +155,48 @@ struct Open {
     first: u64,
 }
 
+impl Open {
+    /// Nothing yet of the transaction that `first` belongs to.
+    fn new(first: &Delivery, hold: HoldName, begins: bool) -> Self {
+        Self {
+            hold,
+            commit_lsn: first.change.lsn,
+            begins,
+            changes: Vec::new(),
+            position: Position::default(),
+            first: first.stream_sequence,
+        }
+    }
+
+    /// Whether all that has come is behind `delivery`.
+    fn is_behind(&self, delivery: &Delivery) -> bool {
+        let first = self.changes.first();
+        self.commit_lsn > delivery.change.lsn
+            || first.is_some_and(|first| first.position > delivery.position)
+    }
+}
+
 impl Collected {
     fn take(&mut self, delivery: Delivery) -> Result<Taken, Error> {
+        let position = delivery.position;
+        let Order::Everything(hold) = delivery.order() else {
+            return Err(Error::NotOrdered { position });
+        };
+        // What an earlier hold had has gone to another member, or comes again, perhaps from elsewhere: no acknowledgement
+        // of what comes now covers it.
+        self.open.take_if(|open| open.hold != hold);
         let lsn = delivery.change.lsn;
+        let is_marker = matches!(delivery.change.op, Operation::Begin | Operation::Commit);
+        if is_marker && self.is_without_end(lsn) {
+            return Err(self.no_markers(delivery));
+        }
         let is_open = |open: &Open| open.commit_lsn == lsn;
         match delivery.change.op {
             Operation::Begin => {
                 // One that comes again begins anew.
                 self.open = Some(Open {
-                    commit_lsn: lsn,
-                    begins: true,
-                    changes: Vec::new(),
-                    position: delivery.position,
-                    first: delivery.stream_sequence,
+                    position,
+                    ..Open::new(&delivery, hold, true)
                 });
                 Ok(Taken::More)
             }
@@ -192,34 +227,42 @@ impl Collected {
             | Operation::Gap
             | Operation::Part
             | Operation::Pack
-            | Operation::Unknown => self.within(delivery),
+            | Operation::Unknown => self.within(delivery, hold),
         }
     }
 
+    /// Whether changes have come of a transaction that ends before `lsn`, and not its end.
+    fn is_without_end(&self, lsn: Lsn) -> bool {
+        let open = self.open.as_ref();
+        open.is_some_and(|open| open.commit_lsn < lsn && !open.changes.is_empty())
+    }
+
+    /// Gives up what has come; `next` is of the next transaction, which goes on.
+    fn no_markers(&mut self, next: Delivery) -> Error {
+        let position = next.position;
+        self.open = None;
+        self.put_off = Some(next);
+        Error::NoMarkers { position }
+    }
+
     /// Takes a change of a transaction.
-    fn within(&mut self, delivery: Delivery) -> Result<Taken, Error> {
+    fn within(&mut self, delivery: Delivery, hold: HoldName) -> Result<Taken, Error> {
         let lsn = delivery.change.lsn;
-        if let Some(open) = &self.open
-            && open.commit_lsn < lsn
-        {
-            let position = delivery.position;
-            self.open = None;
-            return Err(Error::NoMarkers { position });
+        if self.open.as_ref().is_some_and(|open| open.commit_lsn < lsn) {
+            return Err(self.no_markers(delivery));
         }
-        let open = self.open.get_or_insert_with(|| Open {
-            commit_lsn: lsn,
-            begins: false,
-            changes: Vec::new(),
-            position: Position::default(),
-            first: delivery.stream_sequence,
-        });
+        // What comes again from before this part comes with everything behind it that is not acknowledged.
+        self.open.take_if(|open| open.is_behind(&delivery));
+        let open = self
+            .open
+            .get_or_insert_with(|| Open::new(&delivery, hold, false));
         // A shape has the position of the change before it.
         let is_repeat = if delivery.change.op == Operation::Schema {
             delivery.position < open.position
         } else {
             delivery.position <= open.position
         };
-        if open.commit_lsn > lsn || (is_repeat && !open.changes.is_empty()) {
+        if is_repeat && !open.changes.is_empty() {
             // It comes again.
             return Ok(Taken::More);
         }
