@@ -122,7 +122,7 @@ async fn acknowledge(open: &mut Vec<Delivery>) -> anyhow::Result<()> {
 
 fn failure(error: &Error) -> anyhow::Error {
     let (exit, advice) = match error {
-        Error::LoginRefused { .. } => (Exit::Denied, ": see whether this is the group's password"),
+        Error::LoginRefused { .. } => (Exit::Denied, ""),
         Error::GroupDeleted { .. } => (Exit::NotFound, ""),
         Error::Unreachable(_) => (
             Exit::Unreachable,
@@ -136,6 +136,8 @@ fn failure(error: &Error) -> anyhow::Error {
         | Error::InPieces { .. }
         | Error::NotAcknowledged(_)
         | Error::NoMarkers { .. }
+        | Error::NotOrdered { .. }
+        | Error::PositionNotRead { .. }
         | Error::PositionMoved => (Exit::Failed, ""),
     };
     Failure::of(exit, format!("{error}{advice}"))

@@ -9,7 +9,7 @@ use rowcast_proto::subject;
 use crate::fixture::{Group, next};
 
 /// Does what consumer-group does for a forced move: tells, cuts off, moves.
-async fn move_to(group: &Group, sequence: u64, generation: u64) -> anyhow::Result<()> {
+pub(crate) async fn move_to(group: &Group, sequence: u64, generation: u64) -> anyhow::Result<()> {
     let stream = group
         .owner
         .get_stream_no_info(&group.credentials.stream)

@@ -6,6 +6,7 @@ use futures::{Stream, StreamExt as _};
 use rowcast_client::{Changes as _, Error, Position, Transaction};
 
 use crate::fixture::Group;
+use crate::moved::move_to;
 
 const LIMIT: Duration = Duration::from_secs(40);
 
@@ -135,5 +136,49 @@ async fn what_was_applied_before_is_acknowledged_and_left_out() -> anyhow::Resul
     let mut all = group.subscribe().await?.behind(None);
     drop(changes);
     assert_eq!(next(&mut all).await?.position.ordinal, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_collected_before_a_move_takes_nothing_from_what_comes_after_it()
+-> anyhow::Result<()> {
+    let group = Group::start().await?;
+    group.transaction(1, 3).await?;
+    group.publish_raw(message(2, 0, "begin")).await?;
+    group.publish_raw(message(2, 1, "insert")).await?;
+    let mut transactions = group.subscribe().await?.transactions();
+    let first = next(&mut transactions).await?;
+    assert_eq!(ordinals(&first), [1, 2, 3]);
+    first.ack().await?;
+    // The begin and the row of the second one are collected.
+    let waited = tokio::time::timeout(Duration::from_secs(1), transactions.next()).await;
+    assert!(waited.is_err(), "{waited:?}");
+    assert_eq!(group.info().await?.num_ack_pending, 2);
+    // To the second row of the first one, which is no begin of anything.
+    move_to(&group, 3, 1).await?;
+    let rest = next(&mut transactions).await?;
+    assert_eq!((rest.xid, ordinals(&rest)), (Some(1), vec![2, 3]));
+    assert!(!rest.begins && rest.ends);
+    rest.ack().await?;
+    group.publish_raw(message(2, 2, "commit")).await?;
+    let second = next(&mut transactions).await?;
+    assert_eq!((second.xid, ordinals(&second)), (Some(2), vec![1]));
+    assert!(second.begins && second.ends);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_marker_that_is_missing_is_told_and_the_next_transaction_is_whole() -> anyhow::Result<()>
+{
+    let group = Group::start().await?;
+    group.publish_raw(message(1, 0, "begin")).await?;
+    group.publish_raw(message(1, 1, "insert")).await?;
+    group.transaction(2, 2).await?;
+    let mut transactions = group.subscribe().await?.transactions();
+    let error = next(&mut transactions).await.unwrap_err();
+    assert!(matches!(error, Error::NoMarkers { .. }), "{error}");
+    let second = next(&mut transactions).await?;
+    assert_eq!((second.xid, ordinals(&second)), (Some(2), vec![1, 2]));
+    assert!(second.begins && second.ends);
     Ok(())
 }
