@@ -1,7 +1,22 @@
 //! What a member of a group must know.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use rowcast_domain::{GroupId, Secret, TaskId};
 use rowcast_proto::rest::{GroupConnection, GroupDelivery, GroupMode, PartitionConsumer};
+
+/// For how long a subscription goes on although its logins are refused: longer than a service takes to come back.
+const LOGIN_PATIENCE: Duration = Duration::from_mins(15);
+
+/// A certificate that says who a client is, and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// PEM file with the certificate, and those that lead to its authority.
+    pub certificate: PathBuf,
+    /// PEM file with its key.
+    pub key: PathBuf,
+}
 
 /// Where a group's changes are, and how to log in.
 #[derive(Debug, Clone)]
@@ -28,6 +43,14 @@ pub struct GroupCredentials {
     pub consumers: Vec<PartitionConsumer>,
     /// Prefix of the inboxes; the server allows no others.
     pub inbox_prefix: String,
+    /// For how long logins may be refused in a row before a subscription that was let in once ends; see
+    /// [`with_login_patience`](Self::with_login_patience).
+    pub login_patience: Duration,
+    /// PEM file with the authorities that may have signed NATS's certificate; `None` for those that the system trusts. See
+    /// [`with_root_certificates`](Self::with_root_certificates).
+    pub root_certificates: Option<PathBuf>,
+    /// What NATS is shown where it asks clients for a certificate.
+    pub client_certificate: Option<ClientCertificate>,
 }
 
 impl GroupCredentials {
@@ -62,6 +85,45 @@ impl GroupCredentials {
             consumer,
             consumers,
             inbox_prefix,
+            login_patience: LOGIN_PATIENCE,
+            root_certificates: None,
+            client_certificate: None,
         }
+    }
+
+    /// For how long logins may be refused in a row before a [`Subscription`](crate::Subscription) that was let in once ends
+    /// with [`LoginRefused`](crate::Error::LoginRefused). Fifteen minutes where nothing is said.
+    ///
+    /// NATS refuses every login while nobody is there to check it, which is so when the connection breaks while the service
+    /// that checks them is away; it says the same where the password was changed or the group deleted. A subscription that
+    /// waits goes on by itself where it stood. The first login of [`connect`](crate::Subscription::connect) is tried once,
+    /// whatever this says, and a login that only has expired is no refusal: the client logs in again.
+    #[must_use]
+    pub fn with_login_patience(mut self, patience: Duration) -> Self {
+        self.login_patience = patience;
+        self
+    }
+
+    /// Trusts the authorities in this PEM file, and no others, to have signed NATS's certificate: for a certificate of a
+    /// private authority. From then on nothing is sent without TLS, whatever the URLs say.
+    #[must_use]
+    pub fn with_root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
+        self.root_certificates = Some(file.into());
+        self
+    }
+
+    /// Shows NATS this certificate, with its key, both PEM files: where it lets in nobody without (`verify: true`). From then on
+    /// nothing is sent without TLS. Login and password are needed as before.
+    #[must_use]
+    pub fn with_client_certificate(
+        mut self,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        self.client_certificate = Some(ClientCertificate {
+            certificate: certificate.into(),
+            key: key.into(),
+        });
+        self
     }
 }

@@ -8,8 +8,12 @@ pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
 /// Why there is no change.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Login or password is wrong, or the group is deleted. Ends the subscription.
-    #[error("NATS refuses the login {login}")]
+    /// Login or password is wrong, the group is deleted, or nobody is there to check logins. Ends the subscription, once
+    /// that has lasted for as long as [`with_login_patience`](crate::GroupCredentials::with_login_patience) says.
+    #[error(
+        "NATS refuses the login {login}: the password is wrong, the group is deleted, or the service that checks logins \
+         is away"
+    )]
     LoginRefused {
         /// The login that was tried.
         login: String,

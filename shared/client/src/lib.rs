@@ -56,7 +56,7 @@ mod transactions;
 mod changes;
 
 pub use changes::Changes;
-pub use credentials::GroupCredentials;
+pub use credentials::{ClientCertificate, GroupCredentials};
 pub use delivery::Delivery;
 pub use error::{Error, MalformedChange};
 pub use row::TypedRows;

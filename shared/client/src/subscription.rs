@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use async_nats::jetstream;
 use futures::stream::{self, SelectAll};
@@ -59,7 +60,8 @@ impl Subscription {
 
         let connected = refused.clone();
         let mut deliveries = SelectAll::new();
-        deliveries.push(refusal(refused, credentials.login.clone()));
+        let patience = credentials.login_patience;
+        deliveries.push(refusal(refused, credentials.login.clone(), patience));
         let (sender, joined) = mpsc::channel(WAITING);
         let (leave, left) = oneshot::channel();
         let mut asking = JoinSet::new();
@@ -93,7 +95,11 @@ impl Subscription {
         let redriven = shared::read_redriven(&credentials, jetstream::new(client));
         let (_nothing_joins, joined) = mpsc::channel(1);
         let mut deliveries = SelectAll::new();
-        deliveries.push(refusal(refused, credentials.login));
+        deliveries.push(refusal(
+            refused,
+            credentials.login,
+            credentials.login_patience,
+        ));
         deliveries.push(redriven);
         Ok(Self {
             deliveries,
@@ -151,9 +157,9 @@ impl std::fmt::Debug for Subscription {
 }
 
 /// Ends with an error once the login is refused for good.
-fn refusal(refused: Refused, login: String) -> Joined {
+fn refusal(refused: Refused, login: String, patience: Duration) -> Joined {
     let refused = stream::once(async move {
-        refused_for_good(refused).await;
+        refused_for_good(refused, patience).await;
         Err(Error::LoginRefused { login })
     });
     refused.boxed()

@@ -83,6 +83,9 @@ impl Group {
             consumer: group_consumer(&group),
             consumers: Vec::new(),
             inbox_prefix: group_inbox(&group),
+            login_patience: Duration::from_mins(1),
+            root_certificates: None,
+            client_certificate: None,
             group_id: group,
             task_id: task,
         };
