@@ -31,4 +31,5 @@ mod materialize;
 mod samples;
 mod cache;
 mod modes;
+mod sdk;
 mod derived;

@@ -1,18 +1,21 @@
 //! What can be made of a stream of changes.
 
-use futures::stream::BoxStream;
+use std::collections::HashMap;
+
+use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt as _};
 use rowcast_domain::Position;
 use rowcast_proto::change::Operation;
 
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Order};
 use crate::error::Error;
+use crate::hold::HoldName;
 use crate::transactions::Transactions;
 
-/// What can be made of the changes of an ordered group.
+/// What can be made of the changes of a group.
 pub trait Changes: Stream<Item = Result<Delivery, Error>> + Send + Sized + Unpin + 'static {
     /// Only what comes behind `applied`, which is the position of the last change whose effects are stored; `None` for
-    /// all.
+    /// all. For an ordered group.
     ///
     /// An effect is exactly once where the caller stores it and the position in one transaction of the same store,
     /// acknowledges after that, and begins with the stored position: what was stored and not acknowledged before a crash
@@ -20,47 +23,203 @@ pub trait Changes: Stream<Item = Result<Delivery, Error>> + Send + Sized + Unpin
     /// position is to be stored only where it is still the one that the caller read, or stored last: another member may
     /// have gone on, and one that stood by, or stood still, must begin again behind that. Positions only rise along an ordered group's
     /// stream, so one comparison tells; what comes behind the first one that is new is handed out whatever it is. See `examples/materialize.rs`.
+    ///
+    /// Of a keyed group, whose partitions are each at a position of their own, [`behind_in`](Self::behind_in) is the way.
+    /// There, in a shared group and of dead letters that are redriven one position tells nothing: the first change is
+    /// [`Error::NotOrdered`], and the stream ends.
     fn behind(self, applied: Option<Position>) -> BoxStream<'static, Result<Delivery, Error>> {
-        let Some(applied) = applied else {
-            return self.boxed();
-        };
-        let mut is_behind = false;
-        self.filter_map(move |delivery| {
-            let known = match &delivery {
-                Ok(delivery) if !is_behind => {
-                    let known = is_applied(delivery, applied);
-                    is_behind = delivery.position > applied;
-                    known
-                }
-                Ok(_) | Err(_) => false,
-            };
-            async move {
-                match delivery {
-                    Ok(delivery) if known => {
-                        // Where that fails, the acknowledgement of what comes next covers it.
-                        if let Err(error) = delivery.ack().await {
-                            tracing::debug!(%error, "what was applied before is not acknowledged");
-                        }
-                        None
+        let start = Some((self, LeftOut(applied)));
+        let changes = stream::unfold(start, |state| async move {
+            let (mut changes, mut left_out) = state?;
+            loop {
+                let delivery = match changes.next().await? {
+                    Ok(delivery) => delivery,
+                    Err(error) => return Some((Err(error), Some((changes, left_out)))),
+                };
+                match delivery.order() {
+                    Order::Everything(_) => {}
+                    Order::Partition(..) | Order::Free => {
+                        let position = delivery.position;
+                        return Some((Err(Error::NotOrdered { position }), None));
                     }
-                    other => Some(other),
+                }
+                if left_out.has(&delivery) {
+                    pass_over(&delivery).await;
+                } else {
+                    return Some((Ok(delivery), Some((changes, left_out))));
                 }
             }
-        })
-        .boxed()
+        });
+        changes.boxed()
+    }
+
+    /// As [`behind`](Self::behind), for a keyed group: only what comes behind the position up to which the effects of its
+    /// partition are stored, of each partition by itself.
+    ///
+    /// `stored` is asked for that position with the partition's token ([`Delivery::partition`]), before the first change
+    /// of a partition is handed out, and again each time this member has got the partition back: another one may have
+    /// stored more in between. So it is to read the store, and not what this process knows. Where it fails, the stream
+    /// tells [`Error::PositionNotRead`], keeps the change, and asks again when it is read on.
+    ///
+    /// ```no_run
+    /// use std::convert::Infallible;
+    /// use std::future::ready;
+    ///
+    /// use futures::StreamExt as _;
+    /// use rowcast_client::{Changes as _, GroupCredentials, Position, Subscription};
+    ///
+    /// /// Stands for a database: each partition's position is in it, beside what the changes did.
+    /// #[derive(Clone)]
+    /// struct Store;
+    ///
+    /// impl Store {
+    ///     fn position(&self, partition: &str) -> Option<Position> {
+    /// #       let _ = partition;
+    ///         // SELECT position FROM applied WHERE partition = $1
+    /// #       None
+    ///     }
+    ///
+    ///     fn apply(&self, row: &rowcast_client::Change, partition: &str) {
+    /// #       let _ = (row, partition);
+    ///         // BEGIN; …; UPDATE applied SET position = $1 WHERE partition = $2 AND position = $3; COMMIT
+    ///     }
+    /// }
+    ///
+    /// # async fn follow(credentials: GroupCredentials, store: Store) -> Result<(), rowcast_client::Error> {
+    /// let known = store.clone();
+    /// let mut changes = Subscription::connect(credentials)
+    ///     .await?
+    ///     .behind_in(move |partition| ready(Ok::<_, Infallible>(known.position(&partition))));
+    /// while let Some(delivery) = changes.next().await {
+    ///     let delivery = delivery?;
+    ///     store.apply(&delivery.change, delivery.partition().unwrap_or_default());
+    ///     delivery.ack().await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// In a group that is not keyed the first change is [`Error::NotOrdered`], and the stream ends.
+    fn behind_in<F, R, E>(self, stored: F) -> BoxStream<'static, Result<Delivery, Error>>
+    where
+        F: FnMut(String) -> R + Send + 'static,
+        R: Future<Output = Result<Option<Position>, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+    {
+        let start = Some(Partitions {
+            changes: self,
+            stored,
+            known: HashMap::new(),
+            put_off: None,
+        });
+        let changes = stream::unfold(start, |state| async move {
+            let mut partitions = state?;
+            match partitions.next().await? {
+                Err(error @ Error::NotOrdered { .. }) => Some((Err(error), None)),
+                item => Some((item, Some(partitions))),
+            }
+        });
+        changes.boxed()
     }
 
     /// The transactions that the changes belong to, each handed out once it is there as a whole, or in parts of some
     /// hundred messages where it is large.
     ///
     /// For an ordered group of a task that was made with `"transactions": true`: what ends a transaction is the marker
-    /// that such a task tells. Without it the stream tells [`Error::NoMarkers`].
+    /// that such a task tells. Without it the stream tells [`Error::NoMarkers`], and in a group that is not ordered it
+    /// ends with [`Error::NotOrdered`].
     fn transactions(self) -> Transactions {
         Transactions::of(self)
     }
 }
 
 impl<S> Changes for S where S: Stream<Item = Result<Delivery, Error>> + Send + Unpin + 'static {}
+
+/// Up to where changes are left out; `None` where everything is handed out from here on.
+struct LeftOut(Option<Position>);
+
+impl LeftOut {
+    /// Whether the caller has stored the effects of this one.
+    fn has(&mut self, delivery: &Delivery) -> bool {
+        let Some(applied) = self.0 else {
+            return false;
+        };
+        if delivery.position > applied {
+            self.0 = None;
+        }
+        is_applied(delivery, applied)
+    }
+}
+
+/// What is left out of a partition, as long as it is held.
+struct Known {
+    hold: HoldName,
+    left_out: LeftOut,
+}
+
+/// The changes of a keyed group, and who knows what of them is stored.
+struct Partitions<S, F> {
+    changes: S,
+    stored: F,
+    /// By the partition's token.
+    known: HashMap<String, Known>,
+    /// Of a partition whose position could not be read.
+    put_off: Option<Delivery>,
+}
+
+impl<S, F, R, E> Partitions<S, F>
+where
+    S: Changes,
+    F: FnMut(String) -> R,
+    R: Future<Output = Result<Option<Position>, E>>,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    async fn next(&mut self) -> Option<Result<Delivery, Error>> {
+        loop {
+            let delivery = match self.put_off.take() {
+                Some(delivery) => delivery,
+                None => match self.changes.next().await? {
+                    Ok(delivery) => delivery,
+                    Err(error) => return Some(Err(error)),
+                },
+            };
+            let Order::Partition(partition, hold) = delivery.order() else {
+                let position = delivery.position;
+                return Some(Err(Error::NotOrdered { position }));
+            };
+            let partition = partition.to_owned();
+            let is_of = |known: &Known| known.hold == hold;
+            if !self.known.get(&partition).is_some_and(is_of) {
+                match (self.stored)(partition.clone()).await {
+                    Ok(applied) => {
+                        let left_out = LeftOut(applied);
+                        let known = Known { hold, left_out };
+                        self.known.insert(partition.clone(), known);
+                    }
+                    Err(error) => {
+                        self.put_off = Some(delivery);
+                        let source = error.into();
+                        return Some(Err(Error::PositionNotRead { partition, source }));
+                    }
+                }
+            }
+            let known = self.known.get_mut(&partition);
+            if known.is_some_and(|known| known.left_out.has(&delivery)) {
+                pass_over(&delivery).await;
+            } else {
+                return Some(Ok(delivery));
+            }
+        }
+    }
+}
+
+/// Acknowledges what was applied before.
+async fn pass_over(delivery: &Delivery) {
+    // Where that fails, the acknowledgement of what comes next covers it.
+    if let Err(error) = delivery.ack().await {
+        tracing::debug!(%error, "what was applied before is not acknowledged");
+    }
+}
 
 /// A shape has the position of the change before it, and a transaction's begin may have that of a heartbeat: these are
 /// handed out once more rather than never.

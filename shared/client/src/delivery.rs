@@ -290,6 +290,28 @@ impl Delivery {
         }
     }
 
+    /// Says that this change of a shared group is still being worked on: the server waits for its acknowledgement anew,
+    /// from now on, for as long as the group's ack wait is (30 s). Where it came in a pack, for all of that.
+    ///
+    /// To be called well within that time, and again, by whoever takes longer for a change: otherwise it goes to another
+    /// member too, and counts as one more attempt of `max_deliver`. It does nothing for what waits in this process behind
+    /// the change; a member that is slow by nature does better in a group with a larger `max_deliver`. Of an ordered or a
+    /// keyed group nothing needs to be said, and nothing is: its changes stay with the member that holds them.
+    ///
+    /// # Errors
+    /// [`Error::NotAcknowledged`]: the connection failed; the change may come again. [`Error::PositionMoved`]: the
+    /// group's position was moved since, and what comes of this change does not count any more.
+    pub async fn in_progress(&self) -> Result<(), Error> {
+        match &self.way {
+            Way::InOrder(..) => Ok(()),
+            Way::ByItself(shared, _is_done) => {
+                shared.session.verify().await?;
+                let told = shared.message.ack_with(AckKind::Progress).await;
+                told.map_err(Error::NotAcknowledged)
+            }
+        }
+    }
+
     /// As [`Self::nack`], and says why: after its last attempt the change is a dead letter of the group, which a person
     /// can see with `error`, and redrive.
     ///

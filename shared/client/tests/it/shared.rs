@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rowcast_client::Error;
+use futures::{Stream, StreamExt as _};
+use rowcast_client::{Changes as _, Delivery, Error, Position};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -175,5 +176,82 @@ async fn a_dead_letter_that_is_redriven_comes_as_what_it_was() -> anyhow::Result
     assert_eq!(again.change, change.change);
     again.ack().await?;
     assert_eq!(group.redriven_info().await?.num_ack_pending, 0);
+    Ok(())
+}
+
+/// The stream says that it asks for an order that is not there, and ends.
+async fn is_refused(mut stream: impl Stream<Item = Result<Delivery, Error>> + Unpin) {
+    match stream.next().await {
+        Some(Err(error @ Error::NotOrdered { .. })) => {
+            assert!(error.to_string().contains("0/10.1 does not"), "{error}");
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+    assert!(stream.next().await.is_none());
+}
+
+#[tokio::test]
+async fn no_position_and_no_transaction_tells_what_came_before_in_a_shared_group()
+-> anyhow::Result<()> {
+    let mut group = Group::shared().await?;
+    group.publish(1).await?;
+    let stored: Position = "0/10.7".parse()?;
+    for applied in [None, Some(stored)] {
+        is_refused(group.subscribe().await?.behind(applied)).await;
+        group.sent(1).await;
+    }
+    let position = move |_partition| std::future::ready(Ok::<_, Error>(Some(stored)));
+    is_refused(group.subscribe().await?.behind_in(position)).await;
+    let transactions = group.subscribe().await?.transactions();
+    let mut transactions = transactions.map(|told| told.map(|one| one.ends));
+    let told = transactions.next().await;
+    assert!(
+        matches!(told, Some(Err(Error::NotOrdered { .. }))),
+        "{told:?}"
+    );
+    assert!(transactions.next().await.is_none());
+    // It was not acknowledged.
+    let mut changes = group.subscribe().await?;
+    let change = next(&mut changes).await?;
+    assert_eq!((change.position.ordinal, change.partition()), (1, None));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_that_is_being_worked_on_goes_to_nobody_else() -> anyhow::Result<()> {
+    let mut group = Group::shared().await?;
+    group.publish(1).await?;
+    let mut slow = group.subscribe().await?;
+    let change = next(&mut slow).await?;
+    let mut other = group.subscribe().await?;
+    let begun = Instant::now();
+    while begun.elapsed() < 3 * ACK_WAIT {
+        let again = async {
+            tokio::select! {
+                again = next(&mut slow) => again,
+                again = next(&mut other) => again,
+            }
+        };
+        let again = tokio::time::timeout(ACK_WAIT / 4, again).await;
+        assert!(again.is_err(), "{again:?}");
+        change.in_progress().await?;
+    }
+    change.ack().await?;
+    let info = group.info().await?;
+    assert_eq!(
+        (info.delivered.consumer_sequence, info.num_ack_pending),
+        (1, 0)
+    );
+    // Without a word it comes again.
+    group.publish(1).await?;
+    let silent = tokio::select! {
+        change = next(&mut slow) => change?,
+        change = next(&mut other) => change?,
+    };
+    let again = tokio::select! {
+        change = next(&mut slow) => change?,
+        change = next(&mut other) => change?,
+    };
+    assert_eq!((again.position, again.redelivered), (silent.position, true));
     Ok(())
 }
