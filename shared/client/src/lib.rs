@@ -37,6 +37,7 @@
 
 mod credentials;
 mod error;
+mod typed;
 mod row;
 mod fence;
 mod gate;
