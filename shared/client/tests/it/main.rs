@@ -8,4 +8,5 @@ mod packs;
 mod pieces;
 mod dead_letter;
 mod shared;
+mod tls;
 mod transactions;
