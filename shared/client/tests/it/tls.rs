@@ -10,32 +10,33 @@ use crate::fixture::{Group, ordinals};
 
 const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
 
-fn openssl(folder: &Path, arguments: &str) {
+fn openssl(folder: &Path, arguments: &str) -> anyhow::Result<()> {
     let mut command = Command::new("openssl");
     command.args(arguments.split_whitespace());
-    let output = command.current_dir(folder).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
+    let output = command.current_dir(folder).output()?;
+    anyhow::ensure!(output.status.success(), "{output:?}");
+    Ok(())
 }
 
 /// A certificate authority in a folder of its own.
-fn authority() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
+fn authority() -> anyhow::Result<TempDir> {
+    let folder = tempfile::tempdir()?;
     let make = format!("req -x509 {KEY} -keyout ca.key -out ca.crt -subj /CN=ca -days 2");
-    openssl(folder.path(), &make);
-    folder
+    openssl(folder.path(), &make)?;
+    Ok(folder)
 }
 
 /// A certificate and its key, with this extension.
-fn issue(authority: &Path, name: &str, extension: &str) {
+fn issue(authority: &Path, name: &str, extension: &str) -> anyhow::Result<()> {
     let wish = format!(
         "req -new {KEY} -keyout {name}.key -out {name}.csr -subj /CN={name} -addext {extension}"
     );
-    openssl(authority, &wish);
+    openssl(authority, &wish)?;
     let sign = format!(
         "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2
          -copy_extensions copy -out {name}.crt"
     );
-    openssl(authority, &sign);
+    openssl(authority, &sign)
 }
 
 /// From now on the group's server speaks TLS. It asks clients for a certificate of the authority where `verify` says so.
@@ -59,8 +60,8 @@ fn is_unreachable(connected: &Result<Subscription, Error>) {
 async fn a_private_authority_is_trusted_where_it_is_named_and_no_other() -> anyhow::Result<()> {
     let mut group = Group::start().await?;
     group.publish(2).await?;
-    let (ours, other) = (authority(), authority());
-    issue(ours.path(), "server", "subjectAltName=IP:127.0.0.1");
+    let (ours, other) = (authority()?, authority()?);
+    issue(ours.path(), "server", "subjectAltName=IP:127.0.0.1")?;
     restart(&mut group, ours.path(), false).await?;
     is_unreachable(&group.subscribe().await);
     let credentials = group.credentials.clone();
@@ -76,10 +77,10 @@ async fn a_private_authority_is_trusted_where_it_is_named_and_no_other() -> anyh
 async fn a_server_that_asks_for_a_certificate_is_shown_it() -> anyhow::Result<()> {
     let mut group = Group::start().await?;
     group.publish(2).await?;
-    let ours = authority();
+    let ours = authority()?;
     let file = |name: &str| ours.path().join(name);
-    issue(ours.path(), "server", "subjectAltName=IP:127.0.0.1");
-    issue(ours.path(), "member", "extendedKeyUsage=clientAuth");
+    issue(ours.path(), "server", "subjectAltName=IP:127.0.0.1")?;
+    issue(ours.path(), "member", "extendedKeyUsage=clientAuth")?;
     restart(&mut group, ours.path(), true).await?;
     let trusting = group.credentials.clone();
     let trusting = trusting.with_root_certificates(file("ca.crt"));
@@ -93,7 +94,7 @@ async fn a_server_that_asks_for_a_certificate_is_shown_it() -> anyhow::Result<()
 #[tokio::test]
 async fn whoever_names_an_authority_sends_no_password_in_the_clear() -> anyhow::Result<()> {
     let group = Group::start().await?;
-    let ours = authority();
+    let ours = authority()?;
     let credentials = group.credentials.clone();
     let credentials = credentials.with_root_certificates(ours.path().join("ca.crt"));
     is_unreachable(&Subscription::connect(credentials).await);
