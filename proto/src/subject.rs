@@ -331,6 +331,13 @@ pub fn dead_letters(group: &GroupId) -> String {
     format!("rowcast.dead.{group}.*")
 }
 
+/// The group whose dead letter has this subject.
+#[must_use]
+pub fn group_of_letter(subject: &str) -> Option<GroupId> {
+    let (group, _letter) = subject.strip_prefix("rowcast.dead.")?.split_once('.')?;
+    group.parse().ok()
+}
+
 /// The dead letter with this number, on its way to its group.
 #[must_use]
 pub fn redriven(group: &GroupId, letter: u64) -> String {

@@ -16,7 +16,7 @@ pub enum GroupState {
     /// Retention will remove some of it soon.
     Warning,
     /// A change that must be acknowledged before others was sent as often as the group allows. Ends when it is acknowledged,
-    /// or put away.
+    /// or put away. Where retention will remove something soon, the reason says that too.
     Blocked,
     /// Retention has removed some of it. Ends when the position is moved, or the group has acknowledged a change that is
     /// still there.
@@ -74,6 +74,13 @@ pub struct GroupStatus {
     /// does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stuck: Vec<StuckChange>,
+    /// Dead letters that it has, with those that wait, as they were looked at last; absent where nobody has looked yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letters: Option<u64>,
+    /// Of these, how many wait to be put away: the group has as many as it may, or the broker does not take them. Absent where
+    /// none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letters_waiting: Option<u64>,
 }
 
 /// A change that must be acknowledged before those behind it.

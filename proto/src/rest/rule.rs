@@ -27,11 +27,13 @@ pub enum RuleMetric {
     GroupBehind,
     /// Whether a change that a group must acknowledge before others was sent as often as it allows.
     GroupBlocked,
+    /// Whether a group has dead letters.
+    GroupDeadLetters,
 }
 
 impl RuleMetric {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::TaskDelaySeconds,
         Self::TaskLagBytes,
         Self::TaskAbnormal,
@@ -40,6 +42,7 @@ impl RuleMetric {
         Self::GroupGap,
         Self::GroupBehind,
         Self::GroupBlocked,
+        Self::GroupDeadLetters,
     ];
 
     /// Its name.
@@ -54,6 +57,7 @@ impl RuleMetric {
             Self::GroupGap => "group_gap",
             Self::GroupBehind => "group_behind",
             Self::GroupBlocked => "group_blocked",
+            Self::GroupDeadLetters => "group_dead_letters",
         }
     }
 
@@ -74,7 +78,8 @@ impl RuleMetric {
             | Self::SourceDrifted
             | Self::GroupGap
             | Self::GroupBehind
-            | Self::GroupBlocked => None,
+            | Self::GroupBlocked
+            | Self::GroupDeadLetters => None,
         }
     }
 }

@@ -13,7 +13,9 @@ use rowcast_service::{BoxError, CancellationToken};
 use sqlx::{PgConnection, PgPool};
 
 use crate::error::Error;
-use crate::incident::{About, AboutGroup, GROUP_BEHIND, GROUP_BLOCKED, GROUP_GAP, Incident};
+use crate::incident::{
+    About, AboutGroup, GROUP_BEHIND, GROUP_BLOCKED, GROUP_DEAD_LETTERS, GROUP_GAP, Incident,
+};
 use crate::notify;
 use crate::state_changed::{raise, resolve, trace_of};
 use crate::store::{deleted_groups, incidents, seen_events};
@@ -24,8 +26,8 @@ const GROUPS: &str = "alerting-groups";
 /// The consumer of groups' deletions.
 const DELETED_GROUPS: &str = "alerting-deleted-groups";
 
-/// Of these a group has one incident at a time.
-const RULES: [&str; 3] = [GROUP_BEHIND, GROUP_BLOCKED, GROUP_GAP];
+/// Of each of these a group has one incident at a time.
+const RULES: [&str; 4] = [GROUP_BEHIND, GROUP_BLOCKED, GROUP_GAP, GROUP_DEAD_LETTERS];
 
 /// What takes events about groups, each with its name.
 pub(crate) fn consumers(
@@ -58,7 +60,7 @@ pub(crate) fn consumers(
     ]
 }
 
-/// Ends the group's open incidents that its state rules out, and begins the one that it is.
+/// Ends the group's open incidents that what is told of it rules out, and begins those that it makes.
 ///
 /// # Errors
 /// Where the event is malformed or the database did not do it; nothing is changed then.
@@ -90,31 +92,32 @@ pub(crate) async fn take(
         );
         return Ok(());
     }
-    let rule = rule_of(to);
-    for other in RULES {
-        // What holds a group up does not end that it is behind: nobody looks at that while it is blocked.
-        let stays = rule == Some(GROUP_BLOCKED) && other == GROUP_BEHIND;
-        if rule != Some(other) && !stays {
-            end(&mut transaction, (&task_id, &group.id), other, at, &trace).await?;
-        }
-    }
-    if let Some(rule) = rule {
+    for (rule, verdict) in judge(to, event.reason, event.warning, event.dead_letters) {
+        let why = match verdict {
+            Verdict::Stays => continue,
+            Verdict::Ends => {
+                end(&mut transaction, (&task_id, &group.id), rule, at, &trace).await?;
+                continue;
+            }
+            Verdict::Begins(why) => why,
+        };
         let open = incidents::find_open(&mut transaction, &task_id, Some(&group.id), rule).await?;
-        if open.is_none() {
-            let incident = Incident {
-                id: IncidentId::random(),
-                summary: summary(&told.name, &group.name, &event.reason),
-                error: Some(error(rule, &event.reason)),
-                task_id,
-                task_name: told.name,
-                rule: rule.to_owned(),
-                opened_at: at,
-                resolved_at: None,
-                group: Some(group),
-                by: None,
-            };
-            raise(&mut transaction, incident, &told.contacts, &trace).await?;
+        if open.is_some() {
+            continue;
         }
+        let incident = Incident {
+            id: IncidentId::random(),
+            summary: summary(&told.name, &group.name, &why),
+            error: Some(error(rule, &why)),
+            task_id: task_id.clone(),
+            task_name: told.name.clone(),
+            rule: rule.to_owned(),
+            opened_at: at,
+            resolved_at: None,
+            group: Some(group.clone()),
+            by: None,
+        };
+        raise(&mut transaction, incident, &told.contacts, &trace).await?;
     }
     transaction.commit().await?;
     Ok(())
@@ -166,13 +169,54 @@ fn group_id(text: String) -> Result<GroupId, Error> {
     })
 }
 
-const fn rule_of(state: GroupState) -> Option<&'static str> {
-    match state {
-        GroupState::Gap => Some(GROUP_GAP),
-        GroupState::Warning => Some(GROUP_BEHIND),
-        GroupState::Blocked => Some(GROUP_BLOCKED),
-        GroupState::Ok | GroupState::Unspecified => None,
+/// What becomes of a group's incident under a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Verdict {
+    /// It begins, for this reason, or goes on.
+    Begins(String),
+    /// As it is.
+    Stays,
+    /// It ends.
+    Ends,
+}
+
+/// By what is told of a group. What an older consumer-group does not tell rules nothing out: it does not look at what a blocked
+/// group is about to lose, and does not count dead letters.
+fn judge(
+    to: GroupState,
+    reason: String,
+    warning: Option<String>,
+    dead_letters: Option<u64>,
+) -> [(&'static str, Verdict); 4] {
+    let near = match warning {
+        None => Verdict::Stays,
+        Some(warning) if warning.is_empty() => Verdict::Ends,
+        Some(warning) => Verdict::Begins(warning),
+    };
+    let letters = match dead_letters {
+        None => Verdict::Stays,
+        Some(0) => Verdict::Ends,
+        Some(number) => Verdict::Begins(letters(number)),
+    };
+    let (behind, blocked, gap) = match to {
+        GroupState::Gap => (Verdict::Ends, Verdict::Ends, Verdict::Begins(reason)),
+        GroupState::Warning => (Verdict::Begins(reason), Verdict::Ends, Verdict::Ends),
+        GroupState::Blocked => (near, Verdict::Begins(reason), Verdict::Ends),
+        GroupState::Ok | GroupState::Unspecified => (Verdict::Ends, Verdict::Ends, Verdict::Ends),
+    };
+    [
+        (GROUP_BEHIND, behind),
+        (GROUP_BLOCKED, blocked),
+        (GROUP_GAP, gap),
+        (GROUP_DEAD_LETTERS, letters),
+    ]
+}
+
+fn letters(number: u64) -> String {
+    if number == 1 {
+        return "1 change is a dead letter.".to_owned();
     }
+    format!("{number} changes are dead letters.")
 }
 
 fn summary(task: &str, group: &str, reason: &str) -> String {
@@ -188,11 +232,37 @@ fn error(rule: &str, reason: &str) -> TaskError {
             "Where a change is not acknowledged, repair what reads the group; an ordered or keyed group can put the change away: rowcast group skip. \
              Where the group's own stream is not made, neither helps: give the group a policy that fits, or remove what stops it."
         }
+        GROUP_DEAD_LETTERS => {
+            "See why: rowcast group dead-letter list. Repair what reads the group, then redrive them, or discard what nobody needs."
+        }
         _behind => "Let the group's members read faster, or give the task a longer retention.",
     };
     TaskError {
         code: rule.to_owned(),
         message: reason.to_owned(),
         advice: advice.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn behind(to: GroupState, warning: Option<&str>) -> Verdict {
+        let judged = judge(to, "why".to_owned(), warning.map(str::to_owned), None);
+        let found = judged.into_iter().find(|(rule, _)| *rule == GROUP_BEHIND);
+        found.unwrap().1
+    }
+
+    #[test]
+    fn what_a_blocked_group_is_about_to_lose_is_an_incident_beside_it() {
+        let near = Verdict::Begins("near".to_owned());
+        assert_eq!(behind(GroupState::Blocked, Some("near")), near);
+        assert_eq!(behind(GroupState::Blocked, Some("")), Verdict::Ends);
+        assert_eq!(behind(GroupState::Blocked, None), Verdict::Stays);
+        assert_eq!(behind(GroupState::Gap, Some("near")), Verdict::Ends);
+        assert_eq!(behind(GroupState::Ok, None), Verdict::Ends);
+        let warned = Verdict::Begins("why".to_owned());
+        assert_eq!(behind(GroupState::Warning, None), warned);
     }
 }

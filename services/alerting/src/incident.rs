@@ -48,6 +48,9 @@ pub(crate) const GROUP_BEHIND: &str = "group_behind";
 /// The rule: a change that a group must acknowledge before others was sent as often as it allows.
 pub(crate) const GROUP_BLOCKED: &str = "group_blocked";
 
+/// The rule: a group has changes that were put away, and nobody has dealt with yet.
+pub(crate) const GROUP_DEAD_LETTERS: &str = "group_dead_letters";
+
 /// A consumer group that an incident is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AboutGroup {

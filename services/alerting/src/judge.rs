@@ -130,7 +130,8 @@ fn late_since(
                     | RuleMetric::SourceDrifted
                     | RuleMetric::GroupGap
                     | RuleMetric::GroupBehind
-                    | RuleMetric::GroupBlocked => false,
+                    | RuleMetric::GroupBlocked
+                    | RuleMetric::GroupDeadLetters => false,
                 });
                 let rule = of_delay.find(|rule| rule.id == by.id)?;
                 seconds(rule.threshold) + rule.hold()

@@ -85,20 +85,24 @@ impl Source {
         Ok(since.map_or(0, |since| status::between(since, newest)))
     }
 
-    /// How bad it is for the group, and why; `None` where it is well.
-    pub(crate) async fn level(
+    /// How bad it is for the group, and why; [`Level::Ok`] where it has lost nothing and goes on.
+    pub(crate) fn level(&self, known: Option<&Known>, consumers: &[&Standing]) -> (Level, String) {
+        if let Some(lost) = known.and_then(|known| self.lost(known, consumers)) {
+            return (Level::Gap, lost);
+        }
+        match known.filter(|known| known.state == DerivationState::Stopped) {
+            Some(known) => (Level::Blocked, stopped_sentence(&known.reason)),
+            None => (Level::Ok, String::new()),
+        }
+    }
+
+    /// Why retention will soon remove something that the own stream was not made of, whether it is being made or not;
+    /// `None` where it will not.
+    pub(crate) async fn warning(
         &self,
         known: Option<&Known>,
-        consumers: &[&Standing],
         now: DateTime<Utc>,
-    ) -> Result<Option<(Level, String)>, BoxError> {
-        if let Some(lost) = known.and_then(|known| self.lost(known, consumers)) {
-            return Ok(Some((Level::Gap, lost)));
-        }
-        if let Some(known) = known.filter(|known| known.state == DerivationState::Stopped) {
-            let reason = stopped_sentence(&known.reason);
-            return Ok(Some((Level::Blocked, reason)));
-        }
+    ) -> Result<Option<String>, BoxError> {
         let held = &self.range.held;
         if self.behind(known) == 0 || !gap::can_be_near(held, now) {
             return Ok(None);
@@ -110,8 +114,7 @@ impl Source {
             sequence: stored.sequence,
             stored_at: stored.stored_at,
         };
-        let warning = gap::warning(held, oldest, now);
-        Ok(warning.map(|reason| (Level::Warning, reason)))
+        Ok(gap::warning(held, oldest, now))
     }
 
     /// What was removed before the own stream was made of it, until the group has read that it is missing.

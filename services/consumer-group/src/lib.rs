@@ -47,6 +47,7 @@ mod watch;
 mod seek;
 mod moving;
 mod letter;
+mod letters;
 mod shelf;
 mod exhausted;
 mod put_away;

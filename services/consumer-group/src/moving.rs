@@ -161,5 +161,7 @@ fn ended(group: &Group, known: &Known) -> Option<GroupStateChanged> {
         from: state_of(known.level).into(),
         to: state_of(Level::Ok).into(),
         reason: "The position was moved.".to_owned(),
+        warning: Some(String::new()),
+        dead_letters: None,
     })
 }

@@ -1,5 +1,7 @@
 //! The stream of dead letters, in account DATA.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
 use rowcast_bus::Bus;
@@ -107,6 +109,19 @@ pub(crate) async fn count(shelf: &TaskStream, group: &GroupId) -> Result<u64, Bo
         Ok(sum.saturating_add(u64::try_from(count).unwrap_or(u64::MAX)))
     });
     Ok(counted.await?)
+}
+
+/// How many letters each group has that has some.
+pub(crate) async fn counts(shelf: &TaskStream) -> Result<HashMap<GroupId, u64>, BoxError> {
+    let mut subjects = shelf.info_with_subjects(subject::DEAD_LETTERS).await?;
+    let mut counts = HashMap::new();
+    while let Some((letter, count)) = subjects.try_next().await? {
+        if let Some(group) = subject::group_of_letter(&letter) {
+            let of_group: &mut u64 = counts.entry(group).or_default();
+            *of_group = of_group.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        }
+    }
+    Ok(counts)
 }
 
 /// Removes a letter, if it is still there; not one that the same change has become since.

@@ -10,7 +10,7 @@
 //! For all groups that read a stream the stream, its consumers and the servers are asked once; of each group only the
 //! message is read that it has acknowledged last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
@@ -139,6 +139,8 @@ impl View {
             generation: known.map_or(0, |known| known.generation),
             derivation: None,
             stuck: self.stuck(group, known).await?,
+            dead_letters: known.map(|known| known.letters),
+            dead_letters_waiting: 0,
         };
         Ok(Shown { position, status })
     }
@@ -231,6 +233,14 @@ pub(crate) async fn of(
     let shown = stream::iter(looks).buffered(CONCURRENT).try_collect();
     let mut shown: Vec<Shown> = shown.await?;
     derivation::show(state, task, groups, &mut shown).await?;
+    let waiting: HashMap<String, i64> = store::waiting::counts(&state.pool)
+        .await?
+        .into_iter()
+        .collect();
+    for (group, shown) in groups.iter().zip(&mut shown) {
+        let waits = waiting.get(group.id.as_str()).copied().unwrap_or_default();
+        shown.status.dead_letters_waiting = waits.unsigned_abs();
+    }
     Ok(shown)
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod standing;
 pub(crate) mod share;
 pub(crate) mod derivation;
 pub(crate) mod released;
+pub(crate) mod waiting;
 
 use sqlx::postgres::PgConnection;
 

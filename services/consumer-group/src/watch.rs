@@ -23,6 +23,7 @@ use crate::consumer::Position;
 use crate::derivation::{self, Source};
 use crate::gap::{self, Level, Oldest, Seen};
 use crate::held::{self, Held, Range, Stored};
+use crate::letters::Letters;
 use crate::reads::{self, Reads};
 use crate::standing::{self, Standing};
 use crate::state::State;
@@ -74,6 +75,7 @@ async fn until_failure(state: &State) -> Result<(), BoxError> {
     let mut timer = tokio::time::interval(EVERY);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut last_slot, mut sampled) = (0, 0_u32);
+    let mut letters = Letters::default();
     loop {
         timer.tick().await;
         let now = Utc::now();
@@ -81,7 +83,7 @@ async fn until_failure(state: &State) -> Result<(), BoxError> {
         let at = (slot != last_slot)
             .then(|| DateTime::from_timestamp(slot * sample::EVERY, 0))
             .flatten();
-        everything(state, &mut connection, at, now).await?;
+        everything(state, &mut connection, &mut letters, (at, now)).await?;
         last_slot = slot;
         if at.is_some() {
             sampled = sampled.wrapping_add(1);
@@ -104,26 +106,33 @@ struct Judged<'a> {
     group: &'a Group,
     before: Level,
     generation: u64,
+    was_near_end: bool,
+    had_letters: u64,
     is_news: bool,
     level: Level,
     reason: String,
+    /// Why retention will soon remove something that it has not read; `None` where it will not.
+    warning: Option<String>,
+    /// Dead letters, with those that wait; as they were where they could not be counted.
+    letters: u64,
     seen: BTreeMap<String, Seen>,
 }
 
 async fn everything(
     state: &State,
     connection: &mut PgConnection,
-    at: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
+    letters: &mut Letters,
+    times: (Option<DateTime<Utc>>, DateTime<Utc>),
 ) -> Result<(), BoxError> {
     let mut groups = store::group::open(&mut *connection).await?;
     groups.retain(|group| group.deleted_at.is_none());
     reads::sort(&mut groups);
     let ids = groups.iter().map(|group| group.id.to_string()).collect();
     let known = store::standing::of(&mut *connection, ids).await?;
+    let letters = letters.look(state).await;
     let looks: Vec<_> = groups
         .chunk_by(reads::same)
-        .map(|groups| task_or_none(state, groups, &known, (at, now)).boxed())
+        .map(|groups| task_or_none(state, groups, &known, times).boxed())
         .collect();
     let looked: Vec<Looked<'_>> = stream::iter(looks)
         .buffer_unordered(CONCURRENT)
@@ -134,6 +143,12 @@ async fn everything(
     for looked in looked {
         judged.extend(looked.judged);
         samples.extend(looked.samples);
+    }
+    for judged in &mut judged {
+        if let Some(letters) = &letters {
+            judged.letters = letters.get(&judged.group.id).copied().unwrap_or_default();
+            judged.is_news |= judged.letters != judged.had_letters;
+        }
     }
     judged.retain(|judged| judged.is_news);
     note(connection, &judged).await?;
@@ -153,10 +168,11 @@ async fn note(connection: &mut PgConnection, judged: &[Judged<'_>]) -> Result<()
     let noted = store::standing::note(&mut *transaction, &looks).await?;
     for judged in judged {
         let is_noted = noted.iter().any(|id| id == judged.group.id.as_str());
-        if is_noted && judged.before != judged.level {
+        if is_noted && judged.is_told() {
             outbox::append(&mut transaction, &judged.fact()).await?;
             tracing::info!(group = %judged.group.id, task = %judged.group.task_id,
-                state = judged.level.as_str(), reason = judged.reason, "group's state changed");
+                state = judged.level.as_str(), reason = judged.reason, is_near_end = judged.is_near_end(),
+                letters = judged.letters, "group's state changed");
         }
     }
     transaction.commit().await?;
@@ -170,21 +186,72 @@ impl<'a> Judged<'a> {
             group,
             before: known.level,
             generation: known.generation,
+            was_near_end: known.is_near_end,
+            had_letters: known.letters,
             is_news: false,
             level: Level::Ok,
             reason: String::new(),
+            warning: None,
+            letters: known.letters,
             seen: known.seen.clone(),
         }
     }
 }
 
 impl Judged<'_> {
+    /// What becomes of it for its own stream, where that is worse.
+    async fn with(
+        &mut self,
+        origin: &Origin,
+        consumers: &[&Standing],
+        now: DateTime<Utc>,
+    ) -> Result<(), BoxError> {
+        let Origin { source, known } = origin;
+        let (level, reason) = source.level(known.as_ref(), consumers);
+        if level > self.level {
+            (self.level, self.reason) = (level, reason);
+        }
+        if self.warning.is_none() {
+            self.warning = source.warning(known.as_ref(), now).await?;
+        }
+        Ok(())
+    }
+
+    /// What holds a group up ends nothing of what it is about to lose: both are told.
+    fn settle(&mut self) {
+        let Some(warning) = &self.warning else {
+            return;
+        };
+        match self.level {
+            Level::Ok | Level::Warning => {
+                self.level = Level::Warning;
+                self.reason.clone_from(warning);
+            }
+            Level::Blocked => self.reason = format!("{} {warning}", self.reason),
+            // What is lost already says more.
+            Level::Gap => self.warning = None,
+        }
+    }
+
+    const fn is_near_end(&self) -> bool {
+        self.warning.is_some()
+    }
+
+    /// Whether others are told of it.
+    fn is_told(&self) -> bool {
+        self.before != self.level
+            || self.was_near_end != self.is_near_end()
+            || (self.had_letters > 0) != (self.letters > 0)
+    }
+
     fn look(&self) -> Look<'_> {
         Look {
             group: self.group.id.as_str(),
             generation: self.generation,
             level: self.level,
             reason: &self.reason,
+            is_near_end: self.is_near_end(),
+            letters: self.letters,
             seen: &self.seen,
         }
     }
@@ -198,6 +265,8 @@ impl Judged<'_> {
             from: status::state_of(self.before).into(),
             to: status::state_of(self.level).into(),
             reason: self.reason.clone(),
+            warning: Some(self.warning.clone().unwrap_or_default()),
+            dead_letters: Some(self.letters),
         }
     }
 }
@@ -267,13 +336,13 @@ async fn task<'a>(
             // A task that was never started has nothing to be behind of.
             Some(_) | None => continue,
         };
-        if let Some(Origin { source, known }) = &origin
-            && let Some((level, reason)) = source.level(known.as_ref(), &consumers, now).await?
-            && level > judged.level
-        {
-            (judged.level, judged.reason) = (level, reason);
+        if let Some(origin) = &origin {
+            judged.with(origin, &consumers, now).await?;
         }
-        judged.is_news |= judged.level != known.level || judged.reason != known.reason;
+        judged.settle();
+        judged.is_news |= judged.level != known.level
+            || judged.reason != known.reason
+            || judged.is_near_end() != known.is_near_end;
         looked.judged.push(judged);
     }
     Ok(looked)
@@ -369,23 +438,18 @@ async fn judge<'a>(
         let first = range.first.as_ref().map(status::place);
         (Level::Gap, gap::sentence(missing, held, first.as_deref()))
     } else {
-        match (
-            blocked(view, group, known).await?,
-            warning(view, held, consumers, now).await?,
-        ) {
-            (Some(reason), _) => (Level::Blocked, reason),
-            (None, Some(reason)) => (Level::Warning, reason),
-            (None, None) => (Level::Ok, String::new()),
+        match blocked(view, group, known).await? {
+            Some(reason) => (Level::Blocked, reason),
+            None => (Level::Ok, String::new()),
         }
     };
     Ok(Judged {
-        group,
-        before: known.level,
-        generation: known.generation,
         is_news: seen != known.seen,
         level,
         reason,
+        warning: warning(view, held, consumers, now).await?,
         seen,
+        ..Judged::well(group, known)
     })
 }
 

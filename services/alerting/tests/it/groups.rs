@@ -18,6 +18,8 @@ fn became(group: &str, to: GroupState) -> GroupStateChanged {
         from: GroupState::Ok.into(),
         to: to.into(),
         reason: format!("it is {}.", to.as_str_name()),
+        warning: None,
+        dead_letters: None,
     }
 }
 
@@ -86,6 +88,52 @@ async fn each_group_has_its_own_incident_and_a_warning_becomes_a_gap() {
     service.tell(&became(GROUP, GroupState::Ok)).await;
     assert_eq!(open(&service).await, [pair("group_behind", OTHER)]);
     assert_eq!(service.incidents(TASK, false).await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_blocked_group_is_warned_too_and_its_dead_letters_are_an_incident() {
+    let service = Service::start().await;
+    service.tell(&became(GROUP, GroupState::Blocked)).await;
+    assert_eq!(open(&service).await, [pair("group_blocked", GROUP)]);
+    let near = GroupStateChanged {
+        from: GroupState::Blocked.into(),
+        warning: Some("It will be removed soon.".to_owned()),
+        dead_letters: Some(2),
+        ..became(GROUP, GroupState::Blocked)
+    };
+    service.tell(&near).await;
+    let all = [
+        pair("group_behind", GROUP),
+        pair("group_blocked", GROUP),
+        pair("group_dead_letters", GROUP),
+    ];
+    assert_eq!(open(&service).await, all);
+    let told = service.incidents(TASK, true).await;
+    let summary_of = |rule: &str| {
+        let mut told = told.iter();
+        told.find(|one| one.rule == rule).unwrap().summary.clone()
+    };
+    assert!(summary_of("group_behind").ends_with(": It will be removed soon."));
+    assert!(summary_of("group_dead_letters").ends_with(": 2 changes are dead letters."));
+
+    // It has read on, and is still blocked; nobody has dealt with the letters.
+    let far = GroupStateChanged {
+        warning: Some(String::new()),
+        ..near
+    };
+    let far = GroupStateChanged {
+        meta: Some(event_meta()),
+        ..far
+    };
+    service.tell(&far).await;
+    assert_eq!(open(&service).await, all[1..]);
+    let well = GroupStateChanged {
+        warning: Some(String::new()),
+        dead_letters: Some(0),
+        ..became(GROUP, GroupState::Ok)
+    };
+    service.tell(&well).await;
+    assert_eq!(open(&service).await, []);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Groups, as people read them.
 
 use rowcast_proto::rest::{
-    Derivation, Group, GroupMember, OnExhausted, StreamPosition, StreamRange,
+    Derivation, Group, GroupMember, GroupStatus, OnExhausted, StreamPosition, StreamRange,
 };
 
 use crate::api::Api;
@@ -56,6 +56,7 @@ pub(super) fn one(group: &Group, format: Format) -> anyhow::Result<()> {
             )
         });
         lines.extend(stuck);
+        lines.push(("dead letters", or_dash(dead_letters(status))));
         lines.push(("stream", or_dash(status.range.as_ref().map(range))));
         match &status.members_unknown {
             Some(why) => lines.push(("members", why.clone())),
@@ -84,6 +85,7 @@ pub(super) async fn list(api: &Api, task: &str, format: Format) -> anyhow::Resul
         "ACKNOWLEDGED",
         "DELAY",
         "UNCONSUMED",
+        "DEAD",
         "MEMBERS",
     ]);
     for group in list.groups {
@@ -101,6 +103,7 @@ pub(super) async fn list(api: &Api, task: &str, format: Format) -> anyhow::Resul
             group.acknowledged_sequence.to_string(),
             or_dash(status.map(|status| seconds(status.delay_seconds))),
             or_dash(status.map(|status| number(status.unconsumed))),
+            or_dash(status.and_then(dead_letters)),
             or_dash(members),
         ]);
     }
@@ -147,6 +150,14 @@ fn own_stream(derivation: &Derivation) -> String {
         "{state}{}, made of the task's stream up to {source_sequence}, {behind} behind, {parked} parked",
         reason.unwrap_or_default()
     )
+}
+
+fn dead_letters(status: &GroupStatus) -> Option<String> {
+    let all = status.dead_letters?;
+    Some(match status.dead_letters_waiting {
+        Some(waiting) => format!("{all}, of which {waiting} wait to be put away"),
+        None => all.to_string(),
+    })
 }
 
 fn member(member: &GroupMember) -> String {

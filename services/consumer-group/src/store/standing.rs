@@ -22,6 +22,10 @@ pub(crate) struct Known {
     pub(crate) is_forward: bool,
     pub(crate) level: Level,
     pub(crate) reason: String,
+    /// Whether retention will soon remove something that it has not read.
+    pub(crate) is_near_end: bool,
+    /// Dead letters, with those that wait.
+    pub(crate) letters: u64,
     /// By consumer.
     pub(crate) seen: BTreeMap<String, Seen>,
 }
@@ -36,11 +40,13 @@ struct Row {
     is_forward: bool,
     state: String,
     reason: String,
+    is_near_end: bool,
+    letters: i64,
     seen: Json<BTreeMap<String, Seen>>,
 }
 
-const COLUMNS: &str =
-    "group_id, generation, next_sequence, consumer, moved_by, is_forward, state, reason, seen";
+const COLUMNS: &str = "group_id, generation, next_sequence, consumer, moved_by, is_forward, state, reason, is_near_end,
+     letters, seen";
 
 impl Row {
     fn known(self) -> (String, Known) {
@@ -53,6 +59,8 @@ impl Row {
             // What a newer version wrote is judged anew.
             level: Level::from_name(&self.state).unwrap_or_default(),
             reason: self.reason,
+            is_near_end: self.is_near_end,
+            letters: self.letters.unsigned_abs(),
             seen: self.seen.0,
         };
         (self.group_id, known)
@@ -176,7 +184,7 @@ pub(crate) async fn moved(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE standings
-         SET next_sequence = NULL, consumer = NULL, state = 'ok', reason = '',
+         SET next_sequence = NULL, consumer = NULL, state = 'ok', reason = '', is_near_end = FALSE,
              seen = CASE WHEN consumer IS NULL THEN '{}' ELSE seen - consumer END
          WHERE group_id = $1",
     )
@@ -194,6 +202,8 @@ pub(crate) struct Look<'a> {
     pub(crate) generation: u64,
     pub(crate) level: Level,
     pub(crate) reason: &'a str,
+    pub(crate) is_near_end: bool,
+    pub(crate) letters: u64,
     pub(crate) seen: &'a BTreeMap<String, Seen>,
 }
 
@@ -206,12 +216,15 @@ pub(crate) async fn note(
     let generations = looks.iter().map(|look| look.generation.cast_signed());
     let levels: Vec<&str> = looks.iter().map(|look| look.level.as_str()).collect();
     let reasons: Vec<&str> = looks.iter().map(|look| look.reason).collect();
+    let near_end: Vec<bool> = looks.iter().map(|look| look.is_near_end).collect();
+    let letters = looks.iter().map(|look| look.letters.cast_signed());
     let seen = looks.iter().map(|look| Json(look.seen));
     sqlx::query_scalar(
-        "INSERT INTO standings AS known (group_id, generation, state, reason, seen)
-         SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[])
+        "INSERT INTO standings AS known (group_id, generation, state, reason, is_near_end, letters, seen)
+         SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::boolean[], $6::bigint[], $7::jsonb[])
          ON CONFLICT (group_id) DO UPDATE
-         SET state = excluded.state, reason = excluded.reason, seen = excluded.seen
+         SET state = excluded.state, reason = excluded.reason, is_near_end = excluded.is_near_end,
+             letters = excluded.letters, seen = excluded.seen
          WHERE known.generation = excluded.generation
            AND known.next_sequence IS NULL
          RETURNING group_id",
@@ -220,6 +233,8 @@ pub(crate) async fn note(
     .bind(generations.collect::<Vec<i64>>())
     .bind(levels)
     .bind(reasons)
+    .bind(near_end)
+    .bind(letters.collect::<Vec<i64>>())
     .bind(seen.collect::<Vec<_>>())
     .fetch_all(executor)
     .await

@@ -108,6 +108,38 @@ async fn an_ordered_group_is_blocked_until_the_change_is_put_away() -> anyhow::R
 }
 
 #[tokio::test]
+async fn a_blocked_group_is_warned_before_it_loses_anything() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let task = TaskId::random();
+    service
+        .make_stream_of(&task, Duration::ZERO, 20_000)
+        .await?;
+    let member = service.group(&task, "orders").await?;
+    allow(&service, &member, 3).await?;
+    service.transactions(&task, 1..=2).await?;
+    until_blocked(&service, &member).await?;
+    // About 300 bytes a message.
+    service.transactions(&task, 3..=28).await?;
+    eventually("the reason tells both", LIMIT, async || {
+        let status = service.seen(&member.group).await.status.unwrap();
+        let parts = ["nothing behind it can be read", "of the 20000 that"];
+        status.state() == GroupState::Blocked
+            && parts.iter().all(|part| status.reason.contains(part))
+    })
+    .await;
+    let told = service.facts::<GroupStateChanged>().await?;
+    let told: Vec<(GroupState, bool)> = told
+        .iter()
+        .map(|fact| (fact.to(), fact.warning() != ""))
+        .collect();
+    assert_eq!(
+        told,
+        [(GroupState::Blocked, false), (GroupState::Blocked, true)]
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_partition_of_a_keyed_group_goes_on_alone() -> anyhow::Result<()> {
     let service = Service::start().await?;
     let task = TaskId::random();

@@ -45,6 +45,8 @@ fn status(status: m::GroupStatus) -> Result<rest::GroupStatus, ApiError> {
         generation,
         derivation: of_own,
         stuck: held_up,
+        dead_letters,
+        dead_letters_waiting,
     } = status;
     Ok(rest::GroupStatus {
         state,
@@ -58,6 +60,8 @@ fn status(status: m::GroupStatus) -> Result<rest::GroupStatus, ApiError> {
         generation,
         derivation: of_own.map(derivation),
         stuck: held_up.into_iter().map(stuck).collect::<Result<_, _>>()?,
+        dead_letters,
+        dead_letters_waiting: Some(dead_letters_waiting).filter(|number| *number > 0),
     })
 }
 

@@ -88,7 +88,8 @@ fn threshold(issues: &mut Issues, metric: RuleMetric, threshold: Option<u64>) {
         | RuleMetric::SourceDrifted
         | RuleMetric::GroupGap
         | RuleMetric::GroupBehind
-        | RuleMetric::GroupBlocked => {
+        | RuleMetric::GroupBlocked
+        | RuleMetric::GroupDeadLetters => {
             if threshold.is_some() {
                 let detail = format!("{} is true or not", metric.as_str());
                 issues.note("threshold", detail, "Leave it out.");

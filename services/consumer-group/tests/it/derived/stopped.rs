@@ -3,7 +3,7 @@
 use rowcast_bus::async_nats::jetstream::stream;
 use rowcast_proto::message as m;
 use rowcast_proto::rpc::CreateGroup;
-use rowcast_proto::stream::PARKED;
+use rowcast_proto::stream::{PARKED, task_stream};
 use rowcast_testkit::eventually;
 use serde_json::json;
 
@@ -97,6 +97,37 @@ async fn what_was_made_before_a_stop_is_stored_and_parked_once() -> anyhow::Resu
         let status = service.seen(&member.group).await.status.unwrap_or_default();
         // Three that were, and five that were not.
         status.unconsumed == 3 + 5
+    })
+    .await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_group_that_has_stopped_is_warned_before_it_loses_anything() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let (task, _shape) = service.begin_task().await?;
+    service.write(&unfit(&service, &task).await?).await?;
+    let group = service.failing(&task).await?;
+    service.stops(&group, "public.plain").await;
+    service.write(&transaction(&task, 2, &[true; 60])).await?;
+    let jetstream = service.capture.jetstream();
+    let of_task = jetstream.get_stream(task_stream(&task)).await?;
+    let info = of_task.cached_info().clone();
+    let nearly_full = stream::Config {
+        max_bytes: i64::try_from(info.state.bytes)? * 21 / 20,
+        ..info.config
+    };
+    jetstream.update_stream(nearly_full).await?;
+    eventually("the group is warned", LIMIT, async || {
+        let facts = service.facts::<m::GroupStateChanged>().await.unwrap();
+        facts.iter().any(|fact| {
+            let warning = fact.warning();
+            fact.group_id == group.id
+                && fact.to() == m::GroupState::Blocked
+                && warning.contains("that the task keeps")
+                && fact.reason.contains("public.plain")
+                && fact.reason.ends_with(warning)
+        })
     })
     .await;
     Ok(())
