@@ -56,7 +56,7 @@ pub struct DeadLetter {
     pub cause: DeadLetterCause,
     /// How often it was sent to members of the group, over all redrives.
     pub attempts: u64,
-    /// What the member said of its last attempt; absent where it said nothing.
+    /// What the member said of its last attempt; where it said nothing, what is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
     /// When it was put away.

@@ -44,6 +44,11 @@ pub struct Config {
     pub client_urls: Vec<String>,
     /// `ROWCAST_GROUPS_PER_TASK`: most groups of a task. Default 20.
     pub groups_per_task: u32,
+    /// `ROWCAST_DEAD_LETTERS_PER_GROUP`: most dead letters of a group; more wait until some are redriven or discarded. Default
+    /// 10000, at least 1.
+    pub dead_letters_per_group: u64,
+    /// `ROWCAST_DEAD_LETTER_BYTES_PER_GROUP`: most bytes that they take. Default 67108864, 64 MiB.
+    pub dead_letter_bytes_per_group: u64,
 }
 
 impl Config {
@@ -64,6 +69,14 @@ impl Config {
         let secret_key = settings.secret("secret_key");
         let client_url = settings.optional("client_nats_url", url.unwrap_or_default());
         let groups_per_task = settings.optional("groups_per_task", 20);
+        let dead_letters = settings.optional("dead_letters_per_group", 10_000);
+        if dead_letters == Some(0) {
+            settings.problem(
+                "dead_letters_per_group",
+                "is 0, and what a group gives up would wait for ever: give 1 or more",
+            );
+        }
+        let dead_letter_bytes = settings.optional("dead_letter_bytes_per_group", 64 * 1024 * 1024);
         Some(Self {
             control: control?,
             data: data?,
@@ -77,6 +90,8 @@ impl Config {
                 .map(|url| url.trim().to_owned())
                 .collect(),
             groups_per_task: groups_per_task?,
+            dead_letters_per_group: dead_letters?,
+            dead_letter_bytes_per_group: dead_letter_bytes?,
         })
     }
 }

@@ -7,15 +7,19 @@
 //!
 //! The server goes past such a change and tells of it once, to whoever listens (nats-server 2.15,
 //! `notifyDeliveryExceeded`, `processTerm`). The stream of advisories listens, so nothing is missed while this service
-//! is away; an advisory is acknowledged once its letter is stored.
+//! is away; an advisory is acknowledged once its letter is stored, or noted as one that waits. Those of a group are taken one after
+//! the other, and those of different groups at once: a stream without a leader holds up its own groups alone.
 
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use rowcast_bus::async_nats::jetstream::consumer::{AckPolicy, pull};
 use rowcast_bus::async_nats::jetstream::{AckKind, Message};
 use rowcast_bus::provision;
-use rowcast_domain::Backoff;
+use rowcast_domain::{Backoff, GroupId};
 use rowcast_proto::rest::DeadLetterCause;
 use rowcast_proto::stream::{ADVISORIES, DEAD, group_of_consumer};
 use rowcast_proto::subject::{self, DELIVERIES_GIVEN_UP};
@@ -26,7 +30,8 @@ use crate::letter::Letter;
 use crate::reads::Reads;
 use crate::state::State;
 use crate::store::group::Group;
-use crate::{held, shelf, store};
+use crate::store::waiting::Told;
+use crate::{shelf, store, waiting};
 
 /// The durable consumer, shared by the copies of this service.
 pub(crate) const DURABLE: &str = "consumer-group";
@@ -36,6 +41,9 @@ const ACK_WAIT: Duration = Duration::from_secs(30);
 
 /// How long one that cannot be taken now is left.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// Advisories in hand at a time; the server has no more on their way.
+const MOST_IN_HAND: usize = 1000;
 
 /// What an advisory tells (schemas `io.nats.jetstream.advisory.v1.max_deliver` and `.terminated`).
 #[derive(Debug, Deserialize)]
@@ -48,8 +56,14 @@ struct Advisory {
     reason: String,
 }
 
-/// Takes advisories until told to stop.
+/// Takes advisories, and tries what waits again, until told to stop.
 pub(crate) async fn run(state: State, stop: CancellationToken) -> Result<(), BoxError> {
+    let waiting = waiting::run(state.clone(), stop.clone());
+    futures::future::try_join(Box::pin(follow(state, stop)), Box::pin(waiting)).await?;
+    Ok(())
+}
+
+async fn follow(state: State, stop: CancellationToken) -> Result<(), BoxError> {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
     while !stop.is_cancelled() {
         let taking = stop.run_until_cancelled(Box::pin(until_failure(&state, &mut backoff)));
@@ -79,18 +93,87 @@ async fn until_failure(state: &State, backoff: &mut Backoff) -> Result<(), BoxEr
     };
     let consumer = stream.get_or_create_consumer(DURABLE, config).await?;
     let mut messages = consumer.messages().await?;
-    while let Some(message) = messages.next().await {
-        let message = message?;
-        match take(state, &message).await {
-            Ok(()) => message.double_ack().await?,
-            Err(error) => {
-                tracing::error!(%error, advisory = %message.subject, "dead letter not stored yet");
-                message.ack_with(AckKind::Nak(Some(AGAIN_AFTER))).await?;
+    let mut lanes = Lanes::new(state);
+    loop {
+        let has_room = lanes.has_room();
+        tokio::select! {
+            Some(done) = lanes.next() => {
+                done?;
+                backoff.reset();
+            }
+            message = messages.next(), if has_room => match message {
+                Some(message) => lanes.add(message?),
+                None => return Err("the consumer of advisories has ended".into()),
+            },
+        }
+    }
+}
+
+/// Advisories in hand, by group.
+struct Lanes<'a> {
+    state: &'a State,
+    /// Behind the one of each group that is being taken.
+    behind: HashMap<Option<GroupId>, VecDeque<Message>>,
+    taking: FuturesUnordered<BoxFuture<'a, (Option<GroupId>, Result<(), BoxError>)>>,
+    in_hand: usize,
+}
+
+impl<'a> Lanes<'a> {
+    fn new(state: &'a State) -> Self {
+        Self {
+            state,
+            behind: HashMap::new(),
+            taking: FuturesUnordered::new(),
+            in_hand: 0,
+        }
+    }
+
+    const fn has_room(&self) -> bool {
+        self.in_hand < MOST_IN_HAND
+    }
+
+    fn add(&mut self, message: Message) {
+        self.in_hand += 1;
+        let consumer = message.subject.rsplit('.').next();
+        let group = consumer.and_then(group_of_consumer);
+        if let Some(behind) = self.behind.get_mut(&group) {
+            behind.push_back(message);
+            return;
+        }
+        self.behind.insert(group.clone(), VecDeque::new());
+        self.begin(group, message);
+    }
+
+    fn begin(&self, group: Option<GroupId>, message: Message) {
+        let state = self.state;
+        let one = async move { (group, answer(state, &message).await) };
+        self.taking.push(one.boxed());
+    }
+
+    /// The next one that was taken; `None` where nothing is in hand.
+    async fn next(&mut self) -> Option<Result<(), BoxError>> {
+        let (group, done) = self.taking.next().await?;
+        self.in_hand = self.in_hand.saturating_sub(1);
+        let next = self.behind.get_mut(&group).and_then(VecDeque::pop_front);
+        match next {
+            Some(message) => self.begin(group, message),
+            None => {
+                self.behind.remove(&group);
             }
         }
-        backoff.reset();
+        Some(done)
     }
-    Err("the consumer of advisories has ended".into())
+}
+
+/// Takes one, and tells the server.
+async fn answer(state: &State, message: &Message) -> Result<(), BoxError> {
+    match take(state, message).await {
+        Ok(()) => message.double_ack().await,
+        Err(error) => {
+            tracing::error!(%error, advisory = %message.subject, "dead letter not stored yet");
+            message.ack_with(AckKind::Nak(Some(AGAIN_AFTER))).await
+        }
+    }
 }
 
 /// Taken twice, it does nothing the second time.
@@ -127,17 +210,33 @@ async fn put_away(
     cause: DeadLetterCause,
     number: u64,
 ) -> Result<(), BoxError> {
-    let is_redriven = advisory.stream == DEAD.name;
-    if !is_redriven && advisory.stream != Reads::of(group).stream() {
+    if advisory.stream == DEAD.name {
+        return put_back(state, group, advisory, cause, number).await;
+    }
+    if advisory.stream != Reads::of(group).stream() {
         return Ok(());
     }
-    let before = if is_redriven {
-        of_redriven(state, group, advisory.stream_seq).await?
-    } else {
-        let letter = of_change(state, group, advisory.stream_seq).await?;
-        Some((letter, None))
+    let told = Told {
+        sequence: advisory.stream_seq,
+        stored_at: None,
+        cause,
+        attempts: advisory.deliveries,
+        error: advisory.reason,
+        advisory: number,
     };
-    let Some((before, was_redriven)) = before else {
+    waiting::take(state, group, told).await
+}
+
+/// Makes a letter again of a redriven one. It has its room already, and does not wait elsewhere: as long as the server's word
+/// is not taken, nobody takes the message for acknowledged.
+async fn put_back(
+    state: &State,
+    group: &Group,
+    advisory: Advisory,
+    cause: DeadLetterCause,
+    number: u64,
+) -> Result<(), BoxError> {
+    let Some((before, subject)) = of_redriven(state, group, advisory.stream_seq).await? else {
         return Ok(());
     };
     let letter = Letter {
@@ -151,12 +250,10 @@ async fn put_away(
         ..before
     };
     shelf::put(&state.data, &letter, Some(&format!("advisory-{number}"))).await?;
-    if let Some(subject) = was_redriven {
-        let shelf = shelf::stream(&state.data).await?;
-        shelf.purge().filter(subject).await?;
-    }
+    let shelf = shelf::stream(&state.data).await?;
+    shelf.purge().filter(subject).await?;
     tracing::warn!(group = %group.id, task = %group.task_id, sequence = letter.sequence, attempts = letter.attempts,
-        cause = letter.cause.as_str(), has_body = letter.body.is_some(), "change is a dead letter");
+        cause = letter.cause.as_str(), has_body = letter.body.is_some(), "change is a dead letter again");
     Ok(())
 }
 
@@ -168,7 +265,7 @@ async fn of_redriven(
     state: &State,
     group: &Group,
     sequence: u64,
-) -> Result<Option<(Letter, Option<String>)>, BoxError> {
+) -> Result<Option<(Letter, String)>, BoxError> {
     let shelf = shelf::stream(&state.data).await?;
     // It may have been taken before: the letter is stored before this is removed.
     let Some(message) = shelf::found(shelf.get_raw_message(sequence).await)? else {
@@ -189,14 +286,5 @@ async fn of_redriven(
         shelf::remove(&shelf, &old).await?;
     }
     let letter = letter.redriven_once_more();
-    Ok(Some((letter, Some(message.subject.to_string()))))
-}
-
-async fn of_change(state: &State, group: &Group, sequence: u64) -> Result<Letter, BoxError> {
-    let stream = held::stream(&state.data, &Reads::of(group)).await?;
-    let found = shelf::found(stream.get_raw_message(sequence).await)?;
-    Ok(match found {
-        Some(message) => Letter::of_change(group.id.clone(), message),
-        None => Letter::gone(group.id.clone(), sequence),
-    })
+    Ok(Some((letter, message.subject.to_string())))
 }

@@ -15,6 +15,9 @@ use crate::head::Head;
 /// capture leaves 4 KiB.
 const MAX_ERROR: usize = 500;
 
+/// Bytes, about, of the headers that say why it is one.
+const OWN_HEADERS: usize = 400;
+
 /// What is put away.
 #[derive(Debug, Clone)]
 pub(crate) struct Letter {
@@ -85,6 +88,39 @@ impl Letter {
         })
     }
 
+    /// What it takes, about.
+    pub(crate) fn bytes(&self) -> u64 {
+        let body = self.body.as_ref().map_or(0, bytes::Bytes::len);
+        let headers = self.headers.iter().flat_map(|(name, values)| {
+            let name: &str = name.as_ref();
+            values
+                .iter()
+                .map(move |value| name.len() + value.as_str().len())
+        });
+        let headers: usize = headers.sum();
+        u64::try_from(body + headers + OWN_HEADERS).unwrap_or(u64::MAX)
+    }
+
+    /// What is known of why it is one.
+    fn last_error(&self) -> String {
+        if !self.error.is_empty() {
+            return self.error.clone();
+        }
+        match self.cause {
+            DeadLetterCause::Exhausted if self.attempts == 1 => {
+                "not acknowledged in 1 attempt; the client has not said why".to_owned()
+            }
+            DeadLetterCause::Exhausted => format!(
+                "not acknowledged in {} attempts; the client has not said why",
+                self.attempts
+            ),
+            DeadLetterCause::GivenUp => {
+                "given up by the client, which has not said why".to_owned()
+            }
+            DeadLetterCause::Skipped => "put away by hand without a reason".to_owned(),
+        }
+    }
+
     /// Whether it is a piece of a change that is larger than a message: alone, nobody can read it.
     pub(crate) fn is_piece(&self) -> bool {
         let body = self.body.as_deref().unwrap_or_default();
@@ -150,7 +186,7 @@ impl Letter {
             }),
             cause: message::DeadLetterCause::from(self.cause).into(),
             attempts: self.attempts,
-            last_error: self.error.clone(),
+            last_error: self.last_error(),
             at: Some(at.into()),
             bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
             payload: if with_body { body.to_vec() } else { Vec::new() },
@@ -174,6 +210,23 @@ mod tests {
     fn what_a_member_says_fits_into_a_header() {
         assert_eq!(in_one_line("a\r\nb\tc"), "a  b c");
         assert_eq!(in_one_line(&"é".repeat(600)).chars().count(), MAX_ERROR);
+    }
+
+    #[test]
+    fn what_a_silent_client_leaves_open_is_told_as_far_as_it_is_known() {
+        let told = |cause, attempts, error: &str| {
+            let letter = Letter {
+                cause,
+                attempts,
+                error: error.to_owned(),
+                ..Letter::gone(GroupId::random(), 7)
+            };
+            letter.to_message(1, Utc::now(), false).last_error
+        };
+        let exhausted = told(DeadLetterCause::Exhausted, 10, "");
+        assert!(exhausted.starts_with("not acknowledged in 10 attempts"));
+        assert!(told(DeadLetterCause::GivenUp, 1, "").starts_with("given up"));
+        assert_eq!(told(DeadLetterCause::GivenUp, 1, "why"), "why");
     }
 
     #[test]

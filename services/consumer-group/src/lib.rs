@@ -7,7 +7,7 @@
 //!                │          ├─▶ watch ─▶ gap ─────┘ and samples over time
 //!                │          ├─▶ callout ◀─ nats-server: may this login in, and what may it do?
 //!                │          └─▶ membership ◀─ members: what may I read?
-//!                ├─▶ shelf: dead letters ◀─ exhausted ◀─ nats-server; redrive ─▶ members
+//!                ├─▶ shelf: dead letters ◀─ waiting ◀─ exhausted ◀─ nats-server; redrive ─▶ members
 //!                ├─▶ status: stream, consumers and members, now
 //!                └─▶ seek ─▶ moving: the position, as it was wished
 //! ```
@@ -49,6 +49,8 @@ mod moving;
 mod letter;
 mod letters;
 mod shelf;
+mod room;
+mod waiting;
 mod exhausted;
 mod put_away;
 mod redrive;

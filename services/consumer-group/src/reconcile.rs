@@ -110,7 +110,9 @@ pub(crate) async fn remove(state: &State, group: &Group) -> Result<(), BoxError>
     own_stream::remove(&state.data, group).await?;
     let login = connection::login(&group.account, &group.id);
     kick::login(&state.system, &login).await?;
-    redrive::remove_all(&state.data, &group.id).await
+    redrive::remove_all(&state.data, &group.id).await?;
+    store::waiting::forget(&state.pool, &group.id).await?;
+    Ok(())
 }
 
 fn is_over(deleted_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use crate::config::Config;
 use crate::members::Members;
 use crate::password::{HashError, Hasher};
+use crate::room::{Rooms, Share};
 
 /// Connections and settings. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub(crate) struct State {
     pub(crate) client_urls: Arc<[String]>,
     /// Most groups of a task.
     pub(crate) groups_per_task: u32,
+    /// What groups have of the stream of dead letters.
+    pub(crate) rooms: Rooms,
     /// Wakes the reconciler: the wanted groups have changed.
     pub(crate) changed: Arc<Notify>,
 }
@@ -60,6 +63,10 @@ impl State {
             hasher: Hasher::new()?,
             client_urls: config.client_urls.as_slice().into(),
             groups_per_task: config.groups_per_task,
+            rooms: Rooms::new(Share {
+                letters: config.dead_letters_per_group,
+                bytes: config.dead_letter_bytes_per_group,
+            }),
             changed: Arc::new(Notify::new()),
         })
     }

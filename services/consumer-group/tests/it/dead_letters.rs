@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use futures::StreamExt as _;
 use rowcast_bus::async_nats::Client;
 use rowcast_bus::async_nats::jetstream::consumer::PullConsumer;
-use rowcast_bus::async_nats::jetstream::{AckKind, Message};
+use rowcast_bus::async_nats::jetstream::{AckKind, Message, stream};
 use rowcast_domain::TaskId;
 use rowcast_proto::message as m;
 use rowcast_proto::message::{DeadLetterCause, ErrorKind, GroupMode};
@@ -127,6 +127,11 @@ async fn what_was_tried_as_often_as_allowed_is_put_away_and_redriven() -> anyhow
     let kept = &come(&service, &member, 1).await[0];
     assert_eq!(kept.cause(), DeadLetterCause::Exhausted);
     assert_eq!((kept.attempts, kept.redriven), (2, 0));
+    assert!(
+        kept.last_error.starts_with("not acknowledged in 2 attempts"),
+        "{}",
+        kept.last_error
+    );
     let position = kept.position.clone().unwrap();
     assert_eq!((position.sequence, position.lsn.as_str()), (2, "0/100"));
     assert!(kept.subject.ends_with(".public.orders.insert") && kept.payload.is_empty());
@@ -226,6 +231,94 @@ async fn nothing_is_missed_while_the_service_or_the_server_is_away() -> anyhow::
     assert_eq!((first.letters.len(), first.total), (4, 10));
     let rest = page(&service, &member, first.next_after, 6).await;
     assert_eq!((rest.letters.len(), rest.next_after), (6, 0));
+    Ok(())
+}
+
+/// How many dead letters the group is shown to have, and how many of these wait.
+async fn shown(service: &Service, member: &Member) -> (u64, u64) {
+    let status = service.seen(&member.group).await.status.unwrap();
+    (status.dead_letters(), status.dead_letters_waiting)
+}
+
+#[tokio::test]
+async fn what_is_too_much_of_one_group_waits_and_others_are_put_away() -> anyhow::Result<()> {
+    let service = Service::start_with(&[("ROWCAST_DEAD_LETTERS_PER_GROUP", "3")]).await?;
+    let (task, other) = (TaskId::random(), TaskId::random());
+    let careless = shared(&service, &task, 1).await?;
+    let careful = shared(&service, &other, 1).await?;
+    service.transactions(&task, 1..=3).await?;
+    service.transactions(&other, 1..=1).await?;
+    let client = careless.connect().await?;
+    assert_eq!(refuses(&careless.consumer(&client).await?).await?, 6);
+    let of_careful = careful.connect().await?;
+    assert_eq!(refuses(&careful.consumer(&of_careful).await?).await?, 2);
+    come(&service, &careful, 2).await;
+    come(&service, &careless, 3).await;
+    eventually("all that it has is shown", LIMIT, async || {
+        shown(&service, &careless).await == (6, 3) && shown(&service, &careful).await == (2, 0)
+    })
+    .await;
+    let told = service.facts::<m::GroupStateChanged>().await?;
+    let told: Vec<&str> = told
+        .iter()
+        .filter(|fact| fact.dead_letters() > 0)
+        .map(|fact| fact.group_id.as_str())
+        .collect();
+    assert_eq!(told.len(), 2, "once of each group: {told:?}");
+
+    let all = letter(&careless, 0);
+    assert_eq!(service.ask::<DiscardDeadLetters>(&all).await?.done, 3);
+    let rest = come(&service, &careless, 3).await;
+    assert!(
+        rest.iter().all(|letter| !letter.is_without_body),
+        "{rest:?}"
+    );
+    assert_eq!(service.ask::<DiscardDeadLetters>(&all).await?.done, 3);
+    eventually("that there are none is told", LIMIT, async || {
+        let told = service.facts::<m::GroupStateChanged>().await.unwrap();
+        let mut of_group = told.iter();
+        let last = of_group.rfind(|fact| fact.group_id == careless.group.id);
+        last.is_some_and(|fact| fact.dead_letters == Some(0))
+    })
+    .await;
+    assert_eq!(shown(&service, &careless).await, (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_broker_does_not_take_waits_and_holds_up_no_other_group() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let (task, other) = (TaskId::random(), TaskId::random());
+    let large = shared(&service, &task, 1).await?;
+    let small = shared(&service, &other, 1).await?;
+    let jetstream = service.capture.jetstream();
+    let shelf = jetstream.get_stream(DEAD.name).await?;
+    let as_it_was = shelf.cached_info().config.clone();
+    let narrow = stream::Config {
+        max_message_size: 2000,
+        ..as_it_was.clone()
+    };
+    jetstream.update_stream(narrow).await?;
+    let body = format!("{}{}", change(1, 1), " ".repeat(4000));
+    service.change(&task, &body).await?;
+    service.transactions(&other, 1..=1).await?;
+    let client = large.connect().await?;
+    assert_eq!(refuses(&large.consumer(&client).await?).await?, 1);
+    eventually("it waits", LIMIT, async || {
+        shown(&service, &large).await.1 == 1
+    })
+    .await;
+    let of_small = small.connect().await?;
+    assert_eq!(refuses(&small.consumer(&of_small).await?).await?, 2);
+    come(&service, &small, 2).await;
+
+    jetstream.update_stream(as_it_was).await?;
+    let kept = &come(&service, &large, 1).await[0];
+    assert_eq!(kept.bytes, body.len() as u64);
+    eventually("nothing waits any more", LIMIT, async || {
+        shown(&service, &large).await == (1, 0)
+    })
+    .await;
     Ok(())
 }
 

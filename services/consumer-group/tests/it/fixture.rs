@@ -42,13 +42,21 @@ pub(crate) struct Service {
     keyring: Keyring,
     database_url: String,
     key: String,
+    settings: Settings,
     process: Child,
     // Last, so that the server outlives what is connected to it.
     _postgres: Postgres,
 }
 
+/// What a service is told beside what every one is.
+type Settings = &'static [(&'static str, &'static str)];
+
 impl Service {
     pub(crate) async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(settings: Settings) -> anyhow::Result<Self> {
         let (postgres, nats) = (Postgres::start().await?, Nats::start().await?);
         let database_url = postgres.service_database("consumer_group").await?;
         let pool = PgPool::connect(&database_url).await?;
@@ -58,7 +66,7 @@ impl Service {
         );
         provision::stream(&bus, &EVENTS).await?;
         let key = "ab".repeat(32);
-        let process = spawn(&nats, &database_url, &key)?;
+        let process = spawn(&nats, &database_url, &key, settings)?;
         let service = Self {
             nats,
             pool,
@@ -67,6 +75,7 @@ impl Service {
             keyring: Keyring::from_secret(&Secret::new(key.clone()))?,
             database_url,
             key,
+            settings,
             process,
             _postgres: postgres,
         };
@@ -91,12 +100,12 @@ impl Service {
 
     /// One more copy of the process.
     pub(crate) fn copy(&self) -> anyhow::Result<Child> {
-        spawn(&self.nats, &self.database_url, &self.key)
+        spawn(&self.nats, &self.database_url, &self.key, self.settings)
     }
 
     /// Starts it again.
     pub(crate) async fn start_again(&mut self) -> anyhow::Result<()> {
-        self.process = spawn(&self.nats, &self.database_url, &self.key)?;
+        self.process = self.copy()?;
         self.answers().await;
         Ok(())
     }
@@ -336,7 +345,12 @@ pub(crate) fn committed_at(number: u32) -> String {
     )
 }
 
-fn spawn(nats: &Nats, database_url: &str, key: &str) -> anyhow::Result<Child> {
+fn spawn(
+    nats: &Nats,
+    database_url: &str,
+    key: &str,
+    settings: Settings,
+) -> anyhow::Result<Child> {
     Ok(Command::new(env!("CARGO_BIN_EXE_consumer-group"))
         .env("ROWCAST_ADMIN_LISTEN", "127.0.0.1:0")
         .env("ROWCAST_LOG_FORMAT", "text")
@@ -352,6 +366,7 @@ fn spawn(nats: &Nats, database_url: &str, key: &str) -> anyhow::Result<Child> {
         .env("ROWCAST_SECRET_KEY", key)
         .env("ROWCAST_DATABASE_URL", database_url)
         .env("ROWCAST_GROUPS_PER_TASK", "3")
+        .envs(settings.iter().copied())
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()?)
