@@ -41,6 +41,19 @@ pub const PARKED: StreamDefinition = StreamDefinition {
     max_bytes: Some(256 * 1024 * 1024),
 };
 
+/// The stream of changes that could not be told in the own streams of groups, with the reason.
+///
+/// Apart from [`PARKED`], so that no policy of a group stops capture, or who takes facts. Each group has its share: beyond it
+/// nothing more of that group is parked, and it stops.
+pub const GROUP_PARKED: StreamDefinition = StreamDefinition {
+    name: "ROWCAST_GROUP_PARKED",
+    subjects: &[subject::PARKED_OF_GROUPS],
+    max_age: Some(Duration::from_secs(30 * 24 * 3600)),
+    duplicate_window: Duration::from_secs(120),
+    max_per_subject: Some(1000),
+    max_bytes: Some(512 * 1024 * 1024),
+};
+
 /// What nats-server tells of changes that it will not send again, in account DATA: a service that is away misses
 /// nothing of it.
 pub const ADVISORIES: StreamDefinition = StreamDefinition {
@@ -152,7 +165,8 @@ pub struct StreamDefinition {
     pub max_age: Option<Duration>,
     /// How long a `Nats-Msg-Id` is remembered.
     pub duplicate_window: Duration,
-    /// Most messages kept of a subject; no limit where absent.
+    /// Most messages kept of a subject; no limit where absent. What comes then takes the place of the oldest one, or, in a stream
+    /// with a limit of bytes, is refused.
     pub max_per_subject: Option<i64>,
     /// Most bytes kept: what comes then is refused, and nothing older removed; no limit where absent.
     pub max_bytes: Option<i64>,

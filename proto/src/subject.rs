@@ -375,6 +375,15 @@ pub fn parked(consumer: &str) -> String {
     format!("rowcast.parked.{consumer}")
 }
 
+/// What is parked of the changes of all groups.
+pub const PARKED_OF_GROUPS: &str = "rowcast.group-parked.*";
+
+/// Where changes are parked that could not be told in a group's own stream.
+#[must_use]
+pub fn parked_of_group(group: &GroupId) -> String {
+    format!("rowcast.group-parked.{group}")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

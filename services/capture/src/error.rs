@@ -114,6 +114,9 @@ pub(crate) enum StopReason {
     /// The ETL policy cannot be applied to a row, and is to stop the task then.
     #[error("{0}")]
     EtlFailed(String),
+    /// A change that cannot be told can be kept nowhere.
+    #[error("a change cannot be told, and cannot be parked either: {0}")]
+    ParkingFull(String),
     /// The source is too old for logical decoding; its `server_version`.
     #[error("PostgreSQL {}.{} cannot be tracked: version 9.4 or later is needed", .0 / 10_000, .0 / 100 % 100)]
     UnsupportedVersion(u32),
@@ -217,6 +220,7 @@ impl StopReason {
             Self::NothingToTrack => "NothingToTrack",
             Self::NotRemoved { .. } => "NotRemoved",
             Self::EtlFailed(_) => "EtlFailed",
+            Self::ParkingFull(_) => "ParkingFull",
             Self::UnsupportedVersion(_) => "UnsupportedVersion",
         }
     }
@@ -232,6 +236,7 @@ impl StopReason {
             | Self::NothingToTrack
             | Self::NotRemoved { .. }
             | Self::EtlFailed(_)
+            | Self::ParkingFull(_)
             | Self::UnsupportedVersion(_) => false,
         }
     }
@@ -256,6 +261,9 @@ impl StopReason {
             Self::NotRemoved { sql, .. } => return format!("Run on the source: {sql}"),
             Self::EtlFailed(_) => {
                 "Change the task's ETL policy, or what becomes of rows that it fails on, then start the task again: it goes on with that row."
+            }
+            Self::ParkingFull(_) => {
+                "Read what is parked and make room: nats stream view ROWCAST_PARKED, then nats stream purge ROWCAST_PARKED, as a user of account CONTROL. Then start the task again: it goes on with that change."
             }
             Self::UnsupportedVersion(_) => "Upgrade the source.",
         }

@@ -32,7 +32,7 @@ use rowcast_bus::async_nats::jetstream::kv;
 use rowcast_bus::lease::Lease;
 use rowcast_bus::{Bus, provision};
 use rowcast_domain::GroupId;
-use rowcast_proto::stream::{LEASES, SCHEMAS};
+use rowcast_proto::stream::{GROUP_PARKED, LEASES, SCHEMAS};
 use rowcast_service::{BoxError, CancellationToken, Kind, Tasks};
 use tracing::Instrument as _;
 
@@ -65,8 +65,9 @@ pub(crate) struct Deriving {
 }
 
 impl Deriving {
-    /// Opens the buckets.
+    /// Opens the buckets, and the stream in which is parked.
     pub(crate) async fn open(state: State, control: Bus) -> Result<Self, BoxError> {
+        provision::stream(&control, &GROUP_PARKED).await?;
         Ok(Self {
             leases: provision::bucket(&control, &LEASES).await?,
             schemas: provision::bucket(&control, &SCHEMAS).await?,

@@ -137,6 +137,7 @@ where
 async fn park(bus: &Bus, durable: &str, message: &Message, reason: &str) -> Result<(), BoxError> {
     let parked = Parked {
         by: durable,
+        group: None,
         from: message.subject.as_str(),
         once: None,
         reason,

@@ -3,6 +3,8 @@
 use std::error::Error as _;
 
 use bytes::Bytes;
+use rowcast_domain::GroupId;
+use rowcast_proto::stream::{GROUP_PARKED, PARKED};
 use rowcast_proto::subject;
 
 use crate::async_nats::HeaderMap;
@@ -19,6 +21,9 @@ const HEADER_ROOM: usize = 8 * 1024;
 pub struct Parked<'a> {
     /// Who could not take it: a durable consumer, or `capture`.
     pub by: &'a str,
+    /// The group whose own stream lacks it: groups have a stream for that, and each has its share of it. `None` for what belongs
+    /// to no group.
+    pub group: Option<&'a GroupId>,
     /// Where it came from, as its subject.
     pub from: &'a str,
     /// Names it: within the stream's window of two minutes the same is parked once. `None` where it has no name.
@@ -46,24 +51,46 @@ pub enum Kept {
 pub enum ParkError {
     /// There is no room, and nothing older is removed for it.
     #[error(
-        "the stream ROWCAST_PARKED is full: what it keeps has to be read and purged before anything else is passed over"
+        "the stream {stream} is full: what it keeps has to be read and purged before anything else is passed over"
     )]
-    Full,
+    Full {
+        /// Its name.
+        stream: &'static str,
+    },
+    /// The group has as many there as it may; others have room.
+    #[error(
+        "the group has as many parked changes as it may have: read them, then purge the subject {subject} of the stream {}, or give the group a policy that fits its rows", GROUP_PARKED.name
+    )]
+    NoShare {
+        /// Where those of the group are.
+        subject: String,
+    },
     /// The broker does not say that it is.
     #[error(transparent)]
     Broker(BoxError),
 }
 
-impl From<PublishError> for ParkError {
-    fn from(error: PublishError) -> Self {
+/// What nats-server says of a subject that has as many messages as it may (`ErrMaxMsgsPerSubject`). It has the code of a
+/// stream that is full.
+const PER_SUBJECT: &str = "per subject";
+
+impl ParkError {
+    fn of(error: PublishError, group: Option<&GroupId>) -> Self {
         let cause = error.source().and_then(|cause| cause.downcast_ref());
-        let is_full = cause.is_some_and(|cause: &jetstream::Error| {
-            cause.error_code() == ErrorCode::STREAM_STORE_FAILED
-        });
-        if is_full {
-            Self::Full
-        } else {
-            Self::Broker(error.into())
+        let full =
+            cause.filter(|cause: &&jetstream::Error| cause.error_code() == ErrorCode::STREAM_STORE_FAILED);
+        let is_of_subject = full.map(|cause| cause.to_string().contains(PER_SUBJECT));
+        match (is_of_subject, group) {
+            (None, _) => Self::Broker(error.into()),
+            (Some(true), Some(group)) => Self::NoShare {
+                subject: subject::parked_of_group(group),
+            },
+            (Some(false), Some(_group)) => Self::Full {
+                stream: GROUP_PARKED.name,
+            },
+            (Some(_), None) => Self::Full {
+                stream: PARKED.name,
+            },
         }
     }
 }
@@ -76,6 +103,7 @@ impl Parked<'_> {
     pub async fn store(self, bus: &Bus) -> Result<Kept, ParkError> {
         let Self {
             by,
+            group,
             from,
             once,
             reason,
@@ -95,10 +123,13 @@ impl Parked<'_> {
             headers.insert("Rowcast-Parked-Bytes", payload.len().to_string().as_str());
             payload.truncate(limit);
         }
-        let published = bus
-            .jetstream()
-            .publish_with_headers(subject::parked(by), headers, payload);
-        let acked = published.await?.await?;
+        let to = match group {
+            Some(group) => subject::parked_of_group(group),
+            None => subject::parked(by),
+        };
+        let refused = |error| ParkError::of(error, group);
+        let published = bus.jetstream().publish_with_headers(to, headers, payload);
+        let acked = published.await.map_err(refused)?.await.map_err(refused)?;
         Ok(if acked.duplicate {
             Kept::Before
         } else {

@@ -38,6 +38,8 @@ pub async fn stream(bus: &Bus, definition: &StreamDefinition) -> Result<(), Crea
             Some(_limit) => stream::DiscardPolicy::New,
             None => stream::DiscardPolicy::Old,
         },
+        discard_new_per_subject: definition.max_bytes.is_some()
+            && definition.max_per_subject.is_some(),
         storage: stream::StorageType::File,
         num_replicas: bus.replicas().count(),
         ..stream::Config::default()

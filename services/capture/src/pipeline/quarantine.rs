@@ -4,13 +4,13 @@
 use bytes::Bytes;
 use rowcast_bus::Bus;
 use rowcast_bus::async_nats::HeaderMap;
-use rowcast_bus::park::Parked;
+use rowcast_bus::park::{ParkError, Parked};
 use rowcast_domain::{Position, TaskId};
 use rowcast_proto::subject;
 use tokio::sync::watch;
 
 use super::decode::Undecodable;
-use crate::error::Error;
+use crate::error::{Error, StopReason};
 
 /// Who parks.
 const BY: &str = "capture";
@@ -41,7 +41,7 @@ impl Quarantine {
     /// Parks one, and waits until it is stored.
     ///
     /// # Errors
-    /// Where that is not known: the change is read again then.
+    /// Where there is no room, which is for a person to make, or it is not known: the change is read again then.
     pub(crate) async fn park(&mut self, change: &Undecodable, frame: Bytes) -> Result<(), Error> {
         let schema = &change.relation.schema;
         let position = Position::new(change.transaction.commit_lsn, change.ordinal);
@@ -50,13 +50,19 @@ impl Quarantine {
         headers.insert("Rowcast-Schema", schema.id.as_str());
         let parked = Parked {
             by: BY,
+            group: None,
             from: &subject::task_changes(&self.task),
             once: None,
             reason: &change.reason,
             headers,
             payload: frame,
         };
-        parked.store(&self.bus).await.map_err(Error::broker)?;
+        parked.store(&self.bus).await.map_err(|error| match error {
+            error @ (ParkError::Full { .. } | ParkError::NoShare { .. }) => {
+                Error::from(StopReason::ParkingFull(error.to_string()))
+            }
+            ParkError::Broker(error) => Error::broker(error),
+        })?;
         self.parked += 1;
         self.told.send_replace(Some(format!(
             "{} changes could not be told and are parked, the last one of {}.{} at {position}: {}",

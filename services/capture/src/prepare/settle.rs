@@ -93,6 +93,7 @@ impl Found {
             | StopReason::NothingToTrack
             | StopReason::NotRemoved { .. }
             | StopReason::EtlFailed(_)
+            | StopReason::ParkingFull(_)
             | StopReason::UnsupportedVersion(_) => reported.max(tail),
         };
         from.unwrap_or(Lsn::INVALID)

@@ -1,7 +1,9 @@
 //! An ETL policy: of a new task, for a running one, over kills, and on rows that it fails on.
 
+use async_nats::jetstream::stream;
 use rowcast_proto::change::Operation;
 use rowcast_proto::message::{CaptureState, DesiredState, EtlPolicy, Packing, RowErrorAction};
+use rowcast_proto::stream::PARKED;
 use rowcast_testkit::{Stored, eventually, read_stream, rows_in_order, stream_length};
 use serde_json::json;
 
@@ -197,6 +199,34 @@ async fn a_row_that_a_policy_fails_on_is_parked_and_never_told_as_it_was() {
             .any(|warning| warning.contains("parked") && warning.contains("shop.orders"))
     })
     .await;
+}
+
+#[tokio::test]
+async fn where_nothing_more_can_be_parked_the_task_stops_until_there_is_room() {
+    let mut world = Box::pin(World::applying(FAILS, RowErrorAction::Park)).await;
+    let control = world.nats.client("capture").await.unwrap();
+    let jetstream = async_nats::jetstream::new(control);
+    let parked = jetstream.get_stream(PARKED.name).await.unwrap();
+    let with_room = parked.cached_info().config.clone();
+    let full = stream::Config {
+        max_bytes: 10,
+        ..with_room.clone()
+    };
+    jetstream.update_stream(full).await.unwrap();
+    world.sql("INSERT INTO shop.orders VALUES (1, 'a', 50, 'n'), (2, 'b', 0, 'n'), (3, 'c', 25, 'n')").await;
+    let error = world.reaches(CaptureState::Stopped).await.error.unwrap();
+    assert_eq!(error.code, "ParkingFull");
+    assert!(
+        error.message.contains("ROWCAST_PARKED is full") && error.advice.contains("stream purge"),
+        "{error:?}"
+    );
+    jetstream.update_stream(with_room).await.unwrap();
+    world.desire(DesiredState::Running).await;
+    world.reaches(CaptureState::Running).await;
+    let stored = world.stream(4).await;
+    let told = told(&stored);
+    let ops: Vec<Operation> = told.iter().map(|change| change.op).collect();
+    assert_eq!(ops, [Operation::Insert, Operation::Gap, Operation::Insert]);
 }
 
 #[tokio::test]

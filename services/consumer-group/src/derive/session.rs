@@ -334,6 +334,7 @@ impl<'a> Session<'a> {
             headers.insert("Rowcast-Group", self.group.id.as_str());
             let parked = Parked {
                 by: BY,
+                group: Some(&self.group.id),
                 from: &subject::group_changes(&self.group.id),
                 // Once, however often the session is begun anew before the change is passed.
                 once: Some(format!("{}/{id}", self.group.id)),
@@ -345,7 +346,9 @@ impl<'a> Session<'a> {
                 Ok(Kept::Now) => number += 1,
                 Ok(Kept::Before) => {}
                 // Nothing is passed over that is not kept: somebody has to make room.
-                Err(error @ ParkError::Full) => return Err(Stop(error.to_string()).into()),
+                Err(error @ (ParkError::Full { .. } | ParkError::NoShare { .. })) => {
+                    return Err(Stop(error.to_string()).into());
+                }
                 Err(ParkError::Broker(error)) => return Err(error.into()),
             }
         }

@@ -3,7 +3,8 @@
 use rowcast_bus::async_nats::jetstream::stream;
 use rowcast_proto::message as m;
 use rowcast_proto::rpc::CreateGroup;
-use rowcast_proto::stream::{PARKED, task_stream};
+use rowcast_proto::stream::{GROUP_PARKED, task_stream};
+use rowcast_proto::subject;
 use rowcast_testkit::eventually;
 use serde_json::json;
 
@@ -14,9 +15,12 @@ use rowcast_proto::rpc::GetGroupConnection;
 /// Fails on the row with this id, and does not fit a table without a status.
 const FAILING: &str = "e_keep(1 / (`id` - 101) > -1)\ne_keep(op_eq(`status`, 'paid'))";
 
+/// Fails on the rows with these two ids.
+const FAILING_TWICE: &str = "e_keep(1 / (`id` - 101) > -1)\ne_keep(1 / (`id` - 102) > -1)";
+
 impl Service {
     async fn parked(&self) -> anyhow::Result<u64> {
-        let parked = self.bus.jetstream().get_stream(PARKED.name).await?;
+        let parked = self.bus.jetstream().get_stream(GROUP_PARKED.name).await?;
         Ok(parked.cached_info().state.messages)
     }
 
@@ -30,12 +34,21 @@ impl Service {
     }
 
     async fn failing(&self, task: &rowcast_domain::TaskId) -> anyhow::Result<m::Group> {
+        self.failing_as(task, "failing", FAILING).await
+    }
+
+    async fn failing_as(
+        &self,
+        task: &rowcast_domain::TaskId,
+        name: &str,
+        script: &str,
+    ) -> anyhow::Result<m::Group> {
         let wish = m::CreateGroupRequest {
             etl: Some(m::EtlPolicy {
-                script: FAILING.to_owned(),
+                script: script.to_owned(),
                 on_error: m::RowErrorAction::Park.into(),
             }),
-            ..self.wish(task, "failing")
+            ..self.wish(task, name)
         };
         Ok(self.ask::<CreateGroup>(&wish).await?)
     }
@@ -138,7 +151,7 @@ async fn where_nothing_more_can_be_parked_the_group_stops_before_it() -> anyhow:
     let service = Service::start().await?;
     let (task, _shape) = service.begin_task().await?;
     let jetstream = service.bus.jetstream();
-    let parked = jetstream.get_stream(PARKED.name).await?;
+    let parked = jetstream.get_stream(GROUP_PARKED.name).await?;
     let config = parked.cached_info().config.clone();
     assert!(config.max_bytes > 0 && config.discard == stream::DiscardPolicy::New);
     let full = stream::Config {
@@ -148,6 +161,47 @@ async fn where_nothing_more_can_be_parked_the_group_stops_before_it() -> anyhow:
     jetstream.update_stream(full).await?;
     service.write(&transaction(&task, 1, &[true])).await?;
     let group = service.failing(&task).await?;
-    service.stops(&group, "ROWCAST_PARKED is full").await;
+    service.stops(&group, "ROWCAST_GROUP_PARKED is full").await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_group_that_has_parked_its_share_stops_alone_until_there_is_room() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let (task, _shape) = service.begin_task().await?;
+    let jetstream = service.bus.jetstream();
+    let parked = jetstream.get_stream(GROUP_PARKED.name).await?;
+    let config = parked.cached_info().config.clone();
+    assert!(config.max_messages_per_subject > 0 && config.discard_new_per_subject);
+    let small = stream::Config {
+        max_messages_per_subject: 1,
+        ..config
+    };
+    jetstream.update_stream(small).await?;
+    service
+        .write(&transaction(&task, 1, &[true, true, true]))
+        .await?;
+    let careless = service.failing_as(&task, "careless", FAILING_TWICE).await?;
+    service.stops(&careless, "as many parked changes").await;
+    let modest = service.failing(&task).await?;
+    let is_made = async |group: &m::Group| {
+        let status = service.seen(group).await.status.unwrap_or_default();
+        let derivation = status.derivation.unwrap_or_default();
+        derivation.state() == m::DerivationState::Running && derivation.behind == 0
+    };
+    eventually("the other group goes on", LIMIT, async || {
+        is_made(&modest).await
+    })
+    .await;
+    assert_eq!(service.parked().await?, 2, "one of each");
+
+    let own = subject::parked_of_group(&careless.id.parse()?);
+    parked.purge().filter(own).await?;
+    eventually("it goes on where there is room", 2 * LIMIT, async || {
+        is_made(&careless).await
+    })
+    .await;
+    let status = service.seen(&careless).await.status.unwrap();
+    assert_eq!(status.derivation.unwrap().parked, 2);
     Ok(())
 }
