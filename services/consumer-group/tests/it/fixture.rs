@@ -193,6 +193,7 @@ impl Service {
         self.make(wish).await
     }
 
+    /// Makes the wished group and waits until its consumer is there.
     pub(crate) async fn make(&self, wish: m::CreateGroupRequest) -> anyhow::Result<Member> {
         let group = self.ask::<CreateGroup>(&wish).await?;
         let connection = self.ask::<GetGroupConnection>(&named(&group)).await?;

@@ -18,3 +18,4 @@ mod membership;
 mod derived;
 mod blocked;
 mod dead_letters;
+mod pressure;
