@@ -114,9 +114,7 @@ impl Letter {
                 "not acknowledged in {} attempts; the client has not said why",
                 self.attempts
             ),
-            DeadLetterCause::GivenUp => {
-                "given up by the client, which has not said why".to_owned()
-            }
+            DeadLetterCause::GivenUp => "given up by the client, which has not said why".to_owned(),
             DeadLetterCause::Skipped => "put away by hand without a reason".to_owned(),
         }
     }

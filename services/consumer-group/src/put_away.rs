@@ -187,6 +187,11 @@ async fn one(state: &State, before: &Group, own: &OwnConsumer) -> Result<bool, B
         return Ok(false);
     }
     let sequence = messages.first().map_or(0, |message| message.sequence);
+    if !has_room(state, &group, &messages).await? {
+        tracing::warn!(group = %group.id, task = %group.task_id, sequence,
+            "the group has as many dead letters as it may: it is blocked until some are redriven or discarded");
+        return Ok(false);
+    }
     let reason = format!("It was sent {attempts} times or more, and was not acknowledged.");
     let why = Why {
         cause: DeadLetterCause::Exhausted,
@@ -204,6 +209,18 @@ async fn one(state: &State, before: &Group, own: &OwnConsumer) -> Result<bool, B
         state.changed.notify_one();
     }
     Ok(true)
+}
+
+/// Whether the group may have these as dead letters too. What a person puts away is not asked about.
+async fn has_room(
+    state: &State,
+    group: &Group,
+    messages: &[StreamMessage],
+) -> Result<bool, BoxError> {
+    let bytes: usize = messages.iter().map(|message| message.payload.len()).sum();
+    let shelf = shelf::stream(&state.data).await?;
+    let needed = (u64::try_from(messages.len())?, u64::try_from(bytes)?);
+    state.rooms.take(&shelf, &group.id, needed).await
 }
 
 /// Whether the consumer was sent the first of these messages: of another, behind what retention has removed, the attempts

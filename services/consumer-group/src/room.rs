@@ -71,36 +71,42 @@ impl Rooms {
         }
     }
 
-    /// Whether the group may have one more letter of so many bytes; it is counted then.
+    /// Whether the group may have so many letters more, of so many bytes together; they are counted then.
     pub(crate) async fn take(
         &self,
         shelf: &TaskStream,
         group: &GroupId,
-        bytes: u64,
+        (letters, bytes): (u64, u64),
     ) -> Result<bool, BoxError> {
-        if let Some(is_taken) = self.take_known(group, bytes).await {
+        if let Some(is_taken) = self.take_known(group, (letters, bytes)).await {
             return Ok(is_taken);
         }
         // The others are not kept waiting while one is counted.
         let all = of_all(shelf).await?;
-        let used = if all.has_room(self.share, bytes) {
+        let used = if all.has_room(self.share, (letters, bytes)) {
             all
         } else {
             of_group(shelf, group, self.share).await?
         };
-        self.known.lock().await.entry(group.clone()).or_default().used = Some(used);
-        Ok(self.take_known(group, bytes).await.unwrap_or(false))
+        self.known
+            .lock()
+            .await
+            .entry(group.clone())
+            .or_default()
+            .used = Some(used);
+        let is_taken = self.take_known(group, (letters, bytes)).await;
+        Ok(is_taken.unwrap_or(false))
     }
 
     /// `None` where it has to be counted.
-    async fn take_known(&self, group: &GroupId, bytes: u64) -> Option<bool> {
+    async fn take_known(&self, group: &GroupId, (letters, bytes): (u64, u64)) -> Option<bool> {
         let mut known = self.known.lock().await;
         let used = known.get_mut(group)?.used.as_mut()?;
         if used.counted_at.elapsed() >= FRESH {
             return None;
         }
-        if used.has_room(self.share, bytes) {
-            used.letters += 1;
+        if used.has_room(self.share, (letters, bytes)) {
+            used.letters = used.letters.saturating_add(letters);
             used.bytes = used.bytes.saturating_add(bytes);
             return Some(true);
         }
@@ -123,10 +129,11 @@ impl Rooms {
 }
 
 impl Used {
-    /// One letter is never too large: it would wait for ever.
-    fn has_room(&self, share: Share, bytes: u64) -> bool {
+    /// Where there is nothing yet, one change is never too large: it would wait for ever.
+    const fn has_room(&self, share: Share, (letters, bytes): (u64, u64)) -> bool {
         self.letters == 0
-            || (self.letters < share.letters && self.bytes.saturating_add(bytes) <= share.bytes)
+            || (self.letters.saturating_add(letters) <= share.letters
+                && self.bytes.saturating_add(bytes) <= share.bytes)
     }
 }
 
@@ -216,14 +223,16 @@ mod tests {
             is_exact,
             counted_at: Instant::now(),
         };
-        assert!(used(0, 0, true).has_room(share, 1000));
-        assert!(used(2, 60, true).has_room(share, 40));
-        assert!(!used(2, 60, true).has_room(share, 41));
-        assert!(!used(3, 60, true).has_room(share, 1));
+        assert!(used(0, 0, true).has_room(share, (4, 1000)));
+        assert!(used(2, 60, true).has_room(share, (1, 40)));
+        assert!(!used(2, 60, true).has_room(share, (1, 41)));
+        assert!(!used(2, 60, true).has_room(share, (2, 1)));
+        assert!(!used(3, 60, true).has_room(share, (1, 1)));
 
         let rooms = Rooms::new(share);
         let group = GroupId::random();
-        assert_eq!(rooms.take_known(&group, 1).await, None, "never counted");
+        let one = (1, 1);
+        assert_eq!(rooms.take_known(&group, one).await, None, "never counted");
         for (is_exact, full) in [(true, Some(false)), (false, None)] {
             let known = Known {
                 used: Some(used(1, 10, is_exact)),
@@ -231,10 +240,10 @@ mod tests {
             };
             rooms.known.lock().await.insert(group.clone(), known);
             for _letter in 0..2 {
-                assert_eq!(rooms.take_known(&group, 1).await, Some(true));
+                assert_eq!(rooms.take_known(&group, one).await, Some(true));
             }
             // What all groups have says nothing of one once it is too much.
-            assert_eq!(rooms.take_known(&group, 1).await, full);
+            assert_eq!(rooms.take_known(&group, one).await, full);
         }
     }
 }

@@ -10,8 +10,8 @@
 //! For all groups that read a stream the stream, its consumers and the servers are asked once; of each group only the
 //! message is read that it has acknowledged last.
 
-use std::collections::{BTreeMap, HashMap};
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};

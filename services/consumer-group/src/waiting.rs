@@ -133,7 +133,8 @@ async fn put(state: &State, group: &Group, told: &Told) -> Result<Put, BoxError>
         ..found.unwrap_or_else(|| Letter::gone(group.id.clone(), *sequence))
     };
     let shelf = shelf::stream(&state.data).await?;
-    if !state.rooms.take(&shelf, &group.id, letter.bytes()).await? {
+    let needed = (1, letter.bytes());
+    if !state.rooms.take(&shelf, &group.id, needed).await? {
         return Ok(Put::NoRoom(seen_at));
     }
     shelf::put(&state.data, &letter, Some(&format!("advisory-{advisory}"))).await?;

@@ -77,8 +77,9 @@ const PER_SUBJECT: &str = "per subject";
 impl ParkError {
     fn of(error: PublishError, group: Option<&GroupId>) -> Self {
         let cause = error.source().and_then(|cause| cause.downcast_ref());
-        let full =
-            cause.filter(|cause: &&jetstream::Error| cause.error_code() == ErrorCode::STREAM_STORE_FAILED);
+        let full = cause.filter(|cause: &&jetstream::Error| {
+            cause.error_code() == ErrorCode::STREAM_STORE_FAILED
+        });
         let is_of_subject = full.map(|cause| cause.to_string().contains(PER_SUBJECT));
         match (is_of_subject, group) {
             (None, _) => Self::Broker(error.into()),

@@ -213,7 +213,11 @@ async fn where_nothing_more_can_be_parked_the_task_stops_until_there_is_room() {
         ..with_room.clone()
     };
     jetstream.update_stream(full).await.unwrap();
-    world.sql("INSERT INTO shop.orders VALUES (1, 'a', 50, 'n'), (2, 'b', 0, 'n'), (3, 'c', 25, 'n')").await;
+    world
+        .sql(
+            "INSERT INTO shop.orders VALUES (1, 'a', 50, 'n'), (2, 'b', 0, 'n'), (3, 'c', 25, 'n')",
+        )
+        .await;
     let error = world.reaches(CaptureState::Stopped).await.error.unwrap();
     assert_eq!(error.code, "ParkingFull");
     assert!(

@@ -102,7 +102,9 @@ async fn an_ordered_group_is_blocked_until_the_change_is_put_away() -> anyhow::R
     assert_eq!(bodies(&again), [change(1, 1)]);
 
     let told = service.facts::<GroupStateChanged>().await?;
-    let told: Vec<GroupState> = told.iter().map(GroupStateChanged::to).collect();
+    // That it has a dead letter is told too.
+    let told = told.iter().filter(|fact| fact.from() != fact.to());
+    let told: Vec<GroupState> = told.map(GroupStateChanged::to).collect();
     assert_eq!(told, [GroupState::Blocked, GroupState::Ok]);
     Ok(())
 }
@@ -270,9 +272,35 @@ async fn an_ordered_group_that_does_not_wait_goes_on_behind_what_is_exhausted() 
         bodies(&messages) == rest
     })
     .await;
-    let told = service.facts::<GroupStateChanged>().await?;
+    let mut told = service.facts::<GroupStateChanged>().await?;
+    // That it has a dead letter is told all the same.
+    told.retain(|fact| fact.from() != fact.to());
     assert_eq!(told, [], "nobody is waited for");
     assert_eq!(letters(&service, &member).await, kept);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_group_that_does_not_wait_is_blocked_while_it_has_as_many_letters_as_it_may()
+-> anyhow::Result<()> {
+    let service = Service::start_with(&[("ROWCAST_DEAD_LETTERS_PER_GROUP", "1")]).await?;
+    let task = TaskId::random();
+    service.make_stream(&task).await?;
+    let member = service.that_goes_on(&task, GroupMode::Ordered).await?;
+    service.transactions(&task, 1..=1).await?;
+    let name = member.connection.consumer.clone();
+    let kept = until_put_away(&service, &member, (&name, 1)).await?;
+    eventually("the group is blocked", 2 * LIMIT, async || {
+        give_back(&member, &name).await.ok();
+        let status = service.seen(&member.group).await.status.unwrap();
+        status.state() == GroupState::Blocked
+    })
+    .await;
+    assert_eq!(letters(&service, &member).await, kept);
+    let all = letter(&member, 0);
+    assert_eq!(service.ask::<DiscardDeadLetters>(&all).await?.done, 1);
+    let next = until_put_away(&service, &member, (&name, 1)).await?;
+    assert_eq!(next[0].position.clone().unwrap().sequence, 2);
     Ok(())
 }
 

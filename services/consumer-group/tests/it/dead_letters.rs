@@ -128,7 +128,8 @@ async fn what_was_tried_as_often_as_allowed_is_put_away_and_redriven() -> anyhow
     assert_eq!(kept.cause(), DeadLetterCause::Exhausted);
     assert_eq!((kept.attempts, kept.redriven), (2, 0));
     assert!(
-        kept.last_error.starts_with("not acknowledged in 2 attempts"),
+        kept.last_error
+            .starts_with("not acknowledged in 2 attempts"),
         "{}",
         kept.last_error
     );

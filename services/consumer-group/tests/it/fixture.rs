@@ -346,12 +346,7 @@ pub(crate) fn committed_at(number: u32) -> String {
     )
 }
 
-fn spawn(
-    nats: &Nats,
-    database_url: &str,
-    key: &str,
-    settings: Settings,
-) -> anyhow::Result<Child> {
+fn spawn(nats: &Nats, database_url: &str, key: &str, settings: Settings) -> anyhow::Result<Child> {
     Ok(Command::new(env!("CARGO_BIN_EXE_consumer-group"))
         .env("ROWCAST_ADMIN_LISTEN", "127.0.0.1:0")
         .env("ROWCAST_LOG_FORMAT", "text")
