@@ -187,7 +187,8 @@ async fn bytes_of(consumer: &PullConsumer, letters: u64) -> Result<u64, BoxError
         let mut batch = consumer.fetch().max_messages(asked).messages().await?;
         let mut came = 0;
         while let Some(message) = batch.next().await {
-            bytes = bytes.saturating_add(size(&message?));
+            let letter = message?;
+            bytes = bytes.saturating_add(size(&letter));
             came += 1;
         }
         if came == 0 {
