@@ -63,10 +63,7 @@ pub(crate) async fn carry_out(state: &State, group: &Group) -> Result<(), BoxErr
         return Ok(());
     }
     let standings = standing::of_stream(&of_task, &reads).await?;
-    let names: Vec<String> = match &known.consumer {
-        Some(one) => vec![one.clone()],
-        None => own_consumers::names(group).collect(),
-    };
+    let names = moved_ones(group, &known);
     let consumers = standing::of_group(&standings, &group.id);
     let consumers = consumers.filter(|one| names.contains(&one.name));
     let before = standing::position(consumers.clone());
@@ -111,6 +108,14 @@ pub(crate) async fn carry_out(state: &State, group: &Group) -> Result<(), BoxErr
     tracing::info!(group = %group.id, task = %group.task_id, actor = known.moved_by, next_sequence,
         acknowledged_sequence = before.acknowledged_sequence, connections = cut_off, "position moved");
     Ok(())
+}
+
+/// The consumers that the move is of, by name.
+fn moved_ones(group: &Group, known: &Known) -> Vec<String> {
+    match &known.consumer {
+        Some(one) => vec![one.clone()],
+        None => own_consumers::names(group).collect(),
+    }
 }
 
 /// Does all of these, some at a time.
