@@ -100,6 +100,13 @@ async fn a_late_task_is_told_of_once_whatever_is_killed() {
     assert_eq!(told.event, IncidentEvent::Raised);
     assert_eq!(begun.severity, Some(Severity::Critical));
     assert!(begun.summary.ends_with("; 2 s are allowed."), "{begun:?}");
+    // What is not written down as told is told again, under the same id and later than this test waits.
+    let database = service.postgres.client("rowcast").await.unwrap();
+    eventually("it is written down", WAIT, async || {
+        let ended = "SELECT FROM alerting.deliveries WHERE ended_at IS NOT NULL";
+        database.query(ended, &[]).await.unwrap().len() == 1
+    })
+    .await;
 
     service.kill().await;
     service.copy();
