@@ -363,6 +363,12 @@ pub const AUTH_CALLOUT: &str = "$SYS.REQ.USER.AUTH";
 /// Where every server tells its connections.
 pub const PING_CONNECTIONS: &str = "$SYS.REQ.SERVER.PING.CONNZ";
 
+/// Where one server tells its connections.
+#[must_use]
+pub fn connections_of(server_id: &str) -> String {
+    format!("$SYS.REQ.SERVER.{server_id}.CONNZ")
+}
+
 /// Closes a connection of a server.
 #[must_use]
 pub fn kick(server_id: &str) -> String {

@@ -3,22 +3,31 @@
 //! A connection outlives the permission to make it, so that a deleted group's members would read on
 //! until they disconnect.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream};
 use rowcast_bus::Bus;
 use rowcast_proto::subject;
 use rowcast_service::BoxError;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
-/// How long servers may take to tell their connections.
-const ANSWERS: Duration = Duration::from_secs(2);
+/// How long servers may take to tell their connections. With what comes before it, less than the five seconds within which
+/// a connection is to be closed.
+const ANSWERS: Duration = Duration::from_millis(1750);
 
-/// Servers after the first one answer within this, or are taken to be all.
+/// Where as many servers have answered as are known, others have this long.
 const MORE_ANSWERS: Duration = Duration::from_millis(250);
 
-/// Connections that a server tells at a time; more are found in the next round.
+/// Connections that a server tells at a time: an answer of this many is about 600 kB, and a message has 1 MB.
 const PAGE: usize = 1024;
+
+/// Pages of one server.
+const PAGES: usize = 64;
+
+/// Connections closed at a time.
+const CONCURRENT: usize = 32;
 
 #[derive(Serialize)]
 struct Question<'a> {
@@ -27,6 +36,7 @@ struct Question<'a> {
     /// Only those of this login.
     user: &'a str,
     limit: usize,
+    offset: usize,
 }
 
 #[derive(Deserialize)]
@@ -74,11 +84,17 @@ struct KickError {
 }
 
 /// Closes all connections of a login, on every server; tells how many there were.
+///
+/// # Errors
+/// Where no server answers, or a connection is not closed: all others are.
 pub(crate) async fn login(system: &Bus, login: &str) -> Result<usize, BoxError> {
     matching(system, login, |_name| true).await
 }
 
 /// Closes those of a login's connections whose names end with the names of these members.
+///
+/// # Errors
+/// As of [`login`].
 pub(crate) async fn members(
     system: &Bus,
     login: &str,
@@ -88,49 +104,149 @@ pub(crate) async fn members(
     matching(system, login, is_theirs).await
 }
 
+/// Each server's connections are closed as soon as it tells them, whatever becomes of those of the others.
 async fn matching(
     system: &Bus,
     login: &str,
-    is_meant: impl Fn(&str) -> bool,
+    is_meant: impl Fn(&str) -> bool + Sync,
 ) -> Result<usize, BoxError> {
-    let mut kicked = 0;
-    for answer in ask_servers(system, login).await? {
-        for connection in answer.data.connections {
-            // Never close somebody else's, should a server not know the filter.
-            if connection.authorized_user == login && is_meant(&connection.name) {
-                kick(system, &answer.server.id, connection.cid).await?;
-                kicked += 1;
-            }
-        }
-    }
-    if kicked > 0 {
-        tracing::info!(login, connections = kicked, "closed connections");
-    }
-    Ok(kicked)
-}
-
-async fn ask_servers(system: &Bus, login: &str) -> Result<Vec<Answer>, BoxError> {
     let client = system.client();
     let inbox = client.new_inbox();
     let mut replies = client.subscribe(inbox.clone()).await?;
-    let question = serde_json::to_vec(&Question {
-        auth: true,
-        user: login,
-        limit: PAGE,
-    })?;
+    let question = question(login, 0)?;
     client
         .publish_with_reply(subject::PING_CONNECTIONS, inbox, question.into())
         .await?;
-    let mut answers = Vec::new();
-    let mut wait = ANSWERS;
-    while let Ok(Some(reply)) = tokio::time::timeout(wait, replies.next()).await {
-        answers.push(serde_json::from_slice(&reply.payload)?);
-        wait = MORE_ANSWERS;
+    // Of one server alone none is told, and one on several addresses counts as several: it is waited longer for nothing.
+    let servers = client.server_info().connect_urls.len().max(1);
+    let until = Instant::now() + ANSWERS;
+    let (mut wait, mut heard) = (until, 0);
+    let mut closed = Closed::default();
+    while let Ok(Some(reply)) = tokio::time::timeout_at(wait, replies.next()).await {
+        heard += 1;
+        closed.add(of_server(system, &reply.payload, login, &is_meant).await);
+        wait = if heard < servers {
+            until
+        } else {
+            until.min(Instant::now() + MORE_ANSWERS)
+        };
     }
-    if answers.is_empty() {
-        return Err("no server tells its connections".into());
+    if closed.number > 0 {
+        tracing::info!(login, connections = closed.number, "closed connections");
     }
-    Ok(answers)
+    match closed.failed {
+        None if heard == 0 => Err("no server tells its connections".into()),
+        None => Ok(closed.number),
+        Some(error) => Err(error),
+    }
+}
+
+/// What was closed, and what was not.
+#[derive(Default)]
+struct Closed {
+    number: usize,
+    /// The first of the errors.
+    failed: Option<BoxError>,
+}
+
+impl Closed {
+    fn add(&mut self, more: Self) {
+        self.number += more.number;
+        self.failed = self.failed.take().or(more.failed);
+    }
+
+    fn nothing(error: BoxError) -> Self {
+        Self {
+            number: 0,
+            failed: Some(error),
+        }
+    }
+}
+
+/// Closes what a server has, which begins to tell it with this answer.
+async fn of_server(
+    system: &Bus,
+    answer: &[u8],
+    login: &str,
+    is_meant: impl Fn(&str) -> bool,
+) -> Closed {
+    let answer: Answer = match serde_json::from_slice(answer) {
+        Ok(answer) => answer,
+        Err(error) => return Closed::nothing(error.into()),
+    };
+    let server = answer.server.id;
+    let (connections, cut_short) = all_pages(system, &server, login, answer.data.connections).await;
+    let meant: Vec<u64> = connections
+        .iter()
+        // Never close somebody else's, should a server not know the filter.
+        .filter(|connection| connection.authorized_user == login && is_meant(&connection.name))
+        .map(|connection| connection.cid)
+        .collect();
+    let number = AtomicUsize::new(0);
+    let failures = stream::iter(meant)
+        .map(|cid| kick(system, &server, cid))
+        .buffer_unordered(CONCURRENT)
+        .filter_map(|kicked| {
+            let failed = match kicked {
+                Ok(()) => {
+                    number.fetch_add(1, Ordering::Relaxed);
+                    None
+                }
+                Err(error) => Some(error),
+            };
+            std::future::ready(failed)
+        });
+    let failures: Vec<BoxError> = failures.collect().await;
+    Closed {
+        number: number.into_inner(),
+        failed: failures.into_iter().next().or(cut_short),
+    }
+}
+
+/// The connections behind those of the first page too. They are all asked for before any is closed: what goes moves those
+/// behind it to a page that was told already.
+async fn all_pages(
+    system: &Bus,
+    server: &str,
+    login: &str,
+    first: Vec<Connection>,
+) -> (Vec<Connection>, Option<BoxError>) {
+    let mut connections = first;
+    for page in 1..PAGES {
+        if connections.len() < page * PAGE {
+            return (connections, None);
+        }
+        match next_page(system, server, login, page * PAGE).await {
+            Ok(more) => connections.extend(more),
+            Err(error) => return (connections, Some(error)),
+        }
+    }
+    let error = format!("more than {} connections", connections.len());
+    (connections, Some(error.into()))
+}
+
+async fn next_page(
+    system: &Bus,
+    server: &str,
+    login: &str,
+    offset: usize,
+) -> Result<Vec<Connection>, BoxError> {
+    let question = question(login, offset)?;
+    let asked = system
+        .client()
+        .request(subject::connections_of(server), question.into());
+    let reply = tokio::time::timeout(ANSWERS, asked).await??;
+    let answer: Answer = serde_json::from_slice(&reply.payload)?;
+    Ok(answer.data.connections)
+}
+
+fn question(login: &str, offset: usize) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(&Question {
+        auth: true,
+        user: login,
+        limit: PAGE,
+        offset,
+    })
 }
 
 async fn kick(system: &Bus, server_id: &str, cid: u64) -> Result<(), BoxError> {

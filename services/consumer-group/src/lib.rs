@@ -34,6 +34,7 @@ mod hearing;
 mod membership;
 mod connection;
 mod kick;
+mod old_passwords;
 mod head;
 mod held;
 mod standing;
@@ -90,12 +91,7 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
         ..
     } = context;
 
-    let requests = callout.listen().await?;
-    tasks.spawn(
-        Kind::Essential,
-        "callout",
-        callout.run(requests, stop.clone()),
-    );
+    logins(callout, &state, &tasks, &stop).await?;
     let heard = membership::listen(&state).await?;
     let (hearing, heeding) = (heard.hearing.clone(), heard.hearing);
     tasks.spawn(
@@ -143,5 +139,32 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
         publish::send(&bus, fact).await
     });
     tasks.spawn(Kind::Essential, "outbox", relay);
+    Ok(())
+}
+
+/// Spawns what judges logins, and closes connections by a password that is not right any more.
+async fn logins(
+    callout: Callout,
+    state: &State,
+    tasks: &Tasks,
+    stop: &CancellationToken,
+) -> Result<(), BoxError> {
+    let requests = callout.listen().await?;
+    let record = callout.record();
+    tasks.spawn(
+        Kind::Essential,
+        "callout",
+        callout.run(requests, stop.clone()),
+    );
+    tasks.spawn(
+        Kind::Essential,
+        "record of logins",
+        login_record::run(record, state.pool.clone(), stop.clone()),
+    );
+    tasks.spawn(
+        Kind::Essential,
+        "old passwords",
+        old_passwords::run(state.clone(), stop.clone()),
+    );
     Ok(())
 }

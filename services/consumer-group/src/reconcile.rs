@@ -40,10 +40,9 @@ pub(crate) async fn run(state: State, stop: CancellationToken) -> Result<(), Box
 }
 
 async fn everything(state: &State) -> Result<(), BoxError> {
-    if let Err(error) = close_with_old_passwords(state).await {
-        tracing::warn!(%error, "connections with an old password not closed yet");
+    if let Err(error) = moving::unfinished(state).await {
+        tracing::warn!(%error, "positions not moved yet");
     }
-    moving::unfinished(state).await?;
     let mut groups = store::group::open(&state.pool).await?;
     reads::sort(&mut groups);
     let by_task: Vec<&[Group]> = groups.chunk_by(reads::same).collect();
@@ -60,38 +59,40 @@ async fn everything(state: &State) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Closes once more what has logged in while the password was changed.
-async fn close_with_old_passwords(state: &State) -> Result<(), BoxError> {
-    for group in store::group::kick_due(&state.pool).await? {
-        let login = connection::login(&group.account, &group.id);
-        match kick::login(&state.system, &login).await {
-            Ok(_closed) => store::group::kicked(&state.pool, &group.id).await?,
-            // The others are not held up.
-            Err(error) => {
-                tracing::warn!(group = %group.id, task = %group.task_id, %error, "connections with an old password not closed yet");
+async fn task(state: &State, reads: &Reads, groups: &[Group]) -> Result<(), BoxError> {
+    let mut wanted = Vec::new();
+    for group in groups {
+        match group.deleted_at {
+            Some(deleted_at) => {
+                if let Err(error) = clear(state, group, deleted_at).await {
+                    // Neither the others, nor those that are wanted, are held up.
+                    tracing::warn!(group = %group.id, task = %group.task_id, %error, "group not cleared yet");
+                }
             }
+            None => wanted.push(group),
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let found = consumer::names(&state.data, reads).await?;
+    for group in wanted {
+        if !own_consumers::names(group).all(|name| found.contains(&name)) {
+            make(state, group).await?;
         }
     }
     Ok(())
 }
 
-async fn task(state: &State, reads: &Reads, groups: &[Group]) -> Result<(), BoxError> {
-    let found = consumer::names(&state.data, reads).await?;
-    for group in groups {
-        match group.deleted_at {
-            Some(deleted_at) => {
-                remove(state, group).await?;
-                let now = Utc::now();
-                if is_over(deleted_at, now) {
-                    let mut transaction = state.pool.begin().await?;
-                    store::share::forget(&mut transaction, &group.id).await?;
-                    store::group::clear(&mut *transaction, &group.id, now).await?;
-                    transaction.commit().await?;
-                }
-            }
-            None if own_consumers::names(group).all(|name| found.contains(&name)) => {}
-            None => make(state, group).await?,
-        }
+/// Removes what a deleted group has, and once it was looked at for long enough notes that nothing is left.
+async fn clear(state: &State, group: &Group, deleted_at: DateTime<Utc>) -> Result<(), BoxError> {
+    remove(state, group).await?;
+    let now = Utc::now();
+    if is_over(deleted_at, now) {
+        let mut transaction = state.pool.begin().await?;
+        store::share::forget(&mut transaction, &group.id).await?;
+        store::group::clear(&mut *transaction, &group.id, now).await?;
+        transaction.commit().await?;
     }
     Ok(())
 }
@@ -103,16 +104,20 @@ async fn make(state: &State, group: &Group) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Removes what a deleted group has in NATS: first its consumers and its own stream, then its connections, then its dead
-/// letters.
+/// Removes what a deleted group has in NATS: first its connections, then its consumers and its own stream, then its dead
+/// letters. What fails holds up nothing of the rest.
+///
+/// # Errors
+/// The first one.
 pub(crate) async fn remove(state: &State, group: &Group) -> Result<(), BoxError> {
-    consumer::delete(&state.data, group).await?;
-    own_stream::remove(&state.data, group).await?;
     let login = connection::login(&group.account, &group.id);
-    kick::login(&state.system, &login).await?;
-    redrive::remove_all(&state.data, &group.id).await?;
-    store::waiting::forget(&state.pool, &group.id).await?;
-    Ok(())
+    let closed = kick::login(&state.system, &login).await;
+    let consumers = consumer::delete(&state.data, group).await;
+    let own_stream = own_stream::remove(&state.data, group).await;
+    let letters = redrive::remove_all(&state.data, &group.id).await;
+    let waiting = store::waiting::forget(&state.pool, &group.id).await;
+    let removed = closed.map(drop).and(consumers).and(own_stream).and(letters);
+    removed.and(waiting.map(drop).map_err(Into::into))
 }
 
 fn is_over(deleted_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {

@@ -279,7 +279,7 @@ pub(crate) async fn update(
              END,
              kick_due_at = CASE
                  WHEN $3 IS NULL THEN kick_due_at
-                 ELSE clock_timestamp() + interval '5 seconds'
+                 ELSE clock_timestamp() + interval '2500 milliseconds'
              END
          WHERE id = $1
            AND deleted_at IS NULL
@@ -299,28 +299,61 @@ pub(crate) async fn update(
     row.map(Group::try_from).transpose()
 }
 
-/// Groups whose connections are to be closed by now.
-pub(crate) async fn kick_due(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
-                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version, on_exhausted
-         FROM groups
+/// A group whose connections are to be closed by now.
+#[derive(Debug)]
+pub(crate) struct KickDue {
+    pub(crate) group: GroupId,
+    pub(crate) task: TaskId,
+    pub(crate) account: String,
+    /// When whoever asks next takes it to be undone.
+    claimed_until: DateTime<Utc>,
+}
+
+/// Groups whose connections are to be closed by now. They are the asker's for some seconds: another copy would close what
+/// has logged in with the new password.
+pub(crate) async fn kick_due(executor: impl PgExecutor<'_>) -> Result<Vec<KickDue>, sqlx::Error> {
+    let rows: Vec<(String, String, String, DateTime<Utc>)> = sqlx::query_as(
+        "UPDATE groups
+         SET kick_due_at = clock_timestamp() + interval '5 seconds'
          WHERE kick_due_at <= clock_timestamp()
-           AND deleted_at IS NULL",
+           AND deleted_at IS NULL
+         RETURNING id, task_id, account, kick_due_at",
     )
     .fetch_all(executor)
     .await?;
-    rows.into_iter().map(Group::try_from).collect()
+    let due = rows.into_iter().map(|(id, task_id, account, claimed_until)| {
+        let malformed = |error: rowcast_domain::ParseIdError| sqlx::Error::Decode(error.into());
+        Ok(KickDue {
+            group: id.parse().map_err(malformed)?,
+            task: task_id.parse().map_err(malformed)?,
+            account,
+            claimed_until,
+        })
+    });
+    due.collect()
 }
 
-/// Notes that the connections of a group were closed that were due by then; not those of a password that has
-/// changed since.
-pub(crate) async fn kicked(executor: impl PgExecutor<'_>, id: &GroupId) -> Result<(), sqlx::Error> {
-    let query =
-        "UPDATE groups SET kick_due_at = NULL WHERE id = $1 AND kick_due_at <= clock_timestamp()";
-    sqlx::query(query)
-        .bind(id.as_str())
+/// Notes that the connections of a group were closed that were due; not those of a password that has changed since.
+pub(crate) async fn kicked(executor: impl PgExecutor<'_>, due: &KickDue) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE groups SET kick_due_at = NULL WHERE id = $1 AND kick_due_at = $2")
+        .bind(due.group.as_str())
+        .bind(due.claimed_until)
         .execute(executor)
         .await?;
+    Ok(())
+}
+
+/// Notes that they were not: they are due again at once.
+pub(crate) async fn not_kicked(
+    executor: impl PgExecutor<'_>,
+    due: &KickDue,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE groups SET kick_due_at = clock_timestamp() WHERE id = $1 AND kick_due_at = $2",
+    )
+    .bind(due.group.as_str())
+    .bind(due.claimed_until)
+    .execute(executor)
+    .await?;
     Ok(())
 }
