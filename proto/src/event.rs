@@ -48,5 +48,6 @@ event!(
     GroupStateChanged,
     "rowcast.event.consumer-group.group.state_changed"
 );
+event!(LoginSeen, "rowcast.event.consumer-group.login.seen");
 event!(IncidentRaised, "rowcast.event.alerting.incident.raised");
 event!(IncidentResolved, "rowcast.event.alerting.incident.resolved");

@@ -147,6 +147,7 @@ fn of_groups() -> Vec<Message> {
         message::GroupMember,
         message::GroupMoved,
         message::GroupSample,
+        message::LoginSeen,
         message::ListConsumptionReply,
         message::ListConsumptionRequest,
         message::TaskConsumption,

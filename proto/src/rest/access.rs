@@ -95,39 +95,45 @@ pub struct TokenList {
     pub tokens: Vec<Token>,
 }
 
-/// A request that may have changed something.
+/// A request that may have changed something, or logins of a consumer group's clients at NATS.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AuditEntry {
     /// Its number; later ones are greater.
     pub id: u64,
-    /// When it came.
+    /// When it came; of logins, the first one.
     pub at: DateTime<Utc>,
-    /// Who: `user:<name>`.
+    /// Who: `user:<name>`; of logins `login:<login>`, with `*` for many.
     pub actor: String,
     /// The token that was shown; absent for the admin token of the settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub token_id: Option<TokenId>,
-    /// From where: the address of the last hop.
+    /// From where: the address of the last hop; of logins `*` for many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// Method and route, as `POST /api/v1/tasks/{id}/start`.
+    /// Method and route, as `POST /api/v1/tasks/{id}/start`; `login` for logins at NATS.
     pub action: String,
-    /// The path.
+    /// The path; of logins that of the group, or empty where there is none.
     pub path: String,
     /// Id of what was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
     /// HTTP status of the answer; absent while there is none, and for good where it was cut off: by a
-    /// time-out, a fault, or the end of the process.
+    /// time-out, a fault, or the end of the process. Of logins 200 where they were let in, 401 where not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// Code of the problem.
+    /// Code of the problem; of logins that were refused, why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
     /// Trace of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
+    /// Of logins: how many there were, of this login, from this address, within a minute, with this end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u32>,
+    /// Of logins: what the client calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_name: Option<String>,
 }
 
 /// `GET /audit`.

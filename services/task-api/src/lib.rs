@@ -8,6 +8,8 @@
 //!                                   │          ▲
 //!                                   ▼          │
 //!                                KV wishes  KV reports (capture), instance.state_changed (billing)
+//!
+//! login.seen (consumer-group) ─▶ login_seen ─▶ audit log
 //! ```
 //!
 //! Only `lifecycle` changes a task's state. What capture must do follows from the tasks' rows, never
@@ -27,6 +29,7 @@ mod clock;
 mod wish;
 mod intake;
 mod instance_changed;
+mod login_seen;
 mod sweep;
 mod recheck;
 mod client_networks;
@@ -76,6 +79,11 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         Kind::Essential,
         "instance_changed",
         instance_changed::run(app.clone(), stop.clone()),
+    );
+    tasks.spawn(
+        Kind::Essential,
+        "login_seen",
+        login_seen::run(app.clone(), stop.clone()),
     );
     let bus = app.bus().clone();
     let relay = outbox::relay(

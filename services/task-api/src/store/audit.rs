@@ -1,4 +1,4 @@
-//! Table `audit`: every request that may have changed something.
+//! Table `audit`: every request that may have changed something, and who logged in at NATS.
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::TokenId;
@@ -21,6 +21,8 @@ struct Row {
     status: Option<i32>,
     problem: Option<String>,
     trace_id: Option<String>,
+    times: Option<i32>,
+    client_name: Option<String>,
 }
 
 impl TryFrom<Row> for AuditEntry {
@@ -39,6 +41,8 @@ impl TryFrom<Row> for AuditEntry {
             status: row.status.map(u16::try_from).map(decoded).transpose()?,
             problem: row.problem,
             trace_id: row.trace_id,
+            times: row.times.map(u32::try_from).map(decoded).transpose()?,
+            client_name: row.client_name,
         })
     }
 }
@@ -97,6 +101,43 @@ pub(crate) async fn end(pool: &PgPool, id: i64, how: Ended) -> Result<(), sqlx::
     .bind(how.created)
     .bind(how.problem)
     .bind(how.path)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Logins of a minute that ended alike.
+#[derive(Debug)]
+pub(crate) struct Logins {
+    /// Under which they are told of again.
+    pub(crate) seen_as: String,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) actor: String,
+    pub(crate) address: String,
+    pub(crate) path: String,
+    pub(crate) status: u16,
+    pub(crate) problem: Option<String>,
+    pub(crate) times: u32,
+    pub(crate) client_name: Option<String>,
+}
+
+/// Writes an entry about logins, or that there are more of them. What comes twice, or late, changes nothing.
+pub(crate) async fn logins(pool: &PgPool, logins: Logins) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO audit (at, actor, address, action, path, status, problem, times, client_name, seen_as)
+         VALUES ($1, $2, $3, 'login', $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (seen_as) WHERE seen_as IS NOT NULL DO UPDATE
+         SET times = greatest(audit.times, excluded.times)",
+    )
+    .bind(logins.at)
+    .bind(logins.actor)
+    .bind(logins.address)
+    .bind(logins.path)
+    .bind(i32::from(logins.status))
+    .bind(logins.problem)
+    .bind(i32::try_from(logins.times).unwrap_or(i32::MAX))
+    .bind(logins.client_name)
+    .bind(logins.seen_as)
     .execute(pool)
     .await?;
     Ok(())
