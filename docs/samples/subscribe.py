@@ -11,21 +11,16 @@ import pathlib
 import sys
 
 import nats
+from nats.errors import Error
 
 
-async def main(connection, password, share="1/1"):
-    group = json.loads(pathlib.Path(connection).read_text())
-    # A keyed group is sent to a subject for each partition, any other one to its own.
-    subjects = [partition["deliver_subject"] for partition in group.get("consumers", [group])]
-    first, of = map(int, share.split("/"))
-    if not 1 <= first <= (most := min(of, len(subjects))):
-        sys.exit(f"the share {share} has nothing to read: its first number is one of 1 to {most}")
+async def session(group, password, subjects):
+    # Without reconnects of the client's own, which closes itself for good when its login is over.
     client = await nats.connect(
         servers=group["urls"],
         user=group["login"],
-        password=pathlib.Path(password).read_text().rstrip(),
-        # However long the broker is away, and where the login is refused meanwhile: what checks it may be away too.
-        max_reconnect_attempts=-1,
+        password=password,
+        allow_reconnect=False,
     )
 
     async def read(subject):
@@ -34,8 +29,26 @@ async def main(connection, password, share="1/1"):
             print(message.data.decode(), flush=True)
             await message.ack()
 
-    await asyncio.gather(*map(read, subjects[first - 1 :: of]))
-    sys.exit("the subscription has ended")
+    try:
+        await asyncio.gather(*map(read, subjects))
+    finally:
+        await client.close()
+
+
+async def main(connection, password, share="1/1"):
+    group = json.loads(pathlib.Path(connection).read_text())
+    password = pathlib.Path(password).read_text().rstrip()
+    # A keyed group is sent to a subject for each partition, any other one to its own.
+    subjects = [partition["deliver_subject"] for partition in group.get("consumers", [group])]
+    first, of = map(int, share.split("/"))
+    if not 1 <= first <= (most := min(of, len(subjects))):
+        sys.exit(f"the share {share} has nothing to read: its first number is one of 1 to {most}")
+    while True:
+        try:
+            await session(group, password, subjects[first - 1 :: of])
+        except (Error, OSError, asyncio.TimeoutError) as error:
+            print(f"begins anew: {error!r}", file=sys.stderr)
+        await asyncio.sleep(1)
 
 
 asyncio.run(main(*sys.argv[1:]))
