@@ -1,5 +1,7 @@
 //! What the service is told at start.
 
+use std::num::NonZeroU32;
+
 use nkeys::{KeyPair, KeyPairType};
 use rowcast_bus::{BusConfig, Replicas};
 use rowcast_domain::Secret;
@@ -49,6 +51,11 @@ pub struct Config {
     pub dead_letters_per_group: u64,
     /// `ROWCAST_DEAD_LETTER_BYTES_PER_GROUP`: most bytes that they take. Default 67108864, 64 MiB.
     pub dead_letter_bytes_per_group: u64,
+    /// `ROWCAST_LOGIN_LIFETIME_SECONDS`: after so long, or up to a tenth less, a login is over: NATS closes the connection, and
+    /// its client logs in anew. Default 86400, a day.
+    pub login_lifetime: NonZeroU32,
+    /// `ROWCAST_LOGIN_CONNECTIONS`: most connections of a group at the same time. Default 100.
+    pub login_connections: NonZeroU32,
 }
 
 impl Config {
@@ -77,6 +84,8 @@ impl Config {
             );
         }
         let dead_letter_bytes = settings.optional("dead_letter_bytes_per_group", 64 * 1024 * 1024);
+        let login_lifetime = settings.optional("login_lifetime_seconds", nonzero(86_400));
+        let login_connections = settings.optional("login_connections", nonzero(100));
         Some(Self {
             control: control?,
             data: data?,
@@ -92,8 +101,14 @@ impl Config {
             groups_per_task: groups_per_task?,
             dead_letters_per_group: dead_letters?,
             dead_letter_bytes_per_group: dead_letter_bytes?,
+            login_lifetime: login_lifetime?,
+            login_connections: login_connections?,
         })
     }
+}
+
+fn nonzero(number: u32) -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(number - 1)
 }
 
 fn login(

@@ -20,6 +20,10 @@ const VERSION: u32 = 2;
 /// A limit of a user that is none.
 const UNLIMITED: i64 = -1;
 
+/// Largest message of a user, in bytes: members publish questions, pulls and acks. `nats.conf` has the same limit for their
+/// account: nats-server 2.15 drops the token of a callout before it looks for the user's limits.
+const PAYLOAD: i64 = 65_536;
+
 /// A JWT that is not what it should be.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JwtError {
@@ -62,6 +66,8 @@ pub(crate) struct Request {
     pub(crate) expires_at: i64,
     /// Where the client comes from.
     pub(crate) host: String,
+    /// What the client calls itself; empty for nothing.
+    pub(crate) client_name: String,
     /// The login; empty for none.
     pub(crate) user: String,
     /// The password; empty for none.
@@ -104,6 +110,8 @@ struct ServerId {
 struct ClientInfo {
     #[serde(default)]
     host: String,
+    #[serde(default)]
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -120,6 +128,9 @@ struct Claims<'a, B> {
     #[serde(skip_serializing_if = "String::is_empty")]
     jti: String,
     iat: i64,
+    /// When it is over; `None` for never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exp: Option<i64>,
     iss: String,
     sub: &'a str,
     aud: &'a str,
@@ -162,6 +173,10 @@ pub(crate) struct User<'a> {
     pub(crate) name: &'a str,
     /// What it may do.
     pub(crate) permissions: &'a Permissions,
+    /// Most subscriptions of a connection.
+    pub(crate) subscriptions: i64,
+    /// When the server closes the connection, in seconds of Unix time.
+    pub(crate) expires_at: i64,
 }
 
 impl Request {
@@ -201,6 +216,7 @@ impl Request {
             server_id: iss,
             expires_at: exp,
             host: nats.client_info.host,
+            client_name: nats.client_info.name,
             user: nats.connect_opts.user,
             password: nats.connect_opts.pass.into(),
         })
@@ -217,15 +233,16 @@ pub(crate) fn allow(
     let claims = Claims {
         jti: String::new(),
         iat: now,
+        exp: Some(user.expires_at),
         iss: issuer.public_key(),
         sub: user.nkey,
         aud: user.account,
         name: user.name,
         nats: UserBody {
             permissions: user.permissions,
-            subs: UNLIMITED,
+            subs: user.subscriptions,
             data: UNLIMITED,
-            payload: UNLIMITED,
+            payload: PAYLOAD,
             kind: "user",
             version: VERSION,
         },
@@ -254,6 +271,7 @@ fn respond(
     let claims = Claims {
         jti: String::new(),
         iat: now,
+        exp: None,
         iss: issuer.public_key(),
         sub: &request.user_nkey,
         aud: &request.server_id,
@@ -304,7 +322,7 @@ mod tests {
                 "version": 2,
                 "server_id": { "id": server.public_key(), "name": "rowcast" },
                 "user_nkey": "UUSER",
-                "client_info": { "host": "192.0.2.1", "id": 7 },
+                "client_info": { "host": "192.0.2.1", "id": 7, "name": "shop" },
                 "connect_opts": { "user": "reader-g1", "pass": "hunter2A", "protocol": 1 },
             },
         })
@@ -330,6 +348,7 @@ mod tests {
         assert_eq!(request.user, "reader-g1");
         assert_eq!(request.password.expose(), "hunter2A");
         assert_eq!(request.host, "192.0.2.1");
+        assert_eq!(request.client_name, "shop");
         assert_eq!(request.server_id, server.public_key());
         assert_eq!(request.expires_at, 1_700_000_002);
         assert!(!format!("{request:?}").contains("hunter2A"));
@@ -391,6 +410,8 @@ mod tests {
             account: "CLIENTS",
             name: &request.user,
             permissions: &permissions,
+            subscriptions: 68,
+            expires_at: 1_700_086_400,
         };
         let answer = claims_of(&allow(&request, &user, &issuer, 1_700_000_000).unwrap());
         assert_eq!(answer["aud"], server.public_key());
@@ -407,6 +428,9 @@ mod tests {
         assert_eq!(user["name"], "reader-g1");
         assert_eq!(user["nats"]["type"], "user");
         assert_eq!(user["jti"].as_str().unwrap().len(), 52);
+        assert_eq!(user["exp"], 1_700_086_400);
+        assert_eq!((&user["nats"]["subs"], &user["nats"]["payload"]), (&json!(68), &json!(65_536)));
+        assert!(answer.get("exp").is_none());
     }
 
     #[test]

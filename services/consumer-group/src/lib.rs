@@ -58,11 +58,15 @@ mod redrive;
 mod attempt_limit;
 mod callout;
 mod jwt;
+mod door;
+mod verified;
+mod seats;
+mod login_record;
 mod permission;
 mod password;
 
 use rowcast_bus::{Bus, publish, task_log};
-use rowcast_service::{BoxError, Context, Kind, database};
+use rowcast_service::{BoxError, CancellationToken, Context, Kind, Tasks, database};
 
 use crate::callout::Callout;
 use crate::state::State;
@@ -82,7 +86,7 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
     let bus = Bus::connect(&config.control).await?;
     context.send_task_log(task_log::sender(bus.clone(), "consumer-group"));
     let state = State::open(&config, pool.clone()).await?;
-    let callout = Callout::connect(&config.callout, &config.callout_seed, state.clone()).await?;
+    let callout = Callout::connect(&config, state.clone()).await?;
     let Context {
         tasks,
         readiness: _,
@@ -150,7 +154,7 @@ async fn logins(
     stop: &CancellationToken,
 ) -> Result<(), BoxError> {
     let requests = callout.listen().await?;
-    let record = callout.record();
+    let memory = callout.memory();
     tasks.spawn(
         Kind::Essential,
         "callout",
@@ -159,7 +163,7 @@ async fn logins(
     tasks.spawn(
         Kind::Essential,
         "record of logins",
-        login_record::run(record, state.pool.clone(), stop.clone()),
+        login_record::run(memory, state.pool.clone(), stop.clone()),
     );
     tasks.spawn(
         Kind::Essential,

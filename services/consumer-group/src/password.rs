@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use argon2::password_hash::{self, Output, ParamsString, PasswordHash, Salt, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use rowcast_domain::Secret;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Shortest and longest password.
 const LENGTH: std::ops::RangeInclusive<usize> = 8..=32;
@@ -117,24 +117,32 @@ impl Hasher {
         .await?
     }
 
+    /// Waits for its turn: until fewer hashes are computed than may be at a time.
+    pub(crate) async fn turn(&self) -> Result<Turn, HashError> {
+        Ok(Arc::clone(&self.permits).acquire_owned().await?)
+    }
+
     /// Whether the password is the one behind `stored`. Without a stored hash it never is, and takes
     /// as long.
     pub(crate) async fn verify(
         &self,
+        turn: Turn,
         password: Secret,
         stored: Option<String>,
     ) -> Result<bool, HashError> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await?;
         let workspaces = self.workspaces.clone();
         let nobody = Arc::clone(&self.nobody);
         tokio::task::spawn_blocking(move || {
             let right = workspaces.verify(&password, stored.as_deref().unwrap_or(&nobody));
-            drop(permit);
+            drop(turn);
             Ok(right? && stored.is_some())
         })
         .await?
     }
 }
+
+/// That a hash may be computed now; given back when dropped.
+pub(crate) type Turn = OwnedSemaphorePermit;
 
 /// Memory that hashes are computed in. It is taken again by the next one: an allocator would keep some of it for each
 /// thread that has ever computed one.
@@ -233,17 +241,22 @@ mod tests {
         }
     }
 
+    async fn verify(hasher: &Hasher, password: &str, stored: Option<&str>) -> bool {
+        let turn = hasher.turn().await.unwrap();
+        let stored = stored.map(str::to_owned);
+        let verified = hasher.verify(turn, Secret::new(password), stored);
+        verified.await.unwrap()
+    }
+
     #[tokio::test]
     async fn only_the_right_password_of_a_group_that_exists_is_good() {
         let hasher = Hasher::new().unwrap();
         let right = Secret::new("hunter2A");
         let stored = hasher.hash(right.clone()).await.unwrap();
         assert!(stored.starts_with("$argon2id$"), "{stored}");
-        let good = hasher.verify(right.clone(), Some(stored.clone())).await;
-        assert!(good.unwrap());
-        let wrong = hasher.verify(Secret::new("hunter2B"), Some(stored)).await;
-        assert!(!wrong.unwrap());
-        assert!(!hasher.verify(right, None).await.unwrap());
+        assert!(verify(&hasher, "hunter2A", Some(&stored)).await);
+        assert!(!verify(&hasher, "hunter2B", Some(&stored)).await);
+        assert!(!verify(&hasher, "hunter2A", None).await);
     }
 
     #[tokio::test]
@@ -255,8 +268,7 @@ mod tests {
         let theirs = Argon2::default().hash_password(right.expose().as_bytes(), &salt);
         let theirs = theirs.unwrap().to_string();
         for _ in 0..3 {
-            let good = hasher.verify(right.clone(), Some(theirs.clone())).await;
-            assert!(good.unwrap());
+            assert!(verify(&hasher, "hunter2A", Some(&theirs)).await);
         }
         assert_eq!(hasher.workspaces.0.lock().unwrap().len(), 1);
         let ours = hasher.hash(right.clone()).await.unwrap();

@@ -22,6 +22,18 @@ struct Subjects {
     allow: Vec<String>,
 }
 
+/// Subscriptions of a connection beside those for its consumers: a client makes one for what it asks, and some one for
+/// each pull.
+const SUBSCRIPTIONS: i64 = 64;
+
+/// The same for each consumer.
+const SUBSCRIPTIONS_OF_A_CONSUMER: i64 = 4;
+
+/// Most subscriptions of a member's connection: what it needs, with room.
+pub(crate) fn subscriptions(group: &Group) -> i64 {
+    own_consumers::names(group).fold(SUBSCRIPTIONS, |sum, _name| sum + SUBSCRIPTIONS_OF_A_CONSUMER)
+}
+
 /// The permissions of a group's members.
 ///
 /// They publish pulls, questions after a consumer's position, and acks, all of their group's own consumers and of that of
@@ -122,6 +134,13 @@ mod tests {
                 ] },
             })
         );
+    }
+
+    #[test]
+    fn a_member_may_subscribe_for_each_consumer() {
+        assert_eq!(subscriptions(&group(GroupMode::Ordered)), 68);
+        // Of two partitions, and of `tx`.
+        assert_eq!(subscriptions(&group(GroupMode::Keyed)), 76);
     }
 
     #[test]
