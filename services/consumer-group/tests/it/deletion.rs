@@ -9,7 +9,7 @@ use rowcast_proto::rpc::{DeleteGroup, GetGroup, GetGroupConnection};
 use rowcast_testkit::eventually;
 use tokio::sync::Notify;
 
-use crate::fixture::{LIMIT, Service, bodies, named, read};
+use crate::fixture::{CUT, LIMIT, Service, bodies, connects, named, read};
 
 #[tokio::test]
 async fn the_connections_of_a_deleted_group_are_closed_and_no_other() -> anyhow::Result<()> {
@@ -35,22 +35,16 @@ async fn the_connections_of_a_deleted_group_are_closed_and_no_other() -> anyhow:
         .connect(&member.connection.urls)
         .await?;
     let other_client = other.connect().await?;
-    let statistics = other_client.statistics();
-    let connects = || {
-        statistics
-            .connects
-            .load(std::sync::atomic::Ordering::Relaxed)
-    };
-    let connects_before = connects();
+    let connects_before = connects(&other_client);
 
     service.ask::<DeleteGroup>(&named(&member.group)).await?;
-    tokio::time::timeout(LIMIT, closed.notified()).await?;
+    tokio::time::timeout(CUT, closed.notified()).await?;
     assert!(!service.consumer_exists(&member.connection).await);
 
     service.change(&task, "1").await?;
     let changes = read(&other.consumer(&other_client).await?, 1).await?;
     assert_eq!(bodies(&changes), ["1"]);
-    assert_eq!(connects(), connects_before);
+    assert_eq!(connects(&other_client), connects_before);
     Ok(())
 }
 

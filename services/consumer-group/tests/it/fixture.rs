@@ -1,5 +1,6 @@
 //! A running consumer-group service, those who ask it, and members of its groups.
 
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ use tokio::process::{Child, Command};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
+/// Within this nobody reads any more who may not.
+pub(crate) const CUT: Duration = Duration::from_secs(5);
+
 /// How long something that must not come is waited for.
 pub(crate) const QUIET: Duration = Duration::from_millis(500);
 
@@ -42,21 +46,21 @@ pub(crate) struct Service {
     keyring: Keyring,
     database_url: String,
     key: String,
-    settings: Settings,
+    settings: Vec<(&'static str, &'static str)>,
     process: Child,
     // Last, so that the server outlives what is connected to it.
     _postgres: Postgres,
 }
 
-/// What a service is told beside what every one is.
-type Settings = &'static [(&'static str, &'static str)];
-
 impl Service {
     pub(crate) async fn start() -> anyhow::Result<Self> {
-        Self::start_with(&[]).await
+        Self::start_with(&[("ROWCAST_GROUPS_PER_TASK", "3")]).await
     }
 
-    pub(crate) async fn start_with(settings: Settings) -> anyhow::Result<Self> {
+    /// With these settings beside those that it must have.
+    pub(crate) async fn start_with(
+        settings: &[(&'static str, &'static str)],
+    ) -> anyhow::Result<Self> {
         let (postgres, nats) = (Postgres::start().await?, Nats::start().await?);
         let database_url = postgres.service_database("consumer_group").await?;
         let pool = PgPool::connect(&database_url).await?;
@@ -75,7 +79,7 @@ impl Service {
             keyring: Keyring::from_secret(&Secret::new(key.clone()))?,
             database_url,
             key,
-            settings,
+            settings: settings.to_vec(),
             process,
             _postgres: postgres,
         };
@@ -100,7 +104,7 @@ impl Service {
 
     /// One more copy of the process.
     pub(crate) fn copy(&self) -> anyhow::Result<Child> {
-        spawn(&self.nats, &self.database_url, &self.key, self.settings)
+        spawn(&self.nats, &self.database_url, &self.key, &self.settings)
     }
 
     /// Starts it again.
@@ -311,7 +315,13 @@ impl Service {
 
     /// Whether NATS lets this login in.
     pub(crate) async fn lets_in(&self, login: &str, password: &str) -> bool {
-        let options = ConnectOptions::with_user_and_password(login.to_owned(), password.to_owned());
+        self.lets_in_from([127, 0, 0, 1], login, password).await
+    }
+
+    /// As [`Self::lets_in`], from this address.
+    pub(crate) async fn lets_in_from(&self, host: [u8; 4], login: &str, password: &str) -> bool {
+        let options = ConnectOptions::with_user_and_password(login.to_owned(), password.to_owned())
+            .local_address(SocketAddr::from((host, 0)));
         match options.connect(self.nats.url()).await {
             Ok(_client) => true,
             Err(error) => {
@@ -346,7 +356,12 @@ pub(crate) fn committed_at(number: u32) -> String {
     )
 }
 
-fn spawn(nats: &Nats, database_url: &str, key: &str, settings: Settings) -> anyhow::Result<Child> {
+fn spawn(
+    nats: &Nats,
+    database_url: &str,
+    key: &str,
+    settings: &[(&str, &str)],
+) -> anyhow::Result<Child> {
     Ok(Command::new(env!("CARGO_BIN_EXE_consumer-group"))
         .env("ROWCAST_ADMIN_LISTEN", "127.0.0.1:0")
         .env("ROWCAST_LOG_FORMAT", "text")
@@ -361,11 +376,18 @@ fn spawn(nats: &Nats, database_url: &str, key: &str, settings: Settings) -> anyh
         .env("ROWCAST_CALLOUT_SEED", nats.callout_seed())
         .env("ROWCAST_SECRET_KEY", key)
         .env("ROWCAST_DATABASE_URL", database_url)
-        .env("ROWCAST_GROUPS_PER_TASK", "3")
         .envs(settings.iter().copied())
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()?)
+}
+
+/// How often a client has connected.
+pub(crate) fn connects(client: &Client) -> u64 {
+    let statistics = client.statistics();
+    statistics
+        .connects
+        .load(std::sync::atomic::Ordering::Relaxed)
 }
 
 /// A member of a group.

@@ -267,3 +267,22 @@ async fn a_released_task_takes_its_groups_with_it() -> anyhow::Result<()> {
     assert_eq!(facts[0].group_id, group.id);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_task_has_at_most_twenty_groups_where_nothing_else_is_set() -> anyhow::Result<()> {
+    let service = Service::start_with(&[]).await?;
+    let task = TaskId::random();
+    for number in 1..=20 {
+        let wish = service.wish(&task, &format!("group {number}"));
+        service.ask::<CreateGroup>(&wish).await?;
+    }
+    let refusal = service
+        .refusal::<CreateGroup>(&service.wish(&task, "one more"))
+        .await;
+    assert_eq!(refusal.code, "too_many_groups");
+    assert!(format!("{refusal:?}").contains("at most 20"), "{refusal:?}");
+    // Another task has its own.
+    let wish = service.wish(&TaskId::random(), "orders");
+    service.ask::<CreateGroup>(&wish).await?;
+    Ok(())
+}

@@ -5,8 +5,10 @@
 mod fixture;
 mod groups;
 mod login;
+mod login_limits;
 mod permission;
 mod attempts;
+mod aimed;
 mod push;
 mod deletion;
 mod update;

@@ -7,7 +7,7 @@ use rowcast_proto::message as m;
 use rowcast_proto::rpc::{DeleteGroup, UpdateGroup};
 use rowcast_testkit::eventually;
 
-use crate::fixture::{LIMIT, Member, PASSWORD, Service, bodies, named, read};
+use crate::fixture::{CUT, LIMIT, Member, PASSWORD, Service, bodies, connects, named, read};
 
 const OTHER: &str = "Another-horse-9";
 
@@ -40,6 +40,8 @@ async fn another_password_closes_the_connections_and_keeps_the_position() -> any
     for body in ["1", "2"] {
         service.change(&task, body).await?;
     }
+    let other = service.group(&task, "others").await?;
+    let others = other.connect().await?;
     let client = member.connect().await?;
     let changes = read(&member.consumer(&client).await?, 1).await?;
     changes[0]
@@ -54,7 +56,7 @@ async fn another_password_closes_the_connections_and_keeps_the_position() -> any
     let changed = service.ask::<UpdateGroup>(&wish).await?;
     assert_eq!(changed.acknowledged_sequence, 1);
     // The client comes back with the old password, again and again, and is not let in.
-    eventually("the connection is closed", LIMIT, async || {
+    eventually("the connection is closed", CUT, async || {
         client.connection_state() != State::Connected
     })
     .await;
@@ -72,6 +74,29 @@ async fn another_password_closes_the_connections_and_keeps_the_position() -> any
         matches!(due, Ok(0))
     })
     .await;
+    assert_eq!(connects(&others), 1, "another group was cut off");
+    Ok(())
+}
+
+/// It may have been judged by the password before, and let in behind the first closing.
+#[tokio::test]
+async fn what_logs_in_while_the_password_is_changed_is_closed_in_time() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let task = TaskId::random();
+    service.make_stream(&task).await?;
+    let member = service.group(&task, "orders").await?;
+    let wish = m::UpdateGroupRequest {
+        password: Some(service.seal(&task, OTHER)),
+        ..update(&member.group)
+    };
+    service.ask::<UpdateGroup>(&wish).await?;
+    let client = by_password(&member, OTHER)
+        .connect(&member.connection.urls)
+        .await?;
+    eventually("it is closed, and comes back", CUT, async || {
+        connects(&client) == 2
+    })
+    .await;
     Ok(())
 }
 
@@ -82,24 +107,18 @@ async fn the_reconciler_closes_what_logged_in_meanwhile() -> anyhow::Result<()> 
     service.make_stream(&task).await?;
     let member = service.group(&task, "orders").await?;
     let client = member.connect().await?;
-    let statistics = client.statistics();
-    let connects = || {
-        statistics
-            .connects
-            .load(std::sync::atomic::Ordering::Relaxed)
-    };
-    let before = connects();
+    let before = connects(&client);
     // As if the login had been judged in the moment of the change.
     sqlx::query("UPDATE consumer_group.groups SET kick_due_at = now() WHERE id = $1")
         .bind(&member.group.id)
         .execute(&service.pool)
         .await?;
-    eventually("it is closed, and comes back once", LIMIT, async || {
-        connects() == before + 1
+    eventually("it is closed, and comes back once", CUT, async || {
+        connects(&client) == before + 1
     })
     .await;
     tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-    assert_eq!(connects(), before + 1);
+    assert_eq!(connects(&client), before + 1);
     Ok(())
 }
 
