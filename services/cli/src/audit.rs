@@ -17,7 +17,8 @@ pub(crate) async fn run(api: &Api, wanted: Audit) -> anyhow::Result<()> {
         return output::json(&log);
     }
     let mut table = plain_table([
-        "AT", "ACTOR", "FROM", "ACTION", "PATH", "CREATED", "STATUS", "PROBLEM",
+        "AT", "ACTOR", "FROM", "ACTION", "PATH", "CREATED", "STATUS", "PROBLEM", "TIMES",
+        "CLIENT",
     ]);
     for entry in log.entries {
         table.add_row([
@@ -29,6 +30,8 @@ pub(crate) async fn run(api: &Api, wanted: Audit) -> anyhow::Result<()> {
             or_dash(entry.created),
             or_dash(entry.status.map(|status| status.to_string())),
             or_dash(entry.problem),
+            or_dash(entry.times.map(|times| times.to_string())),
+            or_dash(entry.client_name),
         ]);
     }
     output::table(&table)

@@ -56,6 +56,7 @@ mod exhausted;
 mod put_away;
 mod redrive;
 mod attempt_limit;
+mod logins;
 mod callout;
 mod jwt;
 mod door;
@@ -66,7 +67,7 @@ mod permission;
 mod password;
 
 use rowcast_bus::{Bus, publish, task_log};
-use rowcast_service::{BoxError, CancellationToken, Context, Kind, Tasks, database};
+use rowcast_service::{BoxError, Context, Kind, database};
 
 use crate::callout::Callout;
 use crate::state::State;
@@ -95,7 +96,7 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
         ..
     } = context;
 
-    logins(callout, &state, &tasks, &stop).await?;
+    logins::spawn(callout, &state, &tasks, &stop).await?;
     let heard = membership::listen(&state).await?;
     let (hearing, heeding) = (heard.hearing.clone(), heard.hearing);
     tasks.spawn(
@@ -143,32 +144,5 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
         publish::send(&bus, fact).await
     });
     tasks.spawn(Kind::Essential, "outbox", relay);
-    Ok(())
-}
-
-/// Spawns what judges logins, and closes connections by a password that is not right any more.
-async fn logins(
-    callout: Callout,
-    state: &State,
-    tasks: &Tasks,
-    stop: &CancellationToken,
-) -> Result<(), BoxError> {
-    let requests = callout.listen().await?;
-    let memory = callout.memory();
-    tasks.spawn(
-        Kind::Essential,
-        "callout",
-        callout.run(requests, stop.clone()),
-    );
-    tasks.spawn(
-        Kind::Essential,
-        "record of logins",
-        login_record::run(memory, state.pool.clone(), stop.clone()),
-    );
-    tasks.spawn(
-        Kind::Essential,
-        "old passwords",
-        old_passwords::run(state.clone(), stop.clone()),
-    );
     Ok(())
 }

@@ -21,7 +21,7 @@ const PAGE: u32 = 100;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
-    /// Of this actor, as `user:admin`.
+    /// Of this actor, as `user:admin`, or `login:` and the login of a group.
     actor: Option<String>,
     /// About this source, task, group or token: its id.
     about: Option<String>,
@@ -35,7 +35,7 @@ pub(crate) struct Wanted {
     cursor: Option<String>,
 }
 
-/// Lists the requests that may have changed something, newest first. For admins.
+/// Lists the requests that may have changed something, and the logins of groups' clients, newest first. For admins.
 #[utoipa::path(
     get,
     path = "/audit",
