@@ -29,6 +29,7 @@ mod websocket;
 mod dead_letters;
 mod materialize;
 mod samples;
+mod logins;
 mod cache;
 mod modes;
 mod sdk;

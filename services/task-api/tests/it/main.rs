@@ -11,6 +11,7 @@ mod stand_in;
 mod access;
 mod dts;
 mod tokens;
+mod logins;
 mod bodies;
 mod idempotency;
 mod sources;
