@@ -141,11 +141,17 @@ async fn the_sdk_and_the_samples_read_on_when_their_logins_end() {
 
     let all = ids(&told);
     for (called, sample) in &journals {
-        eventually(&format!("{called} has everything"), COMES_AGAIN, async || {
-            sample.told(".jsonl").unwrap().concat().len() >= all.len()
-        })
+        eventually(
+            &format!("{called} has everything"),
+            COMES_AGAIN,
+            async || sample.told(".jsonl").unwrap().concat().len() >= all.len(),
+        )
         .await;
-        assert_eq!(ids(&sample.told(".jsonl").unwrap().concat()), all, "{called}");
+        assert_eq!(
+            ids(&sample.told(".jsonl").unwrap().concat()),
+            all,
+            "{called}"
+        );
     }
     for (called, sample) in &printed {
         let has = || {
@@ -154,9 +160,11 @@ async fn the_sdk_and_the_samples_read_on_when_their_logins_end() {
             has.dedup();
             has
         };
-        eventually(&format!("{called} has everything"), COMES_AGAIN, async || {
-            has().len() >= all.len()
-        })
+        eventually(
+            &format!("{called} has everything"),
+            COMES_AGAIN,
+            async || has().len() >= all.len(),
+        )
         .await;
         assert_eq!(has(), all, "{called}");
     }

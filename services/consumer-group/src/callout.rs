@@ -15,8 +15,8 @@ use chrono::Utc;
 use futures::StreamExt as _;
 use futures::channel::mpsc;
 use nkeys::KeyPair;
-use rowcast_bus::async_nats::{Message, Subscriber};
 use rowcast_bus::Bus;
+use rowcast_bus::async_nats::{Message, Subscriber};
 use rowcast_domain::{GroupId, TaskId};
 use rowcast_proto::subject::AUTH_CALLOUT;
 use rowcast_service::{BoxError, CancellationToken};
@@ -128,10 +128,13 @@ impl Callout {
             }
             // With the sender ends the judging, behind what it has taken.
         };
-        let judging = waiting.for_each_concurrent(CONCURRENT, |asked| async {
-            if let Err(error) = self.answer(asked).await {
-                // The server refuses the connection.
-                tracing::error!(error = %error, "login request not answered");
+        let judging = waiting.for_each_concurrent(CONCURRENT, |asked| {
+            let callout = self.clone();
+            async move {
+                if let Err(error) = callout.answer(asked).await {
+                    // The server refuses the connection.
+                    tracing::error!(error = %error, "login request not answered");
+                }
             }
         });
         futures::future::join(hearing, judging).await;
@@ -184,9 +187,7 @@ impl Callout {
         let stored = group.as_ref().map(|group| group.password_hash.clone());
         match (self.verify(request, &group_id, stored, at).await?, group) {
             (Checked::GivenUp, _) => Ok(Verdict::GivenUp),
-            (Checked::TooManyFailures, _) => {
-                Ok(Verdict::Refused(Refusal::TooManyFailures, named))
-            }
+            (Checked::TooManyFailures, _) => Ok(Verdict::Refused(Refusal::TooManyFailures, named)),
             (Checked::Right, Some(group)) => Ok(self.seated(request, group).await),
             (Checked::Right | Checked::Wrong, _) => Ok(Verdict::Refused(refusal, named)),
         }
@@ -200,10 +201,7 @@ impl Callout {
         if self.seats.take(members, system, &request.user).await {
             Verdict::Member(Box::new(group))
         } else {
-            Verdict::Refused(
-                Refusal::TooManyConnections,
-                Some((group.id, group.task_id)),
-            )
+            Verdict::Refused(Refusal::TooManyConnections, Some((group.id, group.task_id)))
         }
     }
 
@@ -276,7 +274,10 @@ impl Callout {
                 jwt::deny(request, REFUSED, &self.issuer, now)?
             }
             Verdict::GivenUp => {
-                tracing::debug!(host = request.host, "a login was given up before it was judged");
+                tracing::debug!(
+                    host = request.host,
+                    "a login was given up before it was judged"
+                );
                 return Ok(None);
             }
         };

@@ -429,7 +429,10 @@ mod tests {
         assert_eq!(user["nats"]["type"], "user");
         assert_eq!(user["jti"].as_str().unwrap().len(), 52);
         assert_eq!(user["exp"], 1_700_086_400);
-        assert_eq!((&user["nats"]["subs"], &user["nats"]["payload"]), (&json!(68), &json!(65_536)));
+        assert_eq!(
+            (&user["nats"]["subs"], &user["nats"]["payload"]),
+            (&json!(68), &json!(65_536))
+        );
         assert!(answer.get("exp").is_none());
     }
 

@@ -220,10 +220,16 @@ fn fact(key: &Key, login: &Login<'_>, at: DateTime<Utc>) -> LoginSeen {
         id: event_meta().id,
         login: key.login.clone(),
         group_id: group.map(|(id, _task)| id.to_string()).unwrap_or_default(),
-        task_id: group.map(|(_id, task)| task.to_string()).unwrap_or_default(),
+        task_id: group
+            .map(|(_id, task)| task.to_string())
+            .unwrap_or_default(),
         host: key.host.clone(),
         client_name: name,
-        refusal: key.refusal.map(Refusal::code).unwrap_or_default().to_owned(),
+        refusal: key
+            .refusal
+            .map(Refusal::code)
+            .unwrap_or_default()
+            .to_owned(),
         first_at: Some(at.into()),
         times: 1,
     }
@@ -322,7 +328,13 @@ mod tests {
         let login = refused("reader-g1", "192.0.2.1");
         noted(&record, &login);
         noted(&record, &login);
-        noted(&record, &Login { refusal: None, ..refused("reader-g1", "192.0.2.1") });
+        noted(
+            &record,
+            &Login {
+                refusal: None,
+                ..refused("reader-g1", "192.0.2.1")
+            },
+        );
         let entry = |times| ("reader-g1".to_owned(), "192.0.2.1".to_owned(), times);
         assert_eq!(told(&record), [entry(1), entry(2)]);
         assert!(told(&record).is_empty());
@@ -360,7 +372,13 @@ mod tests {
         let times = u32::try_from(others).unwrap();
         assert_eq!(all, [("*".to_owned(), "*".to_owned(), times)]);
         // Who is let in has an entry in any case.
-        noted(&record, &Login { refusal: None, ..refused("reader-g2", "203.0.113.9") });
+        noted(
+            &record,
+            &Login {
+                refusal: None,
+                ..refused("reader-g2", "203.0.113.9")
+            },
+        );
         assert_eq!(told(&record).len(), 1);
     }
 

@@ -31,7 +31,9 @@ const SUBSCRIPTIONS_OF_A_CONSUMER: i64 = 4;
 
 /// Most subscriptions of a member's connection: what it needs, with room.
 pub(crate) fn subscriptions(group: &Group) -> i64 {
-    own_consumers::names(group).fold(SUBSCRIPTIONS, |sum, _name| sum + SUBSCRIPTIONS_OF_A_CONSUMER)
+    own_consumers::names(group).fold(SUBSCRIPTIONS, |sum, _name| {
+        sum + SUBSCRIPTIONS_OF_A_CONSUMER
+    })
 }
 
 /// The permissions of a group's members.

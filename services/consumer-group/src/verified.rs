@@ -46,12 +46,7 @@ impl Verified {
     }
 
     /// A try of `password` against what is stored for the login; `None` where there is no group.
-    pub(crate) fn attempt(
-        &self,
-        login: &str,
-        stored: Option<&str>,
-        password: &Secret,
-    ) -> Attempt {
+    pub(crate) fn attempt(&self, login: &str, stored: Option<&str>, password: &Secret) -> Attempt {
         let mut digest = hmac::Context::with_key(&self.key);
         for part in [login, stored.unwrap_or_default(), password.expose()] {
             digest.update(part.as_bytes());
@@ -93,7 +88,9 @@ impl Verified {
     /// Forgets what is old.
     pub(crate) fn forget(&self) {
         let mut known = self.known();
-        known.right.retain(|_group, (_attempt, at)| at.elapsed() < KEPT);
+        known
+            .right
+            .retain(|_group, (_attempt, at)| at.elapsed() < KEPT);
         known.wrong.retain(|_attempt, at| at.elapsed() < KEPT);
     }
 

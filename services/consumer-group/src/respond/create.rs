@@ -143,9 +143,11 @@ async fn insert(state: &State, wish: &Wish, group: &Group) -> Result<Outcome, sq
 
 /// Answers a request that came before with the group it made, if it asks for the same.
 async fn repeat(state: &State, wish: &Wish, group: Group) -> Result<message::Group, RpcError> {
+    let turn = state.hasher.turn().await.map_err(hashing)?;
+    let (password, stored) = (wish.password.clone(), Some(group.password_hash.clone()));
     let same_password = state
         .hasher
-        .verify(wish.password.clone(), Some(group.password_hash.clone()))
+        .verify(turn, password, stored)
         .await
         .map_err(hashing)?;
     let same = group.name == wish.name

@@ -321,20 +321,25 @@ pub(crate) async fn kick_due(executor: impl PgExecutor<'_>) -> Result<Vec<KickDu
     )
     .fetch_all(executor)
     .await?;
-    let due = rows.into_iter().map(|(id, task_id, account, claimed_until)| {
-        let malformed = |error: rowcast_domain::ParseIdError| sqlx::Error::Decode(error.into());
-        Ok(KickDue {
-            group: id.parse().map_err(malformed)?,
-            task: task_id.parse().map_err(malformed)?,
-            account,
-            claimed_until,
-        })
-    });
+    let due = rows
+        .into_iter()
+        .map(|(id, task_id, account, claimed_until)| {
+            let malformed = |error: rowcast_domain::ParseIdError| sqlx::Error::Decode(error.into());
+            Ok(KickDue {
+                group: id.parse().map_err(malformed)?,
+                task: task_id.parse().map_err(malformed)?,
+                account,
+                claimed_until,
+            })
+        });
     due.collect()
 }
 
 /// Notes that the connections of a group were closed that were due; not those of a password that has changed since.
-pub(crate) async fn kicked(executor: impl PgExecutor<'_>, due: &KickDue) -> Result<(), sqlx::Error> {
+pub(crate) async fn kicked(
+    executor: impl PgExecutor<'_>,
+    due: &KickDue,
+) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE groups SET kick_due_at = NULL WHERE id = $1 AND kick_due_at = $2")
         .bind(due.group.as_str())
         .bind(due.claimed_until)

@@ -14,9 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::fixture::{
-    CUT, LIMIT, Member, PASSWORD, QUIET, Service, bodies, connects, named, read,
-};
+use crate::fixture::{CUT, LIMIT, Member, PASSWORD, QUIET, Service, bodies, connects, named, read};
 use crate::permission::pull;
 
 /// Within this the server has let in whoever is right.
@@ -105,7 +103,10 @@ async fn a_member_sends_and_subscribes_to_no_more_than_members_do() -> anyhow::R
         format!("PUB {subject} {length}\r\n{body}\r\nPING\r\n")
     };
     let answer = answered(&service, &member, &publish(65_536)).await?;
-    assert!(answer.contains("pong") && !answer.contains("-err"), "{answer}");
+    assert!(
+        answer.contains("pong") && !answer.contains("-err"),
+        "{answer}"
+    );
     let answer = answered(&service, &member, &publish(65_537)).await?;
     assert!(answer.contains("maximum payload violation"), "{answer}");
 
@@ -115,9 +116,15 @@ async fn a_member_sends_and_subscribes_to_no_more_than_members_do() -> anyhow::R
         lines.collect::<String>() + "PING\r\n"
     };
     let answer = answered(&service, &member, &subscribe(2048)).await?;
-    assert!(answer.contains("pong") && !answer.contains("-err"), "{answer}");
+    assert!(
+        answer.contains("pong") && !answer.contains("-err"),
+        "{answer}"
+    );
     let answer = answered(&service, &member, &subscribe(2049)).await?;
-    assert!(answer.contains("maximum subscriptions exceeded"), "{answer}");
+    assert!(
+        answer.contains("maximum subscriptions exceeded"),
+        "{answer}"
+    );
     Ok(())
 }
 
@@ -251,7 +258,10 @@ async fn logins_are_told_of_with_their_number_and_never_their_password() -> anyh
     for fact in &facts {
         assert_eq!(fact.host, "127.0.0.1");
         let text = serde_json::to_string(fact)?;
-        assert!(!text.contains(PASSWORD) && !text.contains("hunter2B"), "{text}");
+        assert!(
+            !text.contains(PASSWORD) && !text.contains("hunter2B"),
+            "{text}"
+        );
         match fact.refusal.as_str() {
             "no_such_group" => {
                 assert_eq!((&fact.login, fact.group_id.as_str()), (&unknown, ""));
@@ -324,9 +334,7 @@ async fn all_connections_of_a_login_are_closed_however_many() -> anyhow::Result<
         .buffer_unordered(50)
         .collect()
         .await;
-    service
-        .ask::<DeleteGroup>(&named(&member.group))
-        .await?;
+    service.ask::<DeleteGroup>(&named(&member.group)).await?;
     eventually("all are closed", CUT, async || {
         clients
             .iter()

@@ -75,13 +75,28 @@ async fn logins_are_entries_with_a_number_that_grows() {
 
     let about = entries(&api, &format!("about={group}")).await;
     assert_eq!(about.len(), 2, "{about:?}");
-    assert_eq!(about, entries(&api, &format!("actor=login:reader-{group}")).await);
+    assert_eq!(
+        about,
+        entries(&api, &format!("actor=login:reader-{group}")).await
+    );
     let entry = about.iter().find(|entry| entry["status"] == 401).unwrap();
     let word = |name: &str| entry[name].as_str().unwrap();
     let path = format!("/api/v1/tasks/{task}/groups/{group}");
     assert_eq!(
-        (word("action"), word("address"), word("path"), word("problem"), word("client_name")),
-        ("login", "192.0.2.7", path.as_str(), "wrong_password", "shop")
+        (
+            word("action"),
+            word("address"),
+            word("path"),
+            word("problem"),
+            word("client_name")
+        ),
+        (
+            "login",
+            "192.0.2.7",
+            path.as_str(),
+            "wrong_password",
+            "shop"
+        )
     );
     assert_eq!(entry["times"], 9);
     let entry = about.iter().find(|entry| entry["status"] == 200).unwrap();
@@ -91,5 +106,8 @@ async fn logins_are_entries_with_a_number_that_grows() {
         (&Value::Null, &Value::Null)
     );
     let many = entries(&api, "actor=login:*").await;
-    assert_eq!((&many[0]["address"], &many[0]["path"]), (&json!("*"), &json!("")));
+    assert_eq!(
+        (&many[0]["address"], &many[0]["path"]),
+        (&json!("*"), &json!(""))
+    );
 }
