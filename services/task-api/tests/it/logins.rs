@@ -29,11 +29,9 @@ async fn entries(api: &Api, query: &str) -> Vec<Value> {
     log.body["entries"].as_array().unwrap().clone()
 }
 
-#[tokio::test]
-async fn logins_are_entries_with_a_number_that_grows() {
-    let api = Api::start().await;
-    let (task, group) = (TaskId::random(), GroupId::random());
-    let refused = LoginSeen {
+/// Three logins with a wrong password.
+fn refused(task: &TaskId, group: &GroupId) -> LoginSeen {
+    LoginSeen {
         id: "one".to_owned(),
         login: format!("reader-{group}"),
         group_id: group.to_string(),
@@ -44,7 +42,14 @@ async fn logins_are_entries_with_a_number_that_grows() {
         first_at: Some(chrono::Utc::now().into()),
         times: 3,
         ..LoginSeen::default()
-    };
+    }
+}
+
+#[tokio::test]
+async fn logins_are_entries_with_a_number_that_grows() {
+    let api = Api::start().await;
+    let (task, group) = (TaskId::random(), GroupId::random());
+    let refused = refused(&task, &group);
     let let_in = LoginSeen {
         id: "two".to_owned(),
         refusal: String::new(),
