@@ -17,8 +17,7 @@ pub(crate) async fn run(api: &Api, wanted: Audit) -> anyhow::Result<()> {
         return output::json(&log);
     }
     let mut table = plain_table([
-        "AT", "ACTOR", "FROM", "ACTION", "PATH", "CREATED", "STATUS", "PROBLEM", "TIMES",
-        "CLIENT",
+        "AT", "ACTOR", "FROM", "ACTION", "PATH", "CREATED", "STATUS", "PROBLEM", "TIMES", "CLIENT",
     ]);
     for entry in log.entries {
         table.add_row([
