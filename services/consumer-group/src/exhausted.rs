@@ -109,12 +109,15 @@ async fn until_failure(state: &State, backoff: &mut Backoff) -> Result<(), BoxEr
     }
 }
 
+/// Of which group an advisory was taken, and how that went.
+type Done = (Option<GroupId>, Result<(), BoxError>);
+
 /// Advisories in hand, by group.
 struct Lanes<'a> {
     state: &'a State,
     /// Behind the one of each group that is being taken.
     behind: HashMap<Option<GroupId>, VecDeque<Message>>,
-    taking: FuturesUnordered<BoxFuture<'a, (Option<GroupId>, Result<(), BoxError>)>>,
+    taking: FuturesUnordered<BoxFuture<'a, Done>>,
     in_hand: usize,
 }
 

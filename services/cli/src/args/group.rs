@@ -67,7 +67,7 @@ pub(crate) struct Create {
     #[arg(long, value_name = "NUMBER")]
     pub(crate) max_deliver: Option<u32>,
     /// What becomes of a change then: the group, or its partition, stands still (`block`), or goes on behind it (`dead_letter`)
-    /// [default: block; of a shared group, which knows nothing else, dead_letter]
+    /// [default: block; of a shared group, which knows nothing else, dead letter]
     #[arg(long, value_name = "block|dead_letter", value_parser = on_exhausted)]
     pub(crate) on_exhausted: Option<OnExhausted>,
     /// How changes come to its clients: they `pull` them, or the broker does `push` them to a subject that they
