@@ -128,7 +128,8 @@ async def session(connection, password, folder, share):
     ordered = connection.get("mode") != "shared"
     consumers = [part["consumer"] for part in connection.get("consumers", [])] or [connection["consumer"]]
     first, of = map(int, share.split("/"))
-    if not 1 <= first <= (most := min(of, len(consumers))):
+    most = min(of, len(consumers))
+    if not 1 <= first <= most:
         sys.exit(f"the share {share} has nothing to read: its first number is one of 1 to {most}")
     # Without reconnects of the client's own: what is in hand is forgotten with the connection.
     client = await nats.connect(

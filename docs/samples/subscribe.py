@@ -41,7 +41,8 @@ async def main(connection, password, share="1/1"):
     # A keyed group is sent to a subject for each partition, any other one to its own.
     subjects = [partition["deliver_subject"] for partition in group.get("consumers", [group])]
     first, of = map(int, share.split("/"))
-    if not 1 <= first <= (most := min(of, len(subjects))):
+    most = min(of, len(subjects))
+    if not 1 <= first <= most:
         sys.exit(f"the share {share} has nothing to read: its first number is one of 1 to {most}")
     while True:
         try:
