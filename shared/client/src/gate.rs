@@ -32,6 +32,17 @@ pub(crate) struct Seen {
     pub(crate) unacknowledged: usize,
 }
 
+/// What has passed the gate.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Passed<T> {
+    pub(crate) item: T,
+    /// The number to acknowledge it with.
+    pub(crate) number: u64,
+    /// Whether it came while the caller had it already, and had not acknowledged it: a server that was killed may send it as
+    /// if for the first time.
+    pub(crate) is_copy: bool,
+}
+
 /// Holds items by stream sequence while something before them is missing.
 #[derive(Debug)]
 pub(crate) struct Gate<T> {
@@ -41,6 +52,8 @@ pub(crate) struct Gate<T> {
     numbers: BTreeSet<u64>,
     /// Handed out and not acknowledged.
     out: BTreeSet<u64>,
+    /// Held, and handed out before: acknowledged since.
+    copies: BTreeSet<u64>,
     deliveries: u64,
     open: bool,
 }
@@ -52,6 +65,7 @@ impl<T> Gate<T> {
             held: BTreeMap::new(),
             numbers: BTreeSet::new(),
             out: BTreeSet::new(),
+            copies: BTreeSet::new(),
             deliveries: seen.deliveries,
             open: seen.unacknowledged == 0,
         }
@@ -70,6 +84,8 @@ impl<T> Gate<T> {
         if self.out.contains(&sequence) {
             self.open = false;
         }
+        // What comes behind an acknowledgement may be news: the server has forgotten that.
+        self.copies.remove(&sequence);
         self.numbers.insert(delivery);
         if let Some((before, _item)) = self.held.insert(sequence, (delivery, item))
             && before != delivery
@@ -78,27 +94,36 @@ impl<T> Gate<T> {
         }
     }
 
-    /// The next item, where nothing before it is missing, and the number to acknowledge it with.
-    pub(crate) fn next(&mut self) -> Option<(T, u64)> {
+    /// The next item, where nothing before it is missing.
+    pub(crate) fn next(&mut self) -> Option<Passed<T>> {
         if !self.open {
             return None;
         }
         let (sequence, (delivery, item)) = self.held.pop_first()?;
-        self.out.insert(sequence);
+        let is_acknowledged = self.copies.remove(&sequence);
+        let is_copy = !self.out.insert(sequence) || is_acknowledged;
         let number = self.numbers.pop_first().unwrap_or(delivery);
         if number != delivery
             && let Some((other, _item)) = self.held.values_mut().find(|held| held.0 == number)
         {
             *other = delivery;
         }
-        Some((item, number))
+        Some(Passed {
+            item,
+            number,
+            is_copy,
+        })
     }
 
     /// Forgets what the caller had and has acknowledged.
     ///
     /// What is held stays: in a stream that was made anew, a low sequence is no old change.
     pub(crate) fn acknowledged(&mut self, sequence: u64) {
-        self.out = self.out.split_off(&(sequence + 1));
+        let rest = self.out.split_off(&(sequence + 1));
+        let acknowledged = std::mem::replace(&mut self.out, rest);
+        let copies = acknowledged.into_iter();
+        self.copies
+            .extend(copies.filter(|sequence| self.held.contains_key(sequence)));
     }
 
     /// Closes the gate: deliveries may be lost.
@@ -145,7 +170,7 @@ mod tests {
 
     fn drain(gate: &mut Gate<u64>) -> Vec<u64> {
         std::iter::from_fn(|| gate.next())
-            .map(|(sequence, _number)| sequence)
+            .map(|passed| passed.item)
             .collect()
     }
 
@@ -244,13 +269,33 @@ mod tests {
             deliver(&mut gate, delivery, sequence);
         }
         gate.check(seen(4, 8, 4));
-        let next = std::iter::from_fn(|| gate.next());
-        assert_eq!(
-            next.collect::<Vec<_>>(),
-            [(5, 8), (6, 10), (7, 11), (8, 12)]
-        );
+        let mut next = || gate.next().map(|passed| (passed.item, passed.number));
+        let passed: Vec<_> = std::iter::from_fn(&mut next).collect();
+        assert_eq!(passed, [(5, 8), (6, 10), (7, 11), (8, 12)]);
         deliver(&mut gate, 13, 9);
-        assert_eq!(gate.next(), Some((9, 13)));
+        let passed = gate.next().map(|passed| (passed.item, passed.number));
+        assert_eq!(passed, Some((9, 13)));
+    }
+
+    #[test]
+    fn what_came_again_before_its_acknowledgement_is_a_copy() {
+        let mut gate = Gate::new(seen(0, 0, 0));
+        deliver(&mut gate, 1, 1);
+        assert!(!gate.next().unwrap().is_copy);
+        // The server was killed, and sends it again as if for the first time; then the caller's acknowledgement is stored.
+        deliver(&mut gate, 1, 1);
+        gate.acknowledged(1);
+        gate.check(seen(1, 1, 0));
+        assert!(gate.next().unwrap().is_copy);
+        // It was killed once more behind that, and has forgotten it.
+        gate.acknowledged(1);
+        deliver(&mut gate, 1, 1);
+        gate.check(seen(0, 1, 1));
+        assert!(!gate.next().unwrap().is_copy);
+        // What the caller still has is one too.
+        deliver(&mut gate, 2, 1);
+        gate.check(seen(0, 1, 1));
+        assert!(gate.next().unwrap().is_copy);
     }
 
     #[test]

@@ -156,10 +156,13 @@ impl Share {
             }
             // Not while what is held may be of before a move.
             while self.unsure.is_none()
-                && let Some(((message, place), number)) = self.gate.next()
+                && let Some(passed) = self.gate.next()
             {
-                let message = renumbered(message, place, number);
-                if let Some(delivery) = self.admit(message, place, &next)? {
+                let (message, place) = passed.item;
+                let message = renumbered(message, place, passed.number);
+                // Whatever the server says, which may have forgotten it.
+                let again = place.redelivered || passed.is_copy;
+                if let Some(delivery) = self.admit(message, place, again, &next)? {
                     return Ok(Some(delivery));
                 }
             }
@@ -197,20 +200,21 @@ impl Share {
         Some(Delivery::new(change, subject, place, way))
     }
 
-    /// What the caller gets for a message: nothing for what it has acknowledged, nor for a piece with
+    /// What the caller gets for a message: nothing for what comes again and it has acknowledged, nor for a piece with
     /// others to come.
     fn admit(
         &mut self,
         message: Message,
         place: Place,
+        again: bool,
         next: &Next<'_>,
     ) -> Result<Option<Delivery>, Error> {
         let change = delivery::read(&message, place)?;
         if change.op == Operation::Pack {
-            self.unpack(change, message, place);
+            self.unpack(change, message, place, again);
             return Ok(self.next_unpacked(next));
         }
-        if place.redelivered && self.hold.fence().covers(change.id, place.stream_sequence) {
+        if again && self.hold.fence().covers(change.id, place.stream_sequence) {
             // The server has not counted that: it ignores one whose delivery has a lower number than one before.
             self.repeat = Some(message);
             return Ok(None);
@@ -247,9 +251,9 @@ impl Share {
     }
 
     /// The changes of a pack, each as if it had come alone. Only the last one ends the message.
-    fn unpack(&mut self, pack: Change, message: Message, place: Place) {
+    fn unpack(&mut self, pack: Change, message: Message, place: Place, again: bool) {
         self.pieces.passed(place.stream_sequence);
-        if !place.redelivered {
+        if !again {
             self.hold.fence().forgotten(place.stream_sequence);
         }
         let subject = message.subject.to_string();
@@ -262,7 +266,7 @@ impl Share {
         let has_changes = !pack.pack.is_empty();
         for change in pack.pack {
             let sequence = place.stream_sequence;
-            let is_known = place.redelivered && self.hold.fence().covers(change.id, sequence);
+            let is_known = again && self.hold.fence().covers(change.id, sequence);
             if is_known || self.hold.fence().is_within(change.id, sequence) {
                 continue;
             }
