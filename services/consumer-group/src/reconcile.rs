@@ -60,18 +60,19 @@ async fn everything(state: &State) -> Result<(), BoxError> {
 }
 
 async fn task(state: &State, reads: &Reads, groups: &[Group]) -> Result<(), BoxError> {
-    let mut wanted = Vec::new();
-    for group in groups {
-        match group.deleted_at {
-            Some(deleted_at) => {
-                if let Err(error) = clear(state, group, deleted_at).await {
-                    // Neither the others, nor those that are wanted, are held up.
-                    tracing::warn!(group = %group.id, task = %group.task_id, %error, "group not cleared yet");
-                }
+    let (deleted, wanted): (Vec<&Group>, Vec<&Group>) =
+        groups.iter().partition(|group| group.deleted_at.is_some());
+    // All at once, where a task was released with them.
+    stream::iter(deleted)
+        .for_each_concurrent(CONCURRENT, |group| async move {
+            if let Some(deleted_at) = group.deleted_at
+                && let Err(error) = clear(state, group, deleted_at).await
+            {
+                // Neither the others, nor those that are wanted, are held up.
+                tracing::warn!(group = %group.id, task = %group.task_id, %error, "group not cleared yet");
             }
-            None => wanted.push(group),
-        }
-    }
+        })
+        .await;
     if wanted.is_empty() {
         return Ok(());
     }
