@@ -18,6 +18,8 @@ pub(crate) struct Head {
     pub(crate) xid: Option<u32>,
     /// Whether it is the transaction's begin marker, before which the transaction has nothing.
     pub(crate) is_begin: bool,
+    /// Whether it tells a table's shape.
+    pub(crate) is_shape: bool,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +41,7 @@ impl Head {
                 committed_at: read.committed_at,
                 xid: read.xid,
                 is_begin: read.op == Operation::Begin,
+                is_shape: read.op == Operation::Schema,
             });
         }
         let read = Change::read(payload).ok()?;
@@ -47,6 +50,7 @@ impl Head {
             committed_at: read.committed_at.parse().ok()?,
             xid: read.xid,
             is_begin: read.op == Operation::Begin,
+            is_shape: read.op == Operation::Schema,
         })
     }
 
@@ -58,6 +62,7 @@ impl Head {
             committed_at: header(derived::COMMITTED_AT)?.parse().ok()?,
             xid: header(derived::XID).and_then(|xid| xid.parse().ok()),
             is_begin: subject.rsplit('.').next() == Some(Op::Begin.as_str()),
+            is_shape: subject.rsplit('.').next() == Some(Op::Schema.as_str()),
         })
     }
 }

@@ -150,7 +150,11 @@ impl Streams<'_> {
             // comes again in more messages, or a session that read it anew was cut off, something does.
             let there = self.message(&stream, first).await?;
             let there = there.and_then(|there| Head::read(&there.payload));
-            there.is_some_and(|there| there.position <= position)
+            // A shape has the position of the change before it, and a begin may have that of a heartbeat.
+            there.is_some_and(|there| {
+                let may_share = there.is_begin || there.is_shape;
+                there.position < position || (there.position == position && !may_share)
+            })
         };
         if is_lost {
             tracing::warn!(group = %self.group.id, task = %self.group.task_id, read, last,

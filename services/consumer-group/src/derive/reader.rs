@@ -194,7 +194,18 @@ impl Reader {
                 format!("message {sequence} of the task's stream came where {first} was awaited");
             return Err(Failure::Retry(sentence.into()));
         }
-        let next = message::bare(&came.message, came.message.op);
+        let mut next = message::bare(&came.message, came.message.op);
+        let in_pieces = came.message.part.as_ref();
+        // A pack has the position of its last row, and nothing of it was told: what is missing stands before its first one, which
+        // pieces do not tell.
+        next.id = match came.message.pack.first() {
+            Some(row) => row.id,
+            None if in_pieces.is_some_and(|part| part.op == Operation::Pack) => {
+                Position::new(next.lsn, 1)
+            }
+            None => next.id,
+        };
+        next.ordinal = next.id.ordinal;
         self.next = sequence;
         self.pieces = None;
         Ok(Some(Lost {

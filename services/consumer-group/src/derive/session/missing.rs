@@ -18,7 +18,7 @@ impl Session<'_> {
     pub(super) async fn tell_gap(&mut self, lost: &Lost) -> Result<(), Failure> {
         let Lost { first, last, next } = lost;
         let position = next.id;
-        let before = Position::new(position.commit_lsn, position.ordinal.saturating_sub(1));
+        let before = self.before(next);
         let mark = Mark {
             source_sequence: *last,
             left_out: 0,
@@ -75,10 +75,20 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Where it is told that something is missing before a message: behind all that was told.
+    fn before(&self, next: &Message) -> Position {
+        let Position {
+            commit_lsn,
+            ordinal,
+        } = next.id;
+        let before = Position::new(commit_lsn, ordinal.saturating_sub(1));
+        before.max(self.outbox.last().position)
+    }
+
     /// What stands in the place of what is missing before a message.
     fn gap_before(&self, next: &Message, sentence: String) -> Out {
         let position = next.id;
-        let before = Position::new(position.commit_lsn, position.ordinal.saturating_sub(1));
+        let before = self.before(next);
         let gap = Gap {
             code: "Gap".to_owned(),
             cause: sentence,

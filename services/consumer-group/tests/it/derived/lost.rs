@@ -108,6 +108,28 @@ async fn what_is_gone_in_the_middle_of_the_tasks_stream_is_told_and_passed() -> 
 }
 
 #[tokio::test]
+async fn what_is_gone_before_a_pack_is_told_before_its_first_row() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let (task, _shape) = service.begin_task().await?;
+    let all = transaction(&task, 1, &[true; 4]);
+    let [begin, rows @ .., commit] = all.as_slice() else {
+        unreachable!("markers");
+    };
+    let packed = pack(&task, 1, &rows[1..]);
+    let written = [begin.clone(), rows[0].clone(), packed, commit.clone()];
+    service.write(&written).await?;
+    let of_task = service.capture.jetstream().get_stream(task_stream(&task));
+    of_task.await?.delete_message(3).await?;
+    let member = service.with_policy(&task, m::GroupMode::Ordered).await?;
+    let own = service.own(&member).await?;
+    let expected = json!(["schema", "begin", "gap", 102, 103, 104, "commit"]);
+    assert_eq!(json!(told(&own)), expected);
+    // Whoever has read that has not read any row of the pack.
+    assert_eq!(own[2].1["id"], "0/100.1");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_stream_that_comes_again_in_other_packs_is_told_once() -> anyhow::Result<()> {
     let mut service = Service::start().await?;
     let (task, _shape) = service.begin_task().await?;
