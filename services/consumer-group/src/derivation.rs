@@ -136,7 +136,7 @@ impl Source {
 fn stopped_sentence(reason: &str) -> String {
     let reason = reason.trim_end_matches('.');
     format!(
-        "The group's own stream is not made: {reason}. It goes on once that is removed; a policy or a format that does not fit is fixed, so make another group."
+        "The group's own stream is not made: {reason}. It goes on once that is removed: a policy that does not fit can be changed, and where its format does not fit, make another group."
     )
 }
 
@@ -232,7 +232,10 @@ mod tests {
             ),
             "{said}"
         );
-        assert!(said.ends_with("make another group."), "{said}");
+        assert!(
+            said.contains("can be changed") && said.ends_with("make another group."),
+            "{said}"
+        );
         assert_eq!(
             stopped_sentence("a sentence."),
             stopped_sentence("a sentence")

@@ -195,7 +195,7 @@ impl Letter {
 }
 
 /// A header has no line breaks, nor other control characters.
-fn in_one_line(text: &str) -> String {
+pub(crate) fn in_one_line(text: &str) -> String {
     let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     plain.take(MAX_ERROR).collect()
 }

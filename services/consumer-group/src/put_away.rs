@@ -8,11 +8,14 @@
 //! The wish comes first: whoever else wishes a move waits for it, or is seen. A crash before the commit leaves the group
 //! where it was, and what is put away once more is the same letter for NATS; one behind it leaves the move to the reconciler.
 
+use std::time::Duration;
+
 use rowcast_bus::async_nats::jetstream::message::StreamMessage;
 use rowcast_domain::Position;
 use rowcast_proto::change::{Change, Operation};
 use rowcast_proto::rest::{DeadLetterCause, GroupMode, OnExhausted};
 use rowcast_service::BoxError;
+use tokio::time::Instant;
 
 use crate::held::TaskStream;
 use crate::letter::Letter;
@@ -24,6 +27,9 @@ use crate::status::View;
 use crate::store::group::Group;
 use crate::store::standing::Known;
 use crate::{moving, shelf, store, stuck};
+
+/// For how long changes of one group are put away at a look.
+const AT_A_LOOK: Duration = Duration::from_secs(3);
 
 /// Who moves a group that puts away by itself.
 const ACTOR: &str = "service:consumer-group";
@@ -51,13 +57,16 @@ pub(crate) enum PutAwayError {
     Shelf(BoxError),
 }
 
-/// The messages of the change that is to be acknowledged next of what a consumer reads: several where it comes in pieces.
+/// The messages of the change that is to be acknowledged next of what a consumer reads: several where it comes in pieces, of
+/// which no more are read than one above `most` bytes.
 pub(crate) async fn next(
     stream: &TaskStream,
     acknowledged: u64,
     filter: &str,
+    most: u64,
 ) -> Result<Vec<StreamMessage>, BoxError> {
     let mut messages = Vec::new();
+    let mut bytes = 0_u64;
     let mut whole: Option<Position> = None;
     let mut sequence = acknowledged + 1;
     while let Some(message) = at_or_after(stream, sequence, filter).await? {
@@ -68,9 +77,10 @@ pub(crate) async fn next(
             break;
         }
         sequence = message.sequence + 1;
+        bytes = bytes.saturating_add(message.payload.len() as u64);
         messages.push(message);
         whole = id;
-        if whole.is_none() {
+        if whole.is_none() || bytes > most {
             break;
         }
     }
@@ -140,7 +150,12 @@ pub(crate) async fn exhausted(
     let most = u64::from(group.max_deliver);
     let stuck = view.held_up(group, &known.seen, most).await?;
     let mut put_away = 0;
+    let begun = Instant::now();
     for own in own_consumers::of(group) {
+        if begun.elapsed() > AT_A_LOOK {
+            // The others are not to wait; the rest comes at the next look.
+            break;
+        }
         let is_stuck = stuck.iter().any(|stuck| stuck.consumer == own.name);
         if is_stuck && Box::pin(one(state, group, &own)).await? {
             put_away += 1;
@@ -182,14 +197,16 @@ async fn one(state: &State, before: &Group, own: &OwnConsumer) -> Result<bool, B
     if attempts < u64::from(group.max_deliver) {
         return Ok(false);
     }
-    let messages = next(&view.stream, consumer.acknowledged, &own.filter).await?;
+    // What is larger than its share stays, for a person to skip.
+    let most = state.rooms.bytes();
+    let messages = next(&view.stream, consumer.acknowledged, &own.filter, most).await?;
     if !is_of_consumer(&messages, consumer) {
         return Ok(false);
     }
     let sequence = messages.first().map_or(0, |message| message.sequence);
     if !has_room(state, &group, &messages).await? {
         tracing::warn!(group = %group.id, task = %group.task_id, sequence,
-            "the group has as many dead letters as it may: it is blocked until some are redriven or discarded");
+            "the group has no room for one more dead letter: it is blocked until some are redriven or discarded, or the change is skipped");
         return Ok(false);
     }
     let reason = format!("It was sent {attempts} times or more, and was not acknowledged.");

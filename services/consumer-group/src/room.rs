@@ -71,6 +71,11 @@ impl Rooms {
         }
     }
 
+    /// Most bytes that a group may have.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.share.bytes
+    }
+
     /// Whether the group may have so many letters more, of so many bytes together; they are counted then.
     pub(crate) async fn take(
         &self,
@@ -129,9 +134,9 @@ impl Rooms {
 }
 
 impl Used {
-    /// Where there is nothing yet, one change is never too large: it would wait for ever.
+    /// Where there is nothing yet, one message is never too large: it would wait for ever.
     const fn has_room(&self, share: Share, (letters, bytes): (u64, u64)) -> bool {
-        self.letters == 0
+        (self.letters == 0 && letters == 1)
             || (self.letters.saturating_add(letters) <= share.letters
                 && self.bytes.saturating_add(bytes) <= share.bytes)
     }
@@ -151,7 +156,8 @@ async fn of_all(shelf: &TaskStream) -> Result<Used, BoxError> {
 async fn of_group(shelf: &TaskStream, group: &GroupId, share: Share) -> Result<Used, BoxError> {
     let config = pull::Config {
         description: Some(format!("counts the dead letters of group {group}")),
-        filter_subject: subject::dead_letters(group),
+        // What is redriven stays there until it is acknowledged.
+        filter_subjects: vec![subject::dead_letters(group), subject::redriven_of(group)],
         ack_policy: AckPolicy::None,
         headers_only: true,
         inactive_threshold: COUNTED_WITHIN,
@@ -224,7 +230,8 @@ mod tests {
             is_exact,
             counted_at: Instant::now(),
         };
-        assert!(used(0, 0, true).has_room(share, (4, 1000)));
+        assert!(used(0, 0, true).has_room(share, (1, 1000)));
+        assert!(!used(0, 0, true).has_room(share, (2, 1000)));
         assert!(used(2, 60, true).has_room(share, (1, 40)));
         assert!(!used(2, 60, true).has_room(share, (1, 41)));
         assert!(!used(2, 60, true).has_room(share, (2, 1)));

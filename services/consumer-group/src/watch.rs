@@ -325,7 +325,11 @@ async fn task<'a>(
                     looked.samples.push(sample);
                 }
                 let judged = judge(&view, range, group, &known, &consumers, now).await?;
-                if judged.level == Level::Blocked && goes_on(state, group, &view, &known).await {
+                // What is missing is told first; behind it such a group goes on all the same.
+                let is_told = judged.level == Level::Gap && known.level == Level::Gap;
+                if (judged.level == Level::Blocked || is_told)
+                    && goes_on(state, group, &view, &known).await
+                {
                     // It is judged anew once it is moved.
                     continue;
                 }

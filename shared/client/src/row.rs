@@ -203,6 +203,18 @@ mod tests {
     }
 
     #[test]
+    fn a_document_is_read_as_it_stands() {
+        #[derive(Deserialize)]
+        struct Documents {
+            doc: Box<serde_json::value::RawValue>,
+            none: Option<Box<serde_json::value::RawValue>>,
+        }
+        let documents: Documents = read_as(r#"{"doc":{"a":[1,"2"]},"none":null}"#);
+        assert_eq!(documents.doc.get(), r#"{"a":[1,"2"]}"#);
+        assert!(documents.none.is_none());
+    }
+
+    #[test]
     fn a_text_stays_a_text() {
         #[derive(Debug, PartialEq, Deserialize)]
         struct Texts {

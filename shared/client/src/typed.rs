@@ -79,6 +79,9 @@ where
     }
 }
 
+/// By this name `serde_json::value::RawValue` asks for JSON as it stands.
+const RAW_VALUE: &str = "$serde_json::private::RawValue";
+
 /// A value.
 #[derive(Clone, Copy)]
 struct Typed<'de>(&'de Value);
@@ -179,9 +182,12 @@ impl<'de> Deserializer<'de> for Typed<'de> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
+        if name == RAW_VALUE {
+            return self.0.deserialize_newtype_struct(name, visitor);
+        }
         visitor.visit_newtype_struct(self)
     }
 

@@ -89,7 +89,7 @@ async fn waits<'a>(
             others.push(consumer.read_up_to + 1);
             continue;
         }
-        let messages = put_away::next(&view.stream, consumer.acknowledged, &own.filter)
+        let messages = put_away::next(&view.stream, consumer.acknowledged, &own.filter, u64::MAX)
             .await
             .map_err(|error| silent(group, &error))?;
         match messages.first().map(|message| message.sequence) {

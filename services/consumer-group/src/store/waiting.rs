@@ -4,6 +4,8 @@ use rowcast_domain::GroupId;
 use rowcast_proto::rest::DeadLetterCause;
 use sqlx::postgres::PgExecutor;
 
+use crate::letter::in_one_line;
+
 /// What nats-server has told of a change that it will not send again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Told {
@@ -63,8 +65,8 @@ pub(crate) async fn insert(
     .bind(told.stored_at.map_or_else(String::new, |at| at.to_string()))
     .bind(told.cause.as_str())
     .bind(told.attempts.cast_signed())
-    // PostgreSQL has no such character.
-    .bind(told.error.replace('\0', " "))
+    // As long as a letter keeps it, and without zeros, which PostgreSQL has no place for.
+    .bind(in_one_line(&told.error))
     .bind(told.advisory.cast_signed())
     .execute(executor)
     .await?;

@@ -24,6 +24,9 @@ const CHANGES: u64 = 1000;
 /// By how much longer the round beside the others may take: they need the same two processors, but hold nothing up.
 const TIMES: u32 = 5;
 
+/// What is shorter counts as long as this: on a busy machine a moment says nothing.
+const LEAST: Duration = Duration::from_secs(4);
+
 /// Fails on the row of the first transaction.
 const FAILING: &str = "e_keep(1 / (`id` - 101) > -1)";
 
@@ -200,7 +203,8 @@ async fn groups_that_do_not_get_on_hold_up_no_other_and_nobody_who_writes() -> a
     .await;
     let beside = round(&service, &task, &consumer, begin + CHANGES..=end - 1).await?;
     assert!(
-        beside.writing < TIMES * alone.writing && beside.reading < TIMES * alone.reading,
+        beside.writing < TIMES * alone.writing.max(LEAST)
+            && beside.reading < TIMES * alone.reading.max(LEAST),
         "{beside:?} beside the others, {alone:?} alone"
     );
     let ended = bad.clients.try_join_next();
