@@ -268,13 +268,16 @@ async fn what_is_too_much_of_one_group_waits_and_others_are_put_away() -> anyhow
     assert_eq!(told.len(), 2, "once of each group: {told:?}");
 
     let all = letter(&careless, 0);
-    assert_eq!(service.ask::<DiscardDeadLetters>(&all).await?.done, 3);
-    let rest = come(&service, &careless, 3).await;
+    // What waited may come while the others go.
+    let first = service.ask::<DiscardDeadLetters>(&all).await?.done;
+    assert!((3..=6).contains(&first), "{first}");
+    let left = 6 - first;
+    let rest = come(&service, &careless, usize::try_from(left)?).await;
     assert!(
         rest.iter().all(|letter| !letter.is_without_body),
         "{rest:?}"
     );
-    assert_eq!(service.ask::<DiscardDeadLetters>(&all).await?.done, 3);
+    assert_eq!(service.ask::<DiscardDeadLetters>(&all).await?.done, left);
     eventually("that there are none is told", LIMIT, async || {
         let told = service.facts::<m::GroupStateChanged>().await.unwrap();
         let mut of_group = told.iter();
