@@ -1,10 +1,15 @@
 //! The REST API, as a user's script calls it.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, bail};
 use reqwest::{Method, StatusCode};
 use rowcast_proto::rest::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// How long to wait where too much was asked.
+const PACE: Duration = Duration::from_secs(1);
 
 /// A client with the admin's token.
 #[derive(Debug, Clone)]
@@ -114,7 +119,14 @@ impl Api {
         body: Option<&impl Serialize>,
         headers: &[(&str, &str)],
     ) -> anyhow::Result<T> {
-        let (status, text) = self.send(method.clone(), path, body, headers).await?;
+        let (status, text) = loop {
+            let answer = self.send(method.clone(), path, body, headers).await?;
+            if answer.0 != StatusCode::TOO_MANY_REQUESTS {
+                break answer;
+            }
+            // A fast machine asks more often than one token may.
+            tokio::time::sleep(PACE).await;
+        };
         if !status.is_success() {
             bail!("{method} {path}: {status}: {text}");
         }
