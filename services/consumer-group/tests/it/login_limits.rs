@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use rowcast_bus::async_nats::connection::State;
-use rowcast_bus::async_nats::{Client, ConnectOptions, Event};
+use rowcast_bus::async_nats::{Client, ConnectOptions};
 use rowcast_domain::{GroupId, TaskId};
 use rowcast_proto::message::LoginSeen;
 use rowcast_proto::rpc::DeleteGroup;
 use rowcast_testkit::eventually;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::fixture::{CUT, LIMIT, Member, PASSWORD, QUIET, Service, bodies, connects, named, read};
@@ -36,19 +35,7 @@ async fn a_login_ends_and_its_client_comes_back_and_reads_on() -> anyhow::Result
     let task = TaskId::random();
     service.make_stream(&task).await?;
     let member = service.group(&task, "orders").await?;
-    let (sender, mut errors) = mpsc::channel(64);
-    let client = member
-        .options()
-        .event_callback(move |event| {
-            let sender = sender.clone();
-            async move {
-                if let Event::ServerError(error) = event {
-                    sender.send(error.to_string()).await.unwrap_or_default();
-                }
-            }
-        })
-        .connect(&member.connection.urls)
-        .await?;
+    let (client, mut errors) = member.connect_and_hear().await?;
     for number in 1..=4_u64 {
         eventually("the client is connected again", LIMIT, async || {
             connects(&client) >= number && client.connection_state() == State::Connected

@@ -21,10 +21,13 @@ pub(crate) struct Intruder {
     errors: mpsc::Receiver<String>,
 }
 
-impl Intruder {
-    pub(crate) async fn connect(member: &Member) -> anyhow::Result<Self> {
+impl Member {
+    /// As [`Self::connect`], with what the server says against the client.
+    pub(crate) async fn connect_and_hear(
+        &self,
+    ) -> anyhow::Result<(Client, mpsc::Receiver<String>)> {
         let (sender, errors) = mpsc::channel(64);
-        let client = member
+        let client = self
             .options()
             .event_callback(move |event| {
                 let sender = sender.clone();
@@ -34,8 +37,15 @@ impl Intruder {
                     }
                 }
             })
-            .connect(&member.connection.urls)
+            .connect(&self.connection.urls)
             .await?;
+        Ok((client, errors))
+    }
+}
+
+impl Intruder {
+    pub(crate) async fn connect(member: &Member) -> anyhow::Result<Self> {
+        let (client, errors) = member.connect_and_hear().await?;
         Ok(Self {
             client,
             inbox: format!("{}.intruder", member.connection.inbox_prefix),
