@@ -155,8 +155,7 @@ fn without_ids(word: &str) -> String {
         match c {
             Some(c) if c.is_ascii_alphanumeric() => run.push(c),
             other => {
-                let has_digit = run.contains(|c: char| c.is_ascii_digit());
-                let is_id = run.len() == 13 && has_digit && run.starts_with(['s', 't', 'n', 'g']);
+                let is_id = run.len() == 13 && run.starts_with(['s', 't', 'n', 'g']);
                 match (is_id, is_number(&run, &text)) {
                     (true, _) => text.push_str("ID"),
                     (false, true) => text.push_str("NUMBER"),
@@ -173,7 +172,7 @@ fn without_ids(word: &str) -> String {
 #[test]
 fn what_is_another_each_time_is_not_compared() {
     for (one, other) in [
-        ("id        szxavpts0ymdr", "id  s0a1b2c3d4e5f"),
+        ("id        szxavptsxymdr", "id  s0a1b2c3d4e5f"),
         (
             "created   2026-11-29T11:58:06Z",
             "created 2027-01-01T00:00:00Z",

@@ -20,6 +20,9 @@ pub(crate) const TASK: &str = "t000000000000";
 pub(crate) const KEY: &str = "6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b";
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
+/// How long one answer may take: a question that went to a copy which was killed is asked again.
+const ANSWER: Duration = Duration::from_secs(5);
+
 pub(crate) struct Service {
     pub(crate) bus: Bus,
     pub(crate) postgres: Postgres,
@@ -113,7 +116,7 @@ impl Service {
         &self,
         request: ListIncidentsRequest,
     ) -> Result<ListIncidentsReply, AskError> {
-        request::ask::<ListIncidents>(&self.bus, &request, WAIT).await
+        request::ask::<ListIncidents>(&self.bus, &request, ANSWER).await
     }
 
     pub(crate) async fn incidents(&self, task_id: &str, open: bool) -> Vec<Incident> {
