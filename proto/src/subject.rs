@@ -363,6 +363,9 @@ pub const AUTH_CALLOUT: &str = "$SYS.REQ.USER.AUTH";
 /// Where every server tells its connections.
 pub const PING_CONNECTIONS: &str = "$SYS.REQ.SERVER.PING.CONNZ";
 
+/// Where every server tells how it is, and how many servers it knows.
+pub const PING_STATISTICS: &str = "$SYS.REQ.SERVER.PING.STATSZ";
+
 /// Where one server tells its connections.
 #[must_use]
 pub fn connections_of(server_id: &str) -> String {

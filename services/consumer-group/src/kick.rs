@@ -11,14 +11,12 @@ use rowcast_bus::Bus;
 use rowcast_proto::subject;
 use rowcast_service::BoxError;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+
+use crate::servers::Answers;
 
 /// How long servers may take to tell their connections. With what comes before it, less than the five seconds within which
 /// a connection is to be closed.
 const ANSWERS: Duration = Duration::from_millis(1750);
-
-/// Where as many servers have answered as are known, others have this long.
-const MORE_ANSWERS: Duration = Duration::from_millis(250);
 
 /// Connections that a server tells at a time: an answer of this many is about 600 kB, and a message has 1 MB.
 const PAGE: usize = 1024;
@@ -110,35 +108,27 @@ async fn matching(
     login: &str,
     is_meant: impl Fn(&str) -> bool + Sync,
 ) -> Result<usize, BoxError> {
-    let client = system.client();
-    let inbox = client.new_inbox();
-    let mut replies = client.subscribe(inbox.clone()).await?;
     let question = question(login, 0)?;
-    client
-        .publish_with_reply(subject::PING_CONNECTIONS, inbox, question.into())
-        .await?;
-    // Of one server alone none is told, and one on several addresses counts as several: it is waited longer for nothing.
-    let servers = client.server_info().connect_urls.len().max(1);
-    let until = Instant::now() + ANSWERS;
-    let (mut wait, mut heard) = (until, 0);
+    let asked = Answers::ask(system, subject::PING_CONNECTIONS, question, ANSWERS).await;
+    let mut answers = asked?;
     let mut closed = Closed::default();
-    while let Ok(Some(reply)) = tokio::time::timeout_at(wait, replies.next()).await {
-        heard += 1;
-        closed.add(of_server(system, &reply.payload, login, &is_meant).await);
-        wait = if heard < servers {
-            until
-        } else {
-            until.min(Instant::now() + MORE_ANSWERS)
-        };
+    while let Some(answer) = answers.next(ANSWERS).await {
+        closed.add(of_server(system, &answer.payload, login, &is_meant).await);
     }
     if closed.number > 0 {
         tracing::info!(login, connections = closed.number, "closed connections");
     }
-    match closed.failed {
-        None if heard == 0 => Err("no server tells its connections".into()),
-        None => Ok(closed.number),
-        Some(error) => Err(error),
+    if answers.heard() == 0 {
+        return Err("no server tells its connections".into());
     }
+    if answers.silent() > 0 {
+        tracing::warn!(
+            login,
+            servers = answers.silent(),
+            "servers that do not answer may keep connections until their logins end"
+        );
+    }
+    closed.failed.map_or(Ok(closed.number), Err)
 }
 
 /// What was closed, and what was not.

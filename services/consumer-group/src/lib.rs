@@ -33,6 +33,7 @@ mod give_back;
 mod hearing;
 mod membership;
 mod connection;
+mod servers;
 mod kick;
 mod old_passwords;
 mod head;

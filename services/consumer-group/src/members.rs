@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures::StreamExt as _;
 use rowcast_bus::Bus;
 use rowcast_proto::message::GroupMember;
 use rowcast_proto::subject;
@@ -15,11 +14,12 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::connection::CLIENTS_ACCOUNT;
+use crate::servers::Answers;
 
 /// How long the first server may take to tell its connections.
 const FIRST_ANSWER: Duration = Duration::from_millis(1500);
 
-/// Servers after the first one answer within this, or are taken to be all.
+/// Servers after the first one answer within this, or are not waited for.
 const MORE_ANSWERS: Duration = Duration::from_millis(250);
 
 /// How long all servers together may take, whatever they tell.
@@ -181,28 +181,21 @@ fn member(connection: Connection, server: &str) -> GroupMember {
 }
 
 async fn ask_page(system: &Bus, offset: usize) -> Result<Vec<Answer>, BoxError> {
-    let client = system.client();
-    let inbox = client.new_inbox();
     let question = serde_json::to_vec(&Question {
         auth: true,
         acc: CLIENTS_ACCOUNT,
         limit: PAGE,
         offset,
     })?;
-    let until = Instant::now() + ALL_ANSWERS;
-    let mut replies = client.subscribe(inbox.clone()).await?;
-    client
-        .publish_with_reply(subject::PING_CONNECTIONS, inbox, question.into())
-        .await?;
+    let asked = Answers::ask(system, subject::PING_CONNECTIONS, question, ALL_ANSWERS).await;
+    let mut replies = asked?;
     // By server, should one answer twice.
     let mut answers = BTreeMap::new();
-    let mut wait = FIRST_ANSWER;
-    while let Ok(Some(reply)) =
-        tokio::time::timeout_at(until.min(Instant::now() + wait), replies.next()).await
-    {
+    let mut patience = FIRST_ANSWER;
+    while let Some(reply) = replies.next(patience).await {
         let answer: Answer = serde_json::from_slice(&reply.payload)?;
         answers.insert(answer.server.name.clone(), answer);
-        wait = MORE_ANSWERS;
+        patience = MORE_ANSWERS;
     }
     if answers.is_empty() {
         return Err("no server tells its connections".into());

@@ -101,13 +101,18 @@ async fn of_group(state: &State, id: &str) -> Result<(), BoxError> {
     let Some(group) = group.filter(|group| group.deleted_at.is_none()) else {
         return Ok(());
     };
-    for (number, told) in store::waiting::oldest(&state.pool, &id, AT_A_TIME).await? {
-        match put(state, &group, &told).await? {
-            Put::Away => store::waiting::remove(&state.pool, number).await?,
-            Put::NoRoom(_stored_at) => break,
+    loop {
+        let oldest = store::waiting::oldest(&state.pool, &id, AT_A_TIME).await?;
+        if oldest.is_empty() {
+            return Ok(());
+        }
+        for (number, told) in oldest {
+            match put(state, &group, &told).await? {
+                Put::Away => store::waiting::remove(&state.pool, number).await?,
+                Put::NoRoom(_stored_at) => return Ok(()),
+            }
         }
     }
-    Ok(())
 }
 
 async fn put(state: &State, group: &Group, told: &Told) -> Result<Put, BoxError> {

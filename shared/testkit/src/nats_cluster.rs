@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_nats::jetstream;
+use rowcast_domain::Secret;
 use rowcast_local::{NatsOptions, NatsPeer, State, port};
 use tempfile::TempDir;
 
@@ -21,6 +22,7 @@ pub struct NatsCluster {
     // Before the folder: dropped first, so that nobody writes there any more.
     servers: Vec<Server>,
     logins: Logins,
+    callout_seed: Secret,
     _folder: TempDir,
 }
 
@@ -70,6 +72,7 @@ impl NatsCluster {
         let cluster = Self {
             servers,
             logins: Logins::read(&state)?,
+            callout_seed: state.credentials().callout_seed()?,
             _folder: folder,
         };
         cluster.settled().await;
@@ -104,6 +107,12 @@ impl NatsCluster {
     #[must_use]
     pub fn password(&self, user: &str) -> &str {
         self.logins.password(user)
+    }
+
+    /// Seed of the key that signs the answers to the auth callout.
+    #[must_use]
+    pub fn callout_seed(&self) -> &str {
+        self.callout_seed.expose()
     }
 
     /// Connects as a user of `nats.conf`, to whichever server runs.

@@ -1,7 +1,6 @@
 //! A running consumer-group service, those who ask it, and members of its groups.
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,7 +9,7 @@ use rowcast_bus::async_nats::jetstream::consumer::{PullConsumer, pull};
 use rowcast_bus::async_nats::jetstream::{self, stream};
 use rowcast_bus::async_nats::{Client, ConnectErrorKind, ConnectOptions};
 use rowcast_bus::request::{AskError, ask};
-use rowcast_bus::{Bus, BusConfig, Replicas, provision};
+use rowcast_bus::{Bus, provision};
 use rowcast_domain::{Secret, TaskId};
 use rowcast_proto::event::Event;
 use rowcast_proto::message as m;
@@ -20,7 +19,9 @@ use rowcast_proto::subject::{Op, change_into, object};
 use rowcast_service::keyring::{self, Keyring};
 use rowcast_testkit::{Nats, Postgres, eventually};
 use sqlx::PgPool;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
+
+use crate::broker::{Broker, bus, spawn};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
@@ -35,8 +36,8 @@ pub(crate) const PASSWORD: &str = "hunter2A";
 /// Key partitions of every task.
 pub(crate) const PARTITIONS: u32 = 3;
 
-pub(crate) struct Service {
-    pub(crate) nats: Nats,
+pub(crate) struct Service<B = Nats> {
+    pub(crate) nats: B,
     /// The service's own tables.
     pub(crate) pool: PgPool,
     /// A connection as task-api.
@@ -61,7 +62,17 @@ impl Service {
     pub(crate) async fn start_with(
         settings: &[(&'static str, &'static str)],
     ) -> anyhow::Result<Self> {
-        let (postgres, nats) = (Postgres::start().await?, Nats::start().await?);
+        Self::start_on(Nats::start().await?, settings).await
+    }
+}
+
+impl<B: Broker> Service<B> {
+    /// As [`Service::start_with`], with this broker.
+    pub(crate) async fn start_on(
+        nats: B,
+        settings: &[(&'static str, &'static str)],
+    ) -> anyhow::Result<Self> {
+        let postgres = Postgres::start().await?;
         let database_url = postgres.service_database("consumer_group").await?;
         let pool = PgPool::connect(&database_url).await?;
         let (bus, capture) = (
@@ -323,8 +334,9 @@ impl Service {
         let options = ConnectOptions::with_user_and_password(login.to_owned(), password.to_owned())
             .local_address(SocketAddr::from((host, 0)));
         // A server that has closed before all that a client says at first was sent is heard by none: once more.
+        let urls: Vec<String> = self.nats.urls().split(',').map(str::to_owned).collect();
         for _ in 0..20 {
-            match options.clone().connect(self.nats.url()).await {
+            match options.clone().connect(&urls).await {
                 Ok(_client) => return true,
                 Err(error) if error.kind() == ConnectErrorKind::AuthorizationViolation => {
                     return false;
@@ -354,32 +366,6 @@ pub(crate) fn committed_at(number: u32) -> String {
         number / 60,
         number % 60
     )
-}
-
-fn spawn(
-    nats: &Nats,
-    database_url: &str,
-    key: &str,
-    settings: &[(&str, &str)],
-) -> anyhow::Result<Child> {
-    Ok(Command::new(env!("CARGO_BIN_EXE_consumer-group"))
-        .env("ROWCAST_ADMIN_LISTEN", "127.0.0.1:0")
-        .env("ROWCAST_LOG_FORMAT", "text")
-        .env("ROWCAST_NATS_URL", nats.url())
-        .env("ROWCAST_NATS_PASSWORD", nats.password("consumer-group"))
-        .env(
-            "ROWCAST_DATA_NATS_PASSWORD",
-            nats.password("consumer-group-data"),
-        )
-        .env("ROWCAST_CALLOUT_NATS_PASSWORD", nats.password("callout"))
-        .env("ROWCAST_SYS_NATS_PASSWORD", nats.password("sys"))
-        .env("ROWCAST_CALLOUT_SEED", nats.callout_seed())
-        .env("ROWCAST_SECRET_KEY", key)
-        .env("ROWCAST_DATABASE_URL", database_url)
-        .envs(settings.iter().copied())
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()?)
 }
 
 /// How often a client has connected.
@@ -486,15 +472,4 @@ pub(crate) fn consumers(connection: &m::GroupConnection) -> Vec<&str> {
     let of_partitions = connection.consumers.iter().map(|of| of.consumer.as_str());
     let one = Some(connection.consumer.as_str()).filter(|consumer| !consumer.is_empty());
     one.into_iter().chain(of_partitions).collect()
-}
-
-async fn bus(nats: &Nats, user: &str) -> anyhow::Result<Bus> {
-    let config = BusConfig {
-        url: nats.url().to_owned(),
-        user: user.to_owned(),
-        password: Secret::new(nats.password(user)),
-        name: "test".to_owned(),
-        replicas: Replicas::One,
-    };
-    Bus::connect(&config).await.context("no bus")
 }

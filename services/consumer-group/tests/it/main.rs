@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panic")]
 
+mod broker;
 mod fixture;
 mod groups;
 mod login;
 mod login_limits;
+mod servers;
+mod tls;
 mod permission;
 mod attempts;
 mod aimed;

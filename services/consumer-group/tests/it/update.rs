@@ -11,7 +11,7 @@ use crate::fixture::{CUT, LIMIT, Member, PASSWORD, Service, bodies, connects, na
 
 const OTHER: &str = "Another-horse-9";
 
-fn update(group: &m::Group) -> m::UpdateGroupRequest {
+pub(crate) fn update(group: &m::Group) -> m::UpdateGroupRequest {
     m::UpdateGroupRequest {
         task_id: group.task_id.clone(),
         group_id: group.id.clone(),
