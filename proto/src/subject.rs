@@ -276,7 +276,8 @@ pub fn group_member(group: &GroupId) -> String {
 /// Questions of the members of all groups.
 pub const MEMBERS: &str = "rowcast.member.*";
 
-/// A copy of consumer-group could not decide what a member may read. Core NATS, in account DATA.
+/// A copy of consumer-group could not decide what a member may read. Core NATS, in account DATA. The payload is the id of the
+/// group; what is no id stands for all groups.
 ///
 /// The member goes on with what it has: no other copy may end a lease until members had the time to ask again.
 pub const MEMBER_UNDECIDED: &str = "rowcast.member-undecided";

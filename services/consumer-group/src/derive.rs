@@ -132,8 +132,8 @@ impl Supervisor {
             // What others do that have begun just now is seen next time.
             return Ok(());
         }
-        let mut wanted = store::group::open(&self.deriving.state.pool).await?;
-        wanted.retain(|group| group.derived.is_some() && group.deleted_at.is_none());
+        let mut wanted = store::group::wanted(&self.deriving.state.pool).await?;
+        wanted.retain(|group| group.derived.is_some());
         self.workers.retain(|id, worker| {
             let group = wanted.iter().find(|group| group.id == *id);
             let derived = group.and_then(|group| group.derived.as_ref());

@@ -24,6 +24,7 @@ mod removal;
 mod outbox;
 mod task_released;
 mod reconcile;
+mod clearing;
 mod reads;
 mod own_consumers;
 mod own_stream;
@@ -31,6 +32,7 @@ mod consumer;
 mod assign;
 mod give_back;
 mod hearing;
+mod turns;
 mod membership;
 mod connection;
 mod servers;
@@ -117,6 +119,8 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
         "reconcile",
         reconcile::run(state.clone(), stop.clone()),
     );
+    let clearing = clearing::run(state.clone(), stop.clone());
+    tasks.spawn(Kind::Essential, "clear deleted groups", clearing);
     let deriving_state = state.clone();
     tasks.spawn(
         Kind::Essential,

@@ -8,6 +8,7 @@
 //! is given to a member only after the one that held it has let it go, has left, or has not asked for the time of a
 //! lease; that one has stopped by then, for it counts the lease from when it asked.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -20,12 +21,12 @@ use rowcast_proto::rpc::ERROR_HEADER;
 use rowcast_proto::subject::{MEMBER_UNDECIDED, MEMBERS, member_group};
 use rowcast_service::{BoxError, CancellationToken};
 use sqlx::postgres::PgConnection;
-use tokio::sync::Semaphore;
 
 use crate::hearing::{Hearing, LEASE};
 use crate::state::State;
 use crate::store::group::Group;
 use crate::store::share::Share;
+use crate::turns::Turns;
 use crate::{assign, connection, give_back, kick, own_consumers, store};
 
 /// Copies of the service share the questions.
@@ -39,6 +40,9 @@ const DECIDED: usize = 6;
 
 /// How long a decision may take: a member waits two seconds, and must hear whether nobody can decide.
 const DECISION: Duration = Duration::from_millis(1500);
+
+/// How long the closing of connections may take of that.
+const CLOSING: Duration = Duration::from_millis(500);
 
 /// What comes from members, and from other copies of the service about them.
 pub(crate) struct Heard {
@@ -69,8 +73,9 @@ pub(crate) async fn heed(
     hearing: Hearing,
     stop: CancellationToken,
 ) -> Result<(), BoxError> {
-    while let Some(Some(_told)) = stop.run_until_cancelled(undecided.next()).await {
-        hearing.interrupted();
+    while let Some(Some(told)) = stop.run_until_cancelled(undecided.next()).await {
+        let group = std::str::from_utf8(&told.payload).ok();
+        hearing.interrupted(group.and_then(|id| id.parse().ok()).as_ref());
     }
     if stop.is_cancelled() {
         Ok(())
@@ -86,7 +91,7 @@ pub(crate) async fn run(
     hearing: Hearing,
     stop: CancellationToken,
 ) -> Result<(), BoxError> {
-    let (state, hearing, turns) = (&state, &hearing, &Semaphore::new(DECIDED));
+    let (state, hearing, turns) = (&state, &hearing, &Turns::new(DECIDED));
     questions
         .take_until(stop.cancelled())
         .for_each_concurrent(CONCURRENT, |question| async move {
@@ -105,7 +110,7 @@ pub(crate) async fn run(
 async fn answer(
     state: &State,
     hearing: &Hearing,
-    turns: &Semaphore,
+    turns: &Turns,
     question: Message,
 ) -> Result<(), BoxError> {
     let Some(reply_to) = question.reply else {
@@ -141,12 +146,12 @@ async fn answer(
 async fn decide(
     state: &State,
     hearing: &Hearing,
-    turns: &Semaphore,
+    turns: &Turns,
     (group, request): (&GroupId, &MemberRequest),
 ) -> Result<MemberReply, RpcError> {
     check(&request.member_id)?;
     let decision = async {
-        let _turn = turns.acquire().await?;
+        let _turn = turns.take(group).await?;
         within_transaction(state, hearing, group, request).await
     };
     let error = match tokio::time::timeout(DECISION, decision).await {
@@ -154,12 +159,12 @@ async fn decide(
         Ok(Err(error)) => error,
         Err(elapsed) => elapsed.into(),
     };
-    hearing.interrupted();
+    hearing.interrupted(Some(group));
     // The member goes on with what it has: the other copies must know.
     let told = state
         .data
         .client()
-        .publish(MEMBER_UNDECIDED, Vec::new().into());
+        .publish(MEMBER_UNDECIDED, group.to_string().into());
     if let Err(error) = told.await {
         tracing::warn!(group = %group, %error, "other copies do not know that nothing was decided");
     }
@@ -194,9 +199,9 @@ async fn within_transaction(
         let detail = "any member of a shared or a push group may read all of it";
         return Ok(Err(refuse::invalid("group_shared", detail)));
     }
-    note(&mut transaction, group_id, request).await?;
+    note(&mut transaction, &group, request).await?;
     let mut has_left = request.leaves || !request.released.is_empty();
-    if hearing.is_sure(state.data.client()) {
+    if hearing.is_sure(state.data.client(), group_id) {
         has_left |= end_leases(state, &mut transaction, &group).await?;
     }
     if has_left {
@@ -233,21 +238,29 @@ fn deleted() -> RpcError {
     refuse::not_found("group_not_found", "the group is deleted")
 }
 
-/// What the member says of itself.
+/// What the member says of itself. What it lets go and no share of the group can be, it does not have.
 async fn note(
     transaction: &mut PgConnection,
-    group: &GroupId,
+    group: &Group,
     request: &MemberRequest,
 ) -> Result<(), BoxError> {
     let member = &request.member_id;
     if request.leaves {
         let leaves = std::slice::from_ref(member);
-        return Ok(store::share::leave(transaction, group, leaves).await?);
+        return Ok(store::share::leave(transaction, &group.id, leaves).await?);
     }
-    store::share::hear(transaction, group, member).await?;
+    store::share::hear(transaction, &group.id, member).await?;
+    if request.released.is_empty() {
+        return Ok(());
+    }
+    let names: HashSet<String> = own_consumers::names(group).collect();
     for share in &request.released {
-        let share = (share.consumer.as_str(), i64::try_from(share.epoch)?);
-        store::share::release(transaction, group, member, share).await?;
+        if let Ok(epoch) = i64::try_from(share.epoch)
+            && names.contains(&share.consumer)
+        {
+            let share = (share.consumer.as_str(), epoch);
+            store::share::release(transaction, &group.id, member, share).await?;
+        }
     }
     Ok(())
 }
@@ -266,8 +279,16 @@ async fn end_leases(
     tracing::info!(group = %group.id, task = %group.task_id, members = silent.len(), "members have gone silent");
     let login = connection::login(&group.account, &group.id);
     // What comes again must not be sent to a process that stands still, over a connection that is still there.
-    if let Err(error) = kick::members(&state.system, &login, &silent).await {
-        tracing::warn!(group = %group.id, task = %group.task_id, %error, "connections of silent members not closed");
+    // A server that does not answer, as one that has died, does not keep the others from taking over.
+    let closing = kick::members(&state.system, &login, &silent);
+    match tokio::time::timeout(CLOSING, closing).await {
+        Ok(Ok(_closed)) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(group = %group.id, task = %group.task_id, %error, "connections of silent members not closed");
+        }
+        Err(_elapsed) => {
+            tracing::warn!(group = %group.id, task = %group.task_id, "not all servers tell the connections of silent members");
+        }
     }
     store::share::leave(transaction, &group.id, &silent).await?;
     Ok(true)

@@ -7,7 +7,7 @@ use rowcast_proto::message::TaskStateChanged;
 use rowcast_service::{BoxError, CancellationToken};
 
 use crate::state::State;
-use crate::{removal, store};
+use crate::{clearing, removal, store};
 
 /// The durable consumer, shared by the copies of this service.
 const DURABLE: &str = "consumer-group";
@@ -41,11 +41,12 @@ async fn delete_groups(state: &State, task_id: &TaskId) -> Result<(), sqlx::Erro
     store::lock_task(&mut transaction, task_id.as_str()).await?;
     store::released::note(&mut *transaction, task_id).await?;
     transaction.commit().await?;
-    for group in store::group::of_task(&state.pool, task_id).await? {
-        if removal::mark(&state.pool, &group, Utc::now()).await? {
+    let groups = store::group::of_task(&state.pool, task_id).await?;
+    for group in &groups {
+        if removal::mark(&state.pool, group, Utc::now()).await? {
             tracing::info!(group = %group.id, task = %task_id, "group deleted with its task");
         }
     }
-    state.changed.notify_one();
+    clearing::cut_off(state, &groups).await;
     Ok(())
 }

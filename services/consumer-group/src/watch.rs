@@ -124,8 +124,7 @@ async fn everything(
     letters: &mut Letters,
     times: (Option<DateTime<Utc>>, DateTime<Utc>),
 ) -> Result<(), BoxError> {
-    let mut groups = store::group::open(&mut *connection).await?;
-    groups.retain(|group| group.deleted_at.is_none());
+    let mut groups = store::group::wanted(&mut *connection).await?;
     reads::sort(&mut groups);
     let ids = groups.iter().map(|group| group.id.to_string()).collect();
     let known = store::standing::of(&mut *connection, ids).await?;

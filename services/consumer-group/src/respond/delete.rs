@@ -5,7 +5,7 @@ use rowcast_proto::message::{DeleteGroupReply, GroupRequest, RpcError};
 
 use super::{database, find};
 use crate::state::State;
-use crate::{reconcile, removal};
+use crate::{clearing, removal};
 
 pub(super) async fn answer(
     state: State,
@@ -18,11 +18,10 @@ pub(super) async fn answer(
     if deleted {
         tracing::info!(group = %group.id, task = %group.task_id, actor = question.actor, "group deleted");
     }
-    // Whoever deletes a group wants its readers gone when the answer comes. Where that fails, the
-    // reconciler does it.
-    if let Err(error) = reconcile::remove(&state, &group).await {
+    // Whoever deletes a group wants its readers gone when the answer comes. Where that fails, it is done soon.
+    clearing::cut_off(&state, std::slice::from_ref(&group)).await;
+    if let Err(error) = clearing::remove(&state, &group).await {
         tracing::warn!(group = %group.id, task = %group.task_id, error = %error, "group not cleared yet");
     }
-    state.changed.notify_one();
     Ok(DeleteGroupReply {})
 }

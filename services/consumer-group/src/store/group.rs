@@ -193,14 +193,29 @@ pub(crate) async fn of_task(
     rows.into_iter().map(Group::try_from).collect()
 }
 
-/// Groups that are wanted, and deleted ones of which something may be left; by task.
-pub(crate) async fn open(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
+/// Groups that are wanted; by task.
+pub(crate) async fn wanted(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
                 mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version, on_exhausted
          FROM groups
-         WHERE cleared_at IS NULL
+         WHERE deleted_at IS NULL
          ORDER BY task_id, id",
+    )
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(Group::try_from).collect()
+}
+
+/// Deleted ones of which something may be left.
+pub(crate) async fn deleted(executor: impl PgExecutor<'_>) -> Result<Vec<Group>, sqlx::Error> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT id, task_id, name, account, password_hash, created_at, deleted_at,
+                mode, partitions, max_deliver, deliver_token, etl_script, etl_on_error, format, policy_version, on_exhausted
+         FROM groups
+         WHERE deleted_at IS NOT NULL
+           AND cleared_at IS NULL
+         ORDER BY deleted_at",
     )
     .fetch_all(executor)
     .await?;

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::fixture::{LIMIT, Member, Service, bodies, read};
 
 /// One that asks as the SDK does.
-struct Asker {
+pub(crate) struct Asker {
     client: Client,
     id: String,
     subject: String,
@@ -23,12 +23,18 @@ struct Asker {
 impl Asker {
     /// With a connection that has its name, as the SDK's.
     async fn join(member: &Member, number: u64) -> anyhow::Result<Self> {
+        Self::join_at(member, number, &member.connection.urls).await
+    }
+
+    /// As [`Self::join`], by one of these servers.
+    pub(crate) async fn join_at(
+        member: &Member,
+        number: u64,
+        urls: &[String],
+    ) -> anyhow::Result<Self> {
         let id = format!("{number:016x}");
-        let client = member
-            .options()
-            .name(format!("test {id}"))
-            .connect(&member.connection.urls)
-            .await?;
+        let options = member.options().name(format!("test {id}"));
+        let client = options.connect(urls).await?;
         let subject = format!("rowcast.member.{}", member.group.id);
         Ok(Self {
             client,
@@ -38,22 +44,37 @@ impl Asker {
     }
 
     async fn say(&self, request: MemberRequest) -> Result<MemberReply, m::RpcError> {
-        let request = Request::new()
-            .payload(serde_json::to_vec(&request).unwrap().into())
-            .timeout(Some(Duration::from_secs(5)));
-        let reply = self
-            .client
-            .send_request(self.subject.clone(), request)
-            .await
-            .unwrap();
-        let headers = reply.headers.as_ref();
-        if headers.is_some_and(|headers| headers.get(ERROR_HEADER).is_some()) {
-            return Err(serde_json::from_slice(&reply.payload).unwrap());
-        }
-        Ok(serde_json::from_slice(&reply.payload).unwrap())
+        self.try_say(&request).await.unwrap()
     }
 
-    async fn ask(&self) -> MemberReply {
+    /// `None` where nobody answers.
+    async fn try_say(&self, request: &MemberRequest) -> Option<Result<MemberReply, m::RpcError>> {
+        let request = Request::new()
+            .payload(serde_json::to_vec(request).unwrap().into())
+            .timeout(Some(Duration::from_secs(5)));
+        let sent = self
+            .client
+            .send_request(self.subject.clone(), request)
+            .await;
+        let reply = sent.ok()?;
+        let headers = reply.headers.as_ref();
+        if headers.is_some_and(|headers| headers.get(ERROR_HEADER).is_some()) {
+            return Some(Err(serde_json::from_slice(&reply.payload).unwrap()));
+        }
+        Some(Ok(serde_json::from_slice(&reply.payload).unwrap()))
+    }
+
+    /// As [`Self::ask`]; `None` where nobody answers, or nobody can decide.
+    pub(crate) async fn try_ask(&self) -> Option<MemberReply> {
+        let member_id = self.id.clone();
+        let request = MemberRequest {
+            member_id,
+            ..MemberRequest::default()
+        };
+        self.try_say(&request).await?.ok()
+    }
+
+    pub(crate) async fn ask(&self) -> MemberReply {
         self.release(Vec::new()).await
     }
 
@@ -185,5 +206,18 @@ async fn questions_that_make_no_sense_are_refused() -> anyhow::Result<()> {
         (refusal.kind(), refusal.field.as_str()),
         (ErrorKind::Invalid, "member_id")
     );
+
+    // What no share can be is nothing to let go, and no reason to decide nothing.
+    asker.ask().await;
+    let nonsense = [
+        ("x", u64::MAX),
+        (group.connection.consumer.as_str(), u64::MAX),
+        ("\0", 1),
+    ];
+    let released = nonsense.map(|(consumer, epoch)| HeldShare {
+        consumer: consumer.to_owned(),
+        epoch,
+    });
+    assert_eq!(asker.release(released.to_vec()).await.held.len(), 1);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Several NATS servers: a login is good on each of them, and what is closed is closed on all.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use rowcast_bus::async_nats::Client;
 use rowcast_bus::async_nats::connection::State;
@@ -10,10 +11,15 @@ use rowcast_proto::rpc::{DeleteGroup, UpdateGroup};
 use rowcast_testkit::{NatsCluster, eventually};
 
 use crate::fixture::{CUT, LIMIT, Member, PASSWORD, Service, bodies, connects, named, read};
+use crate::membership::Asker;
 use crate::update::update;
 
 /// Connections of a login to each server.
 const OF_EACH: usize = 3;
+
+/// Within this somebody else has what a member had whose server died: a lease, and another where consumer-group was connected
+/// to it too.
+const TAKEN_OVER: Duration = Duration::from_secs(20);
 
 /// The URLs of the servers; each has clients that know no other.
 fn urls(service: &Service<NatsCluster>) -> Vec<String> {
@@ -41,6 +47,14 @@ async fn connect_everywhere(
 
 fn is_connected(client: &Client) -> bool {
     client.connection_state() == State::Connected
+}
+
+/// A server that the group can do without.
+async fn without_stream(service: &Service<NatsCluster>, member: &Member) -> usize {
+    let client = service.capture.client();
+    let stream = &member.connection.stream;
+    let leader = service.nats.leader(client, stream).await.unwrap();
+    (leader + 1) % service.nats.size()
 }
 
 /// From now on the group has another password.
@@ -109,11 +123,7 @@ async fn a_server_that_has_died_keeps_nobody_from_being_cut_off_on_the_others() 
     let task = TaskId::random();
     service.make_stream(&task).await?;
     let member = service.group(&task, "orders").await?;
-    let client = service.capture.client();
-    let leader = service.nats.leader(client, &member.connection.stream).await;
-    // The one that has the stream stays.
-    let dead = (0..service.nats.size()).find(|number| Some(*number) != leader);
-    let dead = dead.unwrap();
+    let dead = without_stream(&service, &member).await;
     service.nats.kill(dead).await?;
     let alive: Vec<String> = urls(&service)
         .into_iter()
@@ -155,5 +165,33 @@ async fn the_connections_of_a_login_are_counted_over_all_servers() -> anyhow::Re
     }
     assert!(!service.lets_in(&member.connection.login, PASSWORD).await);
     assert!(clients.iter().all(is_connected));
+    Ok(())
+}
+
+#[tokio::test]
+async fn whose_server_has_died_is_replaced_although_that_server_tells_nothing() -> anyhow::Result<()>
+{
+    let mut service = Service::start_on(NatsCluster::start().await?, &[]).await?;
+    let task = TaskId::random();
+    service.make_stream(&task).await?;
+    let member = service.group(&task, "orders").await?;
+    let dead = without_stream(&service, &member).await;
+    let (theirs, others): (Vec<_>, Vec<_>) = urls(&service)
+        .into_iter()
+        .enumerate()
+        .partition(|(number, _url)| *number == dead);
+    let only =
+        |urls: Vec<(usize, String)>| urls.into_iter().map(|(_, url)| url).collect::<Vec<_>>();
+    let one = Asker::join_at(&member, 1, &only(theirs)).await?;
+    let two = Asker::join_at(&member, 2, &only(others)).await?;
+    assert_eq!(one.ask().await.held.len(), 1);
+    assert!(two.ask().await.held.is_empty());
+    service.nats.kill(dead).await?;
+    eventually("the other has it", TAKEN_OVER, async || {
+        two.try_ask()
+            .await
+            .is_some_and(|reply| reply.held.len() == 1)
+    })
+    .await;
     Ok(())
 }
