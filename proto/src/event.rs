@@ -48,6 +48,10 @@ event!(
     GroupStateChanged,
     "rowcast.event.consumer-group.group.state_changed"
 );
+event!(
+    DeadLettersPutAway,
+    "rowcast.event.consumer-group.dead_letter.put_away"
+);
 event!(LoginSeen, "rowcast.event.consumer-group.login.seen");
 event!(IncidentRaised, "rowcast.event.alerting.incident.raised");
 event!(IncidentResolved, "rowcast.event.alerting.incident.resolved");

@@ -146,6 +146,7 @@ fn of_groups() -> Vec<Message> {
         message::GroupHistoryRequest,
         message::GroupMember,
         message::GroupMoved,
+        message::DeadLettersPutAway,
         message::GroupSample,
         message::LoginSeen,
         message::ListConsumptionReply,

@@ -95,14 +95,15 @@ pub struct TokenList {
     pub tokens: Vec<Token>,
 }
 
-/// A request that may have changed something, or logins of a consumer group's clients at NATS.
+/// A request that may have changed something, logins of a consumer group's clients at NATS, or changes of a group that the
+/// service has put away by itself.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AuditEntry {
     /// Its number; later ones are greater.
     pub id: u64,
-    /// When it came; of logins, the first one.
+    /// When it came; of logins and of dead letters, the first one.
     pub at: DateTime<Utc>,
-    /// Who: `user:<name>`; of logins `login:<login>`, with `*` for many.
+    /// Who: `user:<name>`; of logins `login:<login>`, with `*` for many; of dead letters `service:consumer-group`.
     pub actor: String,
     /// The token that was shown; absent for the admin token of the settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,29 +112,38 @@ pub struct AuditEntry {
     /// From where: the address of the last hop; of logins `*` for many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// Method and route, as `POST /api/v1/tasks/{id}/start`; `login` for logins at NATS.
+    /// Method and route, as `POST /api/v1/tasks/{id}/start`; `login` for logins at NATS, `dead_letter` for changes that were put
+    /// away without a request.
     pub action: String,
-    /// The path; of logins that of the group, or empty where there is none.
+    /// The path; of logins and of dead letters that of the group, or empty where there is none.
     pub path: String,
     /// Id of what was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
     /// HTTP status of the answer; absent while there is none, and for good where it was cut off: by a
-    /// time-out, a fault, or the end of the process. Of logins 200 where they were let in, 401 where not.
+    /// time-out, a fault, or the end of the process. Of logins 200 where they were let in, 401 where not; of dead
+    /// letters 200.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// Code of the problem; of logins that were refused, why.
+    /// Code of the problem; of logins that were refused, why; of dead letters their cause, `exhausted` or `given_up`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
     /// Trace of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
-    /// Of logins: how many there were, of this login, from this address, within a minute, with this end.
+    /// Of logins: how many there were, of this login, from this address, within a minute, with this end. Of dead letters: how many
+    /// there were of this group within some seconds, for this cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
     /// Of logins: what the client calls itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_name: Option<String>,
+    /// Of dead letters: the smallest of their sequences in the stream that the group reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_sequence: Option<u64>,
+    /// Of dead letters: the greatest one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sequence: Option<u64>,
 }
 
 /// `GET /audit`.

@@ -17,7 +17,17 @@ pub(crate) async fn run(api: &Api, wanted: Audit) -> anyhow::Result<()> {
         return output::json(&log);
     }
     let mut table = plain_table([
-        "AT", "ACTOR", "FROM", "ACTION", "PATH", "CREATED", "STATUS", "PROBLEM", "TIMES", "CLIENT",
+        "AT",
+        "ACTOR",
+        "FROM",
+        "ACTION",
+        "PATH",
+        "CREATED",
+        "STATUS",
+        "PROBLEM",
+        "TIMES",
+        "CLIENT",
+        "SEQUENCES",
     ]);
     for entry in log.entries {
         table.add_row([
@@ -31,7 +41,18 @@ pub(crate) async fn run(api: &Api, wanted: Audit) -> anyhow::Result<()> {
             or_dash(entry.problem),
             or_dash(entry.times.map(|times| times.to_string())),
             or_dash(entry.client_name),
+            or_dash(sequences(entry.first_sequence, entry.last_sequence)),
         ]);
     }
     output::table(&table)
+}
+
+/// Between which sequences.
+fn sequences(first: Option<u64>, last: Option<u64>) -> Option<String> {
+    let (first, last) = first.zip(last)?;
+    Some(if first == last {
+        first.to_string()
+    } else {
+        format!("{first}-{last}")
+    })
 }

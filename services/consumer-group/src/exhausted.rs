@@ -31,7 +31,7 @@ use crate::reads::Reads;
 use crate::state::State;
 use crate::store::group::Group;
 use crate::store::waiting::Told;
-use crate::{shelf, store, waiting};
+use crate::{letters_told, shelf, store, waiting};
 
 /// The durable consumer, shared by the copies of this service.
 pub(crate) const DURABLE: &str = "consumer-group";
@@ -56,10 +56,12 @@ struct Advisory {
     reason: String,
 }
 
-/// Takes advisories, and tries what waits again, until told to stop.
+/// Takes advisories, tries what waits again, and tells what was put away, until told to stop.
 pub(crate) async fn run(state: State, stop: CancellationToken) -> Result<(), BoxError> {
     let waiting = waiting::run(state.clone(), stop.clone());
-    futures::future::try_join(Box::pin(follow(state, stop)), Box::pin(waiting)).await?;
+    let telling = letters_told::run(state.pool.clone(), stop.clone());
+    let following = Box::pin(follow(state, stop));
+    futures::future::try_join3(following, Box::pin(waiting), Box::pin(telling)).await?;
     Ok(())
 }
 
@@ -253,6 +255,7 @@ async fn put_back(
         ..before
     };
     shelf::put(&state.data, &letter, Some(&format!("advisory-{number}"))).await?;
+    store::untold::note(&state.pool, &letter).await?;
     let shelf = shelf::stream(&state.data).await?;
     shelf.purge().filter(subject).await?;
     tracing::warn!(group = %group.id, task = %group.task_id, sequence = letter.sequence, attempts = letter.attempts,

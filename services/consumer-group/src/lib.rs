@@ -56,6 +56,7 @@ mod shelf;
 mod room;
 mod waiting;
 mod exhausted;
+mod letters_told;
 mod put_away;
 mod redrive;
 mod attempt_limit;

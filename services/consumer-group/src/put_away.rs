@@ -131,6 +131,10 @@ pub(crate) async fn and_wish(
         shelf::put(&state.data, &letter, Some(&source))
             .await
             .map_err(PutAwayError::Shelf)?;
+        // What a person wishes is a request, which is on record.
+        if why.actor == ACTOR {
+            store::untold::note(&mut *transaction, &letter).await?;
+        }
     }
     transaction.commit().await?;
     Ok(true)

@@ -8,6 +8,7 @@ pub(crate) mod share;
 pub(crate) mod derivation;
 pub(crate) mod released;
 pub(crate) mod waiting;
+pub(crate) mod untold;
 
 use sqlx::postgres::PgConnection;
 

@@ -143,6 +143,7 @@ async fn put(state: &State, group: &Group, told: &Told) -> Result<Put, BoxError>
         return Ok(Put::NoRoom(seen_at));
     }
     shelf::put(&state.data, &letter, Some(&format!("advisory-{advisory}"))).await?;
+    store::untold::note(&state.pool, &letter).await?;
     tracing::warn!(group = %group.id, task = %group.task_id, sequence, attempts, cause = cause.as_str(),
         has_body = letter.body.is_some(), "change is a dead letter");
     Ok(Put::Away)

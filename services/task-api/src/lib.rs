@@ -9,7 +9,8 @@
 //!                                   ▼          │
 //!                                KV wishes  KV reports (capture), instance.state_changed (billing)
 //!
-//! login.seen (consumer-group) ─▶ login_seen ─▶ audit log
+//! login.seen (consumer-group) ─▶ login_seen ──────────────────┬─▶ audit log
+//! dead_letter.put_away (consumer-group) ─▶ letters_put_away ──┘
 //! ```
 //!
 //! Only `lifecycle` changes a task's state. What capture must do follows from the tasks' rows, never
@@ -30,6 +31,7 @@ mod wish;
 mod intake;
 mod instance_changed;
 mod login_seen;
+mod letters_put_away;
 mod sweep;
 mod recheck;
 mod client_networks;
@@ -84,6 +86,11 @@ pub async fn start(config: Config, context: Context) -> Result<(), BoxError> {
         Kind::Essential,
         "login_seen",
         login_seen::run(app.clone(), stop.clone()),
+    );
+    tasks.spawn(
+        Kind::Essential,
+        "letters_put_away",
+        letters_put_away::run(app.clone(), stop.clone()),
     );
     let bus = app.bus().clone();
     let relay = outbox::relay(

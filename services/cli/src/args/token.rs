@@ -50,7 +50,7 @@ pub(crate) enum RoleName {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Audit {
-    /// Only of this actor, as user:admin or login:reader-g…
+    /// Only of this actor, as user:admin, login:reader-g… or service:consumer-group
     #[arg(long)]
     pub(crate) actor: Option<String>,
     /// Only about this source, task, group or token: its id

@@ -16,6 +16,7 @@ use rowcast_testkit::eventually;
 
 use crate::dead_letters::{acked, letter, letters, redriven};
 use crate::fixture::{LIMIT, Member, Service, bodies, change, read};
+use crate::letters_told;
 
 fn skip(member: &Member, sequence: u64) -> m::SkipChangeRequest {
     m::SkipChangeRequest {
@@ -277,6 +278,9 @@ async fn an_ordered_group_that_does_not_wait_goes_on_behind_what_is_exhausted() 
     told.retain(|fact| fact.from() != fact.to());
     assert_eq!(told, [], "nobody is waited for");
     assert_eq!(letters(&service, &member).await, kept);
+    let told = &letters_told::of(&service, &member, 1).await?[0];
+    assert_eq!(told.cause(), DeadLetterCause::Exhausted);
+    assert_eq!((told.first_sequence, told.last_sequence), (1, 1));
     Ok(())
 }
 

@@ -20,7 +20,11 @@ use rowcast_testkit::eventually;
 use crate::fixture::{LIMIT, Member, Service, bodies, change, named, read};
 
 /// A shared group that tries so often, of a task with a stream.
-async fn shared(service: &Service, task: &TaskId, max_deliver: u32) -> anyhow::Result<Member> {
+pub(crate) async fn shared(
+    service: &Service,
+    task: &TaskId,
+    max_deliver: u32,
+) -> anyhow::Result<Member> {
     service.make_stream(task).await?;
     let wish = m::CreateGroupRequest {
         mode: GroupMode::Shared.into(),
@@ -43,7 +47,7 @@ pub(crate) async fn acked(message: &Message, kind: AckKind) -> anyhow::Result<()
 }
 
 /// Reads and gives back until nothing comes; how often something came.
-async fn refuses(consumer: &PullConsumer) -> anyhow::Result<usize> {
+pub(crate) async fn refuses(consumer: &PullConsumer) -> anyhow::Result<usize> {
     let mut count = 0;
     loop {
         let mut batch = consumer

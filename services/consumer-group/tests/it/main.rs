@@ -23,4 +23,5 @@ mod membership;
 mod derived;
 mod blocked;
 mod dead_letters;
+mod letters_told;
 mod pressure;

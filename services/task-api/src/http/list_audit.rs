@@ -21,7 +21,7 @@ const PAGE: u32 = 100;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
-    /// Of this actor, as `user:admin`, or `login:` and the login of a group.
+    /// Of this actor, as `user:admin`, `service:consumer-group`, or `login:` and the login of a group.
     actor: Option<String>,
     /// About this source, task, group or token: its id.
     about: Option<String>,
@@ -35,7 +35,8 @@ pub(crate) struct Wanted {
     cursor: Option<String>,
 }
 
-/// Lists the requests that may have changed something, and the logins of groups' clients, newest first. For admins.
+/// Lists the requests that may have changed something, the logins of groups' clients, and what was put away of groups without a
+/// request, newest first. For admins.
 #[utoipa::path(
     get,
     path = "/audit",

@@ -1,4 +1,4 @@
-//! Table `audit`: every request that may have changed something, and who logged in at NATS.
+//! Table `audit`: every request that may have changed something, who logged in at NATS, and what was put away without a request.
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::TokenId;
@@ -23,6 +23,8 @@ struct Row {
     trace_id: Option<String>,
     times: Option<i32>,
     client_name: Option<String>,
+    first_sequence: Option<i64>,
+    last_sequence: Option<i64>,
 }
 
 impl TryFrom<Row> for AuditEntry {
@@ -43,6 +45,16 @@ impl TryFrom<Row> for AuditEntry {
             trace_id: row.trace_id,
             times: row.times.map(u32::try_from).map(decoded).transpose()?,
             client_name: row.client_name,
+            first_sequence: row
+                .first_sequence
+                .map(u64::try_from)
+                .map(decoded)
+                .transpose()?,
+            last_sequence: row
+                .last_sequence
+                .map(u64::try_from)
+                .map(decoded)
+                .transpose()?,
         })
     }
 }
@@ -138,6 +150,38 @@ pub(crate) async fn logins(pool: &PgPool, logins: Logins) -> Result<(), sqlx::Er
     .bind(i32::try_from(logins.times).unwrap_or(i32::MAX))
     .bind(logins.client_name)
     .bind(logins.seen_as)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Changes of a group that were put away without a request, for one cause, within some seconds.
+#[derive(Debug)]
+pub(crate) struct PutAway {
+    /// Under which they may be told of again.
+    pub(crate) seen_as: String,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) path: String,
+    pub(crate) cause: &'static str,
+    pub(crate) number: u64,
+    pub(crate) first_sequence: u64,
+    pub(crate) last_sequence: u64,
+}
+
+/// Writes an entry about dead letters. What comes twice changes nothing.
+pub(crate) async fn put_away(pool: &PgPool, put_away: PutAway) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO audit (at, actor, action, path, status, problem, times, first_sequence, last_sequence, seen_as)
+         VALUES ($1, 'service:consumer-group', 'dead_letter', $2, 200, $3, $4, $5, $6, $7)
+         ON CONFLICT (seen_as) WHERE seen_as IS NOT NULL DO NOTHING",
+    )
+    .bind(put_away.at)
+    .bind(put_away.path)
+    .bind(put_away.cause)
+    .bind(i32::try_from(put_away.number).unwrap_or(i32::MAX))
+    .bind(i64::try_from(put_away.first_sequence).unwrap_or(i64::MAX))
+    .bind(i64::try_from(put_away.last_sequence).unwrap_or(i64::MAX))
+    .bind(put_away.seen_as)
     .execute(pool)
     .await?;
     Ok(())

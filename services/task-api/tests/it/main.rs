@@ -12,6 +12,7 @@ mod access;
 mod dts;
 mod tokens;
 mod logins;
+mod letters_put_away;
 mod bodies;
 mod idempotency;
 mod sources;
