@@ -8,20 +8,18 @@
 //! After anything but an acknowledgement the session ends, and the next one reads the own stream's end.
 
 mod missing;
+mod parking;
 mod shapes;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use rowcast_bus::async_nats::HeaderMap;
 use rowcast_bus::batch::BatchPublisher;
-use rowcast_bus::park::{Kept, ParkError, Parked};
 use rowcast_domain::Position;
 use rowcast_proto::change::Operation;
 use rowcast_proto::derived::Made;
 use rowcast_proto::message::RowErrorAction;
 use rowcast_proto::stream::{group_stream, task_stream};
-use rowcast_proto::subject;
 use rowcast_service::CancellationToken;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -45,9 +43,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How long what waits may take to be stored, where the session is told to stop.
 const DRAIN_WITHIN: Duration = Duration::from_secs(2);
-
-/// Who parks.
-const BY: &str = "consumer-group";
 
 /// Why a session ends that another copy has overtaken.
 const OVERTAKEN: &str = "another session was begun on the own stream";
@@ -103,6 +98,8 @@ struct Session<'a> {
     deriver: Deriver,
     renderer: Renderer,
     outbox: Outbox,
+    /// Rows that are parked, and that stand behind what is stored.
+    parked: BTreeSet<Position>,
     /// So many messages of what is made next are stored already.
     stored: u64,
     passed: Passed,
@@ -154,6 +151,7 @@ impl<'a> Session<'a> {
         let reader = Reader::open(&state.data, &group.task_id, &group.id, next, room).await?;
         let number = derivation::begin(&state.pool, &group.id, &mark.own_made, mark.policy).await?;
         *begun = Some(number);
+        let parked = derivation::parked_ahead(&state.pool, &group.id, &mark.source_made).await?;
         tracing::info!(group = %group.id, task = %group.task_id, next, end = mark.own_sequence + stored, stored, "own stream is being made");
         let mut session = Self {
             deriving,
@@ -168,6 +166,7 @@ impl<'a> Session<'a> {
                 (false, false) => Passed::Nothing,
             },
             outbox: Outbox::new(publisher, mark),
+            parked,
             untold: Vec::new(),
             number,
             marked: Mark::default(),
@@ -314,46 +313,6 @@ impl<'a> Session<'a> {
             to_park.push(change::to_park(&out.message, reason, unit.payload.clone()));
         }
         Ok((all, to_park))
-    }
-
-    async fn park(&self, all: Vec<ToPark>) -> Result<(), Failure> {
-        if all.is_empty() {
-            return Ok(());
-        }
-        let mut number = 0;
-        for ToPark {
-            id,
-            schema_id,
-            reason,
-            payload,
-        } in all
-        {
-            let mut headers = HeaderMap::new();
-            headers.insert("Rowcast-Id", id.to_string().as_str());
-            headers.insert("Rowcast-Schema", schema_id.as_str());
-            headers.insert("Rowcast-Group", self.group.id.as_str());
-            let parked = Parked {
-                by: BY,
-                group: Some(&self.group.id),
-                from: &subject::group_changes(&self.group.id),
-                // Once, however often the session is begun anew before the change is passed.
-                once: Some(format!("{}/{id}", self.group.id)),
-                reason: &reason,
-                headers,
-                payload,
-            };
-            match parked.store(&self.deriving.control).await {
-                Ok(Kept::Now) => number += 1,
-                Ok(Kept::Before) => {}
-                // Nothing is passed over that is not kept: somebody has to make room.
-                Err(error @ (ParkError::Full { .. } | ParkError::NoShare { .. })) => {
-                    return Err(Stop(error.to_string()).into());
-                }
-                Err(ParkError::Broker(error)) => return Err(error.into()),
-            }
-        }
-        derivation::parked(&self.deriving.state.pool, &self.group.id, number).await?;
-        Ok(())
     }
 
     /// Writes down up to where the own stream is made, where that is news. The stream's end says it too, so while the

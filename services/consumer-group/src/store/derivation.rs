@@ -1,6 +1,6 @@
 //! Table `derivations`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use rowcast_domain::{GroupId, Lsn, Position};
 use rowcast_proto::message::DerivationState;
@@ -176,18 +176,49 @@ pub(crate) async fn tell(
     Ok(done.rows_affected() > 0)
 }
 
-/// Notes that so many more changes were parked.
+/// Notes that so many more changes were parked, and which are that stand behind what is stored, of a task's stream that was
+/// made then.
 pub(crate) async fn parked(
     executor: impl PgExecutor<'_>,
     group: &GroupId,
     number: u64,
+    (source_made, ahead): (&str, &BTreeSet<Position>),
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE derivations SET parked = parked + $2 WHERE group_id = $1")
-        .bind(group.as_str())
-        .bind(number.cast_signed())
-        .execute(executor)
-        .await?;
+    let ahead: Vec<String> = ahead.iter().map(Position::to_string).collect();
+    sqlx::query(
+        "UPDATE derivations SET parked = parked + $2, parked_source = $3, parked_ahead = $4
+         WHERE group_id = $1",
+    )
+    .bind(group.as_str())
+    .bind(number.cast_signed())
+    .bind(source_made)
+    .bind(ahead)
+    .execute(executor)
+    .await?;
     Ok(())
+}
+
+/// Positions of changes that are parked and that stand behind what was stored then, of a task's stream that was made then.
+pub(crate) async fn parked_ahead(
+    executor: impl PgExecutor<'_>,
+    group: &GroupId,
+    source_made: &str,
+) -> Result<BTreeSet<Position>, sqlx::Error> {
+    let ahead: Option<Vec<String>> = sqlx::query_scalar(
+        "SELECT parked_ahead FROM derivations WHERE group_id = $1 AND parked_source = $2",
+    )
+    .bind(group.as_str())
+    .bind(source_made)
+    .fetch_optional(executor)
+    .await?;
+    let ahead = ahead.unwrap_or_default().into_iter();
+    ahead
+        .map(|position| {
+            position
+                .parse()
+                .map_err(|error: rowcast_domain::ParsePositionError| decode(error))
+        })
+        .collect()
 }
 
 /// Begins a session, under this policy, on an own stream that was made then; gives the session's number. What has stopped
@@ -310,14 +341,41 @@ mod tests {
         known.remove(group.as_str()).unwrap()
     }
 
-    #[tokio::test]
-    async fn what_an_overtaken_session_says_changes_nothing() {
-        let postgres = Postgres::start().await.unwrap();
+    async fn pool(postgres: &Postgres) -> PgPool {
         let url = postgres.service_database("consumer_group").await.unwrap();
         let pool = rowcast_service::database::connect(&Secret::new(url), crate::SCHEMA)
             .await
             .unwrap();
         sqlx::migrate!().run(&pool).await.unwrap();
+        pool
+    }
+
+    #[tokio::test]
+    async fn what_is_parked_is_known_of_the_stream_that_it_is_of() {
+        let postgres = Postgres::start().await.unwrap();
+        let pool = pool(&postgres).await;
+        let group = group(&pool, "g000000000003").await;
+        let none = BTreeSet::new();
+        assert_eq!(parked_ahead(&pool, &group, "1").await.unwrap(), none);
+        begin(&pool, &group, "1", 0).await.unwrap();
+        assert_eq!(parked_ahead(&pool, &group, "1").await.unwrap(), none);
+        let ahead: BTreeSet<Position> = ["0/100.1", "0/100.12"]
+            .iter()
+            .map(|position| position.parse().unwrap())
+            .collect();
+        parked(&pool, &group, 2, ("1", &ahead)).await.unwrap();
+        assert_eq!(parked_ahead(&pool, &group, "1").await.unwrap(), ahead);
+        assert_eq!(parked_ahead(&pool, &group, "2").await.unwrap(), none);
+        assert_eq!(known(&pool, &group).await.parked, 2);
+        parked(&pool, &group, 1, ("2", &none)).await.unwrap();
+        assert_eq!(parked_ahead(&pool, &group, "1").await.unwrap(), none);
+        assert_eq!(known(&pool, &group).await.parked, 3);
+    }
+
+    #[tokio::test]
+    async fn what_an_overtaken_session_says_changes_nothing() {
+        let postgres = Postgres::start().await.unwrap();
+        let pool = pool(&postgres).await;
         let (stopped, retrying) = (DerivationState::Stopped, DerivationState::Retrying);
 
         // Nobody has begun a session, and it fails all the same.

@@ -1,5 +1,7 @@
 //! Groups whose own streams stand still.
 
+use std::time::Duration;
+
 use rowcast_bus::async_nats::jetstream::stream;
 use rowcast_proto::message as m;
 use rowcast_proto::rpc::CreateGroup;
@@ -31,6 +33,13 @@ impl Service {
             derivation.state() == m::DerivationState::Stopped && derivation.reason.contains(reason)
         })
         .await;
+    }
+
+    /// How many sessions were begun on the group's own stream.
+    async fn sessions(&self, group: &m::Group) -> anyhow::Result<i64> {
+        let session = "SELECT session FROM consumer_group.derivations WHERE group_id = $1";
+        let sessions = sqlx::query_scalar(session).bind(&group.id);
+        Ok(sessions.fetch_one(&self.pool).await?)
     }
 
     async fn failing(&self, task: &rowcast_domain::TaskId) -> anyhow::Result<m::Group> {
@@ -203,5 +212,52 @@ async fn a_group_that_has_parked_its_share_stops_alone_until_there_is_room() -> 
     .await;
     let status = service.seen(&careless).await.status.unwrap();
     assert_eq!(status.derivation.unwrap().parked, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_row_is_parked_once_however_long_the_own_stream_takes_nothing() -> anyhow::Result<()> {
+    let service = Service::start().await?;
+    let (task, _shape) = service.begin_task().await?;
+    // In the place of the two minutes in which the broker knows a message again.
+    let control = service.bus.jetstream();
+    let parked = control.get_stream(GROUP_PARKED.name).await?;
+    let forgetful = stream::Config {
+        duplicate_window: Duration::from_millis(100),
+        ..parked.cached_info().config.clone()
+    };
+    control.update_stream(forgetful).await?;
+    // Each session begins with the row, for what stands before it is told.
+    let all = transaction(&task, 1, &[true, true]);
+    service.write(&all[..1]).await?;
+    let group = service.failing(&task).await?;
+    let connection = service.ask::<GetGroupConnection>(&named(&group)).await?;
+    let member = Member { group, connection };
+    service.is_made(&member).await;
+
+    let data = service.capture.jetstream();
+    let own = data.get_stream(&member.connection.stream).await?;
+    let as_it_was = own.cached_info().config.clone();
+    let narrow = stream::Config {
+        max_message_size: 10,
+        ..as_it_was.clone()
+    };
+    data.update_stream(narrow).await?;
+    let before = service.sessions(&member.group).await?;
+    service.write(&all[1..]).await?;
+    eventually("some sessions have failed", 2 * LIMIT, async || {
+        let now = service.sessions(&member.group).await.unwrap();
+        now >= before + 3 && service.parked().await.unwrap() > 0
+    })
+    .await;
+    assert_eq!(service.parked().await?, 1);
+
+    data.update_stream(as_it_was).await?;
+    let told = service.own(&member).await?;
+    let ops: Vec<_> = told.iter().map(|(_subject, body)| &body["op"]).collect();
+    assert_eq!(ops, ["schema", "begin", "gap", "insert", "commit"]);
+    assert_eq!(service.parked().await?, 1);
+    let status = service.seen(&member.group).await.status.unwrap();
+    assert_eq!(status.derivation.unwrap().parked, 1);
     Ok(())
 }
