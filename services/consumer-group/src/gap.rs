@@ -177,18 +177,28 @@ pub(crate) struct Oldest {
     pub(crate) stored_at: DateTime<Utc>,
 }
 
+/// Whose limit it is. That of an own stream counts what stands there, in the group's format and by its policy.
+const fn keeper(held: &Held) -> &'static str {
+    if held.is_own {
+        "the group's own stream"
+    } else {
+        "the task"
+    }
+}
+
 /// Why the group will lose something soon; `None` where it will not.
 pub(crate) fn warning(held: &Held, oldest: Oldest, now: DateTime<Utc>) -> Option<String> {
+    let keeper = keeper(held);
     if is_old(held, oldest.stored_at, now) {
         let seconds = held.max_age.unwrap_or_default().as_secs();
         let age = (now - oldest.stored_at).num_seconds();
         return Some(format!(
-            "The oldest change that the group has not read was stored {age} s ago; the task keeps changes for {seconds} s."
+            "The oldest change that the group has not read was stored {age} s ago; {keeper} keeps changes for {seconds} s."
         ));
     }
     is_full(held, oldest.sequence).then(|| {
         format!(
-            "The changes that the group has not read take about {:.0} bytes of the {} that the task keeps.",
+            "The changes that the group has not read take about {:.0} bytes of the {} that {keeper} keeps.",
             bytes_from(held, oldest.sequence),
             held.max_bytes.unwrap_or_default()
         )
@@ -198,6 +208,11 @@ pub(crate) fn warning(held: &Held, oldest: Oldest, now: DateTime<Utc>) -> Option
 /// What is said of messages that were removed unread. `first` tells of the first one that is still there.
 pub(crate) fn sentence(missing: Missing, held: &Held, first: Option<&str>) -> String {
     let Missing { from, until } = missing;
+    let retention = if held.is_own {
+        "Retention of the group's own stream"
+    } else {
+        "Retention"
+    };
     let lost = if from >= until {
         format!("the message {from}, which the group had not read")
     } else {
@@ -205,14 +220,14 @@ pub(crate) fn sentence(missing: Missing, held: &Held, first: Option<&str>) -> St
     };
     match first {
         Some(first) if held.messages > 0 => format!(
-            "Retention has removed {lost}; the first one that is still there is {}, {first}.",
+            "{retention} has removed {lost}; the first one that is still there is {}, {first}.",
             held.first
         ),
         Some(_) | None if held.messages > 0 => format!(
-            "Retention has removed {lost}; the first one that is still there is {}.",
+            "{retention} has removed {lost}; the first one that is still there is {}.",
             held.first
         ),
-        Some(_) | None => format!("Retention has removed {lost}; nothing is there any more."),
+        Some(_) | None => format!("{retention} has removed {lost}; nothing is there any more."),
     }
 }
 
@@ -224,6 +239,7 @@ mod tests {
 
     fn held(first: u64, last: u64) -> Held {
         Held {
+            is_own: false,
             messages: (last + 1).saturating_sub(first),
             bytes: 1000,
             first,
@@ -386,6 +402,23 @@ mod tests {
         assert_eq!(warning(&held, oldest(50, 40), now), None);
         let full = warning(&held, oldest(5, 40), now).unwrap();
         assert!(full.contains("about 960 bytes of the 1100"), "{full}");
+        let own = Held {
+            is_own: true,
+            ..held.clone()
+        };
+        let full = warning(&own, oldest(5, 40), now).unwrap();
+        assert!(
+            full.contains("of the 1100 that the group's own stream keeps"),
+            "{full}"
+        );
+        let missing = Missing { from: 3, until: 4 };
+        let lost = sentence(missing, &own, None);
+        assert!(
+            lost.starts_with(
+                "Retention of the group's own stream has removed messages from 3 to 4"
+            ),
+            "{lost}"
+        );
         let unlimited = Held {
             max_age: None,
             max_bytes: None,

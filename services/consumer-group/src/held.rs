@@ -19,9 +19,11 @@ use crate::reads::Reads;
 /// A stream that groups read, without what it was when it was opened.
 pub(crate) type TaskStream = Stream<()>;
 
-/// What a task's stream holds, and what removes it.
+/// What a stream that groups read holds, and what removes it.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
+    /// Whether it is a group's own, which has the limits of its task's for itself.
+    pub(crate) is_own: bool,
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
     /// Of an empty stream, the next one to come.
@@ -54,6 +56,7 @@ pub(crate) async fn look(data: &Bus, reads: &Reads) -> Result<Option<Held>, BoxE
     let (state, config) = (info.state, info.config);
     let discards_old = config.discard == DiscardPolicy::Old;
     Ok(Some(Held {
+        is_own: matches!(reads, Reads::Own(_)),
         messages: state.messages,
         bytes: state.bytes,
         first: state.first_sequence.max(1),

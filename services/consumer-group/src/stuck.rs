@@ -72,6 +72,7 @@ mod tests {
     /// What is counted after each of these looks.
     fn counted(looks: &[Standing]) -> Vec<u64> {
         let held = Held {
+            is_own: false,
             messages: 100,
             bytes: 1000,
             first: 1,
