@@ -2,6 +2,7 @@
 
 mod ended;
 mod effects;
+mod policy;
 mod trouble;
 mod written;
 
@@ -15,16 +16,17 @@ use rowcast_client::GroupMode;
 use rowcast_domain::TaskState;
 use rowcast_e2e::{Group, Log, Member, PATIENCE, Shop, Unit, check};
 use rowcast_proto::rest::{self, GroupState, GroupStatus};
-use rowcast_proto::stream::DEAD;
-use rowcast_testkit::{eventually, read_stream};
+use rowcast_proto::stream::{DEAD, group_stream};
+use rowcast_testkit::{eventually, read_stream, read_stream_named};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use effects::Effects;
 use ended::Said;
+use policy::POLICY;
 use trouble::Trouble;
-use written::History;
+use written::{Body, History, Row};
 
 /// What happens, where `ROWCAST_CHAOS_EVENTS` does not say how often.
 const EVENTS: u32 = 12;
@@ -45,14 +47,13 @@ const LOOK_AT_GROUPS: Duration = Duration::from_secs(1);
 /// What comes within this, once everything is told, was told too often.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// A policy by which a group has a stream of its own, with every change in it.
-const POLICY: &str = "e_drop_columns(`body`)";
-
 /// The members of a group; `None` where one is down.
 struct Party {
     name: &'static str,
     mode: GroupMode,
     group: Group,
+    /// Whether it has [`POLICY`], and so a stream of its own.
+    has_policy: bool,
     log: Log,
     members: Vec<Option<Member>>,
     /// What each of them has said.
@@ -67,6 +68,7 @@ impl Party {
         mut more: Value,
         members: usize,
     ) -> anyhow::Result<Self> {
+        let has_policy = more.get("etl").is_some();
         more["mode"] = json!(mode);
         let group = shop.group_as(name, &more).await?;
         // Of a group with a stream of its own the consumers are made a moment later.
@@ -79,6 +81,7 @@ impl Party {
             name,
             mode,
             group,
+            has_policy,
             log,
             members: Vec::new(),
             said: Vec::new(),
@@ -92,8 +95,41 @@ impl Party {
         Ok(party)
     }
 
+    /// What it is to be told of what was written.
+    fn due(&self, written: &History) -> History {
+        if self.has_policy {
+            policy::left(written)
+        } else {
+            written.clone()
+        }
+    }
+
+    /// Its own stream, where it has one, holds what its policy leaves of the task's stream, once and in the same order.
+    async fn check_own_stream(
+        &self,
+        data: &async_nats::Client,
+        stream: &[Row],
+        written: &History,
+    ) -> anyhow::Result<()> {
+        if !self.has_policy {
+            return Ok(());
+        }
+        let name = group_stream(&self.group.connection.group_id);
+        let own = read_stream_named(data, &name).await?;
+        let own = written::of_stream(&own, Body::Dropped)?;
+        written::is_same(&written::by_key(&own), &self.due(written))?;
+        let due = policy::left_of_stream(stream);
+        for (number, (told, due)) in own.iter().zip(&due).enumerate() {
+            ensure!(
+                told == due,
+                "change {number} of {name} is {told:?}, in the task's order {due:?}"
+            );
+        }
+        Ok(())
+    }
+
     fn check(&self, written: &History) -> anyhow::Result<()> {
-        written::is_same(&self.log.history(), written)?;
+        written::is_same(&self.log.history(), &self.due(written))?;
         for (number, said) in self.said.iter().enumerate() {
             said.check(&format!("member {number}"))?;
         }
@@ -141,15 +177,17 @@ impl World {
     }
 
     /// What is not as it must be in the end, by now.
-    async fn left(&self, changes: usize) -> anyhow::Result<Vec<String>> {
-        let mut told = vec![("effects", self.effects.count().await?)];
+    async fn left(&self, written: &History) -> anyhow::Result<Vec<String>> {
+        let effects = self.effects.count().await?;
+        let mut told = vec![("effects", effects, written::count(written))];
         for party in &self.parties {
-            told.push((party.name, party.log.changes()));
+            let due = written::count(&party.due(written));
+            told.push((party.name, party.log.changes(), due));
         }
-        told.retain(|(_who, count)| *count < changes);
+        told.retain(|(_who, count, due)| count < due);
         let left: Vec<String> = told
             .into_iter()
-            .map(|(who, count)| format!("{who}: {count} of {changes} changes"))
+            .map(|(who, count, due)| format!("{who}: {count} of {due} changes"))
             .collect();
         if !left.is_empty() {
             return Ok(left);
@@ -179,13 +217,13 @@ impl World {
 
     async fn check(&self, written: &History) -> anyhow::Result<()> {
         let data = rowcast_e2e::data(&self.shop.platform).await?;
-        let stream = written::of_stream(&read_stream(&data, &self.shop.task).await?)?;
-        let mut stored = History::new();
-        for (key, change) in stream.clone() {
-            stored.entry(key).or_default().push(change);
-        }
-        written::is_same(&stored, written).context("the task's stream")?;
+        let stored = read_stream(&data, &self.shop.task).await?;
+        let stream = written::of_stream(&stored, Body::Told)?;
+        let same = written::is_same(&written::by_key(&stream), written);
+        same.context("the task's stream")?;
         for party in &self.parties {
+            let own = party.check_own_stream(&data, &stream, written).await;
+            own.with_context(|| format!("own stream of the {} group", party.name))?;
             let checked = party.check(written);
             checked.with_context(|| format!("{} group", party.name))?;
         }
@@ -226,8 +264,9 @@ impl World {
 }
 
 fn is_well(status: &GroupStatus) -> bool {
-    let parked = status.derivation.as_ref().map_or(0, |one| one.parked);
-    status.state == GroupState::Ok && status.unconsumed == 0 && parked == 0
+    let derivation = status.derivation.as_ref();
+    let is_made = derivation.is_none_or(|own| own.parked == 0 && own.behind == 0);
+    status.state == GroupState::Ok && status.unconsumed == 0 && is_made
 }
 
 #[expect(
@@ -259,23 +298,25 @@ async fn live(world: &mut World, seed: u64, events: u32) -> anyhow::Result<Histo
 
     let written = written::history(&trouble.world.shop.sql).await?;
     written::has_all_kinds(&written)?;
-    let settled = settle(&mut trouble, written.values().map(Vec::len).sum()).await;
+    policy::is_used(&written)?;
+    let settled = settle(&mut trouble, &written).await;
     trouble.tell_ends();
     settled?;
     Ok(written)
 }
 
 /// Waits until every change is told and acknowledged, and then for what would be told too often.
-async fn settle(trouble: &mut Trouble<'_>, changes: usize) -> anyhow::Result<()> {
+async fn settle(trouble: &mut Trouble<'_>, written: &History) -> anyhow::Result<()> {
     let deadline = Instant::now() + SETTLED;
     loop {
-        let left = trouble.world.left(changes).await?;
+        let left = trouble.world.left(written).await?;
         if left.is_empty() {
             break;
         }
         ensure!(Instant::now() < deadline, "in the end still {left:?}");
         supervise(trouble, LOOK_AT_GROUPS).await?;
     }
+    let changes = written::count(written);
     eprintln!("{changes} changes are told and acknowledged");
     supervise(trouble, QUIET).await
 }

@@ -24,4 +24,4 @@ pub use postgres::{Postgres, connect};
 pub use proxy::{Proxy, Sender};
 pub use repair::Repair;
 pub use rowcast_local::Service;
-pub use stream::{Stored, read_stream, rows_in_order, stream_length};
+pub use stream::{Stored, read_stream, read_stream_named, rows_in_order, stream_length};

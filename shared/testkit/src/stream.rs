@@ -1,4 +1,4 @@
-//! What a task's stream holds, read past all consumer groups.
+//! What a stream of changes holds, read past all consumer groups.
 
 use anyhow::Context as _;
 use async_nats::jetstream;
@@ -58,9 +58,18 @@ pub async fn stream_length(data: &async_nats::Client, task: &TaskId) -> anyhow::
 /// Where the stream is missing, a message is no change, or pieces do not follow each other or do not
 /// give what they say.
 pub async fn read_stream(data: &async_nats::Client, task: &TaskId) -> anyhow::Result<Vec<Stored>> {
-    let stream = jetstream::new(data.clone())
-        .get_stream(task_stream(task))
-        .await?;
+    read_stream_named(data, &task_stream(task)).await
+}
+
+/// As [`read_stream`], of the stream with this name, as that of a group's own.
+///
+/// # Errors
+/// Those of [`read_stream`].
+pub async fn read_stream_named(
+    data: &async_nats::Client,
+    name: &str,
+) -> anyhow::Result<Vec<Stored>> {
+    let stream = jetstream::new(data.clone()).get_stream(name).await?;
     let length = usize::try_from(stream.cached_info().state.messages)?;
     let consumer = stream
         .create_consumer(pull::Config {
