@@ -33,4 +33,5 @@ mod logins;
 mod cache;
 mod modes;
 mod sdk;
+mod slow_groups;
 mod derived;

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use async_nats::jetstream;
+use async_nats::jetstream::consumer::PullConsumer;
 use rowcast_client::{GroupCredentials, GroupDelivery, GroupMode, Subscription};
 use rowcast_domain::{Secret, TaskId, TaskState};
 use rowcast_proto::rest::{
@@ -83,6 +85,21 @@ impl Group {
     /// Where the login is refused.
     pub async fn subscribe(&self) -> Result<Subscription, rowcast_client::Error> {
         Subscription::connect(self.credentials()).await
+    }
+
+    /// The group's one consumer, as a client finds it that knows nothing of Rowcast.
+    ///
+    /// # Errors
+    /// Where the login is refused, or the group has one consumer a partition.
+    pub async fn stock_consumer(&self) -> anyhow::Result<PullConsumer> {
+        let (login, password) = (self.connection.login.clone(), self.password.to_owned());
+        let client = async_nats::ConnectOptions::with_user_and_password(login, password)
+            .custom_inbox_prefix(&self.connection.inbox_prefix)
+            .connect(&self.connection.urls)
+            .await?;
+        let (consumer, stream) = (&self.connection.consumer, &self.connection.stream);
+        let jetstream = jetstream::new(client);
+        Ok(jetstream.get_consumer_from_stream(consumer, stream).await?)
     }
 }
 
