@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use rowcast_client::GroupMode;
 use rowcast_domain::TaskState;
-use rowcast_e2e::{Group, Log, Member, PATIENCE, Shop, Unit, check};
+use rowcast_e2e::{Group, Log, Member, PATIENCE, Shop, Unit, check, variable};
 use rowcast_proto::rest::{self, GroupState, GroupStatus};
 use rowcast_proto::stream::{DEAD, group_stream};
 use rowcast_testkit::{eventually, read_stream, read_stream_named};
@@ -267,14 +267,6 @@ fn is_well(status: &GroupStatus) -> bool {
     let derivation = status.derivation.as_ref();
     let is_made = derivation.is_none_or(|own| own.parked == 0 && own.behind == 0);
     status.state == GroupState::Ok && status.unconsumed == 0 && is_made
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a failed run is repeated by its seed, and a long one is asked for"
-)]
-fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
-    std::env::var(name).ok()?.parse().ok()
 }
 
 /// Writes and kills, and waits until everything is told.

@@ -34,4 +34,5 @@ mod cache;
 mod modes;
 mod sdk;
 mod slow_groups;
+mod outage;
 mod derived;

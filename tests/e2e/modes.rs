@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use rowcast_client::GroupMode;
-use rowcast_e2e::{Group, Log, Member, PATIENCE, Shop, Unit, check};
+use rowcast_e2e::{Group, Log, Member, PATIENCE, Shop, Unit, check, variable};
 use rowcast_testkit::eventually;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -75,14 +75,6 @@ async fn all_are_dealt_with(log: &Log, versions: u64) {
 async fn keys_are_dealt_with(log: &Log, keys: u64, versions: u64) {
     let what = format!("{versions} versions of all keys are dealt with");
     eventually(&what, PATIENCE, async || log.is_complete(keys, versions)).await;
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a failed run is repeated by its seed, and a long one is asked for"
-)]
-fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
-    std::env::var(name).ok()?.parse().ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]

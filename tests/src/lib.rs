@@ -12,6 +12,7 @@ mod order;
 mod member;
 mod deal;
 mod copy;
+mod variable;
 pub mod first_contract;
 
 pub use api::Api;
@@ -26,6 +27,7 @@ pub use reading::{is_count, read_until};
 pub use recorder::Recorder;
 pub use shop::{Group, PASSWORD, Shop, Tracked, data, untracked_shop};
 pub use traces::{Span, TraceReceiver};
+pub use variable::variable;
 
 use std::time::Duration;
 
