@@ -16,7 +16,8 @@
 //! that it is about: the copy is not that of the table then, and whoever runs it has to make it anew.
 //!
 //! It may run more than once, so that another one goes on where one dies: the position is stored only where it is still
-//! the one that this process knows. One that stood by, or stood still, begins again behind what the other has applied.
+//! the one that this process knows. One that stood by, or stood still, begins again behind what the other has applied. So does
+//! one that gets changes again, as behind `rowcast group seek`: only the copy knows which of them it has.
 
 use std::io::Write as _;
 
@@ -60,7 +61,7 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Applies changes until another member has applied some.
+/// Applies changes until another member has applied some, or changes come again: then the copy says where to go on.
 async fn follow(
     copy: &mut Client,
     credentials: GroupCredentials,
@@ -84,7 +85,11 @@ async fn follow(
             }
             transaction.commit().await?;
             applied = Some(last.position);
-            last.ack().await?;
+            match last.ack().await {
+                Err(error) if error.is_final() => return Err(error.into()),
+                // What is not acknowledged comes again, and is left out.
+                Ok(()) | Err(_) => {}
+            }
             writeln!(std::io::stdout(), "{}", last.position)?;
         }
     }

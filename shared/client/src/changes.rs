@@ -18,47 +18,55 @@ pub trait Changes: Stream<Item = Result<Delivery, Error>> + Send + Sized + Unpin
     /// all. For an ordered group.
     ///
     /// An effect is exactly once where the caller stores it and the position in one transaction of the same store,
-    /// acknowledges after that, and begins with the stored position: what was stored and not acknowledged before a crash
+    /// acknowledges after that, and begins with the stored position: what was stored and not acknowledged before
     /// comes again, and is acknowledged here without the caller's seeing it. Where the group has more members than one, the
     /// position is to be stored only where it is still the one that the caller read, or stored last: another member may
     /// have gone on, and one that stood by, or stood still, must begin again behind that. Positions only rise along an ordered group's
     /// stream, so one comparison tells; what comes behind the first one that is new is handed out whatever it is. See `examples/materialize.rs`.
     ///
+    /// The stream ends, without an error, where what comes does not follow on what it has handed out: another member had the
+    /// group in between, the group's position was moved, or a change comes again whose acknowledgement has failed or was put off
+    /// for longer than the ack wait. Of that only the store knows what is applied. So whoever reads the stream stores what it has
+    /// got of it, reads the stored position, connects again, and calls this with it: in a loop, as the guide of this crate does. An
+    /// acknowledgement that fails needs no other care, unless its error is [final](Error::is_final).
+    ///
     /// Of a keyed group, whose partitions are each at a position of their own, [`behind_in`](Self::behind_in) is the way.
     /// There, in a shared group and of dead letters that are redriven one position tells nothing: the first change is
     /// [`Error::NotOrdered`], and the stream ends.
     fn behind(self, applied: Option<Position>) -> BoxStream<'static, Result<Delivery, Error>> {
-        let start = Some((self, LeftOut(applied)));
-        let changes = stream::unfold(start, |state| async move {
-            let (mut changes, mut left_out) = state?;
+        let start: Option<(Self, Option<Known>)> = Some((self, None));
+        let changes = stream::unfold(start, move |state| async move {
+            let (mut changes, mut known) = state?;
             loop {
                 let delivery = match changes.next().await? {
                     Ok(delivery) => delivery,
-                    Err(error) => return Some((Err(error), Some((changes, left_out)))),
+                    Err(error) => return Some((Err(error), Some((changes, known)))),
                 };
-                match delivery.order() {
-                    Order::Everything(_) => {}
-                    Order::Partition(..) | Order::Free => {
-                        let position = delivery.position;
-                        return Some((Err(Error::NotOrdered { position }), None));
-                    }
+                let Order::Everything(hold) = delivery.order() else {
+                    let position = delivery.position;
+                    return Some((Err(Error::NotOrdered { position }), None));
+                };
+                let all = known.get_or_insert_with(|| Known::new(hold.clone(), applied));
+                if !all.is_followed_by(&delivery, &hold) {
+                    return None;
                 }
-                if left_out.has(&delivery) {
+                if all.leaves_out(&delivery) {
                     pass_over(&delivery).await;
                 } else {
-                    return Some((Ok(delivery), Some((changes, left_out))));
+                    return Some((Ok(delivery), Some((changes, known))));
                 }
             }
         });
-        changes.boxed()
+        changes.fuse().boxed()
     }
 
     /// As [`behind`](Self::behind), for a keyed group: only what comes behind the position up to which the effects of its
     /// partition are stored, of each partition by itself.
     ///
     /// `stored` is asked for that position with the partition's token ([`Delivery::partition`]), before the first change
-    /// of a partition is handed out, and again each time this member has got the partition back: another one may have
-    /// stored more in between. So it is to read the store, and not what this process knows. Where it fails, the stream
+    /// of a partition is handed out, and again each time this member has got the partition back, for another one may have
+    /// stored more in between, and where a change comes again. So it is to read the store, and not what this process knows,
+    /// and what is handed out is to be stored before the stream is read on. Where it fails, the stream
     /// tells [`Error::PositionNotRead`], keeps the change, and asks again when it is read on.
     ///
     /// ```no_run
@@ -119,7 +127,7 @@ pub trait Changes: Stream<Item = Result<Delivery, Error>> + Send + Sized + Unpin
                 item => Some((item, Some(partitions))),
             }
         });
-        changes.boxed()
+        changes.fuse().boxed()
     }
 
     /// The transactions that the changes belong to, each handed out once it is there as a whole, or in parts of some
@@ -151,10 +159,42 @@ impl LeftOut {
     }
 }
 
-/// What is left out of a partition, as long as it is held.
+/// What is known of a group, or of a partition, as long as it is held and its changes follow on each other.
 struct Known {
     hold: HoldName,
     left_out: LeftOut,
+    /// The last change that was handed out, and its place in the stream.
+    last: Option<(Position, u64)>,
+}
+
+impl Known {
+    const fn new(hold: HoldName, applied: Option<Position>) -> Self {
+        Self {
+            hold,
+            left_out: LeftOut(applied),
+            last: None,
+        }
+    }
+
+    /// Whether this one comes by the same hold, and was not handed out before.
+    ///
+    /// Position and place must agree that it was: a source that was replaced begins with low positions, and a stream that
+    /// was made anew with low places.
+    fn is_followed_by(&self, delivery: &Delivery, hold: &HoldName) -> bool {
+        let was_handed_out = self.last.is_some_and(|(position, sequence)| {
+            delivery.position <= position && delivery.stream_sequence <= sequence
+        });
+        self.hold == *hold && !was_handed_out
+    }
+
+    /// Whether the caller has stored the effects of this one; otherwise it is handed out.
+    fn leaves_out(&mut self, delivery: &Delivery) -> bool {
+        let is_stored = self.left_out.has(delivery);
+        if !is_stored {
+            self.last = Some((delivery.position, delivery.stream_sequence));
+        }
+        is_stored
+    }
 }
 
 /// The changes of a keyed group, and who knows what of them is stored.
@@ -188,12 +228,11 @@ where
                 return Some(Err(Error::NotOrdered { position }));
             };
             let partition = partition.to_owned();
-            let is_of = |known: &Known| known.hold == hold;
-            if !self.known.get(&partition).is_some_and(is_of) {
+            let goes_on = |known: &Known| known.is_followed_by(&delivery, &hold);
+            if !self.known.get(&partition).is_some_and(goes_on) {
                 match (self.stored)(partition.clone()).await {
                     Ok(applied) => {
-                        let left_out = LeftOut(applied);
-                        let known = Known { hold, left_out };
+                        let known = Known::new(hold, applied);
                         self.known.insert(partition.clone(), known);
                     }
                     Err(error) => {
@@ -204,7 +243,7 @@ where
                 }
             }
             let known = self.known.get_mut(&partition);
-            if known.is_some_and(|known| known.left_out.has(&delivery)) {
+            if known.is_some_and(|known| known.leaves_out(&delivery)) {
                 pass_over(&delivery).await;
             } else {
                 return Some(Ok(delivery));

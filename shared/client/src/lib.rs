@@ -23,9 +23,9 @@
 //! nothing is handed out and [`Delivery::ack`] says [`Error::NotHeld`], so that no two members deal with one key at a
 //! time, as long as dealing with a change is over when the lease is. While the service is away members keep what they have.
 //!
-//! [`Changes::behind`] leaves out what the caller has stored the effects of, so that they are exactly once, and
-//! [`Changes::behind_in`] does so for each partition of a keyed group; [`Changes::transactions`] hands out transactions instead
-//! of changes. See `examples/materialize.rs`.
+//! [`Changes::behind`] leaves out what the caller has stored the effects of, so that they are exactly once, and ends where
+//! the stored position is to be read again; [`Changes::behind_in`] does so for each partition of a keyed group, and asks for its
+//! position itself; [`Changes::transactions`] hands out transactions instead of changes. See `examples/materialize.rs`.
 //!
 //! A member reconnects by itself. Where its logins are refused, because the service that checks them is away or because the
 //! password was changed, it goes on asking for as long as [`GroupCredentials::with_login_patience`] says.

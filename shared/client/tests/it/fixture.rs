@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::{self, AckPolicy, pull};
 use async_nats::jetstream::{self, stream};
 use data_encoding::{BASE64, HEXLOWER};
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use ring::digest;
 use rowcast_client::{
     Delivery, Error, GroupCredentials, GroupDelivery, GroupMode, Secret, Subscription,
@@ -186,6 +186,16 @@ pub(crate) async fn next(changes: &mut Subscription) -> Result<Delivery, Error> 
     match tokio::time::timeout(LIMIT, changes.next()).await {
         Ok(Some(item)) => item,
         Ok(None) => panic!("the subscription has ended"),
+        Err(_elapsed) => panic!("no change within {LIMIT:?}"),
+    }
+}
+
+/// As [`next`], of what is made of a subscription; `None` where it has ended.
+pub(crate) async fn item(
+    changes: &mut (impl Stream<Item = Result<Delivery, Error>> + Unpin),
+) -> Option<Result<Delivery, Error>> {
+    match tokio::time::timeout(LIMIT, changes.next()).await {
+        Ok(item) => item,
         Err(_elapsed) => panic!("no change within {LIMIT:?}"),
     }
 }

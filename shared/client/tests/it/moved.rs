@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use rowcast_client::{Error, Subscription};
+use rowcast_client::{Changes as _, Error, GroupCredentials, Subscription};
 use rowcast_proto::stream::GENERATION;
 use rowcast_proto::subject;
 
-use crate::fixture::{Group, next};
+use crate::fixture::{Group, item, next};
 
 /// Does what consumer-group does for a forced move: tells, cuts off, moves.
 pub(crate) async fn move_to(group: &Group, sequence: u64, generation: u64) -> anyhow::Result<()> {
@@ -140,5 +140,72 @@ async fn a_member_that_was_only_cut_off_acknowledges_what_it_has() -> anyhow::Re
     })
     .await;
     assert_eq!(group.info().await?.ack_floor.stream_sequence, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_stored_before_a_move_is_left_out_behind_it() -> anyhow::Result<()> {
+    let mut group = Group::start().await?;
+    group.publish(10).await?;
+    let mut changes = group.subscribe().await?.behind(None);
+    let mut stored = None;
+    for ordinal in 1..=10 {
+        let delivery = item(&mut changes).await.unwrap()?;
+        assert_eq!(delivery.position.ordinal, ordinal);
+        stored = Some(delivery.position);
+        delivery.ack().await?;
+    }
+    // Everything comes again, and only the store knows how far it is applied.
+    move_to(&group, 1, 1).await?;
+    let ended = item(&mut changes).await;
+    assert!(ended.is_none(), "{ended:?}");
+    assert!(item(&mut changes).await.is_none());
+
+    let mut changes = group.subscribe().await?.behind(stored);
+    group.publish(2).await?;
+    for ordinal in 11..=12 {
+        let delivery = item(&mut changes).await.unwrap()?;
+        assert_eq!(delivery.position.ordinal, ordinal);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_stored_and_not_acknowledged_is_not_handed_out_twice() -> anyhow::Result<()> {
+    let mut group = Group::start().await?;
+    group.publish(2).await?;
+    let mut changes = group.subscribe().await?.behind(None);
+    let first = item(&mut changes).await.unwrap()?;
+    let second = item(&mut changes).await.unwrap()?;
+    // After the ack wait both come again.
+    let ended = item(&mut changes).await;
+    assert!(ended.is_none(), "{ended:?}");
+    drop((first, changes));
+
+    let mut changes = group.subscribe().await?.behind(Some(second.position));
+    group.publish(1).await?;
+    let third = item(&mut changes).await.unwrap()?;
+    assert_eq!(third.position.ordinal, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_repeat_is_told_as_one_also_where_the_server_has_forgotten_it() -> anyhow::Result<()> {
+    let mut group = Group::start().await?;
+    group.publish(3).await?;
+    let mut changes = group.subscribe().await?;
+    for _ in 1..=3 {
+        assert!(!next(&mut changes).await?.redelivered);
+    }
+    // As a server that was killed, it sends all of it as if for the first time.
+    let GroupCredentials {
+        stream, consumer, ..
+    } = &group.credentials;
+    let stream = group.owner.get_stream_no_info(stream).await?;
+    stream.reset_consumer(consumer, Some(1)).await?;
+    for ordinal in 1..=3 {
+        let again = next(&mut changes).await?;
+        assert_eq!((again.position.ordinal, again.redelivered), (ordinal, true));
+    }
     Ok(())
 }
