@@ -26,7 +26,8 @@ pub struct Delivery {
     /// Its place in the task's stream; of a change that came in pieces, that of the last. Changes of one
     /// pack share it.
     pub stream_sequence: u64,
-    /// Whether it was sent before; the caller may have seen it.
+    /// Whether it was sent before; the caller may have seen it. What this process has handed out is known to it also where
+    /// the server was killed and has forgotten that it sent it.
     pub redelivered: bool,
     /// Whether it is a dead letter that comes once more, by itself and behind what came after it.
     pub is_redriven: bool,
@@ -134,6 +135,14 @@ impl Place {
             redelivered: info.delivered > 1,
             attempt: u64::try_from(info.delivered).unwrap_or_default(),
         })
+    }
+
+    /// The same, of what was sent before, or not, whatever the server says.
+    pub(crate) const fn again(self, redelivered: bool) -> Self {
+        Self {
+            redelivered,
+            ..self
+        }
     }
 }
 

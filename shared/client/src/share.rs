@@ -247,6 +247,7 @@ impl Share {
             sequence: place.stream_sequence,
         };
         let way = next.hand_out(self.before.clone(), change.id, place, &self.session);
+        let place = place.again(again);
         Ok(Some(Delivery::new(change, subject, place, way)))
     }
 
@@ -262,6 +263,7 @@ impl Share {
             message: Some(Arc::new(message)),
             sequence: place.stream_sequence,
         };
+        let place = place.again(again);
         let end = pack.id;
         let has_changes = !pack.pack.is_empty();
         for change in pack.pack {
