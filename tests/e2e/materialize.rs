@@ -26,6 +26,10 @@ const COUNTED: &str = "CREATE FUNCTION shop.count() RETURNS trigger LANGUAGE plp
 const CONTENT: &str =
     "SELECT coalesce(string_agg(account::text, ';' ORDER BY id), '') FROM shop.account";
 
+/// A table whose rows PostgreSQL numbers itself, and takes a number from nobody else without being told to.
+const NUMBERED: &str = "CREATE TABLE shop.numbered (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text)";
+
 /// Rounds, of which each but the last ends with a kill.
 const ROUNDS: u32 = 8;
 
@@ -58,11 +62,16 @@ fn transaction(random: &mut StdRng) -> String {
 
 /// A running task with the table, and an empty copy of it.
 async fn begin() -> (Shop, Copy) {
+    Box::pin(begin_with(TABLE, &format!("{TABLE}; {COUNTED}"))).await
+}
+
+/// A running task with what `table` makes, and a copy with what `copied` makes.
+async fn begin_with(table: &str, copied: &str) -> (Shop, Copy) {
     let shop = Box::pin(Shop::open(Default::default())).await.unwrap();
-    shop.sql.batch_execute(TABLE).await.unwrap();
+    shop.sql.batch_execute(table).await.unwrap();
     Box::pin(shop.run()).await.unwrap();
     let group = shop.group("copy").await.unwrap();
-    let schema = format!("CREATE SCHEMA shop; {TABLE}; {COUNTED}");
+    let schema = format!("CREATE SCHEMA shop; {copied}");
     let copy = Box::pin(Copy::of(&shop, &group, &schema)).await.unwrap();
     (shop, copy)
 }
@@ -179,4 +188,32 @@ async fn a_copy_ends_where_changes_are_missing() {
     for part in ["changes between", "are missing: ", "copy shop.account anew"] {
         assert!(said.contains(part), "{said}");
     }
+}
+
+/// As [`content`], of the other table.
+async fn numbered(sql: &Client) -> String {
+    let query =
+        "SELECT coalesce(string_agg(numbered::text, ';' ORDER BY id), '') FROM shop.numbered";
+    sql.query_one(query, &[]).await.unwrap().get(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_postgresql_numbers_itself_are_copied_with_their_numbers() {
+    let (shop, copy) = Box::pin(begin_with(NUMBERED, NUMBERED)).await;
+    let _process = copy.start("shop.numbered").unwrap();
+    for statement in [
+        // The first number is of no row, so that the copy would count otherwise.
+        "BEGIN; INSERT INTO shop.numbered (note) VALUES ('none'); ROLLBACK",
+        "INSERT INTO shop.numbered (note) VALUES ('a'), ('b'), ('c')",
+        "UPDATE shop.numbered SET note = 'd' WHERE id = 2",
+        "DELETE FROM shop.numbered WHERE id = 3",
+    ] {
+        shop.sql.batch_execute(statement).await.unwrap();
+        let wanted = numbered(&shop.sql).await;
+        eventually("the copy is the same", PATIENCE, async || {
+            numbered(&copy.sql).await == wanted
+        })
+        .await;
+    }
+    assert_eq!(numbered(&copy.sql).await, "(2,d);(4,c)");
 }

@@ -7,7 +7,7 @@
 //!
 //! The first file is the answer of `GET /tasks/{id}/groups/{gid}/connection` of an ordered group. The table is there, as it
 //! was when the group's first change was made, for most tables empty; its bytea columns are not copied, for JSON has
-//! them in base64.
+//! them in base64. A column that is GENERATED ALWAYS AS IDENTITY may be its key, and has the numbers of the table.
 //!
 //! What makes it exactly once: the position of the last change is stored in the transaction that applies it. A crash
 //! between the two is no such thing; a crash before the acknowledgement lets changes come again, and they are left out.
@@ -27,6 +27,7 @@ use rowcast_client::{
     Change, Changes as _, Delivery, GroupCredentials, Operation, Position, Row, Secret,
     Subscription,
 };
+use serde_json::Value;
 use tokio_postgres::{Client, NoTls, Transaction};
 
 /// Changes of one transaction of the copy.
@@ -143,30 +144,15 @@ async fn apply(copy: &Transaction<'_>, table: &str, change: &Change) -> anyhow::
         Operation::Insert => {
             let row = change.after.as_ref().context("an insert without a row")?;
             let columns = columns(row);
+            // Also into a column that PostgreSQL numbers itself, GENERATED ALWAYS AS IDENTITY.
             let insert = format!(
-                "INSERT INTO {table} ({columns})
+                "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE
                  SELECT {columns} FROM json_populate_record(NULL::{table}, $1::text::json)"
             );
             let row = serde_json::to_string(row)?;
             is_one(copy.execute(&insert, &[&row]).await?, change)?;
         }
-        Operation::Update => {
-            let row = change.after.as_ref().context("an update without a row")?;
-            // The key before, where it has changed.
-            let key = change.before.as_ref().or(change.key.as_ref());
-            let key = key_of(change, key)?;
-            let (columns, keys) = (columns(row), columns(&key));
-            let update = format!(
-                "UPDATE {table} SET ({columns}) = (
-                     SELECT {columns} FROM json_populate_record(NULL::{table}, $1::text::json))
-                 WHERE ({keys}) = (SELECT {keys} FROM json_populate_record(NULL::{table}, $2::text::json))"
-            );
-            let values = (serde_json::to_string(row)?, serde_json::to_string(&key)?);
-            is_one(
-                copy.execute(&update, &[&values.0, &values.1]).await?,
-                change,
-            )?;
-        }
+        Operation::Update => is_one(update(copy, &table, change).await?, change)?,
         Operation::Delete => {
             let key = key_of(change, change.key.as_ref())?;
             let keys = columns(&key);
@@ -190,6 +176,37 @@ async fn apply(copy: &Transaction<'_>, table: &str, change: &Change) -> anyhow::
         | Operation::Unknown => {}
     }
     Ok(())
+}
+
+/// Gives a row its new values. How many rows there were with its key.
+async fn update(copy: &Transaction<'_>, table: &str, change: &Change) -> anyhow::Result<u64> {
+    let row = change.after.as_ref().context("an update without a row")?;
+    // The key before, where it has changed.
+    let key = change.before.as_ref().or(change.key.as_ref());
+    let key = key_of(change, key)?;
+    let keys = columns(&key);
+    let is_its = format!(
+        "({keys}) = (SELECT {keys} FROM json_populate_record(NULL::{table}, $1::text::json))"
+    );
+    // A column that PostgreSQL numbers itself may not even be set to what it is.
+    let is_new = |(name, value): &(&String, &Value)| key.get(*name) != Some(*value);
+    let new = row.iter().filter(is_new);
+    let new: Row = new
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let key = serde_json::to_string(&key)?;
+    if new.is_empty() {
+        let found = format!("SELECT FROM {table} WHERE {is_its} FOR UPDATE");
+        return Ok(copy.query(&found, &[&key]).await?.len() as u64);
+    }
+    let columns = columns(&new);
+    let update = format!(
+        "UPDATE {table} SET ({columns}) = (
+             SELECT {columns} FROM json_populate_record(NULL::{table}, $2::text::json))
+         WHERE {is_its}"
+    );
+    let new = serde_json::to_string(&new)?;
+    Ok(copy.execute(&update, &[&key, &new]).await?)
 }
 
 /// Nobody can tell which changes they were: the copy may lack each of them.
