@@ -159,3 +159,39 @@ async fn a_cache_is_right_soon_after_any_change() {
 
 /// Questions that are under way while a row changes.
 const CONCURRENT_ASKED: usize = 8;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_outlives_a_broker_that_is_killed_among_its_acknowledgements() {
+    let mut shop = Box::pin(Shop::open(Default::default())).await.unwrap();
+    shop.sql.batch_execute(TABLE).await.unwrap();
+    Box::pin(shop.run()).await.unwrap();
+    let group = shop.group("cache").await.unwrap();
+    let cache = Mutex::new(Cache::start(&shop, &group));
+    is_followed(&shop, &cache, 100).await;
+    // Each is acknowledged by itself: there is always one that is not confirmed.
+    let many = "INSERT INTO shop.price SELECT article, 0 FROM generate_series(1, 5000) AS article";
+    shop.sql.batch_execute(many).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    shop.platform.nats.kill().await.unwrap();
+    shop.platform.nats.restart().await.unwrap();
+    is_followed(&shop, &cache, 200).await;
+}
+
+/// What was under way to a broker's death comes again after its ack wait.
+const COMES_AGAIN: Duration = Duration::from_secs(120);
+
+/// Waits until a row is in the cache, changes it, and waits until the cache knows.
+async fn is_followed(shop: &Shop, cache: &Mutex<Cache>, cents: i32) {
+    let put = "INSERT INTO shop.price VALUES (0, 1) ON CONFLICT (article) DO UPDATE SET cents = 1";
+    shop.sql.batch_execute(put).await.unwrap();
+    eventually("the row is in the cache", COMES_AGAIN, async || {
+        cache.lock().await.ask(0).await == ("hit".to_owned(), Some(1))
+    })
+    .await;
+    let change = format!("UPDATE shop.price SET cents = {cents} WHERE article = 0");
+    shop.sql.batch_execute(&change).await.unwrap();
+    eventually("the change is seen", COMES_AGAIN, async || {
+        cache.lock().await.price(0).await == Some(i64::from(cents))
+    })
+    .await;
+}

@@ -18,8 +18,11 @@
 //! - Whatever is not about one row (TRUNCATE, changes that are missing, another schema) empties the cache.
 //! - A row is as old as the change is late, some milliseconds. Where no changes come, because the way to them is interrupted,
 //!   [`MAX_AGE`] bounds it.
+//! - A message that cannot be read may be about any row, and empties the cache. A change whose acknowledgement is lost comes again.
+//!
+//! It keeps [`MAX_ROWS`] rows at most, those that were read last: however many are asked for, it grows no further.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -34,6 +37,9 @@ use tokio_postgres::{Client, NoTls};
 /// How long a row is kept, whatever comes.
 const MAX_AGE: Duration = Duration::from_secs(300);
 
+/// Rows that are kept at most. A row that is in the table and one that is not count alike.
+const MAX_ROWS: usize = 100_000;
+
 /// Keys answered at a time.
 const CONCURRENT: usize = 16;
 
@@ -42,6 +48,8 @@ const CONCURRENT: usize = 16;
 struct Cache {
     /// `None` for a row that is not in the table.
     rows: HashMap<String, (Option<String>, Instant)>,
+    /// When which key was kept, oldest first. It may have been let go, or kept anew, since.
+    kept: VecDeque<(String, Instant)>,
     /// The last read under way of each key; gone once a change of the row has come.
     reads: HashMap<String, u64>,
     /// Reads that were begun.
@@ -64,7 +72,23 @@ impl Cache {
     fn end(&mut self, key: &str, read: u64, row: Option<String>) {
         if self.reads.get(key) == Some(&read) {
             self.reads.remove(key);
-            self.rows.insert(key.to_owned(), (row, Instant::now()));
+            let now = Instant::now();
+            self.rows.insert(key.to_owned(), (row, now));
+            self.kept.push_back((key.to_owned(), now));
+            self.let_go();
+        }
+    }
+
+    /// Lets go of what is too old, and of the oldest where there is too much.
+    fn let_go(&mut self) {
+        while let Some((key, kept)) = self.kept.pop_front() {
+            if self.kept.len() < MAX_ROWS && kept.elapsed() < MAX_AGE {
+                self.kept.push_front((key, kept));
+                return;
+            }
+            if self.rows.get(&key).is_some_and(|(_row, at)| *at == kept) {
+                self.rows.remove(&key);
+            }
         }
     }
 
@@ -75,6 +99,7 @@ impl Cache {
 
     fn clear(&mut self) {
         self.rows.clear();
+        self.kept.clear();
         self.reads.clear();
     }
 }
@@ -145,9 +170,22 @@ impl Table {
     async fn follow(&self, credentials: GroupCredentials) -> anyhow::Result<()> {
         let mut changes = Subscription::connect(credentials).await?;
         while let Some(delivery) = changes.next().await {
-            let delivery = delivery?;
+            let delivery = match delivery {
+                Ok(delivery) => delivery,
+                Err(error) if error.is_final() => return Err(error.into()),
+                Err(error) => {
+                    // It may be about any row; the next acknowledgement covers it.
+                    self.cache().clear();
+                    eprintln!("{error}");
+                    continue;
+                }
+            };
             self.apply(&delivery.change);
-            delivery.ack().await?;
+            match delivery.ack().await {
+                Err(error) if error.is_final() => return Err(error.into()),
+                // What is not acknowledged comes again, and does no harm.
+                Ok(()) | Err(_) => {}
+            }
         }
         anyhow::bail!("no more changes come")
     }
