@@ -15,6 +15,8 @@ export interface Connection {
   delivery?: "push";
   deliver_subject?: string;
   deliver_group?: string;
+  // Absent where it is the task's: json, or protobuf.
+  format?: "json" | "debezium" | "cloudevents" | "protobuf" | "avro";
   // There from the group's first redrive on.
   redrive_stream?: string;
   redrive_consumer?: string;

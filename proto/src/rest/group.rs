@@ -255,6 +255,9 @@ pub struct GroupConnection {
     /// The queue group that clients of a shared push group subscribe with; absent in other groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deliver_group: Option<String>,
+    /// Its own format; absent where it is the task's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<GroupFormat>,
     /// Prefix that the client must use for its inboxes.
     pub inbox_prefix: String,
     /// The group.

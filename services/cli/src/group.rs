@@ -6,7 +6,7 @@ mod seek;
 mod show;
 mod skip;
 
-use rowcast_proto::rest::{CreateGroup, PatchGroup};
+use rowcast_proto::rest::{CreateGroup, GroupFormat, PatchGroup};
 
 use crate::api::Api;
 use crate::args::Format;
@@ -104,6 +104,8 @@ async fn connection(api: &Api, named: Named) -> anyhow::Result<()> {
         ("stream", connection.stream),
         ("mode", connection.mode.to_string()),
     ];
+    let format = connection.format.map(GroupFormat::as_str);
+    lines.extend(format.map(|format| ("format", format.to_owned())));
     let of_partitions = connection.consumers.iter();
     lines.push(if connection.consumers.is_empty() {
         ("consumer", connection.consumer)

@@ -54,6 +54,7 @@ pub(crate) fn describe(group: &Group, urls: &[String]) -> GroupConnection {
             .find_map(|own| own.deliver_subject)
             .unwrap_or_default(),
         deliver_group: own_consumers::deliver_group(group).unwrap_or_default(),
+        format: group.format().into(),
         inbox_prefix: group_inbox(&group.id),
         group_id: group.id.to_string(),
         task_id: group.task_id.to_string(),

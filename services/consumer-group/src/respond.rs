@@ -15,7 +15,7 @@ mod skip;
 use rowcast_bus::refuse::Refusal as _;
 use rowcast_bus::{Bus, Server, refuse};
 use rowcast_domain::{GroupId, ParseIdError, TaskId};
-use rowcast_proto::message::{self, GroupFormat, GroupRequest, RpcError};
+use rowcast_proto::message::{self, GroupRequest, RpcError};
 use rowcast_proto::rpc::{
     CreateGroup, DeleteGroup, GetGroup, GetGroupConnection, GetGroupHistory, ListConsumption,
     ListGroups, MoveGroup, Rpc, SkipChange, UpdateGroup,
@@ -163,11 +163,7 @@ fn to_message(group: &Group, position: Position) -> message::Group {
         status: None,
         mode: message::GroupMode::from(group.mode).into(),
         etl: group.derived.as_ref().and_then(|own| own.etl.clone()),
-        format: group
-            .derived
-            .as_ref()
-            .map_or(GroupFormat::Unspecified, |own| own.format)
-            .into(),
+        format: group.format().into(),
         max_deliver: group.max_deliver,
         on_exhausted: message::OnExhausted::from(group.on_exhausted).into(),
         delivery: message::GroupDelivery::from(group.delivery()).into(),

@@ -436,6 +436,7 @@ pub(crate) fn group_connection(
     Ok(rest::GroupConnection {
         mode: connection.mode().into(),
         delivery: connection.delivery().into(),
+        format: connection.format().named(),
         urls: connection.urls,
         login: connection.login,
         stream: connection.stream,

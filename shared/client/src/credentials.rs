@@ -4,7 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rowcast_domain::{GroupId, Secret, TaskId};
-use rowcast_proto::rest::{GroupConnection, GroupDelivery, GroupMode, PartitionConsumer};
+use rowcast_proto::rest::{
+    GroupConnection, GroupDelivery, GroupFormat, GroupMode, PartitionConsumer,
+};
+
+use crate::error::Error;
 
 /// For how long a subscription goes on although its logins are refused: longer than a service takes to come back.
 const LOGIN_PATIENCE: Duration = Duration::from_mins(15);
@@ -37,6 +41,9 @@ pub struct GroupCredentials {
     pub mode: GroupMode,
     /// How changes come to its clients: the subscription reads groups whose clients pull.
     pub delivery: GroupDelivery,
+    /// The group's own format; `None` for that of its task, which the subscription reads whichever it is. Of a format of its
+    /// own it reads JSON, `CloudEvents` and protobuf.
+    pub format: Option<GroupFormat>,
     /// Durable pull consumer; empty where the group is keyed.
     pub consumer: String,
     /// The durable pull consumers of a keyed group.
@@ -72,6 +79,7 @@ impl GroupCredentials {
             delivery,
             deliver_subject: _,
             deliver_group: _,
+            format,
         } = connection;
         Self {
             urls,
@@ -82,12 +90,29 @@ impl GroupCredentials {
             stream,
             mode,
             delivery,
+            format,
             consumer,
             consumers,
             inbox_prefix,
             login_patience: LOGIN_PATIENCE,
             root_certificates: None,
             client_certificate: None,
+        }
+    }
+
+    /// Whether the group is told changes in a format that is read here.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] where it is not.
+    pub(crate) fn refuse_unreadable(&self) -> Result<(), Error> {
+        match self.format {
+            None | Some(GroupFormat::Json | GroupFormat::Cloudevents | GroupFormat::Protobuf) => {
+                Ok(())
+            }
+            Some(format @ (GroupFormat::Debezium | GroupFormat::Avro)) => Err(Error::Unreadable {
+                group: self.group_id.clone(),
+                format,
+            }),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use rowcast_domain::{GroupId, Position};
+use rowcast_proto::rest::GroupFormat;
 
 pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -70,6 +71,19 @@ pub enum Error {
     Pushed {
         /// The group.
         group: GroupId,
+    },
+    /// The group is told changes in a format that this SDK does not read. Ends the subscription.
+    #[error(
+        "the changes of group {group} come as {}, which the Rust SDK does not read: it reads json, cloudevents and protobuf; \
+         make a group with one of these, or read this one with a client of NATS that knows {}",
+        .format.as_str(),
+        .format.as_str()
+    )]
+    Unreadable {
+        /// The group.
+        group: GroupId,
+        /// Its format.
+        format: GroupFormat,
     },
     /// NATS cannot be reached or does not answer. Interruptions of a running subscription are
     /// healed and do not come here.
@@ -141,6 +155,7 @@ impl Error {
             Self::LoginRefused { .. }
             | Self::GroupDeleted { .. }
             | Self::Pushed { .. }
+            | Self::Unreadable { .. }
             | Self::NotOrdered { .. }
             | Self::TooManyPieces { .. } => true,
             Self::Malformed(_)

@@ -72,6 +72,8 @@ pub use rowcast_proto::change::{
     BeforeImage, Change, Ddl, DocumentForm, Documents, Gap, LogicalMessage, Operation, Row,
     TableSchema,
 };
-pub use rowcast_proto::rest::{GroupConnection, GroupDelivery, GroupMode, PartitionConsumer};
+pub use rowcast_proto::rest::{
+    GroupConnection, GroupDelivery, GroupFormat, GroupMode, PartitionConsumer,
+};
 pub use subscription::Subscription;
 pub use transactions::{Transaction, Transactions};

@@ -116,6 +116,7 @@ impl Session {
             | Error::TooManyPieces { .. }
             | Error::NotHeld { .. }
             | Error::Pushed { .. }
+            | Error::Unreadable { .. }
             | Error::InOrder
             | Error::InPieces { .. }
             | Error::NotAcknowledged(_)

@@ -42,12 +42,14 @@ impl Subscription {
     /// Logs in as a new member and begins after the last change that the group has acknowledged.
     ///
     /// # Errors
-    /// [`Error::LoginRefused`], [`Error::GroupDeleted`], [`Error::Unreachable`].
+    /// [`Error::LoginRefused`], [`Error::GroupDeleted`], [`Error::Unreachable`]; [`Error::Pushed`] and [`Error::Unreadable`]
+    /// for a group that is not read by this.
     pub async fn connect(credentials: GroupCredentials) -> Result<Self, Error> {
         if credentials.delivery == GroupDelivery::Push {
             let group = credentials.group_id;
             return Err(Error::Pushed { group });
         }
+        credentials.refuse_unreadable()?;
         let member = member_name()?;
         let (client, refused) = log_in(&credentials, &member).await?;
         let credentials = Arc::new(credentials);
@@ -89,8 +91,9 @@ impl Subscription {
     /// Members of a shared group get them among the others.
     ///
     /// # Errors
-    /// [`Error::LoginRefused`], [`Error::Unreachable`].
+    /// [`Error::LoginRefused`], [`Error::Unreachable`], [`Error::Unreadable`].
     pub async fn redriven(credentials: GroupCredentials) -> Result<Self, Error> {
+        credentials.refuse_unreadable()?;
         let (client, refused) = log_in(&credentials, &member_name()?).await?;
         let redriven = shared::read_redriven(&credentials, jetstream::new(client));
         let (_nothing_joins, joined) = mpsc::channel(1);

@@ -132,6 +132,7 @@ fn failure(error: &Error) -> anyhow::Error {
         | Error::TooManyPieces { .. }
         | Error::NotHeld { .. }
         | Error::Pushed { .. }
+        | Error::Unreadable { .. }
         | Error::InOrder
         | Error::InPieces { .. }
         | Error::NotAcknowledged(_)

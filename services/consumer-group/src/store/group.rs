@@ -4,7 +4,7 @@ mod derived;
 
 use chrono::{DateTime, Utc};
 use rowcast_domain::{GroupId, TaskId};
-use rowcast_proto::message::EtlPolicy;
+use rowcast_proto::message::{EtlPolicy, GroupFormat};
 use rowcast_proto::rest::{GroupDelivery, GroupMode, OnExhausted};
 use sqlx::postgres::{PgConnection, PgExecutor};
 
@@ -39,6 +39,14 @@ impl Group {
         match self.deliver_token {
             None => GroupDelivery::Pull,
             Some(_) => GroupDelivery::Push,
+        }
+    }
+
+    /// Its own format; unspecified for that of the task.
+    pub(crate) const fn format(&self) -> GroupFormat {
+        match &self.derived {
+            Some(own) => own.format,
+            None => GroupFormat::Unspecified,
         }
     }
 

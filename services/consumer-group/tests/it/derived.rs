@@ -241,6 +241,7 @@ async fn a_group_with_a_policy_is_told_what_the_policy_makes_of_the_changes() ->
     service.write(&written[1..]).await?;
     let member = service.with_policy(&task, m::GroupMode::Ordered).await?;
     assert_eq!(member.connection.stream, format!("RG_{}", member.group.id));
+    assert_eq!(member.connection.format(), m::GroupFormat::Unspecified);
     let expected = without_names(all_expected(&written));
     assert_eq!(without_names(service.own(&member).await?), expected);
 
@@ -293,6 +294,7 @@ async fn a_format_is_told_in_its_own_words() -> anyhow::Result<()> {
     let member = service
         .derived(&task, m::GroupMode::Ordered, "", m::GroupFormat::Debezium)
         .await?;
+    assert_eq!(member.connection.format(), m::GroupFormat::Debezium);
     let own = service.own(&member).await?;
     let words: Vec<&Value> = own
         .iter()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use rowcast_bus::Server;
-use rowcast_proto::message::{GroupConnection, GroupRequest, RpcError};
+use rowcast_proto::message::{GroupConnection, GroupFormat, GroupRequest, RpcError};
 use rowcast_proto::rpc::GetGroupConnection;
 use rowcast_testkit::eventually;
 use serde_json::{Value, json};
@@ -87,6 +87,7 @@ async fn clients_of_a_task_are_told_its_network() {
             urls: vec!["nats://own:4222".to_owned()],
             group_id: request.group_id,
             task_id: request.task_id,
+            format: GroupFormat::Avro.into(),
             ..GroupConnection::default()
         })
     };
@@ -112,6 +113,7 @@ async fn clients_of_a_task_are_told_its_network() {
         let connection = api
             .get(&format!("/tasks/{id}/groups/g000000000001/connection"))
             .await;
+        assert_eq!(connection.body["format"], "avro");
         connection.body["urls"].clone()
     };
     assert_eq!(urls(None).await, json!(["nats://own:4222"]));

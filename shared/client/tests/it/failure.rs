@@ -1,7 +1,7 @@
 //! What ends a subscription, and what does not.
 
 use futures::StreamExt as _;
-use rowcast_client::{Error, Secret};
+use rowcast_client::{Error, GroupFormat, Secret, Subscription};
 
 use crate::fixture::{Group, next, ordinals};
 
@@ -14,6 +14,31 @@ async fn a_wrong_password_is_refused() -> anyhow::Result<()> {
         matches!(refused, Err(Error::LoginRefused { .. })),
         "{refused:?}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_format_that_is_not_read_is_refused_with_its_name() -> anyhow::Result<()> {
+    let mut group = Group::start().await?;
+    for format in GroupFormat::ALL {
+        group.credentials.format = Some(format);
+        let subscribed = group.subscribe().await;
+        let redriven = Subscription::redriven(group.credentials.clone()).await;
+        let is_read = match format {
+            GroupFormat::Json | GroupFormat::Cloudevents | GroupFormat::Protobuf => true,
+            GroupFormat::Debezium | GroupFormat::Avro => false,
+        };
+        for connected in [subscribed, redriven] {
+            match connected {
+                Ok(_subscription) => assert!(is_read, "{format:?}"),
+                Err(error) => {
+                    assert!(!is_read && error.is_final(), "{error}");
+                    let told = error.to_string();
+                    assert!(told.contains(format.as_str()), "{told}");
+                }
+            }
+        }
+    }
     Ok(())
 }
 

@@ -75,6 +75,7 @@ impl Group {
         let login = "consumer-group-data";
         let credentials = GroupCredentials {
             delivery: GroupDelivery::Pull,
+            format: None,
             urls: vec![nats.url().to_owned()],
             login: login.to_owned(),
             password: Secret::new(nats.password(login)),
