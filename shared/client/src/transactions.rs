@@ -106,7 +106,7 @@ impl Transactions {
             }
         });
         Self {
-            transactions: transactions.boxed(),
+            transactions: transactions.fuse().boxed(),
         }
     }
 }
