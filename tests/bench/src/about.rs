@@ -3,11 +3,12 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use tokio::process::Command;
 
 use crate::lab::Lab;
 
 /// Machine, day and versions.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct About {
     /// The day, UTC.
     date: String,
@@ -19,6 +20,9 @@ pub(crate) struct About {
     postgresql: String,
     nats: String,
     rowcast: String,
+    /// What it was built from, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    commit: Option<String>,
 }
 
 impl About {
@@ -43,8 +47,33 @@ impl About {
             postgresql: row.try_get(0)?,
             nats: lab.data.server_info().version,
             rowcast: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: commit().await,
         })
     }
+}
+
+/// The commit of the sources here, with `+` behind it where they were changed since; `None` where there is no repository.
+/// Documents do not count: the numbers are written into one.
+async fn commit() -> Option<String> {
+    let head = git(&["rev-parse", "--short=12", "HEAD"]).await?;
+    let all_but_documents = [":(top)", ":(top,exclude)docs"];
+    let changes = ["diff", "--quiet", "HEAD", "--"].into_iter();
+    let changes: Vec<&str> = changes.chain(all_but_documents).collect();
+    let mark = if git(&changes).await.is_some() {
+        ""
+    } else {
+        "+"
+    };
+    Some(format!("{head}{mark}"))
+}
+
+/// What git says; `None` where it fails.
+async fn git(arguments: &[&str]) -> Option<String> {
+    let mut command = Command::new("git");
+    command.args(["-C", env!("CARGO_MANIFEST_DIR")]);
+    let output = command.args(arguments).output().await.ok()?;
+    let said = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| said.trim().to_owned())
 }
 
 /// The first line `name : value`.
@@ -68,6 +97,10 @@ impl fmt::Display for About {
             self.postgresql,
             self.nats,
             self.rowcast,
-        )
+        )?;
+        match &self.commit {
+            Some(commit) => write!(f, " ({commit})"),
+            None => Ok(()),
+        }
     }
 }

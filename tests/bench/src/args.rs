@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 /// Measures Rowcast beside what PostgreSQL and NATS can do in the same run.
 #[derive(Debug, Parser)]
@@ -14,7 +15,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) rows: u64,
     /// Rows of the large transaction.
-    #[arg(long, default_value_t = 10_000_000)]
+    #[arg(long, default_value_t = 1_000_000)]
     pub(crate) large_rows: u64,
     /// Rows in a second of the live scenario.
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000])]
@@ -43,16 +44,21 @@ pub(crate) struct Args {
     /// Writes every sample to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Replaces in this file what is measured now, each scenario as a whole, and leaves the others. Of a scenario that
+    /// fails, what was there stays.
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub(crate) into: Option<PathBuf>,
     /// Draws what was measured into this file, as SVG.
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
-    /// Measures nothing and shows what an earlier run has written with --json.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenarios", "json"])]
+    /// Measures nothing and shows what an earlier run has written with --json or --into.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenarios", "json", "into"])]
     pub(crate) from: Option<PathBuf>,
 }
 
 /// Something to measure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Scenario {
     /// A backlog of the source, drained by `pg_recvlogical` and by Rowcast.
     Drain,
@@ -84,6 +90,44 @@ impl Scenario {
             Self::Groups => "groups: many of them on one consumer-group",
         }
     }
+
+    /// As the command line has it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Large => "large",
+            Self::Live => "live",
+            Self::Fanout => "fanout",
+            Self::Rebalance => "rebalance",
+            Self::Idle => "idle",
+            Self::Groups => "groups",
+        }
+    }
+
+    /// Whether what it counts in a second are rows that are read. Groups that are made are none.
+    pub(crate) const fn reads_rows(self) -> bool {
+        match self {
+            Self::Drain | Self::Large | Self::Live | Self::Fanout | Self::Rebalance => true,
+            Self::Idle | Self::Groups => false,
+        }
+    }
+
+    /// The scenario that has a measurement of this name.
+    pub(crate) fn of(measurement: &str) -> Option<Self> {
+        let begins = [
+            ("drain ", Self::Drain),
+            ("one transaction ", Self::Large),
+            ("live,", Self::Live),
+            ("fanout ", Self::Fanout),
+            ("rebalance,", Self::Rebalance),
+            ("idle", Self::Idle),
+            ("groups,", Self::Groups),
+        ];
+        begins
+            .into_iter()
+            .find(|(begin, _)| measurement.starts_with(begin))
+            .map(|(_, scenario)| scenario)
+    }
 }
 
 impl Args {
@@ -102,6 +146,36 @@ impl Args {
             crate::backlog::Backlog::value_variants().to_vec()
         } else {
             self.backlogs.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_the_names_of_scenarios_need_be_said_to_repeat_what_the_documentation_shows() {
+        let args = Args::parse_from(["bench", "large"]);
+        assert_eq!(args.scenarios(), [Scenario::Large]);
+        assert_eq!((args.rows, args.large_rows), (1_000_000, 1_000_000));
+        assert_eq!((args.rounds, args.seconds), (3, 30));
+    }
+
+    #[test]
+    fn a_file_is_either_written_anew_or_changed() {
+        let both = ["bench", "--json", "a", "--into", "b"];
+        assert!(Args::try_parse_from(both).is_err());
+        let shown = ["bench", "--from", "a", "--into", "b"];
+        assert!(Args::try_parse_from(shown).is_err());
+    }
+
+    #[test]
+    fn a_scenario_has_one_name() {
+        for scenario in Scenario::value_variants() {
+            let by_clap = scenario.to_possible_value().unwrap();
+            assert_eq!(by_clap.get_name(), scenario.name());
+            assert_eq!(serde_json::json!(scenario), scenario.name());
         }
     }
 }

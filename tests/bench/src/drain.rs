@@ -18,7 +18,7 @@ use crate::backlog::{Backlog, SCHEMA};
 use crate::lab::Lab;
 use crate::reader::Reader;
 use crate::reference::{self, PUBLISH};
-use crate::result::{Report, Sample};
+use crate::result::{Measured, Sample};
 use crate::{peers, process};
 
 /// A way from the source to the stream.
@@ -70,6 +70,15 @@ const WAYS: [Way; 10] = [
     way("lazily, packed, and a client", PACK, false, true),
 ];
 
+/// What everything is compared with.
+pub(crate) const REFERENCE: &str = "pg_recvlogical";
+
+/// When it reads in a round: before the ways of the first broker, between those and the ways of the second, and behind these. A
+/// machine changes within minutes, so each way is compared with the mean of the two that stand around it.
+const BEFORE: &str = "before";
+const BETWEEN: &str = "between";
+const BEHIND: &str = "behind";
+
 /// Where nothing is stored.
 const DECODED: &str = "decoded and encoded, and dropped";
 
@@ -80,7 +89,7 @@ const LAZY: &str = "jetstream { store_dir: $ROWCAST_NATS_STORE, sync_interval: 2
 const SLOTS: u32 = 20;
 
 /// Measures every backlog.
-pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) async fn measure(args: &Args, report: &mut Measured) -> anyhow::Result<()> {
     let room = (SLOTS * args.rounds).to_string();
     let settings = ["max_replication_slots", "max_wal_senders"];
     let options = PlatformOptions {
@@ -95,12 +104,15 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
     lab.platform.stop().await
 }
 
+/// The readers of a backlog that have not read yet, and in which round they do.
+type Waiting = VecDeque<(u32, &'static Way, Tracked)>;
+
 /// Writes a backlog and drains it on every way.
 async fn drain(
     lab: &mut Lab,
     backlog: Backlog,
     args: &Args,
-    report: &mut Report,
+    report: &mut Measured,
 ) -> anyhow::Result<()> {
     backlog.prepare(lab, args.rows).await?;
     lab.sql.batch_execute(PUBLISH).await?;
@@ -109,51 +121,117 @@ async fn drain(
     let known = known.context("nothing to measure")?;
     let rows = backlog.write(lab, args.rows, args.seconds).await?;
     let end = lab.end_of_backlog().await?;
-    let scenario = format!("drain {}", backlog.name());
     for round in 1..=args.rounds {
-        let mut measured = |subject: &str, mut sample: Sample, ratio_of: Option<f64>| {
-            sample.scenario.clone_from(&scenario);
-            subject.clone_into(&mut sample.subject);
-            sample.round = round;
-            sample.rows = rows;
-            sample.rows_per_second = rows as f64 / sample.seconds;
-            sample.ratio = ratio_of.map(|of| sample.rows_per_second / of);
-            let speed = sample.rows_per_second;
-            report.add(sample);
-            speed
+        let mut turn = Round {
+            backlog,
+            round,
+            rows,
+            end,
+            report: &mut *report,
         };
-        for synced in [true, false] {
-            let name = if synced { "synced" } else { "lazy" };
-            let reference = reference::drain(lab, &format!("{name}_{round}"), end).await?;
-            let ratio_of = Some(measured("pg_recvlogical", reference, None));
-            if synced {
-                let decoded = reference::decode(lab, &format!("decode_{round}"), end).await?;
-                measured(DECODED, decoded, ratio_of);
-                if lets_peers_read(args, backlog) {
-                    let slot = format!("peer_{round}");
-                    // The row behind the backlog comes too.
-                    let peer = peers::debezium(lab, &slot, rows + 1).await?;
-                    measured(peers::DEBEZIUM, peer, ratio_of);
-                }
-            } else {
-                restart_broker(lab, LAZY, &known).await?;
-            }
-            while let Some((_, way, task)) =
-                tasks.pop_front_if(|(of, way, _)| *of == round && way.synced == synced)
-            {
-                let reader = if way.read {
-                    Some(Reader::of_group(&task, "meanwhile").await?)
-                } else {
-                    None
-                };
-                let sample = rowcast_sample(lab, &task, (rows, end), reader).await?;
-                measured(way.subject, sample, ratio_of);
-                lab.release(task).await?;
-            }
+        let before = turn.reference(lab, BEFORE).await?;
+        let from = turn.report.samples.len();
+        turn.decoded(lab).await?;
+        if lets_peers_read(args, backlog) {
+            turn.peer(lab).await?;
         }
+        Box::pin(turn.ways(lab, &mut tasks, true)).await?;
+        let between = turn.compared(lab, from, before, BETWEEN).await?;
+
+        restart_broker(lab, LAZY, &known).await?;
+        let from = turn.report.samples.len();
+        Box::pin(turn.ways(lab, &mut tasks, false)).await?;
+        turn.compared(lab, from, between, BEHIND).await?;
         restart_broker(lab, "", &known).await?;
     }
     Ok(())
+}
+
+/// A backlog that is read once on every way.
+struct Round<'a> {
+    backlog: Backlog,
+    round: u32,
+    rows: u64,
+    /// Behind the backlog.
+    end: Lsn,
+    report: &'a mut Measured,
+}
+
+impl Round<'_> {
+    /// Notes how long it took somebody.
+    fn add(&mut self, subject: &str, sample: Sample) {
+        self.report.add(Sample {
+            scenario: format!("drain {}", self.backlog.name()),
+            subject: subject.to_owned(),
+            round: self.round,
+            rows: self.rows,
+            rows_per_second: self.rows as f64 / sample.seconds,
+            ..sample
+        });
+    }
+
+    fn slot(&self, name: &str) -> String {
+        format!("{name}_{}", self.round)
+    }
+
+    /// What PostgreSQL can send at the moment, in rows a second.
+    async fn reference(&mut self, lab: &Lab, when: &str) -> anyhow::Result<f64> {
+        let sample = reference::drain(lab, &self.slot(when), self.end).await?;
+        let speed = self.rows as f64 / sample.seconds;
+        self.add(REFERENCE, sample);
+        Ok(speed)
+    }
+
+    /// Reads the reference once more, and compares what was measured from this sample on with the mean of both.
+    async fn compared(
+        &mut self,
+        lab: &Lab,
+        from: usize,
+        before: f64,
+        when: &str,
+    ) -> anyhow::Result<f64> {
+        let until = self.report.samples.len();
+        let behind = self.reference(lab, when).await?;
+        self.report
+            .compare(from..until, f64::midpoint(before, behind));
+        Ok(behind)
+    }
+
+    async fn decoded(&mut self, lab: &Lab) -> anyhow::Result<()> {
+        let sample = reference::decode(lab, &self.slot("decode"), self.end).await?;
+        self.add(DECODED, sample);
+        Ok(())
+    }
+
+    async fn peer(&mut self, lab: &Lab) -> anyhow::Result<()> {
+        // The row behind the backlog comes too.
+        let sample = peers::debezium(lab, &self.slot("peer"), self.rows + 1).await?;
+        self.add(peers::DEBEZIUM, sample);
+        Ok(())
+    }
+
+    /// Every way of this round with such a broker.
+    async fn ways(
+        &mut self,
+        lab: &mut Lab,
+        tasks: &mut Waiting,
+        synced: bool,
+    ) -> anyhow::Result<()> {
+        let round = self.round;
+        while let Some((_, way, task)) =
+            tasks.pop_front_if(|(of, way, _)| *of == round && way.synced == synced)
+        {
+            let reader = if way.read {
+                Some(Reader::of_group(&task, "meanwhile").await?)
+            } else {
+                None
+            };
+            let sample = rowcast_sample(lab, &task, (self.rows, self.end), reader).await?;
+            self.add(way.subject, sample);
+            lab.release(task).await?;
+        }
+        Ok(())
+    }
 }
 
 /// One backlog is enough to compare with another program.
@@ -162,15 +240,12 @@ fn lets_peers_read(args: &Args, backlog: Backlog) -> bool {
 }
 
 /// Slots and tasks for every round, which keep what comes from now on.
-async fn readers(
-    lab: &Lab,
-    backlog: Backlog,
-    args: &Args,
-) -> anyhow::Result<VecDeque<(u32, &'static Way, Tracked)>> {
+async fn readers(lab: &Lab, backlog: Backlog, args: &Args) -> anyhow::Result<Waiting> {
     let mut tasks = VecDeque::new();
     for round in 1..=args.rounds {
         let peer = lets_peers_read(args, backlog).then_some("peer");
-        for name in ["synced", "lazy", "decode"].into_iter().chain(peer) {
+        let references = [BEFORE, BETWEEN, BEHIND, "decode"];
+        for name in references.into_iter().chain(peer) {
             reference::slot(lab, &format!("{name}_{round}"), "pgoutput").await?;
         }
         // What a client reads meanwhile depends on the broker more than on the backlog.

@@ -12,10 +12,13 @@ use crate::args::Args;
 use crate::backlog::{Backlog, SCHEMA};
 use crate::lab::Lab;
 use crate::reader::Reader;
-use crate::result::{Report, Sample};
+use crate::result::{Measured, Sample};
+
+/// Consumers without Rowcast.
+pub(crate) const PLAIN: &str = "plain consumers";
 
 /// Measures every number of readers.
-pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) async fn measure(args: &Args, report: &mut Measured) -> anyhow::Result<()> {
     let mut lab = Box::pin(Lab::start(Default::default(), SCHEMA)).await?;
     report.about = About::read(&lab).await?;
     let task = lab.running("fanout", &json!({})).await?;
@@ -27,21 +30,22 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
     let length = lab.stored(&task.task).await?;
     for &readers in &args.readers {
         for round in 1..=args.rounds {
+            let mut add = |subject: &str, sample: Sample| {
+                report.add(Sample {
+                    scenario: format!("fanout to {readers}"),
+                    subject: subject.to_owned(),
+                    round,
+                    ..sample
+                });
+            };
             let plain = plain(&lab, &task, &format!("plain_{readers}_{round}"), readers).await?;
             let plain = read(&mut lab, plain, length).await?;
             let ratio_of = plain.rows_per_second;
-            let scenario = format!("fanout to {readers}");
-            let named = |mut sample: Sample, subject: &str| {
-                sample.scenario.clone_from(&scenario);
-                subject.clone_into(&mut sample.subject);
-                sample.round = round;
-                sample
-            };
-            report.add(named(plain, "plain consumers"));
+            add(PLAIN, plain);
             let groups = groups(&task, &format!("group {readers} {round}"), readers).await?;
             let mut groups = read(&mut lab, groups, length).await?;
             groups.ratio = Some(groups.rows_per_second / ratio_of);
-            report.add(named(groups, "groups of Rowcast"));
+            add("groups of Rowcast", groups);
         }
     }
     lab.platform.stop().await

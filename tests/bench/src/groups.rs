@@ -9,7 +9,7 @@ use crate::args::Args;
 use crate::idle::{self, AT_ONCE, SETTLED, WATCHED};
 use crate::lab::Lab;
 use crate::process;
-use crate::result::{Report, Sample};
+use crate::result::{Measured, Sample};
 
 /// Tasks that the groups belong to.
 const TASKS: usize = 100;
@@ -18,35 +18,48 @@ const TASKS: usize = 100;
 const SUBJECT: &str = "Rowcast: consumer-group";
 
 /// Measures tasks without a group, how fast groups are made, and the same tasks with them.
-pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) async fn measure(args: &Args, report: &mut Measured) -> anyhow::Result<()> {
     let mut lab = Box::pin(idle::start(TASKS)).await?;
     report.about = About::read(&lab).await?;
     let tasks = idle::make(&lab, None, 0..TASKS).await?;
-    report.add(watch(&mut lab, 0).await?);
+    watch(&mut lab, "0", args.rounds, report).await?;
 
-    let before = used(&mut lab)?;
+    let groups = args.groups * tasks.len();
+    let sample = made(&mut lab, &tasks, args.groups).await?;
+    report.add(named(sample, format!("groups, {groups} made")));
+    tokio::time::sleep(SETTLED).await;
+    watch(&mut lab, &groups.to_string(), args.rounds, report).await?;
+    lab.platform.stop().await
+}
+
+fn named(sample: Sample, scenario: String) -> Sample {
+    Sample {
+        scenario,
+        subject: SUBJECT.to_owned(),
+        ..sample
+    }
+}
+
+/// How long it takes to make them.
+async fn made(lab: &mut Lab, tasks: &[Tracked], each: usize) -> anyhow::Result<Sample> {
+    let before = used(lab)?;
     let started = Instant::now();
-    for number in 0..args.groups {
-        make(&tasks, &format!("group {number}")).await?;
+    for number in 0..each {
+        make(tasks, &format!("group {number}")).await?;
     }
     let seconds = started.elapsed().as_secs_f64();
-    let groups = args.groups * tasks.len();
-    let after = used(&mut lab)?;
-    report.add(Sample {
-        scenario: format!("groups, {groups} made"),
-        subject: SUBJECT.to_owned(),
+    let groups = each * tasks.len();
+    let after = used(lab)?;
+    Ok(Sample {
         round: 1,
         rows: groups as u64,
         seconds,
         rows_per_second: groups as f64 / seconds,
         reader_cpu: after.0 - before.0,
         nats_cpu: after.1 - before.1,
-        peak_mib: resident(&mut lab)?,
+        peak_mib: resident(lab)?,
         ..Sample::default()
-    });
-    tokio::time::sleep(SETTLED).await;
-    report.add(watch(&mut lab, groups).await?);
-    lab.platform.stop().await
+    })
 }
 
 /// One group more of each task.
@@ -55,20 +68,29 @@ async fn make(tasks: &[Tracked], name: &str) -> anyhow::Result<()> {
     new.buffer_unordered(AT_ONCE).try_collect::<()>().await
 }
 
-async fn watch(lab: &mut Lab, groups: usize) -> anyhow::Result<Sample> {
-    let before = used(lab)?;
-    tokio::time::sleep(WATCHED).await;
-    let after = used(lab)?;
-    Ok(Sample {
-        scenario: format!("groups, {groups} of {TASKS} tasks, {} s", WATCHED.as_secs()),
-        subject: SUBJECT.to_owned(),
-        round: 1,
-        seconds: WATCHED.as_secs_f64(),
-        reader_cpu: after.0 - before.0,
-        nats_cpu: after.1 - before.1,
-        peak_mib: resident(lab)?,
-        ..Sample::default()
-    })
+/// Looks at the same state several times, one span behind the other.
+async fn watch(
+    lab: &mut Lab,
+    groups: &str,
+    rounds: u32,
+    report: &mut Measured,
+) -> anyhow::Result<()> {
+    for round in 1..=rounds {
+        let before = used(lab)?;
+        tokio::time::sleep(WATCHED).await;
+        let after = used(lab)?;
+        let sample = Sample {
+            round,
+            seconds: WATCHED.as_secs_f64(),
+            reader_cpu: after.0 - before.0,
+            nats_cpu: after.1 - before.1,
+            peak_mib: resident(lab)?,
+            ..Sample::default()
+        };
+        let scenario = format!("groups, {groups} of {TASKS} tasks, {} s", WATCHED.as_secs());
+        report.add(named(sample, scenario));
+    }
+    Ok(())
 }
 
 /// Processor seconds of consumer-group and of nats-server.

@@ -14,7 +14,7 @@ use crate::args::Args;
 use crate::backlog::SCHEMA;
 use crate::lab::{DATABASE, Lab};
 use crate::process;
-use crate::result::{Report, Sample};
+use crate::result::{Measured, Sample};
 
 /// How long they are watched.
 pub(crate) const WATCHED: Duration = Duration::from_secs(20);
@@ -28,10 +28,10 @@ pub(crate) const AT_ONCE: usize = 8;
 /// As many tasks are measured beside a busy database.
 const BESIDE: usize = 100;
 
-/// Measures every number of tasks on a server where nothing happens, one behind the other; and once on a
+/// Measures every number of tasks, in as many spans as there are rounds, on a server where nothing happens, one behind the other; and once on a
 /// server where another database is written to all the time, the platform's own: there every commit wakes
 /// the walsender of every task, and each tells its task how far the WAL has come.
-pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) async fn measure(args: &Args, report: &mut Measured) -> anyhow::Result<()> {
     let most = args.tasks.iter().copied().max().unwrap_or_default();
     let mut lab = Box::pin(start(most)).await?;
     report.about = About::read(&lab).await?;
@@ -48,7 +48,7 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
         make(&lab, Some(&id), running..tasks).await?;
         running = tasks.max(running);
         let of = format!("idle, {running} tasks, {} s", WATCHED.as_secs());
-        report.add(watch(&mut lab, of).await?);
+        watch(&mut lab, &of, args.rounds, report).await?;
     }
     lab.platform.stop().await?;
     drop(source);
@@ -58,7 +58,7 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
     make(&lab, None, 0..beside).await?;
     let seconds = WATCHED.as_secs();
     let of = format!("idle beside a busy database, {beside} tasks, {seconds} s");
-    report.add(watch(&mut lab, of).await?);
+    watch(&mut lab, &of, args.rounds, report).await?;
     lab.platform.stop().await
 }
 
@@ -98,18 +98,27 @@ pub(crate) async fn make(
     Ok(made)
 }
 
-async fn watch(lab: &mut Lab, scenario: String) -> anyhow::Result<Sample> {
-    let before = lab.used()?;
-    tokio::time::sleep(WATCHED).await;
-    let after = lab.used()?;
-    Ok(Sample {
-        scenario,
-        subject: "Rowcast".to_owned(),
-        round: 1,
-        seconds: WATCHED.as_secs_f64(),
-        reader_cpu: after.capture - before.capture,
-        nats_cpu: after.nats - before.nats,
-        peak_mib: process::resident_mib(lab.capture()?)?,
-        ..Sample::default()
-    })
+/// Looks at the same state several times, one span behind the other.
+async fn watch(
+    lab: &mut Lab,
+    scenario: &str,
+    rounds: u32,
+    report: &mut Measured,
+) -> anyhow::Result<()> {
+    for round in 1..=rounds {
+        let before = lab.used()?;
+        tokio::time::sleep(WATCHED).await;
+        let after = lab.used()?;
+        report.add(Sample {
+            scenario: scenario.to_owned(),
+            subject: "Rowcast".to_owned(),
+            round,
+            seconds: WATCHED.as_secs_f64(),
+            reader_cpu: after.capture - before.capture,
+            nats_cpu: after.nats - before.nats,
+            peak_mib: process::resident_mib(lab.capture()?)?,
+            ..Sample::default()
+        });
+    }
+    Ok(())
 }

@@ -7,10 +7,10 @@ use crate::args::Args;
 use crate::backlog::{Backlog, SCHEMA};
 use crate::drain::rowcast_sample;
 use crate::lab::Lab;
-use crate::result::Report;
+use crate::result::Measured;
 
 /// Measures it once: what is asked for is memory, which does not vary.
-pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) async fn measure(args: &Args, report: &mut Measured) -> anyhow::Result<()> {
     let mut lab = Box::pin(Lab::start(Default::default(), SCHEMA)).await?;
     report.about = About::read(&lab).await?;
     let task = lab.suspended("large", &json!({})).await?;

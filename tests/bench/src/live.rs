@@ -15,7 +15,7 @@ use crate::about::About;
 use crate::args::Args;
 use crate::floor;
 use crate::lab::{Lab, now_micros};
-use crate::result::{Latency, Report};
+use crate::result::{Latency, Measured};
 
 /// A row tells when it was written, in microseconds since 1970.
 pub(crate) const SCHEMA: &str = "CREATE SCHEMA bench;
@@ -33,41 +33,48 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// Changes behind one acknowledgement.
 const ACK_EVERY: usize = 500;
 
-/// Measures every rate, and the floor of the same run.
-pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
+/// Measures every rate in every round, and the floor of the same minute.
+pub(crate) async fn measure(args: &Args, report: &mut Measured) -> anyhow::Result<()> {
     let lab = Box::pin(Lab::start(Default::default(), SCHEMA)).await?;
     report.about = About::read(&lab).await?;
     let task = lab.running("live", &json!({})).await?;
     let span = Duration::from_secs(args.seconds);
-    for &rate in &args.rates {
-        let scenario = format!("live, {rate} rows/s");
-        let broker = floor::broker(&lab, rate, span).await?;
-        report.add_latency(Latency::of(
-            &scenario,
-            "NATS alone: publish to subscription",
-            broker,
-        ));
-        let source = floor::source(&lab, rate, span).await?;
-        report.add_latency(Latency::of(
-            &scenario,
-            "PostgreSQL alone: commit to walsender",
-            source,
-        ));
-        let started = now_micros();
-        let client = one_rate(&lab, &task, rate, span).await?;
-        let stored = stored(&lab, &task, started).await?;
-        report.add_latency(Latency::of(&scenario, "Rowcast: commit to stream", stored));
-        report.add_latency(Latency::of(&scenario, "Rowcast: commit to client", client));
+    for round in 1..=args.rounds {
+        // A task may have twenty groups: those of the round before go.
+        task.remove_groups().await?;
+        for &rate in &args.rates {
+            for latency in Box::pin(one_rate(&lab, &task, rate, span)).await? {
+                report.add_latency(latency.in_round(round));
+            }
+        }
     }
     lab.platform.stop().await
 }
 
+/// The floors and Rowcast at one rate, once.
 async fn one_rate(
     lab: &Lab,
     task: &Tracked,
     rate: u64,
     span: Duration,
-) -> anyhow::Result<Vec<u64>> {
+) -> anyhow::Result<[Latency; 4]> {
+    let broker = floor::broker(lab, rate, span).await?;
+    let source = floor::source(lab, rate, span).await?;
+    let started = now_micros();
+    let client = read(lab, task, rate, span).await?;
+    let stored = stored(lab, task, started).await?;
+    let scenario = format!("live, {rate} rows/s");
+    let of = |subject, times| Latency::of(&scenario, subject, times);
+    Ok([
+        of("NATS alone: publish to subscription", broker),
+        of("PostgreSQL alone: commit to walsender", source),
+        of("Rowcast: commit to stream", stored),
+        of("Rowcast: commit to client", client),
+    ])
+}
+
+/// Microseconds from each row's writing to a member of a group.
+async fn read(lab: &Lab, task: &Tracked, rate: u64, span: Duration) -> anyhow::Result<Vec<u64>> {
     let mut member = task
         .group(&format!("clock {rate}"))
         .await?
@@ -76,9 +83,9 @@ async fn one_rate(
     // What is there already comes first, and is not what is measured.
     take(&mut member, &mut Vec::new()).await?;
     let mut times = Vec::new();
-    let (written, read) = tokio::join!(write(lab, rate, span), take(&mut member, &mut times));
+    let (written, taken) = tokio::join!(write(lab, rate, span), take(&mut member, &mut times));
     written?;
-    read?;
+    taken?;
     Ok(times.split_off(WARM_UP.min(times.len())))
 }
 

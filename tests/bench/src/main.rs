@@ -20,6 +20,8 @@ mod reader;
 mod lab;
 mod process;
 mod result;
+mod report;
+mod table;
 mod about;
 mod plot;
 

@@ -6,7 +6,9 @@ use anyhow::anyhow;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use crate::result::{Latency, Report, Sample, median};
+use crate::report::{self, Report};
+use crate::result::{Latency, Measured, Sample, Spread};
+use crate::{drain, fanout, peers};
 
 const WIDTH: u32 = 960;
 /// Where bars begin, behind their labels.
@@ -24,6 +26,9 @@ const REFERENCE: RGBColor = RGBColor(0x9A, 0xA5, 0xB1);
 const OURS: RGBColor = RGBColor(0x2B, 0x6C, 0xB0);
 /// What 99 % stay below.
 const TAIL: RGBColor = RGBColor(0xBE, 0xD3, 0xE8);
+
+/// Who are the others.
+const REFERENCES: [&str; 3] = [drain::REFERENCE, fanout::PLAIN, peers::DEBEZIUM];
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
@@ -47,9 +52,11 @@ enum Line {
 /// # Errors
 /// Where the file cannot be written.
 pub(crate) fn draw(report: &Report, file: &Path) -> anyhow::Result<()> {
-    let mut lines = vec![Line::Title(report.about.to_string())];
-    lines.extend(throughput(&report.samples));
-    lines.extend(latency(&report.latencies));
+    let lines: Vec<Line> = report
+        .by_about()
+        .iter()
+        .flat_map(|place| of(place))
+        .collect();
     let height = u32::try_from(lines.len())? * u32::try_from(LINE)? + 2 * u32::try_from(MARGIN)?;
     let area = SVGBackend::new(file, (WIDTH, height)).into_drawing_area();
     drawn(area.fill(&WHITE))?;
@@ -59,24 +66,45 @@ pub(crate) fn draw(report: &Report, file: &Path) -> anyhow::Result<()> {
     drawn(area.present())
 }
 
-fn throughput(samples: &[Sample]) -> Vec<Line> {
+/// What was measured in one place, under what it was measured on; what has no bar is left out.
+fn of(place: &[&Measured]) -> Vec<Line> {
+    let bars = |measured: &Measured| {
+        let mut bars = throughput(measured);
+        bars.extend(latency(measured));
+        bars
+    };
+    let of = place.iter().map(|&measured| (measured, bars(measured)));
+    let of: Vec<(&Measured, Vec<Line>)> = of.filter(|(_, bars)| !bars.is_empty()).collect();
+    let shown: Vec<&Measured> = of.iter().map(|(measured, _)| *measured).collect();
+    let Some(first) = shown.first() else {
+        return Vec::new();
+    };
+    let mut lines = vec![
+        Line::Title(report::names(&shown)),
+        Line::Title(first.about.to_string()),
+    ];
+    lines.extend(of.into_iter().flat_map(|(_, bars)| bars));
+    lines
+}
+
+fn throughput(measured: &Measured) -> Vec<Line> {
     let mut lines = Vec::new();
-    let fast = samples.iter().filter(|sample| sample.rows_per_second > 0.0);
-    for scenario in distinct(fast.map(|sample| sample.scenario.as_str())) {
-        let of: Vec<&Sample> = samples
-            .iter()
-            .filter(|sample| sample.scenario == scenario)
-            .collect();
-        let subjects = distinct(of.iter().map(|sample| sample.subject.as_str()));
-        let speed = |subject: &str, value: fn(&Sample) -> Option<f64>| {
-            let of = of.iter().filter(|sample| sample.subject == subject);
-            median(of.filter_map(|sample| value(sample)))
-        };
-        let rows = |subject: &str| speed(subject, |sample| Some(sample.rows_per_second));
-        let most = subjects.iter().copied().map(rows).fold(1.0, f64::max);
+    if !measured.scenario.reads_rows() {
+        return lines;
+    }
+    let subjects = measured.by_subject();
+    let names = subjects.iter().filter_map(|samples| samples.first());
+    for scenario in distinct(names.map(|sample| sample.scenario.as_str())) {
+        let of = subjects.iter().filter(|samples| {
+            let first = samples.first();
+            first.is_some_and(|first| first.scenario == scenario)
+        });
+        let rows = |samples: &[&Sample]| median(samples, |sample| Some(sample.rows_per_second));
+        let most = of.clone().map(|samples| rows(samples)).fold(1.0, f64::max);
         lines.push(Line::Title(format!("{scenario}: thousand rows/s")));
-        lines.extend(subjects.into_iter().map(|subject| {
-            let ratio = speed(subject, |sample| sample.ratio);
+        lines.extend(of.map(|samples| {
+            let subject = samples.first().map_or("", |first| first.subject.as_str());
+            let ratio = median(samples, |sample| sample.ratio);
             let of_reference = if ratio > 0.0 {
                 format!(", {ratio:.2} ×")
             } else {
@@ -84,42 +112,60 @@ fn throughput(samples: &[Sample]) -> Vec<Line> {
             };
             Line::Bar {
                 label: subject.to_owned(),
-                part: rows(subject) / most,
+                part: rows(samples) / most,
                 tail: 0.0,
-                color: if ratio > 0.0 { OURS } else { REFERENCE },
-                text: format!("{:.0}{of_reference}", rows(subject) / 1000.0),
+                color: if REFERENCES.contains(&subject) {
+                    REFERENCE
+                } else {
+                    OURS
+                },
+                text: format!("{:.0}{of_reference}", rows(samples) / 1000.0),
             }
         }));
     }
     lines
 }
 
-/// Bars of the half that is faster, and of 99 %.
-fn latency(latencies: &[Latency]) -> Vec<Line> {
+fn median(samples: &[&Sample], value: fn(&Sample) -> Option<f64>) -> f64 {
+    Spread::of(samples.iter().filter_map(|sample| value(sample))).median
+}
+
+/// Bars of the half that is faster, and of 99 %: medians of the rounds, with their spread.
+fn latency(measured: &Measured) -> Vec<Line> {
     let mut lines = Vec::new();
-    for scenario in distinct(latencies.iter().map(|latency| latency.scenario.as_str())) {
+    let ways = measured.by_way();
+    let names = ways.iter().filter_map(|rounds| rounds.first());
+    for scenario in distinct(names.map(|latency| latency.scenario.as_str())) {
         lines.push(Line::Title(format!("{scenario}: ms, half and 99 %")));
-        let of = latencies
-            .iter()
-            .filter(|latency| latency.scenario == scenario);
-        let most = of.clone().map(|latency| latency.p99_micros).max();
-        let most = most.unwrap_or_default().max(1) as f64;
-        lines.extend(of.map(|latency| {
-            let (half, tail) = (latency.p50_micros as f64, latency.p99_micros as f64);
+        let of = ways.iter().filter(|rounds| {
+            let first = rounds.first();
+            first.is_some_and(|first| first.scenario == scenario)
+        });
+        let half = |rounds: &[&Latency]| milliseconds(rounds, |latency| latency.p50_micros);
+        let tail = |rounds: &[&Latency]| milliseconds(rounds, |latency| latency.p99_micros);
+        let most = of.clone().map(|rounds| tail(rounds).median);
+        let most = most.fold(0.001, f64::max);
+        lines.extend(of.map(|rounds| {
+            let label = rounds.first().map_or("", |first| first.subject.as_str());
+            let (half, tail) = (half(rounds), tail(rounds));
             Line::Bar {
-                label: latency.subject.clone(),
-                part: half / most,
-                tail: (tail - half) / most,
-                color: if latency.subject.starts_with("Rowcast") {
+                label: label.to_owned(),
+                part: half.median / most,
+                tail: (tail.median - half.median) / most,
+                color: if label.starts_with("Rowcast") {
                     OURS
                 } else {
                     REFERENCE
                 },
-                text: format!("{:.2}, {:.2}", half / 1000.0, tail / 1000.0),
+                text: format!("{}, {}", half.show(2), tail.show(2)),
             }
         }));
     }
     lines
+}
+
+fn milliseconds(rounds: &[&Latency], value: fn(&Latency) -> u64) -> Spread {
+    Spread::of(rounds.iter().map(|round| value(round) as f64 / 1000.0))
 }
 
 fn draw_line(area: &Area<'_>, line: &Line, top: i32) -> anyhow::Result<()> {
@@ -173,4 +219,68 @@ fn drawn<E: std::error::Error + Send + Sync>(
     outcome: Result<(), DrawingAreaErrorKind<E>>,
 ) -> anyhow::Result<()> {
     outcome.map_err(|error| anyhow!("cannot draw: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Scenario;
+
+    fn measured(scenario: Scenario, samples: &[(&str, &str, f64)]) -> Measured {
+        let samples = samples.iter().map(|&(scenario, subject, speed)| Sample {
+            scenario: scenario.to_owned(),
+            subject: subject.to_owned(),
+            rows: 1000,
+            rows_per_second: speed,
+            ..Sample::default()
+        });
+        Measured {
+            samples: samples.collect(),
+            ..Measured::new(scenario)
+        }
+    }
+
+    fn label(line: &Line) -> &str {
+        match line {
+            Line::Title(label) | Line::Bar { label, .. } => label,
+        }
+    }
+
+    fn labels(lines: &[Line]) -> Vec<&str> {
+        lines.iter().map(label).collect()
+    }
+
+    #[test]
+    fn groups_that_are_made_are_no_rows_and_have_no_bar() {
+        let made = measured(
+            Scenario::Groups,
+            &[("groups, 1000 made", "Rowcast: consumer-group", 28.0)],
+        );
+        assert_eq!(labels(&of(&[&made])), [""; 0]);
+    }
+
+    #[test]
+    fn rounds_of_a_subject_are_one_bar_under_what_they_were_measured_on() {
+        let large = measured(Scenario::Large, &[("one transaction", "Rowcast", 9.0)]);
+        let fanout = measured(
+            Scenario::Fanout,
+            &[
+                ("fanout to 1", fanout::PLAIN, 2000.0),
+                ("fanout to 1", "groups", 1000.0),
+                ("fanout to 1", fanout::PLAIN, 4000.0),
+            ],
+        );
+        let lines = of(&[&large, &fanout]);
+        let about = large.about.to_string();
+        let shown = [
+            "large, fanout",
+            about.as_str(),
+            "one transaction: thousand rows/s",
+            "Rowcast",
+            "fanout to 1: thousand rows/s",
+            fanout::PLAIN,
+            "groups",
+        ];
+        assert_eq!(labels(&lines), shown);
+    }
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::about::About;
 use crate::args::Args;
 use crate::lab::Lab;
-use crate::result::{Latency, Report};
+use crate::result::{Latency, Measured};
 
 const NOTHING: &str = "nothing happens";
 const JOINS: &str = "a second member joins";
@@ -37,7 +37,7 @@ const TIMES: usize = 10;
 const SETTLED: Duration = Duration::from_secs(5);
 
 /// Measures the partitions while nothing happens, which is the floor, and then each thing that may.
-pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) async fn measure(args: &Args, report: &mut Measured) -> anyhow::Result<()> {
     let lab = Box::pin(Lab::start(Default::default(), SCHEMA)).await?;
     report.about = About::read(&lab).await?;
     let task = lab

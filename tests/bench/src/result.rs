@@ -1,14 +1,11 @@
-//! What was measured, as a table and as JSON.
+//! What was measured of a scenario.
 
-use std::io::Write as _;
-use std::path::Path;
+use std::ops::Range;
 
-use anyhow::Context as _;
-use comfy_table::Table;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde::{Deserialize, Serialize};
 
 use crate::about::About;
+use crate::args::Scenario;
 
 /// One measurement.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -27,12 +24,14 @@ pub(crate) struct Sample {
     pub(crate) rows_per_second: f64,
     /// MB of messages in a second; of `pg_recvlogical` MB that it was sent; 0 where nothing is passed on.
     pub(crate) megabytes_per_second: f64,
-    /// Rows in a second, against the reference of the same round.
+    /// Rows in a second, against the reference of the same round; where there is one before and one behind, against their
+    /// mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ratio: Option<f64>,
     /// Processor seconds of the walsender.
     pub(crate) walsender_cpu: f64,
-    /// Processor seconds of who reads: capture, or `pg_recvlogical`.
+    /// Processor seconds of who reads: capture, or `pg_recvlogical`; of groups at rest, and of those with a stream of their
+    /// own, consumer-group.
     pub(crate) reader_cpu: f64,
     /// Processor seconds of nats-server.
     pub(crate) nats_cpu: f64,
@@ -47,6 +46,9 @@ pub(crate) struct Latency {
     pub(crate) scenario: String,
     /// On which way.
     pub(crate) subject: String,
+    /// Which repetition.
+    #[serde(default = "first")]
+    pub(crate) round: u32,
     /// Rows that were timed.
     pub(crate) rows: usize,
     /// Half of them took no longer, in microseconds.
@@ -57,6 +59,11 @@ pub(crate) struct Latency {
     pub(crate) p999_micros: u64,
     /// The longest.
     pub(crate) most_micros: u64,
+}
+
+/// Where no repetition is told there was one.
+const fn first() -> u32 {
+    1
 }
 
 impl Latency {
@@ -70,6 +77,7 @@ impl Latency {
         Self {
             scenario: scenario.to_owned(),
             subject: subject.to_owned(),
+            round: first(),
             rows: times.len(),
             p50_micros: at(500),
             p99_micros: at(990),
@@ -77,18 +85,41 @@ impl Latency {
             most_micros: at(1000),
         }
     }
+
+    /// The same, of this repetition.
+    pub(crate) fn in_round(self, round: u32) -> Self {
+        Self { round, ..self }
+    }
 }
 
-/// All measurements of a run.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Report {
+/// All measurements of a scenario, which were made one after another on the same machine.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    /// Which.
+    pub(crate) scenario: Scenario,
     /// On what.
     pub(crate) about: About,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) samples: Vec<Sample>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) latencies: Vec<Latency>,
 }
 
-impl Report {
+impl Measured {
+    /// Nothing yet.
+    pub(crate) fn new(scenario: Scenario) -> Self {
+        Self {
+            scenario,
+            about: About::default(),
+            samples: Vec::new(),
+            latencies: Vec::new(),
+        }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.samples.is_empty() && self.latencies.is_empty()
+    }
+
     pub(crate) fn add(&mut self, sample: Sample) {
         crate::run::told(format_args!(
             "  {} · {} · round {}: {:.0} rows/s{}",
@@ -103,151 +134,136 @@ impl Report {
         self.samples.push(sample);
     }
 
+    /// Says of these samples how they compare with a reference of so many rows a second.
+    pub(crate) fn compare(&mut self, of: Range<usize>, reference: f64) {
+        for sample in self.samples.iter_mut().take(of.end).skip(of.start) {
+            let ratio = sample.rows_per_second / reference;
+            crate::run::told(format_args!(
+                "  {} · {} · round {}: {ratio:.2} × the references before and behind",
+                sample.scenario, sample.subject, sample.round,
+            ));
+            sample.ratio = Some(ratio);
+        }
+    }
+
     pub(crate) fn add_latency(&mut self, latency: Latency) {
         crate::run::told(format_args!(
-            "  {} · {}: p50 {} µs, p99 {} µs, {} rows",
-            latency.scenario, latency.subject, latency.p50_micros, latency.p99_micros, latency.rows,
+            "  {} · {} · round {}: p50 {} µs, p99 {} µs, {} rows",
+            latency.scenario,
+            latency.subject,
+            latency.round,
+            latency.p50_micros,
+            latency.p99_micros,
+            latency.rows,
         ));
         self.latencies.push(latency);
     }
 
-    /// Reads what an earlier run has written.
-    ///
-    /// # Errors
-    /// Where the file is no report.
-    pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
-        let text =
-            std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        serde_json::from_slice(&text).with_context(|| format!("{} is no report", file.display()))
+    /// The samples of each measurement and subject, in the order in which they first come.
+    pub(crate) fn by_subject(&self) -> Vec<Vec<&Sample>> {
+        grouped(&self.samples, |sample| (&sample.scenario, &sample.subject))
     }
 
-    /// Writes every sample as JSON, where a file is named.
-    ///
-    /// # Errors
-    /// Where the file cannot be written.
-    pub(crate) fn write(&self, file: Option<&Path>) -> anyhow::Result<()> {
-        let Some(file) = file else { return Ok(()) };
-        let text = serde_json::to_vec_pretty(self)?;
-        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
-    }
-
-    /// Prints medians.
-    ///
-    /// # Errors
-    /// Where standard output is closed.
-    pub(crate) fn print(&self) -> anyhow::Result<()> {
-        let mut table = Table::new();
-        table.load_style(UTF8_FULL_CONDENSED).set_header([
-            "what",
-            "by",
-            "rows/s",
-            "ratio (min–max)",
-            "MB/s",
-            "CPU s: walsender",
-            "reader",
-            "nats",
-            "rows/CPU s",
-            "peak MiB",
-        ]);
-        let mut shown: Vec<(&str, &str)> = Vec::new();
-        for sample in &self.samples {
-            let name = (sample.scenario.as_str(), sample.subject.as_str());
-            if shown.contains(&name) {
-                continue;
-            }
-            shown.push(name);
-            let of: Vec<&Sample> = self
-                .samples
-                .iter()
-                .filter(|other| (other.scenario.as_str(), other.subject.as_str()) == name)
-                .collect();
-            table.add_row(row(&of));
-        }
-        let mut out = anstream::stdout().lock();
-        writeln!(out, "{}", self.about)?;
-        if !self.samples.is_empty() {
-            writeln!(out, "{table}")?;
-        }
-        if !self.latencies.is_empty() {
-            writeln!(out, "{}", latency_table(&self.latencies))?;
-        }
-        Ok(out.flush()?)
+    /// The latencies of each measurement and way, in the order in which they first come.
+    pub(crate) fn by_way(&self) -> Vec<Vec<&Latency>> {
+        grouped(&self.latencies, |latency| {
+            (&latency.scenario, &latency.subject)
+        })
     }
 }
 
-fn row(samples: &[&Sample]) -> Vec<String> {
-    let of = |value: fn(&Sample) -> f64| median(samples.iter().map(|sample| value(sample)));
-    let ratios: Vec<f64> = samples.iter().filter_map(|sample| sample.ratio).collect();
-    let ratio = if ratios.is_empty() {
-        "1".to_owned()
-    } else {
-        let (low, high) = (
-            ratios.iter().copied().fold(f64::MAX, f64::min),
-            ratios.iter().copied().fold(0.0, f64::max),
-        );
-        format!("{:.2} ({low:.2}–{high:.2})", median(ratios.iter().copied()))
-    };
-    let (scenario, subject) = samples
-        .first()
-        .map_or(("", ""), |first| (&first.scenario, &first.subject));
-    vec![
-        scenario.to_owned(),
-        subject.to_owned(),
-        format!("{:.0}", of(|sample| sample.rows_per_second)),
-        ratio,
-        format!("{:.0}", of(|sample| sample.megabytes_per_second)),
-        format!("{:.2}", of(|sample| sample.walsender_cpu)),
-        format!("{:.2}", of(|sample| sample.reader_cpu)),
-        format!("{:.2}", of(|sample| sample.nats_cpu)),
-        format!("{:.0}", of(Sample::rows_per_cpu_second)),
-        format!("{:.0}", of(|sample| sample.peak_mib)),
-    ]
+fn grouped<T>(all: &[T], name: impl Fn(&T) -> (&String, &String)) -> Vec<Vec<&T>> {
+    let mut groups: Vec<Vec<&T>> = Vec::new();
+    for one in all {
+        let of = groups
+            .iter_mut()
+            .find(|group| group.first().is_some_and(|&first| name(first) == name(one)));
+        match of {
+            Some(group) => group.push(one),
+            None => groups.push(vec![one]),
+        }
+    }
+    groups
 }
 
-impl Sample {
-    /// Rows for each processor second of walsender, reader and nats-server together.
-    fn rows_per_cpu_second(&self) -> f64 {
-        let cpu = self.walsender_cpu + self.reader_cpu + self.nats_cpu;
-        if cpu > 0.0 && self.rows > 0 {
-            self.rows_per_second * self.seconds / cpu
+/// Several measurements of the same.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Spread {
+    /// The middle one; of an even number the lower of the two.
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+}
+
+impl Spread {
+    /// Of these; of none it is 0.
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        let at = |index: usize| values.get(index).copied().unwrap_or_default();
+        let last = values.len().saturating_sub(1);
+        Self {
+            median: at(last / 2),
+            least: at(0),
+            most: at(last),
+        }
+    }
+
+    /// The median with so many digits behind the point, and the spread where one can be seen.
+    pub(crate) fn show(self, digits: usize) -> String {
+        let [median, least, most] =
+            [self.median, self.least, self.most].map(|value| format!("{value:.digits$}"));
+        if least == most {
+            median
         } else {
-            0.0
+            format!("{median} ({least}–{most})")
         }
     }
 }
 
-fn latency_table(latencies: &[Latency]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED).set_header([
-        "what",
-        "on the way",
-        "rows",
-        "p50 ms",
-        "p99 ms",
-        "p99.9 ms",
-        "longest ms",
-    ]);
-    let milliseconds = |micros: u64| format!("{:.2}", micros as f64 / 1000.0);
-    for latency in latencies {
-        table.add_row([
-            latency.scenario.clone(),
-            latency.subject.clone(),
-            latency.rows.to_string(),
-            milliseconds(latency.p50_micros),
-            milliseconds(latency.p99_micros),
-            milliseconds(latency.p999_micros),
-            milliseconds(latency.most_micros),
-        ]);
-    }
-    table
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The middle one; of an even number the lower of the two.
-pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values
-        .get(values.len().saturating_sub(1) / 2)
-        .copied()
-        .unwrap_or_default()
+    fn sample(subject: &str, rows_per_second: f64) -> Sample {
+        Sample {
+            scenario: "drain inserts".to_owned(),
+            subject: subject.to_owned(),
+            rows_per_second,
+            ..Sample::default()
+        }
+    }
+
+    #[test]
+    fn a_spread_is_shown_where_there_is_one() {
+        let rounds = Spread::of([3.0, 1.0, 2.0].into_iter());
+        assert_eq!(rounds.show(1), "2.0 (1.0–3.0)");
+        assert_eq!(Spread::of([2.0].into_iter()).show(0), "2");
+        assert_eq!(Spread::of([2.01, 2.02].into_iter()).show(1), "2.0");
+        assert_eq!(Spread::of(std::iter::empty()).show(0), "0");
+    }
+
+    #[test]
+    fn what_stands_between_two_references_is_compared_with_their_mean() {
+        let mut measured = Measured::new(Scenario::Drain);
+        measured.add(sample("pg_recvlogical", 100.0));
+        let from = measured.samples.len();
+        measured.add(sample("Rowcast", 75.0));
+        let until = measured.samples.len();
+        measured.add(sample("pg_recvlogical", 200.0));
+        measured.compare(from..until, f64::midpoint(100.0, 200.0));
+        let ratios: Vec<Option<f64>> = measured.samples.iter().map(|one| one.ratio).collect();
+        assert_eq!(ratios, [None, Some(0.5), None]);
+    }
+
+    #[test]
+    fn rounds_of_a_subject_stand_together() {
+        let mut measured = Measured::new(Scenario::Drain);
+        for (subject, speed) in [("a", 1.0), ("b", 2.0), ("a", 3.0)] {
+            measured.add(sample(subject, speed));
+        }
+        let by_subject = measured.by_subject();
+        let lengths: Vec<usize> = by_subject.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [2, 1]);
+    }
 }

@@ -4,8 +4,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::args::{Args, Scenario};
-use crate::result::Report;
-use crate::{drain, fanout, groups, idle, large, live, plot, rebalance};
+use crate::report::Report;
+use crate::result::Measured;
+use crate::{drain, fanout, groups, idle, large, live, plot, rebalance, table};
 
 /// Measures and reports; a measurement that cannot be made is a failure.
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -29,27 +30,43 @@ async fn report(args: &Args) -> anyhow::Result<()> {
     if let Some(file) = &args.svg {
         plot::draw(&report, file)?;
     }
-    report.print()
+    table::print(&report)
 }
 
 async fn measure(args: &Args) -> anyhow::Result<Report> {
-    let mut report = Report::default();
+    let mut report = match &args.into {
+        Some(file) if file.exists() => Report::read(file)?,
+        Some(_) | None => Report::default(),
+    };
+    let file = args.into.as_deref().or(args.json.as_deref());
     for scenario in args.scenarios() {
         told(format_args!("{}", scenario.title()));
-        let measured = match scenario {
-            Scenario::Drain => Box::pin(drain::measure(args, &mut report)).await,
-            Scenario::Large => Box::pin(large::measure(args, &mut report)).await,
-            Scenario::Live => Box::pin(live::measure(args, &mut report)).await,
-            Scenario::Fanout => Box::pin(fanout::measure(args, &mut report)).await,
-            Scenario::Rebalance => Box::pin(rebalance::measure(args, &mut report)).await,
-            Scenario::Groups => Box::pin(groups::measure(args, &mut report)).await,
-            Scenario::Idle => Box::pin(idle::measure(args, &mut report)).await,
-        };
-        // What was measured stays, whatever happens to the next one.
-        report.write(args.json.as_deref())?;
-        measured?;
+        let mut measured = Measured::new(scenario);
+        let outcome = Box::pin(one(args, &mut measured)).await;
+        // A new file has what was measured until then, whatever happened; in one that was there before, half of a scenario
+        // is no better than what it has.
+        let is_kept = outcome.is_ok() || args.into.is_none();
+        if is_kept && !measured.is_empty() {
+            report.put(measured);
+            if let Some(file) = file {
+                report.write(file)?;
+            }
+        }
+        outcome?;
     }
     Ok(report)
+}
+
+async fn one(args: &Args, report: &mut Measured) -> anyhow::Result<()> {
+    match report.scenario {
+        Scenario::Drain => Box::pin(drain::measure(args, report)).await,
+        Scenario::Large => Box::pin(large::measure(args, report)).await,
+        Scenario::Live => Box::pin(live::measure(args, report)).await,
+        Scenario::Fanout => Box::pin(fanout::measure(args, report)).await,
+        Scenario::Rebalance => Box::pin(rebalance::measure(args, report)).await,
+        Scenario::Groups => Box::pin(groups::measure(args, report)).await,
+        Scenario::Idle => Box::pin(idle::measure(args, report)).await,
+    }
 }
 
 /// Tells on standard error how far the measurement is.
