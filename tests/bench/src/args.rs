@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// Groups of each task in the groups scenario.
     #[arg(long, default_value_t = 10)]
     pub(crate) groups: usize,
+    /// Groups of each task in the groups scenario that have a policy, and so a stream of their own.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) derived: usize,
     /// How often each is measured.
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: u32,

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::about::About;
 use crate::args::Args;
 use crate::backlog::{Backlog, SCHEMA};
+use crate::derived::{self, Kind};
 use crate::lab::Lab;
 use crate::reader::Reader;
 use crate::result::{Measured, Sample};
@@ -28,6 +29,7 @@ pub(crate) async fn measure(args: &Args, report: &mut Measured) -> anyhow::Resul
     let end = lab.end_of_backlog().await?;
     lab.stores(&task.task, end).await?;
     let length = lab.stored(&task.task).await?;
+    let kinds = Box::pin(Kind::all(&lab, &task, end)).await?;
     for &readers in &args.readers {
         for round in 1..=args.rounds {
             let mut add = |subject: &str, sample: Sample| {
@@ -46,6 +48,11 @@ pub(crate) async fn measure(args: &Args, report: &mut Measured) -> anyhow::Resul
             let mut groups = read(&mut lab, groups, length).await?;
             groups.ratio = Some(groups.rows_per_second / ratio_of);
             add("groups of Rowcast", groups);
+            task.remove_groups().await?;
+            for kind in kinds.iter().filter(|kind| kind.is_for(readers)) {
+                let read = derived::read(&mut lab, &task, kind, readers);
+                add(kind.subject, Box::pin(read).await?);
+            }
         }
     }
     lab.platform.stop().await
@@ -79,8 +86,6 @@ async fn plain(
 }
 
 async fn groups(task: &Tracked, name: &str, readers: usize) -> anyhow::Result<Vec<Reader>> {
-    // A task may have twenty groups: those of the round before go.
-    task.remove_groups().await?;
     let mut all = Vec::new();
     for number in 0..readers {
         all.push(Reader::of_group(task, &format!("{name} {number}")).await?);

@@ -2,10 +2,13 @@
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use rowcast_e2e::Tracked;
+use rowcast_proto::rest::GroupFormat;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::about::About;
 use crate::args::Args;
+use crate::derived;
 use crate::idle::{self, AT_ONCE, SETTLED, WATCHED};
 use crate::lab::Lab;
 use crate::process;
@@ -17,7 +20,8 @@ const TASKS: usize = 100;
 /// What is measured at rest and with them.
 const SUBJECT: &str = "Rowcast: consumer-group";
 
-/// Measures tasks without a group, how fast groups are made, and the same tasks with them.
+/// Measures tasks without a group, how fast groups are made, and the same tasks with them; and then with some more that have
+/// a stream of their own.
 pub(crate) async fn measure(args: &Args, report: &mut Measured) -> anyhow::Result<()> {
     let mut lab = Box::pin(idle::start(TASKS)).await?;
     report.about = About::read(&lab).await?;
@@ -25,11 +29,38 @@ pub(crate) async fn measure(args: &Args, report: &mut Measured) -> anyhow::Resul
     watch(&mut lab, "0", args.rounds, report).await?;
 
     let groups = args.groups * tasks.len();
-    let sample = made(&mut lab, &tasks, args.groups).await?;
+    let plain = Kind {
+        name: "group",
+        each: args.groups,
+        more: json!({}),
+    };
+    let sample = made(&mut lab, &tasks, &plain).await?;
     report.add(named(sample, format!("groups, {groups} made")));
     tokio::time::sleep(SETTLED).await;
     watch(&mut lab, &groups.to_string(), args.rounds, report).await?;
+
+    if args.derived > 0 {
+        let own = args.derived * tasks.len();
+        let derived = Kind {
+            name: "derived",
+            each: args.derived,
+            more: derived::definition(GroupFormat::Json),
+        };
+        let sample = made(&mut lab, &tasks, &derived).await?;
+        report.add(named(sample, format!("groups, {own} derived made")));
+        tokio::time::sleep(SETTLED).await;
+        let of = format!("{groups} and {own} derived");
+        watch(&mut lab, &of, args.rounds, report).await?;
+    }
     lab.platform.stop().await
+}
+
+/// Groups that each task gets.
+struct Kind {
+    name: &'static str,
+    each: usize,
+    /// What they are asked for with, beside name and login.
+    more: Value,
 }
 
 fn named(sample: Sample, scenario: String) -> Sample {
@@ -41,14 +72,14 @@ fn named(sample: Sample, scenario: String) -> Sample {
 }
 
 /// How long it takes to make them.
-async fn made(lab: &mut Lab, tasks: &[Tracked], each: usize) -> anyhow::Result<Sample> {
+async fn made(lab: &mut Lab, tasks: &[Tracked], kind: &Kind) -> anyhow::Result<Sample> {
     let before = used(lab)?;
     let started = Instant::now();
-    for number in 0..each {
-        make(tasks, &format!("group {number}")).await?;
+    for number in 0..kind.each {
+        make(tasks, &format!("{} {number}", kind.name), &kind.more).await?;
     }
     let seconds = started.elapsed().as_secs_f64();
-    let groups = each * tasks.len();
+    let groups = kind.each * tasks.len();
     let after = used(lab)?;
     Ok(Sample {
         round: 1,
@@ -63,8 +94,9 @@ async fn made(lab: &mut Lab, tasks: &[Tracked], each: usize) -> anyhow::Result<S
 }
 
 /// One group more of each task.
-async fn make(tasks: &[Tracked], name: &str) -> anyhow::Result<()> {
-    let new = futures::stream::iter(tasks).map(async |task| task.group(name).await.map(drop));
+async fn make(tasks: &[Tracked], name: &str, more: &Value) -> anyhow::Result<()> {
+    let new =
+        futures::stream::iter(tasks).map(async |task| task.group_as(name, more).await.map(drop));
     new.buffer_unordered(AT_ONCE).try_collect::<()>().await
 }
 

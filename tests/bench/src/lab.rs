@@ -139,10 +139,10 @@ impl Lab {
         Ok(end.parse()?)
     }
 
-    /// Where the last message of a task's stream stands in the source's WAL.
-    pub(crate) async fn stored_up_to(&self, task: &TaskId) -> anyhow::Result<Lsn> {
+    /// Where the last message of a stream stands in the source's WAL.
+    async fn stored_up_to(&self, stream: &str) -> anyhow::Result<Lsn> {
         let context = async_nats::jetstream::new(self.data.clone());
-        let stream = context.get_stream(task_stream(task)).await?;
+        let stream = context.get_stream(stream).await?;
         let last = stream.cached_info().state.last_sequence;
         if last == 0 {
             return Ok(Lsn::INVALID);
@@ -151,12 +151,16 @@ impl Lab {
         Ok(Change::read(&message.payload)?.lsn)
     }
 
-    /// Waits until a task's stream has everything that was committed before `end`. However long that
-    /// takes, it must go on.
+    /// Waits until a task's stream has everything that was committed before `end`.
     pub(crate) async fn stores(&self, task: &TaskId, end: Lsn) -> anyhow::Result<()> {
+        self.holds(&task_stream(task), end).await
+    }
+
+    /// Waits until a stream has everything that was committed before `end`. However long that takes, it must go on.
+    pub(crate) async fn holds(&self, stream: &str, end: Lsn) -> anyhow::Result<()> {
         let (mut length, mut grown) = (0, Instant::now());
-        while self.stored_up_to(task).await? < end {
-            let now = self.stored(task).await?;
+        while self.stored_up_to(stream).await? < end {
+            let now = self.length(stream).await?;
             if now > length {
                 (length, grown) = (now, Instant::now());
             }
@@ -168,6 +172,19 @@ impl Lab {
             tokio::time::sleep(STREAM_LOOK).await;
         }
         Ok(())
+    }
+
+    /// Messages in a stream.
+    pub(crate) async fn length(&self, stream: &str) -> anyhow::Result<u64> {
+        let context = async_nats::jetstream::new(self.data.clone());
+        let stream = context.get_stream(stream).await?;
+        Ok(stream.cached_info().state.messages)
+    }
+
+    /// Whether a stream is there.
+    pub(crate) async fn has(&self, stream: &str) -> bool {
+        let context = async_nats::jetstream::new(self.data.clone());
+        context.get_stream(stream).await.is_ok()
     }
 
     /// Bytes in a task's stream.
@@ -189,14 +206,14 @@ impl Lab {
     pub(crate) fn used(&mut self) -> anyhow::Result<Used> {
         Ok(Used {
             capture: self.cpu("capture")?,
-            nats: self
-                .platform
-                .nats
-                .child()
-                .id()
-                .and_then(process::cpu_seconds)
-                .context("nats-server has ended")?,
+            nats: process::cpu_seconds(self.broker()?).context("nats-server has ended")?,
         })
+    }
+
+    /// Process of nats-server.
+    pub(crate) fn broker(&mut self) -> anyhow::Result<u32> {
+        let process = self.platform.nats.child().id();
+        process.context("nats-server has ended")
     }
 
     /// Process of capture.

@@ -10,6 +10,7 @@ mod large;
 mod live;
 mod floor;
 mod fanout;
+mod derived;
 mod rebalance;
 mod idle;
 mod groups;

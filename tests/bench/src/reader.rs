@@ -3,7 +3,7 @@
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::{Client, ConnectOptions};
 use futures::StreamExt as _;
-use rowcast_e2e::Tracked;
+use rowcast_e2e::{Group, Tracked};
 use tokio::sync::watch;
 
 /// Messages asked for at a time, and behind one acknowledgement.
@@ -19,7 +19,11 @@ pub(crate) struct Reader {
 impl Reader {
     /// The member of a new group.
     pub(crate) async fn of_group(task: &Tracked, name: &str) -> anyhow::Result<Self> {
-        let group = task.group(name).await?;
+        Self::of(task.group(name).await?).await
+    }
+
+    /// A member of this group.
+    pub(crate) async fn of(group: Group) -> anyhow::Result<Self> {
         let connection = group.connection;
         let login = ConnectOptions::with_user_and_password;
         let client = login(connection.login, group.password.to_owned())
@@ -31,6 +35,15 @@ impl Reader {
             stream: connection.stream,
             consumer: connection.consumer,
         })
+    }
+
+    /// Whether its consumer is there, by a client of the lab's.
+    pub(crate) async fn is_there(&self, client: &Client) -> bool {
+        let jetstream = async_nats::jetstream::new(client.clone());
+        let found: Result<PullConsumer, _> = jetstream
+            .get_consumer_from_stream(&self.consumer, &self.stream)
+            .await;
+        found.is_ok()
     }
 
     /// Reads so many messages.
