@@ -159,15 +159,13 @@ struct Round<'a> {
 
 impl Round<'_> {
     /// Notes how long it took somebody.
-    fn add(&mut self, subject: &str, sample: Sample) {
-        self.report.add(Sample {
-            scenario: format!("drain {}", self.backlog.name()),
-            subject: subject.to_owned(),
-            round: self.round,
-            rows: self.rows,
-            rows_per_second: self.rows as f64 / sample.seconds,
-            ..sample
-        });
+    fn add(&mut self, subject: &str, mut sample: Sample) {
+        sample.scenario = format!("drain {}", self.backlog.name());
+        sample.subject = subject.to_owned();
+        sample.round = self.round;
+        sample.rows = self.rows;
+        sample.rows_per_second = self.rows as f64 / sample.seconds;
+        self.report.add(sample);
     }
 
     fn slot(&self, name: &str) -> String {

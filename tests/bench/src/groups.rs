@@ -63,12 +63,10 @@ struct Kind {
     more: Value,
 }
 
-fn named(sample: Sample, scenario: String) -> Sample {
-    Sample {
-        scenario,
-        subject: SUBJECT.to_owned(),
-        ..sample
-    }
+fn named(mut sample: Sample, scenario: String) -> Sample {
+    sample.scenario = scenario;
+    SUBJECT.clone_into(&mut sample.subject);
+    sample
 }
 
 /// How long it takes to make them.
