@@ -14,6 +14,7 @@ mod connect;
 pub mod hosts;
 mod networks;
 pub mod transport;
+mod pace;
 mod second_way;
 mod tls;
 mod channel_binding;

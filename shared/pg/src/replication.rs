@@ -9,16 +9,18 @@
 //!
 //! Reader and writer are apart so that a status update never waits for a reader that is held up.
 
+use std::io;
+
 use rowcast_domain::Lsn;
 
 use crate::Error;
 use crate::connect::ConnectOptions;
+use crate::pace::{self, Gathering};
 use crate::transport::Stream;
 
 mod startup;
 mod auth;
 mod frame;
-mod pace;
 mod reader;
 mod status;
 
@@ -209,16 +211,7 @@ impl ReplicationConnection {
         }
         self.startup.start_copy(&command).await?;
         let (stream, buffered) = self.startup.into_parts();
-        let (read, write): (reader::Incoming, status::Outgoing) = match stream {
-            Stream::Tcp(socket) => {
-                let (read, write) = pace::halves(socket).map_err(Error::ConnectionLost)?;
-                (Box::new(read), Box::new(write))
-            }
-            stream @ (Stream::Unix(_) | Stream::Tls(_)) => {
-                let (read, write) = tokio::io::split(stream);
-                (Box::new(read), Box::new(write))
-            }
-        };
+        let (read, write) = halves(stream).map_err(Error::ConnectionLost)?;
         Ok((FrameReader::new(read, &buffered), StatusWriter::new(write)))
     }
 
@@ -230,6 +223,26 @@ impl ReplicationConnection {
             .next()
             .ok_or_else(|| Error::Protocol(format!("no row answers {command}")))
     }
+}
+
+/// The two halves of a stream, of which the first reads in large pieces where much comes.
+fn halves(stream: Stream) -> io::Result<(reader::Incoming, status::Outgoing)> {
+    let halves: (reader::Incoming, status::Outgoing) = match stream {
+        Stream::Tcp(socket) => {
+            let (read, write) = pace::halves(socket.into_std()?)?;
+            (Box::new(read), Box::new(write))
+        }
+        Stream::Unix(socket) => {
+            let (read, write) = pace::halves(socket.into_std()?)?;
+            (Box::new(read), Box::new(write))
+        }
+        Stream::Tls(mut stream) => {
+            stream.get_mut().0.pace()?;
+            let (read, write) = tokio::io::split(stream);
+            (Box::new(Gathering::new(read)), Box::new(write))
+        }
+    };
+    Ok(halves)
 }
 
 /// Quotes a name of a slot, plugin or plugin option.

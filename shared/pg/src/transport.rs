@@ -26,6 +26,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::channel_binding;
 use crate::connect::{ConnectOptions, SslMode};
+use crate::pace::Beneath;
 use crate::{Error, tls};
 
 /// Silence after which the kernel asks whether the peer is still there.
@@ -69,7 +70,7 @@ pub struct Transport {
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Beneath>>),
 }
 
 /// Connects and, over TCP, negotiates TLS as `ssl_mode` wants it.
@@ -282,12 +283,12 @@ async fn server_has_tls(socket: &mut TcpStream) -> Result<bool, Error> {
 async fn handshake(
     options: &ConnectOptions,
     socket: TcpStream,
-) -> Result<TlsStream<TcpStream>, Error> {
+) -> Result<TlsStream<Beneath>, Error> {
     let config = tls::client_config(options).await?;
     let name = ServerName::try_from(options.host.clone())
         .map_err(|error| Error::Tls(format!("host {:?}: {error}", options.host)))?;
     TlsConnector::from(Arc::new(config))
-        .connect(name, socket)
+        .connect(name, Beneath::Plain(socket))
         .await
         .map_err(|error| {
             let by_tls = error.get_ref().and_then(|inner| inner.downcast_ref());

@@ -4,17 +4,26 @@
 //! busy stream both pay more for that than for the row. So a reader to whom much comes stays away for a
 //! millisecond at a time, not even registered with the poller, and takes what has gathered. Where little
 //! comes it is woken at once.
+//!
+//! What counts is what the kernel does, so it is the socket that is paced: with TLS the one [beneath](Beneath)
+//! it.
+
+mod beneath;
+mod gathering;
+mod socket;
 
 use std::future::Future as _;
-use std::io::{self, Read as _, Write as _};
-use std::net::Shutdown;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+pub(crate) use self::beneath::Beneath;
+pub(crate) use self::gathering::Gathering;
+use self::socket::Socket;
 
 /// How long a busy reader stays away after a read: as short as the runtime's clock can tell.
 const NAP: Duration = Duration::from_millis(1);
@@ -32,9 +41,8 @@ const GATHERED: usize = 64 << 10;
 ///
 /// # Errors
 /// Where the process has no descriptor left.
-pub(super) fn halves(stream: TcpStream) -> io::Result<(Incoming, Outgoing)> {
-    let incoming = stream.into_std()?;
-    let outgoing = incoming.try_clone()?;
+pub(crate) fn halves<S: Socket>(incoming: S) -> io::Result<(Incoming<S>, Outgoing<S>)> {
+    let outgoing = incoming.another()?;
     let now = Instant::now();
     let incoming = Incoming {
         socket: incoming,
@@ -50,20 +58,20 @@ pub(super) fn halves(stream: TcpStream) -> io::Result<(Incoming, Outgoing)> {
 }
 
 /// The receiving half.
-pub(super) struct Incoming {
+pub(crate) struct Incoming<S: Socket> {
     /// Not registered with the poller.
-    socket: std::net::TcpStream,
+    socket: S,
     /// The same, registered: to be woken by what comes next.
-    waiting: Option<TcpStream>,
+    waiting: Option<S::Registered>,
     nap: Pin<Box<Sleep>>,
     pace: Pace,
 }
 
 /// The sending half. Registered only where the kernel takes no more: what is registered is woken by what
 /// comes, too.
-pub(super) struct Outgoing {
-    socket: std::net::TcpStream,
-    waiting: Option<TcpStream>,
+pub(crate) struct Outgoing<S: Socket> {
+    socket: S,
+    waiting: Option<S::Registered>,
 }
 
 /// When to stay away. Pure.
@@ -105,7 +113,7 @@ impl Pace {
     }
 }
 
-impl AsyncRead for Incoming {
+impl<S: Socket> AsyncRead for Incoming<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -122,10 +130,10 @@ impl AsyncRead for Incoming {
         }
         let filled = buffer.filled().len();
         if this.waiting.is_none() {
-            match (&this.socket).read(buffer.initialize_unfilled()) {
+            match this.socket.read_now(buffer.initialize_unfilled()) {
                 Ok(read) => buffer.advance(read),
                 Err(error) if is_for_later(&error) => {
-                    this.waiting = Some(TcpStream::from_std(this.socket.try_clone()?)?);
+                    this.waiting = Some(this.socket.another()?.register()?);
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -142,7 +150,7 @@ impl AsyncRead for Incoming {
     }
 }
 
-impl AsyncWrite for Outgoing {
+impl<S: Socket> AsyncWrite for Outgoing<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -151,10 +159,8 @@ impl AsyncWrite for Outgoing {
         let this = self.get_mut();
         let mut waiting = match this.waiting.take() {
             Some(waiting) => waiting,
-            None => match (&this.socket).write(bytes) {
-                Err(error) if is_for_later(&error) => {
-                    TcpStream::from_std(this.socket.try_clone()?)?
-                }
+            None => match this.socket.write_now(bytes) {
+                Err(error) if is_for_later(&error) => this.socket.another()?.register()?,
                 done => return Poll::Ready(done),
             },
         };
@@ -170,7 +176,7 @@ impl AsyncWrite for Outgoing {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.socket.shutdown(Shutdown::Write))
+        Poll::Ready(self.socket.end())
     }
 }
 
@@ -182,90 +188,4 @@ fn is_for_later(error: &io::Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    async fn connection() -> (TcpStream, Incoming, Outgoing) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let client = TcpStream::connect(address).await.unwrap();
-        let (server, _) = listener.accept().await.unwrap();
-        let (incoming, outgoing) = halves(client).unwrap();
-        (server, incoming, outgoing)
-    }
-
-    /// Reads of so many bytes, one each `every`, beginning now.
-    fn pace_after(reads: u32, bytes: usize, every: Duration) -> Pace {
-        let now = Instant::now();
-        let mut pace = Pace::new(now);
-        for read in 1..=reads {
-            pace.read(bytes, now + every * read);
-        }
-        pace
-    }
-
-    #[test]
-    fn a_reader_stays_away_where_much_comes_in_small_pieces() {
-        let every = Duration::from_micros(10);
-        assert!(pace_after(1000, 400, every).away.is_some());
-        assert!(pace_after(1000, 20, every).away.is_none(), "it is little");
-        assert!(
-            pace_after(100, 400, every).away.is_none(),
-            "it is not for long"
-        );
-        assert!(
-            pace_after(1000, GATHERED, every).away.is_none(),
-            "it is large already"
-        );
-        let mut pace = pace_after(1000, 400, every);
-        pace.rest();
-        assert!(pace.away.is_none() && !pace.busy);
-    }
-
-    #[tokio::test]
-    async fn every_byte_arrives_in_order_however_fast_it_comes() {
-        let (mut server, mut incoming, _outgoing) = connection().await;
-        let sent: Vec<u8> = (0..8_000_000_u32).map(|n| (n % 251) as u8).collect();
-        let expected = sent.clone();
-        let send = async move {
-            for (number, row) in sent.chunks(400).enumerate() {
-                server.write_all(row).await.unwrap();
-                if number % 5000 == 0 {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-            }
-        };
-        let receive = async {
-            let (mut received, mut buffer, mut naps) = (Vec::new(), vec![0; 256 << 10], 0);
-            loop {
-                let read = incoming.read(&mut buffer).await.unwrap();
-                naps += usize::from(incoming.pace.away.is_some());
-                match read {
-                    0 => return (received, naps),
-                    read => received.extend_from_slice(&buffer[..read]),
-                }
-            }
-        };
-        let ((), (received, naps)) = tokio::join!(send, receive);
-        assert!(received == expected, "the bytes are others");
-        assert!(naps > 0);
-    }
-
-    #[tokio::test]
-    async fn what_is_written_arrives_and_its_end_too() {
-        let (mut server, mut incoming, mut outgoing) = connection().await;
-        outgoing.write_all(b"status").await.unwrap();
-        outgoing.shutdown().await.unwrap();
-        let mut received = Vec::new();
-        server.read_to_end(&mut received).await.unwrap();
-        assert_eq!(received, b"status");
-        server.write_all(b"row").await.unwrap();
-        drop(server);
-        let mut received = Vec::new();
-        incoming.read_to_end(&mut received).await.unwrap();
-        assert_eq!(received, b"row");
-    }
-}
+mod tests;
