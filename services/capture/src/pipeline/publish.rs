@@ -5,15 +5,17 @@ pub(crate) mod tail;
 pub(crate) mod writer;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rowcast_bus::batch::{BatchError, BatchMessage, BatchPublisher, IngestPublisher, More};
 use rowcast_bus::{Bus, trace_context};
 use rowcast_domain::{Position, TaskId};
 use rowcast_proto::message::TraceContext;
+use tokio::time::Instant;
 use tracing::Span;
 
-use self::batch::Queue;
+use self::batch::{Queue, Size};
 use self::writer::{Storing, Writer};
 use super::encode::Outbound;
 use crate::metrics;
@@ -21,8 +23,11 @@ use crate::metrics;
 /// Full batches sent before the first is acknowledged: enough to keep the broker busy.
 const FULL_IN_FLIGHT: usize = 4;
 
-/// Batches that are not full are sent only while fewer are in flight: meanwhile the next one fills,
-/// and a disk that is slow to sync gets larger batches by itself.
+/// Bytes sent before the first is acknowledged, and beyond them one batch.
+const BYTES_IN_FLIGHT: usize = Size::Large.bytes();
+
+/// Batches that are not full, or not as large as they may be, are sent only while fewer are in flight:
+/// meanwhile the next one fills, and a disk that is slow to sync gets larger batches by itself.
 const PARTIAL_IN_FLIGHT: usize = 2;
 
 /// Messages sent one by one before the first is acknowledged.
@@ -48,6 +53,10 @@ pub(crate) struct Publisher {
     queue: Queue,
     /// What is in flight, oldest first.
     in_flight: VecDeque<InFlight>,
+    /// In which writes it was sent.
+    writes: VecDeque<Write>,
+    /// Of the next batches.
+    size: Size,
     /// The request that started the task, until the first batch is sent.
     started_by: Option<TraceContext>,
     /// Something is sent in part.
@@ -62,7 +71,7 @@ impl Drop for Publisher {
             metrics::unknown_outcome();
             tracing::warn!(
                 task = %self.task,
-                unacknowledged = self.in_flight.len() + usize::from(self.sending),
+                unacknowledged = self.in_flight.len(),
                 "outcome unknown: the stream's tail must tell what it holds"
             );
         }
@@ -76,8 +85,6 @@ struct InFlight {
     bytes: u64,
     /// Up to where the stream is whole with it.
     position: Position,
-    /// Closes with the acknowledgement.
-    span: Span,
 }
 
 impl InFlight {
@@ -90,14 +97,32 @@ impl InFlight {
                 .map(|message| message.payload.len() as u64)
                 .sum(),
             position: last.whole_up_to(),
-            span: Span::none(),
         })
     }
+}
 
-    /// Each of these messages.
-    fn each(batch: &[Outbound]) -> Vec<Self> {
-        batch.chunks(1).filter_map(Self::whole).collect()
+/// What was sent at once: a batch, or messages that are stored one by one.
+struct Write {
+    /// Those that are not acknowledged.
+    messages: usize,
+    began: Instant,
+    /// Closes with the acknowledgement of the last.
+    _span: Span,
+}
+
+/// Counts messages as acknowledged, and tells how long the last of the writes took that are so to their end.
+fn acknowledge(writes: &mut VecDeque<Write>, mut messages: usize) -> Option<Duration> {
+    let mut took = None;
+    while let Some(oldest) = writes.front_mut() {
+        if oldest.messages > messages {
+            oldest.messages -= messages;
+            break;
+        }
+        messages -= oldest.messages;
+        took = Some(oldest.began.elapsed());
+        writes.pop_front();
     }
+    took
 }
 
 impl Publisher {
@@ -114,6 +139,8 @@ impl Publisher {
             writer: Writer::new(bus, last_sequence, storing),
             queue: Queue::default(),
             in_flight: VecDeque::new(),
+            writes: VecDeque::new(),
+            size: Size::Small,
             started_by: Some(started_by),
             sending: false,
             task: task.clone(),
@@ -127,7 +154,7 @@ impl Publisher {
 
     /// Whether more may be queued.
     pub(crate) fn has_room(&self) -> bool {
-        self.queue.has_room()
+        self.queue.has_room(self.size)
     }
 
     /// Bytes of what waits to be sent. Nothing is kept of what is sent.
@@ -149,7 +176,10 @@ impl Publisher {
     pub(crate) async fn send_full(&mut self) -> Result<(), BatchError> {
         loop {
             let (batch, more) = match &self.writer {
-                Writer::Batches(batches) => (full_batch(batches, &mut self.queue), More::Nothing),
+                Writer::Batches(_) => (
+                    full_batch(&self.in_flight, self.size, &mut self.queue),
+                    More::Nothing,
+                ),
                 Writer::Messages(ingest) => (full_write(ingest, &mut self.queue), More::Follows),
             };
             match batch {
@@ -166,7 +196,7 @@ impl Publisher {
         self.send_full().await?;
         loop {
             let batch = match &self.writer {
-                Writer::Batches(batches) => partial_batch(batches, &mut self.queue),
+                Writer::Batches(batches) => partial_batch(batches, self.size, &mut self.queue),
                 Writer::Messages(ingest) => rest(ingest, &mut self.queue),
             };
             match batch {
@@ -177,12 +207,19 @@ impl Publisher {
     }
 
     async fn send(&mut self, batch: Vec<Outbound>, more: More) -> Result<(), BatchError> {
-        let mut under_way = match &self.writer {
-            Writer::Batches(_) => InFlight::whole(&batch).into_iter().collect(),
-            Writer::Messages(_) => InFlight::each(&batch),
-        };
-        if let Some(last) = under_way.last_mut() {
-            last.span = self.span(batch.len(), last.position);
+        let position = batch.last().map(Outbound::whole_up_to);
+        let span = position.map(|position| self.span(batch.len(), position));
+        self.writes.extend(span.map(|span| Write {
+            messages: batch.len(),
+            began: Instant::now(),
+            _span: span,
+        }));
+        match &self.writer {
+            Writer::Batches(_) => self.in_flight.extend(InFlight::whole(&batch)),
+            Writer::Messages(_) => {
+                let each = batch.chunks(1).filter_map(InFlight::whole);
+                self.in_flight.extend(each);
+            }
         }
         let messages = batch.into_iter().map(|message| BatchMessage {
             subject: message.subject,
@@ -195,7 +232,6 @@ impl Publisher {
             Writer::Messages(ingest) => ingest.send(messages, more).await?,
         }
         self.sending = false;
-        self.in_flight.extend(under_way);
         Ok(())
     }
 
@@ -227,6 +263,10 @@ impl Publisher {
             bytes += stored.bytes;
             position = stored.position;
         }
+        let took = acknowledge(&mut self.writes, acked.messages);
+        if let (Writer::Batches(_), Some(took)) = (&self.writer, took) {
+            self.size = Size::after(took);
+        }
         Ok(Acked {
             messages: acked.messages as u64,
             position,
@@ -236,19 +276,33 @@ impl Publisher {
     }
 }
 
-fn full_batch(batches: &BatchPublisher, queue: &mut Queue) -> Option<Vec<Outbound>> {
-    if batches.in_flight() < FULL_IN_FLIGHT {
-        queue.take_full()
+fn full_batch(
+    in_flight: &VecDeque<InFlight>,
+    size: Size,
+    queue: &mut Queue,
+) -> Option<Vec<Outbound>> {
+    // Beside others it would wait at the broker, where it does not grow.
+    let worth_it = if in_flight.len() < PARTIAL_IN_FLIGHT {
+        Size::Small
+    } else {
+        size
+    };
+    if !queue.is_full(worth_it) || in_flight.len() >= FULL_IN_FLIGHT {
+        return None;
+    }
+    let bytes: u64 = in_flight.iter().map(|batch| batch.bytes).sum();
+    if bytes < BYTES_IN_FLIGHT as u64 {
+        queue.take_full(size)
     } else {
         None
     }
 }
 
-fn partial_batch(batches: &BatchPublisher, queue: &mut Queue) -> Option<Vec<Outbound>> {
+fn partial_batch(batches: &BatchPublisher, size: Size, queue: &mut Queue) -> Option<Vec<Outbound>> {
     if batches.in_flight() >= PARTIAL_IN_FLIGHT {
         None
     } else if !queue.is_short() {
-        queue.take_transactions()
+        queue.take_transactions(size)
     } else if batches.in_flight() == 0 {
         queue.take_first()
     } else {
@@ -269,4 +323,74 @@ fn rest(ingest: &IngestPublisher, queue: &mut Queue) -> Option<Vec<Outbound>> {
 
 fn may_write(ingest: &IngestPublisher) -> bool {
     ingest.is_ready() && ingest.in_flight() < MESSAGES_IN_FLIGHT
+}
+
+#[cfg(test)]
+mod tests {
+    use rowcast_domain::Lsn;
+    use rowcast_proto::subject::Op;
+
+    use super::*;
+    use crate::pipeline::encode::Payload;
+
+    fn message(bytes: usize) -> Outbound {
+        Outbound {
+            subject: "".into(),
+            payload: Payload::Whole(Bytes::from(vec![0; bytes])),
+            position: Position::new(Lsn::new(1), 1),
+            op: Op::Insert,
+        }
+    }
+
+    fn queue(messages: usize, bytes: usize) -> Queue {
+        let mut queue = Queue::default();
+        for _ in 0..messages {
+            queue.push(message(bytes));
+        }
+        queue
+    }
+
+    /// How many messages of 60 kB leave, of so many that wait behind batches of so many bytes.
+    fn leave(waiting: usize, size: Size, in_flight: &[usize]) -> usize {
+        let in_flight = in_flight.iter().map(|bytes| message(*bytes));
+        let in_flight: VecDeque<InFlight> = in_flight
+            .filter_map(|message| InFlight::whole(&[message]))
+            .collect();
+        let batch = full_batch(&in_flight, size, &mut queue(waiting, 60_000));
+        batch.map_or(0, |batch| batch.len())
+    }
+
+    #[test]
+    fn a_batch_grows_while_the_broker_has_others() {
+        assert_eq!(leave(14, Size::Large, &[]), 0);
+        assert_eq!(leave(15, Size::Large, &[900_000]), 15);
+        assert_eq!(leave(15, Size::Large, &[900_000; 2]), 0, "it waits anyway");
+        assert_eq!(leave(70, Size::Large, &[900_000; 2]), 58);
+        assert_eq!(leave(70, Size::Large, &[3_480_000]), 58);
+        assert_eq!(leave(70, Size::Large, &[3_480_000; 2]), 0, "it has enough");
+        assert_eq!(leave(15, Size::Small, &[900_000; 3]), 15);
+        assert_eq!(leave(15, Size::Small, &[900_000; 4]), 0);
+        let full = [message(1)];
+        let in_flight: VecDeque<InFlight> = (0..3).filter_map(|_| InFlight::whole(&full)).collect();
+        let batch = full_batch(&in_flight, Size::Large, &mut queue(1200, 10));
+        assert_eq!(batch.map(|batch| batch.len()), Some(1000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_takes_until_its_last_message_is_acknowledged() {
+        let write = |messages| Write {
+            messages,
+            began: Instant::now(),
+            _span: Span::none(),
+        };
+        let mut writes = VecDeque::from([write(256), write(100)]);
+        let second = Duration::from_secs(1);
+        tokio::time::advance(second).await;
+        assert_eq!(acknowledge(&mut writes, 64), None);
+        assert_eq!(acknowledge(&mut writes, 200), Some(second));
+        assert_eq!(writes.iter().map(|write| write.messages).sum::<usize>(), 92);
+        tokio::time::advance(second).await;
+        assert_eq!(acknowledge(&mut writes, 92), Some(2 * second));
+        assert!(writes.is_empty());
+    }
 }

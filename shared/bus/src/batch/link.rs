@@ -84,6 +84,7 @@ impl Link {
     /// Answers the server's pings until the connection ends, or was idle for too long.
     pub(super) async fn idle(&mut self) {
         let Some(wire) = &mut self.wire else { return };
+        wire.rest();
         match tokio::time::timeout_at(self.last_used + IDLE_LIMIT, wire.reply()).await {
             Ok(Ok(reply)) => tracing::warn!(?reply, "a reply that nobody waits for"),
             Ok(Err(error)) => tracing::debug!(%error, "an idle connection has ended"),

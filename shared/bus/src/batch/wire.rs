@@ -22,6 +22,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Room for what the server says, in bytes: replies are small.
 const INPUT: usize = 8 * 1024;
 
+/// Room for what is written that is kept while nothing is, in bytes: a usual batch fits.
+const OUTPUT: usize = 1024 * 1024;
+
 /// A line of the server that is longer is none: `INFO` lists the servers of a cluster.
 const LONGEST_LINE: usize = 64 * 1024;
 
@@ -164,6 +167,11 @@ impl Wire {
         self.socket.flush().await.map_err(WireError::Lost)
     }
 
+    /// Gives back memory that only large batches need: nothing is to be written for now.
+    pub(super) fn rest(&mut self) {
+        self.output.shrink_to(OUTPUT);
+    }
+
     /// The next reply. Cancel safe.
     pub(super) async fn reply(&mut self) -> Result<Reply, WireError> {
         loop {
@@ -290,6 +298,24 @@ mod tests {
             }
             assert_eq!((seen, input.len()), (6, 0), "cut at {cut}");
         }
+    }
+
+    #[tokio::test]
+    async fn memory_of_large_batches_is_given_back_and_nothing_that_is_unsent() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let socket = socket::dial("127.0.0.1", address.port()).await.unwrap();
+        let mut wire = Wire {
+            socket,
+            input: BytesMut::new(),
+            output: vec![7; 3 * OUTPUT],
+            written: 0,
+        };
+        wire.rest();
+        assert!(wire.output == vec![7; 3 * OUTPUT]);
+        wire.output.clear();
+        wire.rest();
+        assert!(wire.output.capacity() < 2 * OUTPUT);
     }
 
     #[test]

@@ -3,14 +3,21 @@
 //! A transaction that fits in a batch is never split: readers see all of it or nothing.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use rowcast_bus::batch::MAX_MESSAGES;
 
 use crate::pipeline::encode::Outbound;
 
-/// Most bytes in a batch: several fit in the broker's ingest queue, and one below its payload limit
-/// keeps a single large row from waiting for others.
-const MAX_BYTES: usize = 900 * 1000;
+/// So many bytes are worth a batch. Below the broker's payload limit: a single large row does not wait for
+/// others.
+const SMALL: usize = 900 * 1000;
+
+/// Most bytes in a batch: a second one is on its way to the broker, which keeps both in memory.
+const LARGE: usize = 3500 * 1000;
+
+/// A batch that is acknowledged later shows a link or a disk on which a large one might come too late.
+const QUICK: Duration = Duration::from_secs(1);
 
 /// Fewer messages than these cost the broker less one by one than as a batch: for each batch it makes a
 /// folder, and syncs it five times (`nats-server` 2.15, `newBatchStore`).
@@ -23,9 +30,33 @@ const BYTES_WORTH_A_WRITE: usize = 128 * 1024;
 /// Messages queued at most, so that a full batch is ready while another is filled.
 const MAX_QUEUED: usize = 2 * MAX_MESSAGES;
 
-/// Bytes queued at most, and beyond them one message: the pieces of a large one are queued together,
-/// but share its bytes.
-const MAX_QUEUED_BYTES: usize = 2 * MAX_BYTES;
+/// How many bytes go into a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// Where little waits, or little gets through.
+    Small,
+    /// What has to wait may as well grow: beside the writing each batch costs the broker the same, a folder
+    /// and five syncs (`nats-server` 2.15, `newBatchStore`).
+    Large,
+}
+
+impl Size {
+    /// Of the batches that follow one that took so long.
+    pub(crate) fn after(took: Duration) -> Self {
+        if took < QUICK {
+            Self::Large
+        } else {
+            Self::Small
+        }
+    }
+
+    pub(crate) const fn bytes(self) -> usize {
+        match self {
+            Self::Small => SMALL,
+            Self::Large => LARGE,
+        }
+    }
+}
 
 /// Messages that wait to be sent.
 #[derive(Debug, Default)]
@@ -46,8 +77,15 @@ impl Queue {
         self.bytes
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        self.messages.len() < MAX_QUEUED && self.bytes < MAX_QUEUED_BYTES
+    /// Whether more may wait: a batch, and as much as the next needs to be worth it. Beyond that one message:
+    /// the pieces of a large one are queued together, but share its bytes.
+    pub(crate) fn has_room(&self, size: Size) -> bool {
+        self.messages.len() < MAX_QUEUED && self.bytes < size.bytes() + SMALL
+    }
+
+    /// Whether a batch of this size is full.
+    pub(crate) fn is_full(&self, size: Size) -> bool {
+        self.messages.len() >= MAX_MESSAGES || self.bytes >= size.bytes()
     }
 
     pub(crate) fn push(&mut self, message: Outbound) {
@@ -62,12 +100,12 @@ impl Queue {
         }
     }
 
-    /// A batch, if one is full.
-    pub(crate) fn take_full(&mut self) -> Option<Vec<Outbound>> {
-        if self.messages.len() < MAX_MESSAGES && self.bytes < MAX_BYTES {
+    /// A batch of at most this size, if a small one is full.
+    pub(crate) fn take_full(&mut self, size: Size) -> Option<Vec<Outbound>> {
+        if !self.is_full(Size::Small) {
             return None;
         }
-        let fit = self.fit();
+        let fit = self.fit(size);
         let whole = self
             .ends
             .iter()
@@ -79,8 +117,8 @@ impl Queue {
     }
 
     /// Whole transactions, as many as fit in a batch; none of a transaction that still arrives.
-    pub(crate) fn take_transactions(&mut self) -> Option<Vec<Outbound>> {
-        let fit = self.fit();
+    pub(crate) fn take_transactions(&mut self, size: Size) -> Option<Vec<Outbound>> {
+        let fit = self.fit(size);
         let whole = self
             .ends
             .iter()
@@ -99,7 +137,7 @@ impl Queue {
     /// The first transaction.
     pub(crate) fn take_first(&mut self) -> Option<Vec<Outbound>> {
         let end = *self.ends.front()?;
-        Some(self.take(end.min(self.fit())))
+        Some(self.take(end.min(self.fit(Size::Small))))
     }
 
     /// Whether a write to the broker is worth it where messages need not be held together.
@@ -107,13 +145,23 @@ impl Queue {
         self.messages.len() >= WORTH_A_WRITE || self.bytes >= BYTES_WORTH_A_WRITE
     }
 
-    /// As many messages as fit in a batch, whatever transactions they are of.
+    /// As many messages as fit in a small batch, whatever transactions they are of.
     pub(crate) fn take_some(&mut self) -> Vec<Outbound> {
-        self.take(self.fit())
+        self.take(self.fit(Size::Small))
     }
 
-    /// How many messages from the front fit in a batch; at least one.
-    fn fit(&self) -> usize {
+    /// How many messages from the front fit in a batch; at least one. One that has no room for a second in a
+    /// small batch goes alone, whatever the size: the broker writes it once then, and not twice.
+    fn fit(&self, size: Size) -> usize {
+        let small = self.fit_in(SMALL);
+        match size {
+            Size::Large if small > 1 => self.fit_in(LARGE),
+            Size::Large | Size::Small => small,
+        }
+    }
+
+    /// How many messages from the front have so many bytes; at least one.
+    fn fit_in(&self, most: usize) -> usize {
         let mut bytes = 0;
         let fitting = self
             .messages
@@ -121,7 +169,7 @@ impl Queue {
             .take(MAX_MESSAGES)
             .take_while(|message| {
                 bytes += size(message);
-                bytes <= MAX_BYTES
+                bytes <= most
             });
         fitting.count().max(1)
     }
@@ -175,18 +223,18 @@ mod tests {
         let mut queue = Queue::default();
         push(&mut queue, 1, 600, 10);
         push(&mut queue, 2, 600, 10);
-        assert_eq!(queue.take_full().unwrap().len(), 600);
-        assert!(queue.take_full().is_none());
-        assert_eq!(queue.take_transactions().unwrap().len(), 600);
-        assert!(queue.take_transactions().is_none());
+        assert_eq!(queue.take_full(Size::Small).unwrap().len(), 600);
+        assert!(queue.take_full(Size::Small).is_none());
+        assert_eq!(queue.take_transactions(Size::Small).unwrap().len(), 600);
+        assert!(queue.take_transactions(Size::Small).is_none());
     }
 
     #[test]
     fn a_transaction_larger_than_a_batch_goes_in_several() {
         let mut queue = Queue::default();
         push(&mut queue, 1, 1500, 10);
-        assert_eq!(queue.take_full().unwrap().len(), 1000);
-        assert_eq!(queue.take_transactions().unwrap().len(), 500);
+        assert_eq!(queue.take_full(Size::Small).unwrap().len(), 1000);
+        assert_eq!(queue.take_transactions(Size::Small).unwrap().len(), 500);
     }
 
     #[test]
@@ -194,8 +242,8 @@ mod tests {
         let mut queue = Queue::default();
         push(&mut queue, 1, 2, 10);
         queue.push(message(2, 1, 10));
-        assert_eq!(queue.take_transactions().unwrap().len(), 2);
-        assert!(queue.take_transactions().is_none());
+        assert_eq!(queue.take_transactions(Size::Small).unwrap().len(), 2);
+        assert!(queue.take_transactions(Size::Small).is_none());
     }
 
     #[test]
@@ -242,26 +290,56 @@ mod tests {
     fn bytes_fill_a_batch_too() {
         let mut queue = Queue::default();
         push(&mut queue, 1, 3, 400_000);
-        assert_eq!(queue.take_full().unwrap().len(), 2);
-        assert_eq!(queue.take_transactions().unwrap().len(), 1);
+        assert_eq!(queue.take_full(Size::Small).unwrap().len(), 2);
+        assert_eq!(queue.take_transactions(Size::Small).unwrap().len(), 1);
         push(&mut queue, 2, 1, 1_000_000);
-        assert_eq!(queue.take_full().unwrap().len(), 1);
+        assert_eq!(queue.take_full(Size::Small).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_batch_that_has_waited_holds_more() {
+        let mut queue = Queue::default();
+        push(&mut queue, 1, 14, 60_000);
+        assert!(queue.take_full(Size::Large).is_none(), "it is too little");
+        for transaction in 2..80 {
+            push(&mut queue, transaction, 1, 60_000);
+        }
+        assert!(!queue.has_room(Size::Small) && !queue.has_room(Size::Large));
+        assert!(queue.is_full(Size::Large));
+        assert_eq!(queue.take_full(Size::Large).unwrap().len(), 58);
+        assert!(queue.has_room(Size::Large) && !queue.has_room(Size::Small));
+        assert!(queue.is_full(Size::Small) && !queue.is_full(Size::Large));
+        assert_eq!(queue.take_full(Size::Small).unwrap().len(), 15);
+    }
+
+    #[test]
+    fn messages_as_large_as_a_small_batch_go_alone() {
+        let mut queue = Queue::default();
+        push(&mut queue, 1, 4, 1_000_000);
+        assert_eq!(queue.take_full(Size::Large).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn where_batches_take_long_they_are_small() {
+        assert_eq!(Size::after(Duration::from_millis(40)), Size::Large);
+        assert_eq!(Size::after(Duration::from_secs(2)), Size::Small);
     }
 
     proptest! {
         #[test]
         fn messages_leave_in_order_and_small_transactions_whole(
-            sizes in prop::collection::vec((1_u64..1400, 1_usize..3000), 1..12)
+            sizes in prop::collection::vec((1_u64..1400, 1_usize..6000), 1..12),
+            size in prop::sample::select(vec![Size::Small, Size::Large]),
         ) {
             let mut queue = Queue::default();
             let mut batches = Vec::new();
             for (transaction, (count, bytes)) in (1_u64..).zip(&sizes) {
                 push(&mut queue, transaction, *count, *bytes);
-                while let Some(batch) = queue.take_full() {
+                while let Some(batch) = queue.take_full(size) {
                     batches.push(batch);
                 }
             }
-            while let Some(batch) = queue.take_transactions() {
+            while let Some(batch) = queue.take_transactions(size) {
                 batches.push(batch);
             }
             let all: Vec<Position> = batches.iter().flatten().map(|m| m.position).collect();
@@ -269,7 +347,7 @@ mod tests {
             prop_assert!(all.is_sorted_by(|a, b| a < b));
             prop_assert_eq!(queue.bytes, 0);
             for (transaction, (count, bytes)) in (1_u64..).zip(&sizes) {
-                let fits = *count <= 1000 && usize::try_from(*count).unwrap() * bytes <= MAX_BYTES;
+                let fits = *count <= 1000 && usize::try_from(*count).unwrap() * bytes <= size.bytes();
                 let holding = batches.iter().filter(|batch| {
                     batch.iter().any(|m| m.position.commit_lsn == Lsn::new(transaction))
                 });
