@@ -362,6 +362,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_batch_is_framed_without_an_allocation_for_a_message() {
+        let message = BatchMessage {
+            subject: Arc::from("rowcast.t00000000001a.0.public.orders.insert"),
+            payload: Bytes::from(vec![b'x'; 400]),
+            headers: Bytes::new(),
+        };
+        let (mut output, mut header) = (Vec::new(), Vec::new());
+        let mut write = |batch: Vec<BatchMessage>| {
+            let frames = Frames {
+                id: String::new(),
+                reply_to: String::new(),
+                expected: 7,
+                header: &mut header,
+            };
+            output.clear();
+            let mut commit = frames.write(&mut output, batch.into_iter());
+            output.append(&mut commit);
+        };
+        let mut batches = vec![vec![message; MAX_MESSAGES]; 2].into_iter();
+        batches.next().into_iter().for_each(&mut write);
+        let batch = batches.next().unwrap();
+        let measured = allocation_counter::measure(|| write(batch));
+        // What the frame that commits it grows by.
+        assert!(measured.count_total < 20, "{measured:?}");
+    }
+
+    #[test]
     fn the_longest_headers_of_a_batch_are_no_longer_than_told() {
         let message = BatchMessage {
             subject: Arc::from("a"),
