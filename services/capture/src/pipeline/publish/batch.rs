@@ -1,6 +1,6 @@
 //! When a batch is full. Pure.
 //!
-//! A transaction that fits in a batch is never split: readers see all of it or nothing.
+//! A transaction that fits in a small batch is never split: readers see all of it or nothing.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -150,8 +150,10 @@ impl Queue {
         self.take(self.fit(Size::Small))
     }
 
-    /// How many messages from the front fit in a batch; at least one. One that has no room for a second in a
-    /// small batch goes alone, whatever the size: the broker writes it once then, and not twice.
+    /// How many messages from the front fit in a batch; at least one.
+    ///
+    /// One beside which a small batch has no room for the next goes alone, whatever the size: the broker
+    /// writes it once then, and not twice.
     fn fit(&self, size: Size) -> usize {
         let small = self.fit_in(SMALL);
         match size {
