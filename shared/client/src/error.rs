@@ -9,11 +9,13 @@ pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
 /// Why there is no change.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Login or password is wrong, the group is deleted, or nobody is there to check logins. Ends the subscription, once
-    /// that has lasted for as long as [`with_login_patience`](crate::GroupCredentials::with_login_patience) says.
+    /// Login or password is wrong, the group is deleted, nobody is there to check logins, the login has all its connections, or
+    /// too many wrong passwords came from this address. NATS does not say which; the audit log does. Ends the subscription,
+    /// once that has lasted for as long as [`with_login_patience`](crate::GroupCredentials::with_login_patience) says.
     #[error(
         "NATS refuses the login {login}: the password is wrong, the group is deleted, or the service that checks logins \
-         is away"
+         is away; or the login has all its connections, or too many wrong passwords came from this address; the audit log \
+         tells which"
     )]
     LoginRefused {
         /// The login that was tried.

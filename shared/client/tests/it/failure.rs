@@ -14,6 +14,8 @@ async fn a_wrong_password_is_refused() -> anyhow::Result<()> {
         matches!(refused, Err(Error::LoginRefused { .. })),
         "{refused:?}"
     );
+    let told = refused.unwrap_err().to_string();
+    assert!(told.contains("the login has all its connections"), "{told}");
     Ok(())
 }
 
