@@ -56,6 +56,7 @@ mod hold;
 mod consumer;
 mod share;
 mod shared;
+mod asking;
 mod membership;
 mod login;
 mod subscription;

@@ -10,16 +10,14 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::client::RequestErrorKind;
-use async_nats::{Client, Request, jetstream};
+use async_nats::{Client, jetstream};
 use futures::stream::BoxStream;
-use rowcast_proto::message::{ErrorKind, HeldShare, MemberReply, MemberRequest, RpcError};
+use rowcast_proto::message::{HeldShare, MemberReply, MemberRequest};
 use rowcast_proto::rest::GroupMode;
-use rowcast_proto::rpc::ERROR_HEADER;
-use rowcast_proto::subject::group_member;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::asking::{Answer, ask};
 use crate::consumer::Messages;
 use crate::credentials::GroupCredentials;
 use crate::delivery::Delivery;
@@ -31,13 +29,10 @@ use crate::share::{self, Opening};
 /// How often the service is asked.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How long its answer may take.
-const ANSWER: Duration = Duration::from_secs(2);
-
 /// How often is looked whether what is wanted back is acknowledged.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Lease without an answer: as long as that of the service.
+/// Lease where the service cannot decide: as long as that of the service.
 const UNDECIDED: Duration = Duration::from_secs(6);
 
 /// A member of an ordered group that never had an answer reads after so many questions that nobody was there to
@@ -82,17 +77,6 @@ pub(crate) struct Membership {
     released: Vec<HeldShare>,
     /// Questions that nobody was there to answer, before the first answer.
     unheard: Option<u32>,
-}
-
-/// What came of a question.
-enum Answer {
-    Decided(MemberReply),
-    /// Nobody is there, or nobody who can decide.
-    Undecided,
-    /// It is not known what was decided.
-    Silence,
-    /// There is no such group any more.
-    NoGroup,
 }
 
 impl Membership {
@@ -141,7 +125,8 @@ impl Membership {
         }
         self.held.values().for_each(Held::lose);
         tokio::time::sleep(SETTLE).await;
-        if let Answer::Silence = self.ask(true).await {
+        let (answer, _asked) = self.ask(true).await;
+        if let Answer::Silence = answer {
             tracing::debug!("the service did not hear that the member has left");
         }
     }
@@ -149,8 +134,8 @@ impl Membership {
     /// `false` where the group is gone.
     async fn renew(&mut self) -> bool {
         self.let_go().await;
-        let asked = Instant::now();
-        match self.ask(false).await {
+        let (answer, asked) = self.ask(false).await;
+        match answer {
             Answer::Decided(reply) => {
                 self.unheard = None;
                 self.released.clear();
@@ -159,15 +144,7 @@ impl Membership {
                 let lease = Duration::from_millis(reply.lease_ms);
                 self.lease.send_replace(asked + lease);
             }
-            Answer::Undecided => {
-                // What was over has perhaps gone to another member, before there was nobody to decide; also what ended
-                // while the answer was on its way.
-                if *self.lease.borrow() > Instant::now() || self.unheard.is_some() {
-                    self.lease.send_replace(asked + UNDECIDED);
-                }
-                self.begin_moved();
-                self.read_unheard();
-            }
+            Answer::Undecided | Answer::Nobody => self.go_on(asked + UNDECIDED),
             Answer::Silence => self.begin_moved(),
             Answer::NoGroup => {
                 self.held.values().for_each(Held::lose);
@@ -185,36 +162,26 @@ impl Membership {
         true
     }
 
-    async fn ask(&self, leaves: bool) -> Answer {
+    async fn ask(&self, leaves: bool) -> (Answer, Instant) {
         let question = MemberRequest {
             member_id: self.member.clone(),
             released: self.released.clone(),
             leaves,
         };
-        let Ok(payload) = serde_json::to_vec(&question) else {
-            return Answer::Silence;
-        };
-        let subject = group_member(&self.credentials.group_id);
-        let request = Request::new().payload(payload.into()).timeout(Some(ANSWER));
-        let reply = match self.client.send_request(subject, request).await {
-            Ok(reply) => reply,
-            Err(error) => {
-                tracing::debug!(error = %error, "the service does not say what may be read");
-                return match error.kind() {
-                    RequestErrorKind::NoResponders => Answer::Undecided,
-                    RequestErrorKind::TimedOut
-                    | RequestErrorKind::InvalidSubject
-                    | RequestErrorKind::MaxPayloadExceeded
-                    | RequestErrorKind::Other => Answer::Silence,
-                };
-            }
-        };
-        let headers = reply.headers.as_ref();
-        if headers.is_some_and(|headers| headers.get(ERROR_HEADER).is_some()) {
-            return refused(&reply.payload);
+        ask(&self.client, &self.credentials.group_id, &question).await
+    }
+
+    /// Goes on without a decision, until then.
+    fn go_on(&mut self, until: Instant) {
+        // What was over has perhaps gone to another member, before there was nobody to decide; also what ended
+        // while the answer was on its way.
+        let lease = *self.lease.borrow();
+        let may_last = lease > Instant::now() || self.unheard.is_some();
+        if may_last && until > lease {
+            self.lease.send_replace(until);
         }
-        let decided = serde_json::from_slice(&reply.payload);
-        decided.map_or(Answer::Silence, Answer::Decided)
+        self.begin_moved();
+        self.read_unheard();
     }
 
     /// Makes it so that this member reads what it holds, and nothing else.
@@ -323,22 +290,4 @@ impl Membership {
 
 fn is_let_go(held: &Held) -> bool {
     held.hold.standing() == Standing::WantedBack && held.hold.is_idle()
-}
-
-fn refused(payload: &[u8]) -> Answer {
-    let Ok(refusal) = serde_json::from_slice::<RpcError>(payload) else {
-        return Answer::Silence;
-    };
-    tracing::debug!(
-        code = refusal.code,
-        detail = refusal.detail,
-        "the service refuses"
-    );
-    match refusal.kind() {
-        ErrorKind::NotFound => Answer::NoGroup,
-        ErrorKind::Unavailable => Answer::Undecided,
-        ErrorKind::Unspecified | ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Internal => {
-            Answer::Silence
-        }
-    }
 }

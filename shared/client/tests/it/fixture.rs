@@ -17,6 +17,9 @@ use rowcast_testkit::{Nats, eventually};
 
 const LIMIT: Duration = Duration::from_secs(40);
 
+/// The real login goes through the auth callout of consumer-group, which is not here.
+pub(crate) const LOGIN: &str = "consumer-group-data";
+
 /// Bytes of a change in a piece; as base64 they fit in a message of 1 MB.
 const PIECE: usize = 750_000;
 
@@ -28,7 +31,61 @@ pub(crate) struct Group {
     pub(crate) credentials: GroupCredentials,
     pub(crate) capture: jetstream::Context,
     pub(crate) owner: jetstream::Context,
+    max_ack_pending: i64,
     published: u64,
+}
+
+/// Makes a group's stream, which so many servers keep, and its consumer.
+pub(crate) async fn make(
+    owner: &jetstream::Context,
+    credentials: &GroupCredentials,
+    max_ack_pending: i64,
+    replicas: usize,
+) -> anyhow::Result<()> {
+    owner
+        .create_stream(stream::Config {
+            name: credentials.stream.clone(),
+            subjects: task_stream_subjects(&credentials.task_id),
+            num_replicas: replicas,
+            ..stream::Config::default()
+        })
+        .await?;
+    let config = pull::Config {
+        durable_name: Some(credentials.consumer.clone()),
+        ack_policy: match credentials.mode {
+            GroupMode::Ordered | GroupMode::Keyed => AckPolicy::All,
+            GroupMode::Shared => AckPolicy::Explicit,
+        },
+        ack_wait: ACK_WAIT,
+        max_ack_pending,
+        ..pull::Config::default()
+    };
+    owner
+        .create_consumer_on_stream(config, credentials.stream.as_str())
+        .await?;
+    Ok(())
+}
+
+/// Those of a group that is not made yet.
+pub(crate) fn credentials(url: &str, password: &str, mode: GroupMode) -> GroupCredentials {
+    let (task, group) = (TaskId::random(), GroupId::random());
+    GroupCredentials {
+        delivery: GroupDelivery::Pull,
+        format: None,
+        urls: vec![url.to_owned()],
+        login: LOGIN.to_owned(),
+        password: Secret::new(password),
+        stream: task_stream(&task),
+        mode,
+        consumer: group_consumer(&group),
+        consumers: Vec::new(),
+        inbox_prefix: group_inbox(&group),
+        login_patience: Duration::from_mins(1),
+        root_certificates: None,
+        client_certificate: None,
+        group_id: group,
+        task_id: task,
+    }
 }
 
 impl Group {
@@ -48,55 +105,24 @@ impl Group {
 
     async fn of(mode: GroupMode, max_ack_pending: i64) -> anyhow::Result<Self> {
         let nats = Nats::start().await?;
-        let (task, group) = (TaskId::random(), GroupId::random());
         let capture = jetstream::new(nats.client("capture-data").await?);
-        let owner = jetstream::new(nats.client("consumer-group-data").await?);
-        capture
-            .create_stream(stream::Config {
-                name: task_stream(&task),
-                subjects: task_stream_subjects(&task),
-                ..stream::Config::default()
-            })
-            .await?;
-        let config = pull::Config {
-            durable_name: Some(group_consumer(&group)),
-            ack_policy: match mode {
-                GroupMode::Ordered | GroupMode::Keyed => AckPolicy::All,
-                GroupMode::Shared => AckPolicy::Explicit,
-            },
-            ack_wait: ACK_WAIT,
-            max_ack_pending,
-            ..pull::Config::default()
-        };
-        owner
-            .create_consumer_on_stream(config, task_stream(&task))
-            .await?;
-        // The real login goes through the auth callout of consumer-group, which is not here.
-        let login = "consumer-group-data";
-        let credentials = GroupCredentials {
-            delivery: GroupDelivery::Pull,
-            format: None,
-            urls: vec![nats.url().to_owned()],
-            login: login.to_owned(),
-            password: Secret::new(nats.password(login)),
-            stream: task_stream(&task),
-            mode,
-            consumer: group_consumer(&group),
-            consumers: Vec::new(),
-            inbox_prefix: group_inbox(&group),
-            login_patience: Duration::from_mins(1),
-            root_certificates: None,
-            client_certificate: None,
-            group_id: group,
-            task_id: task,
-        };
-        Ok(Self {
+        let owner = jetstream::new(nats.client(LOGIN).await?);
+        let credentials = credentials(nats.url(), nats.password(LOGIN), mode);
+        let made = Self {
             nats,
             credentials,
             capture,
             owner,
+            max_ack_pending,
             published: 0,
-        })
+        };
+        made.make().await?;
+        Ok(made)
+    }
+
+    /// Makes stream and consumer.
+    pub(crate) async fn make(&self) -> anyhow::Result<()> {
+        make(&self.owner, &self.credentials, self.max_ack_pending, 1).await
     }
 
     pub(crate) async fn subscribe(&self) -> Result<Subscription, Error> {

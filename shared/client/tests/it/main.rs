@@ -3,6 +3,7 @@
 mod fixture;
 mod delivery;
 mod failure;
+mod members;
 mod moved;
 mod packs;
 mod pieces;
