@@ -6,9 +6,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{PullConsumer, pull};
-use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
+use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind, PeerInfo};
 use async_nats::jetstream::{self, ErrorCode, Message};
 use futures::Stream as _;
+use tokio::time::Instant;
 
 use crate::credentials::GroupCredentials;
 use crate::error::Error;
@@ -22,6 +23,9 @@ const PULL_EXPIRES: Duration = Duration::from_secs(30);
 
 /// A server that is silent for twice this long is asked again.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// How long a consumer's leader may take to say how it is.
+const LEADER: Duration = Duration::from_secs(1);
 
 /// The messages of a consumer, until somebody stops them. Cheap to clone.
 #[derive(Clone)]
@@ -103,6 +107,37 @@ pub(crate) async fn look(
         })
 }
 
+/// When most of the servers that keep a consumer were last there, its leader included, which must answer; `None` where it
+/// does not. A server that is cut off from the others leads on for some seconds, and hears none of them.
+pub(crate) async fn kept(
+    jetstream: &jetstream::Context,
+    credentials: &GroupCredentials,
+    consumer: &str,
+) -> Option<Instant> {
+    let asked = Instant::now();
+    let looked = look(jetstream, credentials, consumer);
+    let consumer = tokio::time::timeout(LEADER, looked).await.ok()?.ok()?;
+    let cluster = consumer.cached_info().cluster.as_ref();
+    let unheard = unheard(cluster.map_or(&[], |cluster| &cluster.replicas))?;
+    asked.checked_sub(unheard)
+}
+
+/// For how long the leader has not heard so many of the others that they and it are most; `None` where it never has.
+fn unheard(others: &[PeerInfo]) -> Option<Duration> {
+    // One that was never heard has not been so for no time, and is not current.
+    let is_heard = |peer: &&PeerInfo| !peer.offline && (peer.current || !peer.active.is_zero());
+    let mut heard: Vec<Duration> = others
+        .iter()
+        .filter(is_heard)
+        .map(|peer| peer.active)
+        .collect();
+    heard.sort_unstable();
+    match others.len().div_ceil(2).checked_sub(1) {
+        Some(last) => heard.get(last).copied(),
+        None => Some(Duration::ZERO),
+    }
+}
+
 fn is_missing(error: &ConsumerError) -> bool {
     match error.kind() {
         ConsumerErrorKind::JetStream(error) => {
@@ -144,4 +179,44 @@ pub(crate) async fn pull(consumer: &PullConsumer, batch: usize) -> Result<pull::
         .messages()
         .await
         .map_err(|error| Error::Unreachable(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(current: bool, offline: bool, active: u64) -> PeerInfo {
+        PeerInfo {
+            name: "rowcast-2".to_owned(),
+            current,
+            active: Duration::from_millis(active),
+            offline,
+            lag: None,
+        }
+    }
+
+    #[test]
+    fn a_majority_is_as_old_as_the_one_that_makes_it_one() {
+        let of = |others: &[PeerInfo]| unheard(others).map(|unheard| unheard.as_millis());
+        assert_eq!(of(&[]), Some(0));
+        assert_eq!(
+            of(&[peer(true, false, 700), peer(true, false, 300)]),
+            Some(300)
+        );
+        let others = [9, 300, 800, 2].map(|active| peer(true, false, active));
+        assert_eq!(of(&others), Some(9));
+        assert_eq!(
+            of(&[peer(false, false, 4000), peer(true, false, 3000)]),
+            Some(3000)
+        );
+    }
+
+    #[test]
+    fn whom_the_leader_never_heard_counts_for_nothing() {
+        let never = || peer(false, false, 0);
+        assert_eq!(unheard(&[never(), never()]), None);
+        assert_eq!(unheard(&[never(), peer(true, true, 500)]), None);
+        let current = Some(Duration::ZERO);
+        assert_eq!(unheard(&[never(), peer(true, false, 0)]), current);
+    }
 }

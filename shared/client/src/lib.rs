@@ -21,7 +21,8 @@
 //! another member is handed out no further, and goes once everything handed out is acknowledged, or dropped: a caller
 //! that keeps a [`Delivery`] keeps its partition. The time is counted from when this process asked, and when it is over
 //! nothing is handed out and [`Delivery::ack`] says [`Error::NotHeld`], so that no two members deal with one key at a
-//! time, as long as dealing with a change is over when the lease is. While the service is away members keep what they have.
+//! time, as long as dealing with a change is over when the lease is. While the service is away members keep what they have, but
+//! not behind a NATS server that is cut off from most others of its cluster.
 //!
 //! [`Changes::behind`] leaves out what the caller has stored the effects of, so that they are exactly once, and ends where
 //! the stored position is to be read again; [`Changes::behind_in`] does so for each partition of a keyed group, and asks for its

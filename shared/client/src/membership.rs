@@ -3,7 +3,8 @@
 //! Runs beside the caller, who may take long for a change. It counts the lease from when it asked, so that it ends
 //! here before it ends there. Where nobody can decide, because the service is away or has no database, nothing can
 //! come to another member either, and this one goes on: a service that comes back ends no lease before its members
-//! had the time to ask.
+//! had the time to ask. That the service is away is not believed of a server of NATS that may be cut off from the others,
+//! behind which the service goes on: most of the servers that keep what is held must be there too.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, jetstream};
+use futures::future::join_all;
 use futures::stream::BoxStream;
 use rowcast_proto::message::{HeldShare, MemberReply, MemberRequest};
 use rowcast_proto::rest::GroupMode;
@@ -18,7 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::asking::{Answer, ask};
-use crate::consumer::Messages;
+use crate::consumer::{Messages, kept};
 use crate::credentials::GroupCredentials;
 use crate::delivery::Delivery;
 use crate::error::Error;
@@ -34,6 +36,13 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Lease where the service cannot decide: as long as that of the service.
 const UNDECIDED: Duration = Duration::from_secs(6);
+
+/// Lease where nobody answers, from when most of the servers that keep what is held were last there: shorter than that of
+/// the service, which counts from a question before that.
+const KEPT: Duration = Duration::from_secs(4);
+
+/// Consumers asked after, of those that are held: one of them may have no leader for a moment.
+const ASKED_AFTER: usize = 3;
 
 /// A member of an ordered group that never had an answer reads after so many questions that nobody was there to
 /// answer: order does not rest on being alone.
@@ -144,7 +153,11 @@ impl Membership {
                 let lease = Duration::from_millis(reply.lease_ms);
                 self.lease.send_replace(asked + lease);
             }
-            Answer::Undecided | Answer::Nobody => self.go_on(asked + UNDECIDED),
+            Answer::Undecided => self.go_on(Some(asked + UNDECIDED)),
+            Answer::Nobody => {
+                let until = self.kept().await.map(|at| at + KEPT);
+                self.go_on(until);
+            }
             Answer::Silence => self.begin_moved(),
             Answer::NoGroup => {
                 self.held.values().for_each(Held::lose);
@@ -171,13 +184,26 @@ impl Membership {
         ask(&self.client, &self.credentials.group_id, &question).await
     }
 
+    /// When most of the servers that keep what is held were last there; now, where nothing is held.
+    async fn kept(&self) -> Option<Instant> {
+        if self.held.is_empty() {
+            return Some(Instant::now());
+        }
+        let names = self.held.keys().take(ASKED_AFTER);
+        let asked = names.map(|name| kept(&self.jetstream, &self.credentials, name));
+        join_all(asked).await.into_iter().flatten().max()
+    }
+
     /// Goes on without a decision, until then.
-    fn go_on(&mut self, until: Instant) {
+    fn go_on(&mut self, until: Option<Instant>) {
         // What was over has perhaps gone to another member, before there was nobody to decide; also what ended
         // while the answer was on its way.
         let lease = *self.lease.borrow();
         let may_last = lease > Instant::now() || self.unheard.is_some();
-        if may_last && until > lease {
+        if let Some(until) = until
+            && may_last
+            && until > lease
+        {
             self.lease.send_replace(until);
         }
         self.begin_moved();

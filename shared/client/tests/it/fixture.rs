@@ -125,6 +125,13 @@ impl Group {
         make(&self.owner, &self.credentials, self.max_ack_pending, 1).await
     }
 
+    /// Removes them, as a reset of the task does. Changes are numbered from 1 again.
+    pub(crate) async fn remove(&mut self) -> anyhow::Result<()> {
+        self.owner.delete_stream(&self.credentials.stream).await?;
+        self.published = 0;
+        Ok(())
+    }
+
     pub(crate) async fn subscribe(&self) -> Result<Subscription, Error> {
         Subscription::connect(self.credentials.clone()).await
     }
