@@ -50,7 +50,8 @@ pub struct GroupCredentials {
     pub consumers: Vec<PartitionConsumer>,
     /// Prefix of the inboxes; the server allows no others.
     pub inbox_prefix: String,
-    /// For how long logins may be refused in a row before a subscription that was let in once ends; see
+    /// For how long logins may be refused in a row, or the group be without a consumer, before a subscription that was let in
+    /// once ends; see
     /// [`with_login_patience`](Self::with_login_patience).
     pub login_patience: Duration,
     /// PEM file with the authorities that may have signed NATS's certificate; `None` for those that the system trusts. See
@@ -123,6 +124,9 @@ impl GroupCredentials {
     /// that checks them is away; it says the same where the password was changed or the group deleted. A subscription that
     /// waits goes on by itself where it stood. The first login of [`connect`](crate::Subscription::connect) is tried once,
     /// whatever this says, and a login that only has expired is no refusal: the client logs in again.
+    ///
+    /// For as long a subscription waits for a group whose consumer is missing, because its task was reset and is not started
+    /// again yet; then it ends with [`GroupDeleted`](crate::Error::GroupDeleted).
     #[must_use]
     pub fn with_login_patience(mut self, patience: Duration) -> Self {
         self.login_patience = patience;

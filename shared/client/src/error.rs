@@ -21,8 +21,13 @@ pub enum Error {
         /// The login that was tried.
         login: String,
     },
-    /// The group has no consumer: it is deleted, or its task was never started. Ends the subscription.
-    #[error("group {group} has no consumer: it is deleted, or its task was never started")]
+    /// The group has no consumer: it is deleted, its task was never started, or was reset and not started again. Ends the
+    /// subscription: at once where it is told as the first connection is made, or by the service that says what members may
+    /// read. A consumer that was there and is missing comes back where its task is started again, and is waited for, as long as
+    /// [`with_login_patience`](crate::GroupCredentials::with_login_patience) says.
+    #[error(
+        "group {group} has no consumer: it is deleted, its task was never started, or was reset and not started again in time"
+    )]
     GroupDeleted {
         /// The group.
         group: GroupId,
@@ -121,9 +126,11 @@ pub enum Error {
         /// What the caller's own code says.
         source: Source,
     },
-    /// The group's position was moved after the change came: nothing is acknowledged. The subscription goes on at the
-    /// new position.
-    #[error("the group's position was moved after the change came")]
+    /// The group's position was moved after the change came, or its task reset and what it had told removed: nothing is
+    /// acknowledged. The subscription goes on at the new position, or with what the task tells anew.
+    #[error(
+        "the group's position was moved, or what its task had told was removed, after the change came"
+    )]
     PositionMoved,
 }
 

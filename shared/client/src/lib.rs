@@ -29,7 +29,8 @@
 //! position itself; [`Changes::transactions`] hands out transactions instead of changes. See `examples/materialize.rs`.
 //!
 //! A member reconnects by itself. Where its logins are refused, because the service that checks them is away or because the
-//! password was changed, it goes on asking for as long as [`GroupCredentials::with_login_patience`] says.
+//! password was changed, it goes on asking for as long as [`GroupCredentials::with_login_patience`] says. For as long it waits
+//! where its consumer is missing, because the task was reset, and reads on once that is started again.
 //!
 //! A change of a shared group that was given back as often as the group allows ([`Delivery::nack_because`]), or given up
 //! ([`Delivery::give_up`]), is a dead letter. One that is redriven comes to the group's members like any other change, with
@@ -52,6 +53,7 @@ mod pieces;
 mod patience;
 mod generation;
 mod session;
+mod absence;
 mod delivery;
 mod hold;
 mod consumer;

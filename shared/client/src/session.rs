@@ -9,7 +9,7 @@ use rowcast_proto::rest::GroupMode;
 use crate::consumer::look;
 use crate::credentials::GroupCredentials;
 use crate::error::Error;
-use crate::generation::{Validity, connects, generation};
+use crate::generation::{Generation, Validity, connects};
 
 /// The reading of a consumer between two moves of its position.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Session {
         Arc::new(Self {
             consumer: consumer.cached_info().name.clone(),
             max_deliver: consumer.cached_info().config.max_deliver,
-            validity: Validity::new(generation(consumer), connects),
+            validity: Validity::new(Generation::of(consumer), connects),
             jetstream,
             credentials,
         })
@@ -71,13 +71,17 @@ impl Session {
         self.validity.is_in_doubt(&self.jetstream.client())
     }
 
-    /// Asks the consumer.
+    /// Asks the consumer. Of one that is missing nothing counts any more: what comes back is another one.
     ///
     /// # Errors
     /// As of [`look`].
     pub(crate) async fn look(&self) -> Result<Looked, Error> {
         let connects = connects(&self.jetstream.client());
-        let consumer = look(&self.jetstream, &self.credentials, &self.consumer).await?;
+        let looked = look(&self.jetstream, &self.credentials, &self.consumer).await;
+        if let Err(Error::GroupDeleted { .. }) = looked {
+            self.end();
+        }
+        let consumer = looked?;
         if self.goes_on(&consumer, connects) {
             Ok(Looked::Same(Box::new(consumer)))
         } else {
@@ -87,13 +91,18 @@ impl Session {
 
     /// Whether the consumer, as it was found after so many connects, has not been moved since this began.
     pub(crate) fn goes_on(&self, consumer: &PullConsumer, connects: u64) -> bool {
-        let is_moved = self.is_over() || generation(consumer) != self.validity.generation();
+        let is_moved = self.is_over() || Generation::of(consumer) != self.validity.generation();
         if is_moved {
             self.validity.end();
         } else {
             self.validity.confirm(connects);
         }
         !is_moved
+    }
+
+    /// Nothing that was received counts any more.
+    pub(crate) fn end(&self) {
+        self.validity.end();
     }
 
     /// Whether it is known that the position was moved.

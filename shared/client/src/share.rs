@@ -12,6 +12,7 @@ use rowcast_domain::{Backoff, Position};
 use rowcast_proto::change::{Change, Operation, Part};
 use tokio::time::Instant;
 
+use crate::absence::Absence;
 use crate::consumer::{Messages, look, most_in_flight, pull, seen};
 use crate::credentials::GroupCredentials;
 use crate::delivery::{self, Acknowledges, Delivery, Place};
@@ -37,6 +38,7 @@ type Unpacked = (Change, String, Place, Acknowledges);
 struct Share {
     hold: Arc<Hold>,
     session: Arc<Session>,
+    absence: Absence,
     /// Tells of connections that have begun.
     connected: Refused,
     /// When to ask whether the position has moved; since there was another connection.
@@ -97,6 +99,7 @@ impl Share {
             messages,
         } = opening;
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let mut absence = Absence::new(credentials.login_patience);
         while hold.permits().await.is_some() {
             connected.mark_unchanged();
             let connects = connects(&jetstream.client());
@@ -108,6 +111,7 @@ impl Share {
                 Ok((consumer, opened)) => {
                     messages.open(opened);
                     backoff.reset();
+                    absence.end();
                     return Ok(Some(Self {
                         gate: Gate::new(seen(&consumer)),
                         gate_check: Instant::now() + GATE_CHECK,
@@ -121,6 +125,7 @@ impl Share {
                         repeat: None,
                         in_flight: most_in_flight(&consumer),
                         session: Session::new(jetstream, credentials, &consumer, connects),
+                        absence,
                         connected,
                         unsure: None,
                         hold,
@@ -128,8 +133,7 @@ impl Share {
                         backoff,
                     }));
                 }
-                Err(error) if error.is_final() => return Err(error),
-                Err(error) => tracing::debug!(error = %error, "not begun yet"),
+                Err(error) => absence.bear(error)?,
             }
             tokio::time::sleep(backoff.next_wait()).await;
         }
@@ -334,13 +338,15 @@ impl Share {
         self.gate.close();
         tokio::time::sleep(self.backoff.next_wait()).await;
         match self.session.look().await {
-            Ok(Looked::Same(consumer)) => match pull(&consumer, BATCH).await {
-                Ok(messages) => self.messages.open(messages),
-                Err(error) => tracing::debug!(error = %error, "not resumed yet"),
-            },
+            Ok(Looked::Same(consumer)) => {
+                self.absence.end();
+                match pull(&consumer, BATCH).await {
+                    Ok(messages) => self.messages.open(messages),
+                    Err(error) => tracing::debug!(error = %error, "not resumed yet"),
+                }
+            }
             Ok(Looked::Moved) => self.is_moved(),
-            Err(error) if error.is_final() => return Err(error),
-            Err(error) => tracing::debug!(error = %error, "not resumed yet"),
+            Err(error) => self.absence.bear(error)?,
         }
         Ok(())
     }
@@ -351,6 +357,7 @@ impl Share {
         match self.session.look().await {
             Ok(Looked::Same(consumer)) => {
                 self.unsure = None;
+                self.absence.end();
                 if !self.gate.is_open() {
                     // What the server counts as sent has come, and may not be taken yet.
                     if !self.take_ready() {
@@ -360,9 +367,8 @@ impl Share {
                 }
             }
             Ok(Looked::Moved) => self.is_moved(),
-            Err(error) if error.is_final() => return Err(error),
             Err(error) => {
-                tracing::debug!(error = %error, "consumer not looked at");
+                self.absence.bear(error)?;
                 self.unsure = self.unsure.map(|_due| Instant::now() + GATE_CHECK);
             }
         }
@@ -371,7 +377,7 @@ impl Share {
 
     /// Nothing of before the move counts any more; the consumer is begun anew.
     fn is_moved(&self) {
-        tracing::info!("the group's position was moved");
+        tracing::info!("the group's position was moved, or its consumer made anew");
         self.hold.set(Standing::Lost);
     }
 }

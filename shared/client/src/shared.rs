@@ -14,6 +14,7 @@ use rowcast_proto::change::{Change, Operation};
 use rowcast_proto::dead_letter;
 use rowcast_proto::stream::{DEAD, redrive_consumer};
 
+use crate::absence::Absence;
 use crate::consumer::{Messages, look, pull};
 use crate::credentials::GroupCredentials;
 use crate::delivery::{self, Delivery, Place, SharedMessage, Way};
@@ -36,6 +37,7 @@ struct Reader {
     messages: Messages,
     /// Between two moves of the position; absent before the first changes are asked for.
     session: Option<Arc<Session>>,
+    absence: Absence,
     /// What is left of a pack.
     unpacked: VecDeque<Delivery>,
     backoff: Backoff,
@@ -69,6 +71,7 @@ fn begin(
 ) -> BoxStream<'static, Result<Delivery, Error>> {
     let reader = Reader {
         is_redriven,
+        absence: Absence::new(credentials.login_patience),
         credentials,
         jetstream,
         messages: Messages::new(),
@@ -211,16 +214,23 @@ impl Reader {
         };
         match opened {
             Ok((consumer, messages)) => {
+                self.absence.end();
                 self.go_on(&consumer, connects);
                 self.messages.open(messages);
                 return Ok(());
             }
-            Err(Error::GroupDeleted { .. }) if self.is_redriven => {
-                tokio::time::sleep(LOOK_EVERY).await;
-                return Ok(());
+            Err(error @ Error::GroupDeleted { .. }) => {
+                if let Some(session) = &self.session {
+                    // What comes back is another one.
+                    session.end();
+                }
+                if self.is_redriven {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                    return Ok(());
+                }
+                self.absence.bear(error)?;
             }
-            Err(error) if error.is_final() => return Err(error),
-            Err(error) => tracing::debug!(error = %error, "not resumed yet"),
+            Err(error) => self.absence.bear(error)?,
         }
         tokio::time::sleep(self.backoff.next_wait()).await;
         Ok(())

@@ -1,7 +1,10 @@
 //! What ends a subscription, and what does not.
 
+use std::time::Duration;
+
 use futures::StreamExt as _;
 use rowcast_client::{Error, GroupFormat, Secret, Subscription};
+use tokio::time::Instant;
 
 use crate::fixture::{Group, next, ordinals};
 
@@ -47,9 +50,11 @@ async fn a_format_that_is_not_read_is_refused_with_its_name() -> anyhow::Result<
 #[tokio::test]
 async fn a_deleted_group_ends_its_subscription() -> anyhow::Result<()> {
     let mut group = Group::start().await?;
+    group.credentials.login_patience = Duration::from_secs(1);
     group.publish(1).await?;
     let mut changes = group.subscribe().await?;
     next(&mut changes).await?.ack().await?;
+    let deleted = Instant::now();
     group
         .owner
         .delete_consumer_from_stream(&group.credentials.consumer, &group.credentials.stream)
@@ -59,6 +64,7 @@ async fn a_deleted_group_ends_its_subscription() -> anyhow::Result<()> {
         matches!(ended, Err(Error::GroupDeleted { .. })),
         "{ended:?}"
     );
+    assert!(deleted.elapsed() >= group.credentials.login_patience);
     assert!(changes.next().await.is_none());
 
     let refused = group.subscribe().await;

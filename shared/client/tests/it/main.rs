@@ -1,6 +1,7 @@
 //! A subscription against a real NATS.
 
 mod fixture;
+mod anew;
 mod delivery;
 mod failure;
 mod members;
