@@ -13,6 +13,7 @@ use rowcast_proto::rest::GroupMode;
 use crate::error::{Error, MalformedChange, Source};
 use crate::hold::{HoldName, Out};
 use crate::session::Session;
+use crate::unfinished::Unfinished;
 
 /// A change, to be acknowledged once it is dealt with.
 #[derive(Debug)]
@@ -61,22 +62,28 @@ pub(crate) struct SharedMessage {
     /// How often it was sent, this time included.
     attempt: u64,
     session: Arc<Session>,
+    unfinished: Arc<Unfinished>,
+    /// Its place in the stream that it was read from.
+    sequence: u64,
     /// Changes that are not acknowledged.
     left: AtomicUsize,
 }
 
 impl SharedMessage {
-    /// With so many changes.
+    /// With so many changes, at this place of the stream that it was read from.
     pub(crate) const fn new(
         message: Message,
         changes: usize,
-        attempt: u64,
+        place: Place,
         session: Arc<Session>,
+        unfinished: Arc<Unfinished>,
     ) -> Self {
         Self {
             message,
-            attempt,
+            attempt: place.attempt,
             session,
+            unfinished,
+            sequence: place.stream_sequence,
             left: AtomicUsize::new(changes),
         }
     }
@@ -97,6 +104,7 @@ impl SharedMessage {
         let said = format!("+TERM {reason}");
         let told = self.session.client().request(reply, said.into()).await;
         told.map_err(|error| Error::NotAcknowledged(error.into()))?;
+        self.unfinished.end(self.sequence);
         Ok(())
     }
 }
@@ -215,7 +223,9 @@ impl Delivery {
                     return Ok(());
                 }
                 let acked = shared.message.double_ack().await;
-                acked.map_err(Error::NotAcknowledged)
+                acked.map_err(Error::NotAcknowledged)?;
+                shared.unfinished.end(shared.sequence);
+                Ok(())
             }
         }
     }
@@ -294,7 +304,9 @@ impl Delivery {
             Way::ByItself(shared, _is_done) => {
                 shared.session.verify().await?;
                 let given_back = shared.message.ack_with(AckKind::Nak(delay)).await;
-                given_back.map_err(Error::NotAcknowledged)
+                given_back.map_err(Error::NotAcknowledged)?;
+                shared.unfinished.end(shared.sequence);
+                Ok(())
             }
         }
     }
@@ -316,7 +328,9 @@ impl Delivery {
             Way::ByItself(shared, _is_done) => {
                 shared.session.verify().await?;
                 let told = shared.message.ack_with(AckKind::Progress).await;
-                told.map_err(Error::NotAcknowledged)
+                told.map_err(Error::NotAcknowledged)?;
+                shared.unfinished.extend(shared.sequence);
+                Ok(())
             }
         }
     }

@@ -58,6 +58,7 @@ mod delivery;
 mod hold;
 mod consumer;
 mod share;
+mod unfinished;
 mod shared;
 mod asking;
 mod membership;

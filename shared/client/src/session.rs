@@ -1,6 +1,7 @@
 //! What was received from a consumer, as long as its position has not been moved.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::PullConsumer;
@@ -20,6 +21,8 @@ pub(crate) struct Session {
     consumer: String,
     /// How often the server sends a message; less than one for no limit.
     max_deliver: i64,
+    /// How long it waits for an acknowledgement.
+    ack_wait: Duration,
     validity: Validity,
 }
 
@@ -43,6 +46,7 @@ impl Session {
         Arc::new(Self {
             consumer: consumer.cached_info().name.clone(),
             max_deliver: consumer.cached_info().config.max_deliver,
+            ack_wait: consumer.cached_info().config.ack_wait,
             validity: Validity::new(Generation::of(consumer), connects),
             jetstream,
             credentials,
@@ -54,6 +58,11 @@ impl Session {
         u64::try_from(self.max_deliver)
             .ok()
             .filter(|most| *most > 0)
+    }
+
+    /// How long the server waits for an acknowledgement.
+    pub(crate) const fn ack_wait(&self) -> Duration {
+        self.ack_wait
     }
 
     /// How the members of the group share its changes.

@@ -1,18 +1,21 @@
 //! Reads a shared group: any change, in no order, each acknowledged by itself. So are dead letters that come once more.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{self, Message};
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use futures::{StreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use rowcast_domain::Backoff;
 use rowcast_proto::change::{Change, Operation};
 use rowcast_proto::dead_letter;
 use rowcast_proto::stream::{DEAD, redrive_consumer};
+use tokio::sync::oneshot;
 
 use crate::absence::Absence;
 use crate::consumer::{Messages, look, pull};
@@ -21,6 +24,7 @@ use crate::delivery::{self, Delivery, Place, SharedMessage, Way};
 use crate::error::Error;
 use crate::generation::connects;
 use crate::session::Session;
+use crate::unfinished::Unfinished;
 
 /// Changes asked for at a time: what waits here, no other member gets, and it comes again where it waits longer
 /// than the consumer's ack wait.
@@ -35,6 +39,9 @@ struct Reader {
     credentials: Arc<GroupCredentials>,
     jetstream: jetstream::Context,
     messages: Messages,
+    unfinished: Arc<Unfinished>,
+    /// Dropped with this: what is left is given back.
+    _leave: oneshot::Sender<Infallible>,
     /// Between two moves of the position; absent before the first changes are asked for.
     session: Option<Arc<Session>>,
     absence: Absence,
@@ -43,11 +50,15 @@ struct Reader {
     backoff: Backoff,
 }
 
+/// What is read, and what is to be done once the stream of it is dropped.
+pub(crate) struct Reading {
+    pub(crate) changes: BoxStream<'static, Result<Delivery, Error>>,
+    /// Waits for that, and gives back what is left.
+    pub(crate) leaves: BoxFuture<'static, ()>,
+}
+
 /// Changes of the group that no other member has.
-pub(crate) fn read(
-    credentials: Arc<GroupCredentials>,
-    jetstream: jetstream::Context,
-) -> BoxStream<'static, Result<Delivery, Error>> {
+pub(crate) fn read(credentials: Arc<GroupCredentials>, jetstream: jetstream::Context) -> Reading {
     begin(credentials, jetstream, false)
 }
 
@@ -55,7 +66,7 @@ pub(crate) fn read(
 pub(crate) fn read_redriven(
     credentials: &GroupCredentials,
     jetstream: jetstream::Context,
-) -> BoxStream<'static, Result<Delivery, Error>> {
+) -> Reading {
     let redriven = GroupCredentials {
         stream: DEAD.name.to_owned(),
         consumer: redrive_consumer(&credentials.group_id),
@@ -68,13 +79,18 @@ fn begin(
     credentials: Arc<GroupCredentials>,
     jetstream: jetstream::Context,
     is_redriven: bool,
-) -> BoxStream<'static, Result<Delivery, Error>> {
+) -> Reading {
+    let (messages, unfinished) = (Messages::new(), Arc::new(Unfinished::default()));
+    let (leave, left) = oneshot::channel();
+    let leaves = Arc::clone(&unfinished).give_back(messages.clone(), left);
     let reader = Reader {
         is_redriven,
         absence: Absence::new(credentials.login_patience),
         credentials,
         jetstream,
-        messages: Messages::new(),
+        messages,
+        unfinished,
+        _leave: leave,
         session: None,
         unpacked: VecDeque::new(),
         backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
@@ -83,7 +99,10 @@ fn begin(
         let next = reader.next().await;
         Some((next, reader))
     });
-    deliveries.boxed()
+    Reading {
+        changes: deliveries.boxed(),
+        leaves: leaves.boxed(),
+    }
 }
 
 impl Reader {
@@ -120,13 +139,15 @@ impl Reader {
             tracing::warn!(subject = %message.subject, "a message that no consumer sent is ignored");
             return Ok(None);
         };
+        self.unfinished.take(&message, place);
         let change = delivery::read(&message, place)?;
         match &change.part {
             // Of a group with a limit all pieces are put away, where their change can be read whole.
             Some(part) if part.offset > 0 && !self.puts_away() => {
                 // The first piece stands for the change.
-                if let Err(error) = message.ack().await {
-                    tracing::debug!(error = %error, "a piece comes again");
+                match message.ack().await {
+                    Ok(()) => self.unfinished.end(place.stream_sequence),
+                    Err(error) => tracing::debug!(error = %error, "a piece comes again"),
                 }
                 return Ok(None);
             }
@@ -158,6 +179,7 @@ impl Reader {
         place: Place,
         session: Arc<Session>,
     ) {
+        let sent = place;
         let (subject, place) = if self.is_redriven {
             origin(&message, place)
         } else {
@@ -172,8 +194,9 @@ impl Reader {
         let shared = Arc::new(SharedMessage::new(
             message,
             changes.len(),
-            place.attempt,
+            sent,
             session,
+            Arc::clone(&self.unfinished),
         ));
         for change in changes {
             let way = Way::ByItself(Arc::clone(&shared), AtomicBool::new(false));
@@ -195,7 +218,9 @@ impl Reader {
         {
             self.unpacked.clear();
             let (jetstream, credentials) = (self.jetstream.clone(), Arc::clone(&self.credentials));
-            self.session = Some(Session::new(jetstream, credentials, consumer, connects));
+            let session = Session::new(jetstream, credentials, consumer, connects);
+            self.unfinished.begin(Arc::clone(&session));
+            self.session = Some(session);
         }
     }
 

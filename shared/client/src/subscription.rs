@@ -27,13 +27,20 @@ use crate::shared;
 /// the group has in flight (2000 messages). A change that comes in pieces is joined in memory.
 ///
 /// Dropped, it leaves the group: what it held goes on with other members at once, and what was handed out and not
-/// acknowledged comes again there.
+/// acknowledged comes again there. That is said to NATS in the background, which takes a moment: a process that ends says it
+/// by [`close`](Self::close).
+///
+/// In a shared group what was sent to this member and not acknowledged is given back in the same way, also what it was never
+/// handed out: up to 96 messages. A member that is killed gives nothing back: all of that comes again after the
+/// consumer's ack wait of 30 s. Either way each of these changes has had one of the attempts that the group's `max_deliver` allows, since
+/// NATS counts what it has sent.
 pub struct Subscription {
     deliveries: SelectAll<Joined>,
     /// What comes to be read.
     joined: mpsc::Receiver<Joined>,
     /// Dropped with this: the member leaves.
     leave: Option<oneshot::Sender<()>>,
+    /// What leaves, once this is dropped.
     asking: JoinSet<()>,
     has_ended: bool,
 }
@@ -69,8 +76,11 @@ impl Subscription {
         let mut asking = JoinSet::new();
         match credentials.mode {
             GroupMode::Shared => {
-                deliveries.push(shared::read_redriven(&credentials, jetstream.clone()));
-                deliveries.push(shared::read(credentials, jetstream));
+                let redriven = shared::read_redriven(&credentials, jetstream.clone());
+                for reading in [redriven, shared::read(credentials, jetstream)] {
+                    deliveries.push(reading.changes);
+                    asking.spawn(reading.leaves);
+                }
             }
             GroupMode::Ordered | GroupMode::Keyed => {
                 let membership = Membership::new(client, credentials, member, connected, sender);
@@ -103,19 +113,23 @@ impl Subscription {
             credentials.login,
             credentials.login_patience,
         ));
-        deliveries.push(redriven);
+        deliveries.push(redriven.changes);
+        let mut asking = JoinSet::new();
+        asking.spawn(redriven.leaves);
         Ok(Self {
             deliveries,
             joined,
             leave: None,
-            asking: JoinSet::new(),
+            asking,
             has_ended: false,
         })
     }
 
-    /// Leaves the group, and waits until the service knows it or has not answered for two seconds.
+    /// Leaves the group, and waits until the service knows it or has not answered for two seconds; of a shared group until what
+    /// is not acknowledged is given back.
     pub async fn close(mut self) {
         self.leave = None;
+        self.deliveries.clear();
         while let Some(ended) = self.asking.join_next().await {
             if let Err(error) = ended {
                 tracing::warn!(%error, "the member has not left");
@@ -127,7 +141,7 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.leave = None;
-        // It says that the member leaves, and ends.
+        // They say that the member leaves, and end.
         self.asking.detach_all();
     }
 }

@@ -53,6 +53,47 @@ async fn an_acknowledgement_covers_one_change_and_what_is_left_goes_to_another()
     Ok(())
 }
 
+/// What a member leaves comes to another one before the ack wait is over.
+async fn is_left(closes: bool) -> anyhow::Result<()> {
+    let mut group = Group::shared().await?;
+    group.publish(200).await?;
+    let mut leaving = group.subscribe().await?;
+    let done = next(&mut leaving).await?;
+    done.ack().await?;
+    let held = next(&mut leaving).await?;
+    // It was sent the next ones too.
+    while group.info().await?.delivered.stream_sequence < 60 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut other = group.subscribe().await?;
+    let left = Instant::now();
+    if closes {
+        leaving.close().await;
+    } else {
+        drop(leaving);
+    }
+    let mut seen = BTreeSet::from([done.position.ordinal]);
+    while seen.len() < 200 {
+        let delivery = next(&mut other).await?;
+        delivery.ack().await?;
+        seen.insert(delivery.position.ordinal);
+    }
+    assert!(left.elapsed() < ACK_WAIT * 3 / 4, "{:?}", left.elapsed());
+    assert!(seen.contains(&held.position.ordinal));
+    assert_eq!(group.info().await?.num_ack_pending, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_member_has_when_it_is_dropped_comes_to_others_at_once() -> anyhow::Result<()> {
+    is_left(false).await
+}
+
+#[tokio::test]
+async fn what_a_member_has_when_it_closes_comes_to_others_at_once() -> anyhow::Result<()> {
+    is_left(true).await
+}
+
 #[tokio::test]
 async fn a_change_that_is_given_back_comes_again_when_it_was_asked_to() -> anyhow::Result<()> {
     let mut group = Group::shared().await?;
