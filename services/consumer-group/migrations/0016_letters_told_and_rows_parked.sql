@@ -1,4 +1,4 @@
--- Dead letters that the service has put away by itself and that it has not told of yet. They are told together, so that a group
+-- Dead letters that the service has put away by itself, until they are told of and some minutes more. They are told together, so that a group
 -- that gives up all it reads makes few facts.
 CREATE TABLE untold_letters (
     group_id    text NOT NULL REFERENCES groups,
@@ -8,6 +8,8 @@ CREATE TABLE untold_letters (
     sequence    bigint NOT NULL,
     stored_at   text NOT NULL,
     put_away_at timestamptz NOT NULL DEFAULT now(),
+    -- It is kept for a while: what is put away once more, as after a broker that answered late, is no other letter.
+    told_at     timestamptz,
     PRIMARY KEY (group_id, cause, sequence, stored_at)
 );
 

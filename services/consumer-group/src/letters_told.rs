@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A letter is noted once it is stored, and before what led to it is taken for done: so none stays untold, and one that is
-//! put away again after a crash may be counted twice. What a person skips is a request, which the audit log has.
+//! put away again within some minutes, as after a crash, is counted once. What a person skips is a request, which the audit log has.
 
 use std::time::Duration;
 
@@ -24,6 +24,9 @@ const EVERY: Duration = Duration::from_secs(2);
 /// What is put away of a group within this time is one fact: six a minute of a group that gives up all it reads.
 const TOGETHER: Duration = Duration::from_secs(10);
 
+/// What was told is known for this long: the same letter is put away again where the broker has answered late.
+const REMEMBERED: Duration = Duration::from_mins(10);
+
 /// Tells until told to stop.
 pub(crate) async fn run(pool: PgPool, stop: CancellationToken) -> Result<(), BoxError> {
     while !stop.is_cancelled() {
@@ -41,6 +44,7 @@ async fn tell(pool: &PgPool) -> Result<(), sqlx::Error> {
     for untold in untold::take(&mut *transaction, TOGETHER).await? {
         outbox::append(&mut transaction, &fact(untold)).await?;
     }
+    untold::forget(&mut *transaction, REMEMBERED).await?;
     transaction.commit().await
 }
 

@@ -101,18 +101,7 @@ pub async fn run(config: Config, context: Context) -> Result<(), BoxError> {
     } = context;
 
     logins::spawn(callout, &state, &tasks, &stop).await?;
-    let heard = membership::listen(&state).await?;
-    let (hearing, heeding) = (heard.hearing.clone(), heard.hearing);
-    tasks.spawn(
-        Kind::Essential,
-        "membership",
-        membership::run(state.clone(), heard.questions, hearing, stop.clone()),
-    );
-    tasks.spawn(
-        Kind::Essential,
-        "membership of other copies",
-        membership::heed(heard.undecided, heeding, stop.clone()),
-    );
+    membership::spawn(&state, &tasks, &stop).await?;
     let server = respond::serve(&bus, &state, version).await?;
     tasks.spawn(Kind::Essential, "respond", server.run(stop.clone()));
     tasks.spawn(

@@ -19,7 +19,7 @@ use rowcast_domain::GroupId;
 use rowcast_proto::message::{HeldShare, MemberReply, MemberRequest, RpcError};
 use rowcast_proto::rpc::ERROR_HEADER;
 use rowcast_proto::subject::{MEMBER_UNDECIDED, MEMBERS, member_group};
-use rowcast_service::{BoxError, CancellationToken};
+use rowcast_service::{BoxError, CancellationToken, Kind, Tasks};
 use sqlx::postgres::PgConnection;
 
 use crate::hearing::{Hearing, LEASE};
@@ -44,31 +44,29 @@ const DECISION: Duration = Duration::from_millis(1500);
 /// How long the closing of connections may take of that.
 const CLOSING: Duration = Duration::from_millis(500);
 
-/// What comes from members, and from other copies of the service about them.
-pub(crate) struct Heard {
-    /// What members ask.
-    pub(crate) questions: Subscriber,
-    /// That one of the copies could not decide.
-    pub(crate) undecided: Subscriber,
-    /// Since when.
-    pub(crate) hearing: Hearing,
-}
-
-/// Hears the questions from now on.
-pub(crate) async fn listen(state: &State) -> Result<Heard, BoxError> {
+/// Hears the questions from now on, and spawns what answers them.
+///
+/// # Errors
+/// Where NATS does not let us subscribe.
+pub(crate) async fn spawn(
+    state: &State,
+    tasks: &Tasks,
+    stop: &CancellationToken,
+) -> Result<(), BoxError> {
     let client = state.data.client();
     let undecided = client.subscribe(MEMBER_UNDECIDED).await?;
     let questions = client.queue_subscribe(MEMBERS, QUEUE.into()).await?;
     state.data.round_trip().await?;
-    Ok(Heard {
-        questions,
-        undecided,
-        hearing: Hearing::begin(client),
-    })
+    let hearing = Hearing::begin(client);
+    let heeding = heed(undecided, hearing.clone(), stop.clone());
+    tasks.spawn(Kind::Essential, "membership of other copies", heeding);
+    let answering = run(state.clone(), questions, hearing, stop.clone());
+    tasks.spawn(Kind::Essential, "membership", answering);
+    Ok(())
 }
 
 /// Begins to hear anew whenever a copy could not decide, until told to stop.
-pub(crate) async fn heed(
+async fn heed(
     mut undecided: Subscriber,
     hearing: Hearing,
     stop: CancellationToken,
@@ -85,7 +83,7 @@ pub(crate) async fn heed(
 }
 
 /// Answers until told to stop, then finishes the questions it has taken.
-pub(crate) async fn run(
+async fn run(
     state: State,
     questions: Subscriber,
     hearing: Hearing,

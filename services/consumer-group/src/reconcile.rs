@@ -65,6 +65,11 @@ async fn task(state: &State, reads: &Reads, groups: &[Group]) -> Result<(), BoxE
 }
 
 async fn make(state: &State, group: &Group) -> Result<(), BoxError> {
+    // It may be deleted by now, and cleared: nobody would remove what is made.
+    let there = store::group::by_id(&state.pool, &group.id).await?;
+    if there.is_none_or(|group| group.deleted_at.is_some()) {
+        return Ok(());
+    }
     if consumer::create(&state.data, group).await? == consumer::Created::Yes {
         tracing::info!(group = %group.id, task = %group.task_id, "consumer made");
     }

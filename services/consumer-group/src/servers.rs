@@ -11,7 +11,10 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 /// How long the servers may take to tell how many they are.
-const COUNT: Duration = Duration::from_millis(500);
+const COUNT: Duration = Duration::from_millis(150);
+
+/// Where all have answered, others have this long: a server that has just started knows of few.
+const MORE: Duration = Duration::from_millis(250);
 
 /// What all servers answer to one question.
 #[derive(Debug)]
@@ -69,9 +72,12 @@ impl Answers {
 
     /// The next answer; `None` once all have answered, or none has for that long.
     pub(crate) async fn next(&mut self, patience: Duration) -> Option<Message> {
-        if self.servers.is_some_and(|servers| self.heard >= servers) {
-            return None;
-        }
+        let are_all = self.servers.is_some_and(|servers| self.heard >= servers);
+        let patience = if are_all {
+            MORE.min(patience)
+        } else {
+            patience
+        };
         let until = self.until.min(Instant::now() + patience);
         let answer = tokio::time::timeout_at(until, self.replies.next()).await;
         let answer = answer.ok().flatten()?;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures::{StreamExt as _, stream};
 use rowcast_domain::GroupId;
 use rowcast_service::{BoxError, CancellationToken};
+use tokio::time::Instant;
 
 use crate::letter::Letter;
 use crate::reads::Reads;
@@ -30,10 +31,15 @@ const CONCURRENT: usize = 8;
 /// Of each group, changes at a time.
 const AT_A_TIME: i64 = 200;
 
+/// How long those of one group are put away in a row: others may have begun to wait meanwhile.
+const A_LOOK: Duration = Duration::from_secs(3);
+
 /// What became of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Put {
     Away,
+    /// It is, and the audit log cannot be told of it now: all is to be done again, which puts nothing away twice.
+    Untold,
     /// Its group has as many letters as it may. When the stream has stored it; `None` where it is not there any more.
     NoRoom(Option<i128>),
 }
@@ -43,6 +49,9 @@ pub(crate) async fn take(state: &State, group: &Group, mut told: Told) -> Result
     if !state.rooms.is_left(&group.id).await {
         match put(state, group, &told).await {
             Ok(Put::Away) => return Ok(()),
+            Ok(Put::Untold) => {
+                return Err("a dead letter is not noted for the audit log yet".into());
+            }
             Ok(Put::NoRoom(stored_at)) => {
                 told.stored_at = stored_at;
                 tracing::warn!(group = %group.id, task = %group.task_id, sequence = told.sequence,
@@ -101,6 +110,7 @@ async fn of_group(state: &State, id: &str) -> Result<(), BoxError> {
     let Some(group) = group.filter(|group| group.deleted_at.is_none()) else {
         return Ok(());
     };
+    let began = Instant::now();
     loop {
         let oldest = store::waiting::oldest(&state.pool, &id, AT_A_TIME).await?;
         if oldest.is_empty() {
@@ -109,8 +119,11 @@ async fn of_group(state: &State, id: &str) -> Result<(), BoxError> {
         for (number, told) in oldest {
             match put(state, &group, &told).await? {
                 Put::Away => store::waiting::remove(&state.pool, number).await?,
-                Put::NoRoom(_stored_at) => return Ok(()),
+                Put::Untold | Put::NoRoom(_) => return Ok(()),
             }
+        }
+        if began.elapsed() > A_LOOK {
+            return Ok(());
         }
     }
 }
@@ -143,7 +156,10 @@ async fn put(state: &State, group: &Group, told: &Told) -> Result<Put, BoxError>
         return Ok(Put::NoRoom(seen_at));
     }
     shelf::put(&state.data, &letter, Some(&format!("advisory-{advisory}"))).await?;
-    store::untold::note(&state.pool, &letter).await?;
+    if let Err(error) = store::untold::note(&state.pool, &letter).await {
+        tracing::warn!(group = %group.id, task = %group.task_id, sequence, %error, "dead letter not noted for the audit log yet");
+        return Ok(Put::Untold);
+    }
     tracing::warn!(group = %group.id, task = %group.task_id, sequence, attempts, cause = cause.as_str(),
         has_body = letter.body.is_some(), "change is a dead letter");
     Ok(Put::Away)

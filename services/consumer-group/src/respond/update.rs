@@ -1,6 +1,8 @@
 //! Gives a group another name, another number of attempts, or way to go on behind them, another policy, or another
 //! password, which closes its connections.
 
+use std::time::Duration;
+
 use rowcast_bus::refuse;
 use rowcast_bus::refuse::Refusal as _;
 use rowcast_proto::message::{self, EtlPolicy, GroupRequest, RpcError, UpdateGroupRequest};
@@ -15,6 +17,9 @@ use crate::consumer::Position;
 use crate::state::State;
 use crate::store::group::{Group, Update};
 use crate::{connection, kick, store};
+
+/// How long it is looked where the group stands.
+const LOOK: Duration = Duration::from_secs(2);
 
 pub(super) async fn answer(
     state: State,
@@ -43,8 +48,9 @@ pub(super) async fn answer(
         }
     }
     // It is done, also where NATS does not tell where the group stands.
-    let looked = shown(&state, &group).await;
-    Ok(looked.unwrap_or_else(|_silent| to_message(&group, Position::default())))
+    let looked = tokio::time::timeout(LOOK, shown(&state, &group)).await;
+    let looked = looked.ok().and_then(Result::ok);
+    Ok(looked.unwrap_or_else(|| to_message(&group, Position::default())))
 }
 
 async fn wanted(state: &State, question: &UpdateGroupRequest) -> Result<Update, RpcError> {

@@ -178,24 +178,27 @@ pub(crate) async fn tell(
 
 /// Notes that so many more changes were parked, and which are that stand behind what is stored, of a task's stream that was
 /// made then.
+///
+/// `false` where a later session has begun.
 pub(crate) async fn parked(
     executor: impl PgExecutor<'_>,
-    group: &GroupId,
+    (group, session): (&GroupId, i64),
     number: u64,
     (source_made, ahead): (&str, &BTreeSet<Position>),
-) -> Result<(), sqlx::Error> {
+) -> Result<bool, sqlx::Error> {
     let ahead: Vec<String> = ahead.iter().map(Position::to_string).collect();
-    sqlx::query(
+    let done = sqlx::query(
         "UPDATE derivations SET parked = parked + $2, parked_source = $3, parked_ahead = $4
-         WHERE group_id = $1",
+         WHERE group_id = $1 AND session = $5",
     )
     .bind(group.as_str())
     .bind(number.cast_signed())
     .bind(source_made)
     .bind(ahead)
+    .bind(session)
     .execute(executor)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 /// Positions of changes that are parked and that stand behind what was stored then, of a task's stream that was made then.
@@ -357,19 +360,23 @@ mod tests {
         let group = group(&pool, "g000000000003").await;
         let none = BTreeSet::new();
         assert_eq!(parked_ahead(&pool, &group, "1").await.unwrap(), none);
-        begin(&pool, &group, "1", 0).await.unwrap();
+        let session = begin(&pool, &group, "1", 0).await.unwrap();
+        let own = (&group, session);
         assert_eq!(parked_ahead(&pool, &group, "1").await.unwrap(), none);
         let ahead: BTreeSet<Position> = ["0/100.1", "0/100.12"]
             .iter()
             .map(|position| position.parse().unwrap())
             .collect();
-        parked(&pool, &group, 2, ("1", &ahead)).await.unwrap();
+        assert!(parked(&pool, own, 2, ("1", &ahead)).await.unwrap());
         assert_eq!(parked_ahead(&pool, &group, "1").await.unwrap(), ahead);
         assert_eq!(parked_ahead(&pool, &group, "2").await.unwrap(), none);
         assert_eq!(known(&pool, &group).await.parked, 2);
-        parked(&pool, &group, 1, ("2", &none)).await.unwrap();
+        assert!(parked(&pool, own, 1, ("2", &none)).await.unwrap());
         assert_eq!(parked_ahead(&pool, &group, "1").await.unwrap(), none);
         assert_eq!(known(&pool, &group).await.parked, 3);
+        begin(&pool, &group, "1", 0).await.unwrap();
+        assert!(!parked(&pool, own, 1, ("2", &ahead)).await.unwrap());
+        assert_eq!(parked_ahead(&pool, &group, "2").await.unwrap(), none);
     }
 
     #[tokio::test]

@@ -21,7 +21,7 @@ pub(crate) struct Untold {
     pub(crate) first_at: DateTime<Utc>,
 }
 
-/// Notes that a letter is to be told of. Done twice before it is told, it is the same.
+/// Notes that a letter is to be told of. Done twice, it is the same.
 pub(crate) async fn note(
     executor: impl PgExecutor<'_>,
     letter: &Letter,
@@ -48,12 +48,14 @@ pub(crate) async fn take(
     sqlx::query_as(
         "WITH due AS (
              SELECT group_id, cause FROM untold_letters
+             WHERE told_at IS NULL
              GROUP BY group_id, cause
              HAVING min(put_away_at) <= now() - make_interval(secs => $1)
          ), taken AS (
-             DELETE FROM untold_letters USING due
+             UPDATE untold_letters SET told_at = now() FROM due
              WHERE untold_letters.group_id = due.group_id
                AND untold_letters.cause = due.cause
+               AND told_at IS NULL
              RETURNING untold_letters.group_id, untold_letters.cause, sequence, put_away_at
          )
          SELECT groups.id AS group_id, groups.name AS group_name, groups.task_id, taken.cause,
@@ -67,4 +69,16 @@ pub(crate) async fn take(
     .bind(since.as_secs_f64())
     .fetch_all(executor)
     .await
+}
+
+/// Forgets those that were told so long ago.
+pub(crate) async fn forget(
+    executor: impl PgExecutor<'_>,
+    since: Duration,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM untold_letters WHERE told_at <= now() - make_interval(secs => $1)")
+        .bind(since.as_secs_f64())
+        .execute(executor)
+        .await?;
+    Ok(())
 }

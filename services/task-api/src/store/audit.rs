@@ -202,7 +202,12 @@ pub(crate) struct Filter {
 
 /// A page, newest first, and one entry more where there is a next page.
 pub(crate) async fn list(pool: &PgPool, filter: &Filter) -> Result<Vec<AuditEntry>, sqlx::Error> {
-    let mut query = QueryBuilder::<Postgres>::new("SELECT * FROM audit WHERE true");
+    let mut query = QueryBuilder::<Postgres>::new(
+        "SELECT id, at, actor, token_id, address, action, path, created, status, problem, trace_id, times,
+                client_name, first_sequence, last_sequence
+         FROM audit
+         WHERE true",
+    );
     if let Some(actor) = &filter.actor {
         query.push(" AND actor = ").push_bind(actor);
     }

@@ -4,7 +4,7 @@ use rowcast_bus::async_nats::HeaderMap;
 use rowcast_bus::park::{Kept, ParkError, Parked};
 use rowcast_proto::subject;
 
-use super::Session;
+use super::{OVERTAKEN, Session};
 use crate::derive::change::{Stop, ToPark};
 use crate::derive::failure::Failure;
 use crate::store::derivation;
@@ -37,8 +37,11 @@ impl Session<'_> {
         self.parked.retain(|id| *id > stored.position);
         let ahead = (stored.source_made.as_str(), &self.parked);
         let (pool, group) = (&self.deriving.state.pool, &self.group.id);
-        derivation::parked(pool, group, number, ahead).await?;
-        done
+        if derivation::parked(pool, (group, self.number), number, ahead).await? {
+            done
+        } else {
+            Err(OVERTAKEN.into())
+        }
     }
 
     async fn park_one(&self, row: ToPark) -> Result<Kept, Failure> {
