@@ -223,6 +223,8 @@ impl Share {
             self.repeat = Some(message);
             return Ok(None);
         }
+        // A server that was killed may have forgotten what the caller has acknowledged.
+        let again = again || self.hold.fence().covers(change.id, place.stream_sequence);
         self.hold.fence().forgotten(place.stream_sequence);
         let change = match change.part {
             None => {
@@ -267,13 +269,12 @@ impl Share {
             message: Some(Arc::new(message)),
             sequence: place.stream_sequence,
         };
-        let place = place.again(again);
         let end = pack.id;
         let has_changes = !pack.pack.is_empty();
         for change in pack.pack {
             let sequence = place.stream_sequence;
-            let is_known = again && self.hold.fence().covers(change.id, sequence);
-            if is_known || self.hold.fence().is_within(change.id, sequence) {
+            let is_known = self.hold.fence().covers(change.id, sequence);
+            if (again && is_known) || self.hold.fence().is_within(change.id, sequence) {
                 continue;
             }
             let acknowledges = if change.id == end {
@@ -281,6 +282,7 @@ impl Share {
             } else {
                 &before
             };
+            let place = place.again(again || is_known);
             self.unpacked
                 .push_back((change, subject.clone(), place, acknowledges.clone()));
         }

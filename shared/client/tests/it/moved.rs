@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use rowcast_client::{Changes as _, Error, GroupCredentials, Subscription};
+use rowcast_client::{Changes as _, Delivery, Error, GroupCredentials, Subscription};
 use rowcast_proto::stream::GENERATION;
 use rowcast_proto::subject;
 
@@ -197,15 +197,35 @@ async fn a_repeat_is_told_as_one_also_where_the_server_has_forgotten_it() -> any
     for _ in 1..=3 {
         assert!(!next(&mut changes).await?.redelivered);
     }
-    // As a server that was killed, it sends all of it as if for the first time.
+    forget(&group).await?;
+    let last = expect_again(&mut changes).await?;
+    // Nor does it know of the acknowledgement that it has confirmed.
+    last.ack().await?;
+    forget(&group).await?;
+    expect_again(&mut changes).await?.ack().await?;
+    group.publish(1).await?;
+    let new = next(&mut changes).await?;
+    assert_eq!((new.position.ordinal, new.redelivered), (4, false));
+    Ok(())
+}
+
+/// As a server that was killed, it sends all of it as if for the first time.
+async fn forget(group: &Group) -> anyhow::Result<()> {
     let GroupCredentials {
         stream, consumer, ..
     } = &group.credentials;
     let stream = group.owner.get_stream_no_info(stream).await?;
     stream.reset_consumer(consumer, Some(1)).await?;
-    for ordinal in 1..=3 {
-        let again = next(&mut changes).await?;
+    Ok(())
+}
+
+/// The first three, each as one that was sent before. Gives the last.
+async fn expect_again(changes: &mut Subscription) -> anyhow::Result<Delivery> {
+    for ordinal in 1..=2 {
+        let again = next(changes).await?;
         assert_eq!((again.position.ordinal, again.redelivered), (ordinal, true));
     }
-    Ok(())
+    let last = next(changes).await?;
+    assert_eq!((last.position.ordinal, last.redelivered), (3, true));
+    Ok(last)
 }
