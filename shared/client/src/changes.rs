@@ -9,7 +9,7 @@ use rowcast_proto::change::Operation;
 
 use crate::delivery::{Delivery, Order};
 use crate::error::Error;
-use crate::hold::HoldName;
+use crate::hold::{HoldName, Out};
 use crate::transactions::Transactions;
 
 /// What can be made of the changes of a group.
@@ -26,7 +26,8 @@ pub trait Changes: Stream<Item = Result<Delivery, Error>> + Send + Sized + Unpin
     ///
     /// The stream ends, without an error, where what comes does not follow on what it has handed out: another member had the
     /// group in between, the group's position was moved, or a change comes again whose acknowledgement has failed or was put off
-    /// for longer than the ack wait. Of that only the store knows what is applied. So whoever reads the stream stores what it has
+    /// for longer than the ack wait (not what [`transactions`](Self::transactions) is collecting: that comes again as often as it
+    /// must until the transaction is whole). Of that only the store knows what is applied. So whoever reads the stream stores what it has
     /// got of it, reads the stored position, connects again, and calls this with it: in a loop, as the guide of this crate does. An
     /// acknowledgement that fails needs no other care, unless its error is [final](Error::is_final).
     ///
@@ -72,9 +73,10 @@ pub trait Changes: Stream<Item = Result<Delivery, Error>> + Send + Sized + Unpin
     /// ```no_run
     /// use std::convert::Infallible;
     /// use std::future::ready;
+    /// use std::time::Duration;
     ///
     /// use futures::StreamExt as _;
-    /// use rowcast_client::{Changes as _, GroupCredentials, Position, Subscription};
+    /// use rowcast_client::{Changes as _, Error, GroupCredentials, Position, Subscription};
     ///
     /// /// Stands for a database: each partition's position is in it, beside what the changes did.
     /// #[derive(Clone)]
@@ -93,15 +95,27 @@ pub trait Changes: Stream<Item = Result<Delivery, Error>> + Send + Sized + Unpin
     ///     }
     /// }
     ///
-    /// # async fn follow(credentials: GroupCredentials, store: Store) -> Result<(), rowcast_client::Error> {
+    /// # async fn follow(credentials: GroupCredentials, store: Store) -> Result<(), Error> {
     /// let known = store.clone();
     /// let mut changes = Subscription::connect(credentials)
     ///     .await?
     ///     .behind_in(move |partition| ready(Ok::<_, Infallible>(known.position(&partition))));
     /// while let Some(delivery) = changes.next().await {
-    ///     let delivery = delivery?;
+    ///     let delivery = match delivery {
+    ///         Ok(delivery) => delivery,
+    ///         // The change is kept, and the store is asked again.
+    ///         Err(Error::PositionNotRead { .. }) => {
+    ///             tokio::time::sleep(Duration::from_secs(1)).await;
+    ///             continue;
+    ///         }
+    ///         Err(error) => return Err(error),
+    ///     };
     ///     store.apply(&delivery.change, delivery.partition().unwrap_or_default());
-    ///     delivery.ack().await?;
+    ///     match delivery.ack().await {
+    ///         Err(error) if error.is_final() => return Err(error),
+    ///         // What is not acknowledged comes again, and is left out.
+    ///         Ok(()) | Err(_) => {}
+    ///     }
     /// }
     /// # Ok(())
     /// # }
@@ -176,7 +190,8 @@ impl Known {
         }
     }
 
-    /// Whether this one comes by the same hold, and was not handed out before.
+    /// Whether this one comes by the same hold, and the caller has not seen it before: [`Transactions`] may have, which
+    /// collects it anew.
     ///
     /// Position and place must agree that it was: a source that was replaced begins with low positions, and a stream that
     /// was made anew with low places.
@@ -184,7 +199,11 @@ impl Known {
         let was_handed_out = self.last.is_some_and(|(position, sequence)| {
             delivery.position <= position && delivery.stream_sequence <= sequence
         });
-        self.hold == *hold && !was_handed_out
+        let is_inside = |out: &Out| {
+            let hold = out.hold();
+            hold.is_inside(delivery.position, delivery.stream_sequence)
+        };
+        self.hold == *hold && (!was_handed_out || delivery.out().is_some_and(is_inside))
     }
 
     /// Whether the caller has stored the effects of this one; otherwise it is handed out.

@@ -292,6 +292,14 @@ impl Delivery {
         }
     }
 
+    /// How it was handed out; `None` where it stands in no order.
+    pub(crate) const fn out(&self) -> Option<&Out> {
+        match &self.way {
+            Way::InOrder(_, out, _) => Some(out),
+            Way::ByItself(..) => None,
+        }
+    }
+
     /// Gives this change of a shared group back: it comes again, to any member, after `delay` or at once. Where it came
     /// in a pack, all of that comes again.
     ///

@@ -50,15 +50,29 @@ struct HandedOut {
     last: Option<(Position, u64)>,
     /// Whether one may be on its way.
     is_next: bool,
+    /// What the caller has not seen of it.
+    inside: Option<Inside>,
+}
+
+/// What of the deliveries is collected within this crate: all from one on.
+#[derive(Debug, Clone, Copy)]
+struct Inside {
+    first: (Position, u64),
+    /// The last one that the caller was given, if any.
+    before: Option<(Position, u64)>,
 }
 
 /// Counts a delivery as long as the caller has it.
 #[derive(Debug)]
-pub(crate) struct Out(Arc<Hold>);
+pub(crate) struct Out {
+    hold: Arc<Hold>,
+    /// What was handed out before it.
+    before: Option<(Position, u64)>,
+}
 
 impl Drop for Out {
     fn drop(&mut self) {
-        self.0.handed_out().count -= 1;
+        self.hold.handed_out().count -= 1;
     }
 }
 
@@ -82,20 +96,31 @@ impl Next<'_> {
     ) -> Way {
         let mut handed_out = self.0.handed_out();
         handed_out.count += 1;
-        handed_out.last = Some((position, place.stream_sequence));
+        let before = handed_out.last.replace((position, place.stream_sequence));
         drop(handed_out);
-        Way::InOrder(acknowledges, Out(Arc::clone(self.0)), Arc::clone(session))
+        let hold = Arc::clone(self.0);
+        Way::InOrder(acknowledges, Out { hold, before }, Arc::clone(session))
     }
 }
 
 impl Out {
     pub(crate) const fn hold(&self) -> &Arc<Hold> {
-        &self.0
+        &self.hold
     }
 
     /// Of the hold by which it was handed out.
     pub(crate) fn name(&self) -> HoldName {
-        HoldName(Arc::downgrade(&self.0))
+        HoldName(Arc::downgrade(&self.hold))
+    }
+
+    /// Notes that this delivery, with this position and place, is collected: the caller sees neither it nor what
+    /// comes behind it, until [`Hold::let_out`].
+    pub(crate) fn take_in(&self, position: Position, sequence: u64) {
+        let mut handed_out = self.hold.handed_out();
+        handed_out.inside.get_or_insert(Inside {
+            first: (position, sequence),
+            before: self.before,
+        });
     }
 }
 
@@ -152,6 +177,24 @@ impl Hold {
         let handed_out = self.handed_out();
         let is_covered = |(position, sequence)| self.fence.covers(position, sequence);
         !handed_out.is_next && (handed_out.count == 0 || handed_out.last.is_none_or(is_covered))
+    }
+
+    /// Notes that the caller is given what was collected.
+    pub(crate) fn let_out(&self) {
+        self.handed_out().inside = None;
+    }
+
+    /// Whether this one is among what is collected: the caller has not seen it.
+    pub(crate) fn is_inside(&self, position: Position, sequence: u64) -> bool {
+        let inside = self.handed_out().inside;
+        inside.is_some_and(|inside| position >= inside.first.0 && sequence >= inside.first.1)
+    }
+
+    /// Whether the caller has acknowledged all that it was given before what is collected.
+    pub(crate) fn is_acknowledged_outside(&self) -> bool {
+        let inside = self.handed_out().inside;
+        let before = inside.and_then(|inside| inside.before);
+        before.is_none_or(|(position, sequence)| self.fence.covers(position, sequence))
     }
 
     /// Whether what was handed out may be acknowledged.

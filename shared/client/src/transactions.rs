@@ -10,7 +10,7 @@ use rowcast_proto::change::Operation;
 
 use crate::delivery::{Delivery, Order};
 use crate::error::Error;
-use crate::hold::HoldName;
+use crate::hold::{HoldName, Out};
 
 /// Changes of a part of a transaction, at most. A consumer has 2000 messages in flight: a transaction that is larger is
 /// never there as a whole before some of it is acknowledged.
@@ -68,6 +68,13 @@ impl Transaction {
     fn last(&self) -> Option<&Delivery> {
         self.marker.as_ref().or(self.changes.last())
     }
+
+    /// Notes that the caller is given it, and with it all that was collected.
+    fn let_out(&self) {
+        if let Some(out) = self.last().and_then(Delivery::out) {
+            out.hold().let_out();
+        }
+    }
 }
 
 /// A stream of transactions; see [`transactions`](crate::Changes::transactions).
@@ -93,13 +100,11 @@ impl Transactions {
                 };
                 match taken {
                     Ok(Taken::More) => {}
-                    Ok(Taken::Idle(heartbeat)) => {
-                        // Nobody else would acknowledge it. Where that fails, what comes next covers it.
-                        if let Err(error) = heartbeat.ack().await {
-                            tracing::debug!(%error, "a heartbeat is not acknowledged");
-                        }
+                    Ok(Taken::Idle(heartbeat)) => acknowledge_idle(&heartbeat).await,
+                    Ok(Taken::Part(part)) => {
+                        part.let_out();
+                        return Some((Ok(*part), Some((changes, collected))));
                     }
-                    Ok(Taken::Part(part)) => return Some((Ok(*part), Some((changes, collected)))),
                     Err(error @ Error::NotOrdered { .. }) => return Some((Err(error), None)),
                     Err(error) => return Some((Err(error), Some((changes, collected)))),
                 }
@@ -182,6 +187,9 @@ impl Collected {
         let Order::Everything(hold) = delivery.order() else {
             return Err(Error::NotOrdered { position });
         };
+        if let Some(out) = delivery.out() {
+            out.take_in(position, delivery.stream_sequence);
+        }
         // What an earlier hold had has gone to another member, or comes again, perhaps from elsewhere: no acknowledgement
         // of what comes now covers it.
         self.open.take_if(|open| open.hold != hold);
@@ -289,6 +297,17 @@ impl Collected {
             self.open = None;
         }
         part(changes, None, begins, false)
+    }
+}
+
+/// Acknowledges a heartbeat, which nobody else would, unless that acknowledged what the caller has, and has not stored yet.
+/// What comes next covers it then, or it comes again.
+async fn acknowledge_idle(heartbeat: &Delivery) {
+    let is_free = |out: &Out| out.hold().is_acknowledged_outside();
+    if heartbeat.out().is_some_and(is_free)
+        && let Err(error) = heartbeat.ack().await
+    {
+        tracing::debug!(%error, "a heartbeat is not acknowledged");
     }
 }
 

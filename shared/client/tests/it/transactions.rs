@@ -113,6 +113,59 @@ async fn what_comes_again_in_the_middle_of_a_transaction_is_in_it_once() -> anyh
 }
 
 #[tokio::test]
+async fn what_comes_again_while_a_transaction_is_collected_ends_no_stream_behind_a_position()
+-> anyhow::Result<()> {
+    let group = Group::start().await?;
+    group.transaction(1, 1).await?;
+    group.publish_raw(message(2, 0, "heartbeat")).await?;
+    let mut transactions = group.subscribe().await?.behind(None).transactions();
+    let first = next(&mut transactions).await?;
+    assert_eq!(ordinals(&first), [1]);
+    first.ack().await?;
+    group.publish_raw(message(3, 0, "begin")).await?;
+    group.publish_raw(message(3, 1, "insert")).await?;
+    // Longer than the ack wait, twice.
+    let waited = tokio::time::timeout(Duration::from_secs(8), transactions.next()).await;
+    assert!(waited.is_err(), "{waited:?}");
+    group.publish_raw(message(3, 2, "insert")).await?;
+    group.publish_raw(message(3, 3, "commit")).await?;
+    let second = next(&mut transactions).await?;
+    assert_eq!(ordinals(&second), [1, 2]);
+    assert!(second.begins && second.ends);
+    // What the caller has seen ends it, as ever.
+    let ended = tokio::time::timeout(LIMIT, transactions.next()).await?;
+    assert!(ended.is_none(), "{ended:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_heartbeat_acknowledges_nothing_that_the_caller_has() -> anyhow::Result<()> {
+    let group = Group::start().await?;
+    group.transaction(1, 1).await?;
+    group.publish_raw(message(2, 0, "heartbeat")).await?;
+    let mut transactions = group.subscribe().await?.transactions();
+    let held = next(&mut transactions).await?;
+    // The heartbeat comes, within the ack wait.
+    let waited = tokio::time::timeout(Duration::from_secs(1), transactions.next()).await;
+    assert!(waited.is_err(), "{waited:?}");
+    let info = group.info().await?;
+    assert_eq!(info.ack_floor.stream_sequence, 0);
+    assert_eq!(info.delivered.stream_sequence, 4);
+
+    held.ack().await?;
+    assert_eq!(group.info().await?.ack_floor.stream_sequence, 3);
+    // It comes again, and there is nothing any more that it would acknowledge with it.
+    let settled = async {
+        while group.info().await?.num_ack_pending > 0 {
+            let none = tokio::time::timeout(Duration::from_millis(200), transactions.next()).await;
+            assert!(none.is_err(), "{none:?}");
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(LIMIT, settled).await?
+}
+
+#[tokio::test]
 async fn a_task_without_markers_is_told_so() -> anyhow::Result<()> {
     let group = Group::start().await?;
     group.publish_raw(message(1, 1, "insert")).await?;
