@@ -1,16 +1,24 @@
 //! What can be made of a stream of changes.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt as _};
 use rowcast_domain::Position;
 use rowcast_proto::change::Operation;
+use tokio::time::Instant;
 
 use crate::delivery::{Delivery, Order};
 use crate::error::Error;
 use crate::hold::{HoldName, Out};
 use crate::transactions::Transactions;
+
+/// Changes that are left out before they are acknowledged, at most: far fewer than the 2000 that a consumer has in flight.
+const MOST_TOGETHER: usize = 256;
+
+/// And for so long, which is far shorter than the ack wait.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 /// What can be made of the changes of a group.
 pub trait Changes: Stream<Item = Result<Delivery, Error>> + Send + Sized + Unpin + 'static {
@@ -38,10 +46,14 @@ pub trait Changes: Stream<Item = Result<Delivery, Error>> + Send + Sized + Unpin
         let start: Option<(Self, Option<Known>)> = Some((self, None));
         let changes = stream::unfold(start, move |state| async move {
             let (mut changes, mut known) = state?;
+            let mut left_out = Unacknowledged::default();
             loop {
-                let delivery = match changes.next().await? {
+                let delivery = match left_out.next(&mut changes).await? {
                     Ok(delivery) => delivery,
-                    Err(error) => return Some((Err(error), Some((changes, known)))),
+                    Err(error) => {
+                        left_out.acknowledge().await;
+                        return Some((Err(error), Some((changes, known))));
+                    }
                 };
                 let Order::Everything(hold) = delivery.order() else {
                     let position = delivery.position;
@@ -52,8 +64,9 @@ pub trait Changes: Stream<Item = Result<Delivery, Error>> + Send + Sized + Unpin
                     return None;
                 }
                 if all.leaves_out(&delivery) {
-                    pass_over(&delivery).await;
+                    left_out.add(delivery);
                 } else {
+                    left_out.acknowledge().await;
                     return Some((Ok(delivery), Some((changes, known))));
                 }
             }
@@ -233,11 +246,19 @@ where
     R: Future<Output = Result<Option<Position>, E>>,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    /// The next change whose effects are not stored.
     async fn next(&mut self) -> Option<Result<Delivery, Error>> {
+        let mut left_out = Unacknowledged::default();
+        let next = self.next_new(&mut left_out).await;
+        left_out.acknowledge().await;
+        next
+    }
+
+    async fn next_new(&mut self, left_out: &mut Unacknowledged) -> Option<Result<Delivery, Error>> {
         loop {
             let delivery = match self.put_off.take() {
                 Some(delivery) => delivery,
-                None => match self.changes.next().await? {
+                None => match left_out.next(&mut self.changes).await? {
                     Ok(delivery) => delivery,
                     Err(error) => return Some(Err(error)),
                 },
@@ -263,7 +284,7 @@ where
             }
             let known = self.known.get_mut(&partition);
             if known.is_some_and(|known| known.leaves_out(&delivery)) {
-                pass_over(&delivery).await;
+                left_out.add(delivery);
             } else {
                 return Some(Ok(delivery));
             }
@@ -271,11 +292,46 @@ where
     }
 }
 
-/// Acknowledges what was applied before.
-async fn pass_over(delivery: &Delivery) {
-    // Where that fails, the acknowledgement of what comes next covers it.
-    if let Err(error) = delivery.ack().await {
-        tracing::debug!(%error, "what was applied before is not acknowledged");
+/// What was applied before, is left out, and is still to be acknowledged: together, for each acknowledgement is waited for.
+#[derive(Default)]
+struct Unacknowledged {
+    /// The last one of each partition, whose acknowledgement covers the others; an ordered group is one.
+    last: HashMap<String, Delivery>,
+    count: usize,
+    /// When they are acknowledged at the latest; `None` where there are none.
+    due: Option<Instant>,
+}
+
+impl Unacknowledged {
+    fn add(&mut self, delivery: Delivery) {
+        let partition = delivery.partition().unwrap_or_default().to_owned();
+        self.last.insert(partition, delivery);
+        self.count += 1;
+        self.due.get_or_insert_with(|| Instant::now() + TOGETHER);
+    }
+
+    /// The next change, with what is due acknowledged meanwhile.
+    async fn next<S: Changes>(&mut self, changes: &mut S) -> Option<Result<Delivery, Error>> {
+        while let Some(due) = self.due {
+            if self.count < MOST_TOGETHER
+                && let Ok(next) = tokio::time::timeout_at(due, changes.next()).await
+            {
+                return next;
+            }
+            self.acknowledge().await;
+        }
+        changes.next().await
+    }
+
+    async fn acknowledge(&mut self) {
+        self.count = 0;
+        self.due = None;
+        for delivery in std::mem::take(&mut self.last).into_values() {
+            // Where that fails, the acknowledgement of what comes next covers it.
+            if let Err(error) = delivery.ack().await {
+                tracing::debug!(%error, "what was applied before is not acknowledged");
+            }
+        }
     }
 }
 

@@ -193,6 +193,25 @@ async fn what_was_applied_before_is_acknowledged_and_left_out() -> anyhow::Resul
 }
 
 #[tokio::test]
+async fn what_is_left_out_is_acknowledged_where_nothing_new_follows() -> anyhow::Result<()> {
+    // More than are acknowledged together, and than are in flight.
+    let group = Group::with_in_flight(300).await?;
+    group.transaction(1, 698).await?;
+    let mut changes = group.subscribe().await?.behind(Some("0/10.699".parse()?));
+    let reads = async {
+        while group.info().await?.ack_floor.stream_sequence < 700 {
+            let none = tokio::time::timeout(Duration::from_millis(200), changes.next()).await;
+            assert!(none.is_err(), "{none:?}");
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(LIMIT, reads).await??;
+    group.transaction(2, 1).await?;
+    assert_eq!(next(&mut changes).await?.position.to_string(), "0/20.0");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_was_collected_before_a_move_takes_nothing_from_what_comes_after_it()
 -> anyhow::Result<()> {
     let group = Group::start().await?;
