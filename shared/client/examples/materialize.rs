@@ -17,21 +17,27 @@
 //!
 //! It may run more than once, so that another one goes on where one dies: the position is stored only where it is still
 //! the one that this process knows. One that stood by, or stood still, begins again behind what the other has applied. So does
-//! one that gets changes again, as behind `rowcast group seek`: only the copy knows which of them it has.
+//! one that gets changes again, as behind `rowcast group seek`: only the copy knows which of them it has. It
+//! connects again for that, and waits where nobody lets it in, as any member does that was let in once.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
 use futures::StreamExt as _;
 use rowcast_client::{
-    Change, Changes as _, Delivery, GroupCredentials, Operation, Position, Row, Secret,
+    Change, Changes as _, Delivery, Error, GroupCredentials, Operation, Position, Row, Secret,
     Subscription,
 };
 use serde_json::Value;
+use tokio::time::Instant;
 use tokio_postgres::{Client, NoTls, Transaction};
 
 /// Changes of one transaction of the copy.
 const BATCH: usize = 500;
+
+/// Between two attempts to connect, at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -51,9 +57,13 @@ async fn main() -> anyhow::Result<()> {
         driver.await?;
         anyhow::bail!("the database of the copy has closed the connection")
     };
+    let group = credentials.group_id.to_string();
     let apply = async {
+        // What is wrong from the first is told at once.
+        let mut subscription = Subscription::connect(credentials.clone()).await?;
         loop {
-            follow(&mut copy, credentials.clone(), &table).await?;
+            follow(&mut copy, subscription, &group, &table).await?;
+            subscription = connect_again(&credentials).await?;
         }
     };
     tokio::select! {
@@ -62,15 +72,34 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
+/// Connects once more, as soon as that is possible: NATS, or who checks logins, may be away, for which a member that was let
+/// in before waits as long.
+async fn connect_again(credentials: &GroupCredentials) -> Result<Subscription, Error> {
+    let begun = Instant::now();
+    let mut wait = Duration::from_millis(100);
+    loop {
+        match Subscription::connect(credentials.clone()).await {
+            Err(error @ (Error::Unreachable(_) | Error::LoginRefused { .. }))
+                if begun.elapsed() < credentials.login_patience =>
+            {
+                eprintln!("not connected yet: {error}");
+            }
+            connected => return connected,
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
 /// Applies changes until another member has applied some, or changes come again: then the copy says where to go on.
 async fn follow(
     copy: &mut Client,
-    credentials: GroupCredentials,
+    subscription: Subscription,
+    group: &str,
     table: &str,
 ) -> anyhow::Result<()> {
-    let group = credentials.group_id.to_string();
-    let mut applied = position(copy, &group).await?;
-    let changes = Subscription::connect(credentials).await?.behind(applied);
+    let mut applied = position(copy, group).await?;
+    let changes = subscription.behind(applied);
     // What is there already is applied together.
     let mut batches = changes.ready_chunks(BATCH);
     while let Some(batch) = batches.next().await {
@@ -78,7 +107,7 @@ async fn follow(
         if let Some(last) = batch.last() {
             let transaction = copy.transaction().await?;
             // First: of two members the second waits here, and then finds another position.
-            if !store(&transaction, &group, applied, last.position).await? {
+            if !store(&transaction, group, applied, last.position).await? {
                 return Ok(());
             }
             for delivery in &batch {
