@@ -81,14 +81,20 @@ impl Cache {
 
     /// Lets go of what is too old, and of the oldest where there is too much.
     fn let_go(&mut self) {
+        let rows = &mut self.rows;
         while let Some((key, kept)) = self.kept.pop_front() {
-            if self.kept.len() < MAX_ROWS && kept.elapsed() < MAX_AGE {
+            if !is_kept(rows, &key, kept) {
+                continue;
+            }
+            if rows.len() <= MAX_ROWS && kept.elapsed() < MAX_AGE {
                 self.kept.push_front((key, kept));
-                return;
+                break;
             }
-            if self.rows.get(&key).is_some_and(|(_row, at)| *at == kept) {
-                self.rows.remove(&key);
-            }
+            rows.remove(&key);
+        }
+        // A row that is changed and read by turns takes no room from others.
+        if self.kept.len() > 2 * rows.len() {
+            self.kept.retain(|(key, kept)| is_kept(rows, key, *kept));
         }
     }
 
@@ -102,6 +108,11 @@ impl Cache {
         self.kept.clear();
         self.reads.clear();
     }
+}
+
+/// Whether the row is the one that was kept then.
+fn is_kept(rows: &HashMap<String, (Option<String>, Instant)>, key: &str, kept: Instant) -> bool {
+    rows.get(key).is_some_and(|(_row, at)| *at == kept)
 }
 
 /// A table behind its cache.

@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::{SinkExt as _, StreamExt as _};
-use rowcast_client::{Change, Error, GroupCredentials, Operation, Position, Secret, Subscription};
+use rowcast_client::{Change, GroupCredentials, Operation, Position, Secret, Subscription};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
@@ -189,9 +189,9 @@ impl Feed {
             let delivery = delivery?;
             self.take(&delivery.change, delivery.redelivered)?;
             match delivery.ack().await {
+                Err(error) if error.is_final() => return Err(error.into()),
                 // What is not acknowledged comes again.
-                Ok(()) | Err(Error::NotAcknowledged(_) | Error::NotHeld { .. }) => {}
-                Err(error) => return Err(error.into()),
+                Ok(()) | Err(_) => {}
             }
         }
         anyhow::bail!("no more changes come")
