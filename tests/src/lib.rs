@@ -23,7 +23,7 @@ pub use example::{Language, Sample};
 pub use log::{Dealing, Log};
 pub use member::{Member, program};
 pub use order::{Unit, check};
-pub use reading::{is_count, read_until};
+pub use reading::{is_count, read_on_until, read_until};
 pub use recorder::Recorder;
 pub use shop::{Group, PASSWORD, Shop, Tracked, data, untracked_shop};
 pub use traces::{Span, TraceReceiver};
