@@ -45,7 +45,10 @@ pub(crate) struct Load {
 pub(crate) fn seed() -> u64 {
     let seed = std::env::var("ROWCAST_TEST_SEED")
         .ok()
-        .and_then(|text| text.parse().ok())
+        .map(|text| {
+            let seed = text.parse::<u64>();
+            seed.unwrap_or_else(|error| panic!("ROWCAST_TEST_SEED='{text}': {error}"))
+        })
         .unwrap_or_else(rand::random);
     eprintln!("ROWCAST_TEST_SEED={seed}");
     seed
