@@ -5,25 +5,29 @@
 //! millisecond at a time, not even registered with the poller, and takes what has gathered. Where little
 //! comes it is woken at once.
 //!
+//! Only over TCP: a socket file holds less than three hundred frames, however small they are, and the
+//! walsender would stand still for most of the millisecond.
+//!
 //! What counts is what the kernel does, so it is the socket that is paced: with TLS the one [beneath](Beneath)
 //! it.
 
 mod beneath;
 mod gathering;
-mod socket;
 
 use std::future::Future as _;
-use std::io;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::task::coop;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 pub(crate) use self::beneath::Beneath;
 pub(crate) use self::gathering::Gathering;
-use self::socket::Socket;
 
 /// How long a busy reader stays away after a read: as short as the runtime's clock can tell.
 const NAP: Duration = Duration::from_millis(1);
@@ -37,41 +41,41 @@ const WORTH: u128 = 4 << 10;
 /// A read of so many bytes shows that enough has gathered while the reader worked.
 const GATHERED: usize = 64 << 10;
 
-/// Makes the two halves of a connection.
-///
-/// # Errors
-/// Where the process has no descriptor left.
-pub(crate) fn halves<S: Socket>(incoming: S) -> io::Result<(Incoming<S>, Outgoing<S>)> {
-    let outgoing = incoming.another()?;
+/// Makes the two halves of a connection, of a socket that does not block.
+pub(crate) fn halves(socket: TcpStream) -> (Incoming, Outgoing) {
+    let socket = Arc::new(socket);
     let now = Instant::now();
+    let outgoing = Outgoing {
+        socket: Arc::clone(&socket),
+        waiting: None,
+        nap: None,
+    };
     let incoming = Incoming {
-        socket: incoming,
+        socket,
         waiting: None,
         nap: Box::pin(sleep_until(now)),
         pace: Pace::new(now),
     };
-    let outgoing = Outgoing {
-        socket: outgoing,
-        waiting: None,
-    };
-    Ok((incoming, outgoing))
+    (incoming, outgoing)
 }
 
 /// The receiving half.
-pub(crate) struct Incoming<S: Socket> {
+pub(crate) struct Incoming {
     /// Not registered with the poller.
-    socket: S,
-    /// The same, registered: to be woken by what comes next.
-    waiting: Option<S::Registered>,
+    socket: Arc<TcpStream>,
+    /// The same under another descriptor, registered: to be woken by what comes next.
+    waiting: Option<tokio::net::TcpStream>,
     nap: Pin<Box<Sleep>>,
     pace: Pace,
 }
 
 /// The sending half. Registered only where the kernel takes no more: what is registered is woken by what
 /// comes, too.
-pub(crate) struct Outgoing<S: Socket> {
-    socket: S,
-    waiting: Option<S::Registered>,
+pub(crate) struct Outgoing {
+    socket: Arc<TcpStream>,
+    waiting: Option<tokio::net::TcpStream>,
+    /// Where it can be registered only later.
+    nap: Option<Pin<Box<Sleep>>>,
 }
 
 /// When to stay away. Pure.
@@ -111,64 +115,114 @@ impl Pace {
         self.busy = false;
         self.away = None;
     }
+
+    /// Nothing has come, and nobody can tell when something does.
+    fn look_again(&mut self, now: Instant) {
+        self.busy = false;
+        self.away = Some(now + NAP);
+    }
 }
 
-impl<S: Socket> AsyncRead for Incoming<S> {
+impl Incoming {
+    /// Waits for as long as the reader stays away.
+    fn poll_nap(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(until) = self.pace.away {
+            self.waiting = None;
+            if self.nap.deadline() != until {
+                self.nap.as_mut().reset(until);
+            }
+            ready!(self.nap.as_mut().poll(context));
+            self.pace.away = None;
+        }
+        Poll::Ready(())
+    }
+
+    /// Reads what is there, and says whether anything was: where nothing was, the reader is registered, or
+    /// looks again later.
+    fn poll_now(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<bool>> {
+        // The runtime does not see this read: where there is always something, nothing else had its turn.
+        let coop = ready!(coop::poll_proceed(context));
+        let mut socket = &*self.socket;
+        match socket.read(buffer.initialize_unfilled()) {
+            Ok(read) => {
+                coop.made_progress();
+                buffer.advance(read);
+                Poll::Ready(Ok(true))
+            }
+            Err(error) if is_for_later(&error) => {
+                match registered(&self.socket) {
+                    Ok(waiting) => self.waiting = Some(waiting),
+                    // The stream is as good as before: only a descriptor is missing, and for now.
+                    Err(_none_left) => self.pace.look_again(Instant::now()),
+                }
+                Poll::Ready(Ok(false))
+            }
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+}
+
+impl AsyncRead for Incoming {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(until) = this.pace.away {
-            this.waiting = None;
-            if this.nap.deadline() != until {
-                this.nap.as_mut().reset(until);
-            }
-            ready!(this.nap.as_mut().poll(context));
-            this.pace.away = None;
-        }
         let filled = buffer.filled().len();
-        if this.waiting.is_none() {
-            match this.socket.read_now(buffer.initialize_unfilled()) {
-                Ok(read) => buffer.advance(read),
-                Err(error) if is_for_later(&error) => {
-                    this.waiting = Some(this.socket.another()?.register()?);
+        loop {
+            ready!(this.poll_nap(context));
+            if let Some(waiting) = &mut this.waiting {
+                if Pin::new(waiting).poll_read(context, buffer)?.is_pending() {
+                    this.pace.rest();
+                    return Poll::Pending;
                 }
-                Err(error) => return Poll::Ready(Err(error)),
+                break;
             }
-        }
-        if let Some(waiting) = &mut this.waiting
-            && Pin::new(waiting).poll_read(context, buffer)?.is_pending()
-        {
-            this.pace.rest();
-            return Poll::Pending;
+            if ready!(this.poll_now(context, buffer))? {
+                break;
+            }
         }
         let read = buffer.filled().len() - filled;
+        if read >= GATHERED {
+            // It is worked on for so long that more comes meanwhile: nobody need be told of that.
+            this.waiting = None;
+        }
         this.pace.read(read, Instant::now());
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: Socket> AsyncWrite for Outgoing<S> {
+impl AsyncWrite for Outgoing {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let mut waiting = match this.waiting.take() {
-            Some(waiting) => waiting,
-            None => match this.socket.write_now(bytes) {
-                Err(error) if is_for_later(&error) => this.socket.another()?.register()?,
+        loop {
+            if let Some(nap) = &mut this.nap {
+                ready!(nap.as_mut().poll(context));
+                this.nap = None;
+            }
+            if let Some(waiting) = &mut this.waiting {
+                let done = ready!(Pin::new(waiting).poll_write(context, bytes));
+                this.waiting = None;
+                return Poll::Ready(done);
+            }
+            let mut socket = &*this.socket;
+            match socket.write(bytes) {
+                Err(error) if is_for_later(&error) => match registered(&this.socket) {
+                    Ok(waiting) => this.waiting = Some(waiting),
+                    Err(_none_left) => this.nap = Some(Box::pin(sleep(NAP))),
+                },
                 done => return Poll::Ready(done),
-            },
-        };
-        let done = Pin::new(&mut waiting).poll_write(context, bytes);
-        if done.is_pending() {
-            this.waiting = Some(waiting);
+            }
         }
-        done
     }
 
     fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -176,8 +230,13 @@ impl<S: Socket> AsyncWrite for Outgoing<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.socket.end())
+        Poll::Ready(self.socket.shutdown(Shutdown::Write))
     }
+}
+
+/// The same socket under another descriptor, registered with the poller.
+fn registered(socket: &TcpStream) -> io::Result<tokio::net::TcpStream> {
+    tokio::net::TcpStream::from_std(socket.try_clone()?)
 }
 
 fn is_for_later(error: &io::Error) -> bool {

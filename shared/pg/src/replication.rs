@@ -225,15 +225,16 @@ impl ReplicationConnection {
     }
 }
 
-/// The two halves of a stream, of which the first reads in large pieces where much comes.
+/// The two halves of a stream, of which the first reads in large pieces where much comes and the socket holds them.
 fn halves(stream: Stream) -> io::Result<(reader::Incoming, status::Outgoing)> {
     let halves: (reader::Incoming, status::Outgoing) = match stream {
         Stream::Tcp(socket) => {
-            let (read, write) = pace::halves(socket.into_std()?)?;
+            let (read, write) = pace::halves(socket.into_std()?);
             (Box::new(read), Box::new(write))
         }
+        // It holds too few frames for a reader to stay away.
         Stream::Unix(socket) => {
-            let (read, write) = pace::halves(socket.into_std()?)?;
+            let (read, write) = tokio::io::split(socket);
             (Box::new(read), Box::new(write))
         }
         Stream::Tls(mut stream) => {
@@ -275,7 +276,29 @@ fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixStream;
+    use tokio::time::Instant;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_over_a_socket_file_is_read_at_once_however_much_it_is() {
+        let (mut server, client) = UnixStream::pair().unwrap();
+        let (mut incoming, _outgoing) = halves(Stream::Unix(client)).unwrap();
+        let (sent, mut received) = (vec![7; 16 << 10], vec![0; 16 << 10]);
+        let (step, began) = (Duration::from_millis(5), Instant::now());
+        for _ in 0..10 {
+            for _ in 0..2 {
+                server.write_all(&sent).await.unwrap();
+                incoming.read_exact(&mut received).await.unwrap();
+            }
+            tokio::time::advance(step).await;
+        }
+        assert_eq!(began.elapsed(), 10 * step, "the reader stayed away");
+    }
 
     #[test]
     fn names_that_could_end_the_quotes_are_refused() {

@@ -21,8 +21,8 @@ pub(crate) enum Beneath {
 /// A paced socket. TLS takes 4 KiB at a time, which would look as if little had gathered: so it takes them
 /// from a buffer.
 pub(crate) struct Paced {
-    incoming: BufReader<Incoming<std::net::TcpStream>>,
-    outgoing: Outgoing<std::net::TcpStream>,
+    incoming: BufReader<Incoming>,
+    outgoing: Outgoing,
 }
 
 impl Beneath {
@@ -33,7 +33,7 @@ impl Beneath {
     pub(crate) fn pace(&mut self) -> io::Result<()> {
         if let Self::Plain(socket) = self {
             let another = socket.as_fd().try_clone_to_owned()?;
-            let (incoming, outgoing) = halves(std::net::TcpStream::from(another))?;
+            let (incoming, outgoing) = halves(std::net::TcpStream::from(another));
             *self = Self::Paced(Box::new(Paced {
                 incoming: BufReader::with_capacity(GATHERED, incoming),
                 outgoing,

@@ -6,8 +6,12 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
+/// Bytes handed out at most before others have their turn: what is decrypted costs the runtime nothing that
+/// it sees.
+pub(super) const AT_ONCE: usize = 256 << 10;
+
 /// Hands out all that is there, as a socket does: what follows takes a read that is short for the end of
-/// what has come.
+/// what has come, unless it has [`AT_ONCE`].
 pub(crate) struct Gathering<R> {
     pub(super) from: R,
     /// Came behind what was handed out.
@@ -31,7 +35,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Gathering<R> {
             return Poll::Ready(Err(error));
         }
         let begin = buffer.filled().len();
-        while buffer.remaining() > 0 {
+        while buffer.remaining() > 0 && buffer.filled().len() - begin < AT_ONCE {
             let before = buffer.filled().len();
             match Pin::new(&mut this.from).poll_read(context, buffer) {
                 Poll::Pending if before == begin => return Poll::Pending,

@@ -9,9 +9,10 @@ use rustls::crypto::ring;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
+use super::gathering::AT_ONCE;
 use super::*;
 use crate::connect::{ConnectOptions, SslMode};
 use crate::networks::Networks;
@@ -22,7 +23,7 @@ trait Reading: AsyncRead + Unpin {
     fn is_away(&self) -> bool;
 }
 
-impl<S: Socket> Reading for Incoming<S> {
+impl Reading for Incoming {
     fn is_away(&self) -> bool {
         self.pace.away.is_some()
     }
@@ -42,11 +43,9 @@ async fn sockets() -> (TcpStream, TcpStream) {
     (server, client)
 }
 
-type Tcp = std::net::TcpStream;
-
-async fn connection() -> (TcpStream, Incoming<Tcp>, Outgoing<Tcp>) {
+async fn connection() -> (TcpStream, Incoming, Outgoing) {
     let (server, client) = sockets().await;
-    let (incoming, outgoing) = halves(client.into_std().unwrap()).unwrap();
+    let (incoming, outgoing) = halves(client.into_std().unwrap());
     (server, incoming, outgoing)
 }
 
@@ -174,13 +173,6 @@ async fn every_byte_arrives_in_order_however_fast_it_comes() {
 }
 
 #[tokio::test]
-async fn every_byte_arrives_in_order_over_a_socket_file() {
-    let (server, client) = UnixStream::pair().unwrap();
-    let (incoming, _outgoing) = halves(client.into_std().unwrap()).unwrap();
-    every_byte_arrives(server, incoming, 400).await;
-}
-
-#[tokio::test]
 async fn every_byte_arrives_in_order_over_tls() {
     let (server, client) = encrypted().await;
     every_byte_arrives(server, Gathering::new(client), 1000).await;
@@ -221,4 +213,78 @@ async fn what_is_written_arrives_and_its_end_too() {
     let mut received = Vec::new();
     incoming.read_to_end(&mut received).await.unwrap();
     assert_eq!(received, b"row");
+}
+
+#[tokio::test]
+async fn a_reader_to_whom_much_has_come_is_not_woken_by_what_comes_next() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpSocket::new_v4().unwrap();
+    client.set_recv_buffer_size(1 << 20).unwrap();
+    let client = client.connect(listener.local_addr().unwrap()).await;
+    let (mut server, _) = listener.accept().await.unwrap();
+    let (mut incoming, _outgoing) = halves(client.unwrap().into_std().unwrap());
+    let mut buffer = vec![0; 256 << 10];
+    let soon = Duration::from_millis(50);
+    let nothing = tokio::time::timeout(soon, incoming.read(&mut buffer)).await;
+    assert!(nothing.is_err() && incoming.waiting.is_some());
+    server.write_all(&vec![7; GATHERED + 1000]).await.unwrap();
+    tokio::time::sleep(soon).await;
+    let read = incoming.read(&mut buffer).await.unwrap();
+    assert_eq!(read, GATHERED + 1000);
+    assert!(incoming.waiting.is_none() && !incoming.is_away());
+}
+
+#[tokio::test]
+async fn a_reader_to_whom_something_always_comes_lets_others_have_their_turn() {
+    let (mut server, mut incoming, _outgoing) = connection().await;
+    server.write_all(&[7; 4000]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let read = async {
+        for _ in 0..4000 {
+            incoming.read_u8().await.unwrap();
+        }
+    };
+    let mut turns = 0;
+    tokio::select! {
+        biased;
+        () = read => {}
+        () = std::future::poll_fn(|_context| {
+            turns += 1;
+            Poll::Pending
+        }) => {}
+    }
+    assert!(turns > 10, "{turns}");
+}
+
+#[tokio::test]
+async fn a_reader_that_nobody_can_wake_looks_again() {
+    let (mut server, mut incoming, _outgoing) = connection().await;
+    incoming.pace.look_again(Instant::now());
+    assert!(incoming.is_away() && !incoming.pace.busy);
+    server.write_all(b"row").await.unwrap();
+    let mut received = [0; 3];
+    incoming.read_exact(&mut received).await.unwrap();
+    assert_eq!(&received, b"row");
+}
+
+/// Has 4 KiB whenever it is asked, as TLS has.
+struct Endless;
+
+impl AsyncRead for Endless {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let bytes = [7; 4 << 10];
+        buffer.put_slice(bytes.get(..buffer.remaining()).unwrap_or(&bytes));
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn what_is_decrypted_is_handed_out_in_parts_where_it_has_no_end() {
+    let mut buffer = vec![0; 1 << 20];
+    let read = Gathering::new(Endless).read(&mut buffer).await.unwrap();
+    assert_eq!(read, AT_ONCE);
 }
