@@ -57,6 +57,8 @@ pub(crate) struct Publisher {
     writes: VecDeque<Write>,
     /// Of the next batches.
     size: Size,
+    /// Since when nothing is in flight, where nothing is.
+    quiet_since: Instant,
     /// The request that started the task, until the first batch is sent.
     started_by: Option<TraceContext>,
     /// Something is sent in part.
@@ -105,24 +107,36 @@ impl InFlight {
 struct Write {
     /// Those that are not acknowledged.
     messages: usize,
+    /// Of their subjects and payloads, all of them.
+    bytes: usize,
     began: Instant,
     /// Closes with the acknowledgement of the last.
     _span: Span,
 }
 
-/// Counts messages as acknowledged, and tells how long the last of the writes took that are so to their end.
-fn acknowledge(writes: &mut VecDeque<Write>, mut messages: usize) -> Option<Duration> {
-    let mut took = None;
+/// A write that is acknowledged to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Written {
+    bytes: usize,
+    took: Duration,
+}
+
+/// Counts messages as acknowledged, and tells the last of the writes that are so to their end.
+fn acknowledge(writes: &mut VecDeque<Write>, mut messages: usize) -> Option<Written> {
+    let mut written = None;
     while let Some(oldest) = writes.front_mut() {
         if oldest.messages > messages {
             oldest.messages -= messages;
             break;
         }
         messages -= oldest.messages;
-        took = Some(oldest.began.elapsed());
+        written = Some(Written {
+            bytes: oldest.bytes,
+            took: oldest.began.elapsed(),
+        });
         writes.pop_front();
     }
-    took
+    written
 }
 
 impl Publisher {
@@ -141,6 +155,7 @@ impl Publisher {
             in_flight: VecDeque::new(),
             writes: VecDeque::new(),
             size: Size::Small,
+            quiet_since: Instant::now(),
             started_by: Some(started_by),
             sending: false,
             task: task.clone(),
@@ -174,6 +189,9 @@ impl Publisher {
 
     /// Sends the batches that are full.
     pub(crate) async fn send_full(&mut self) -> Result<(), BatchError> {
+        if self.size == Size::Large && self.in_flight.is_empty() {
+            self.size = self.size.after_rest(self.quiet_since.elapsed());
+        }
         loop {
             let (batch, more) = match &self.writer {
                 Writer::Batches(_) => (
@@ -209,8 +227,10 @@ impl Publisher {
     async fn send(&mut self, batch: Vec<Outbound>, more: More) -> Result<(), BatchError> {
         let position = batch.last().map(Outbound::whole_up_to);
         let span = position.map(|position| self.span(batch.len(), position));
+        let bytes: usize = batch.iter().map(batch::size).sum();
         self.writes.extend(span.map(|span| Write {
             messages: batch.len(),
+            bytes,
             began: Instant::now(),
             _span: span,
         }));
@@ -263,9 +283,12 @@ impl Publisher {
             bytes += stored.bytes;
             position = stored.position;
         }
-        let took = acknowledge(&mut self.writes, acked.messages);
-        if let (Writer::Batches(_), Some(took)) = (&self.writer, took) {
-            self.size = Size::after(took);
+        let written = acknowledge(&mut self.writes, acked.messages);
+        if let (Writer::Batches(_), Some(Written { bytes, took })) = (&self.writer, written) {
+            self.size = self.size.after(bytes, took);
+        }
+        if self.in_flight.is_empty() {
+            self.quiet_since = Instant::now();
         }
         Ok(Acked {
             messages: acked.messages as u64,
@@ -380,6 +403,7 @@ mod tests {
     async fn a_write_takes_until_its_last_message_is_acknowledged() {
         let write = |messages| Write {
             messages,
+            bytes: 10 * messages,
             began: Instant::now(),
             _span: Span::none(),
         };
@@ -387,10 +411,18 @@ mod tests {
         let second = Duration::from_secs(1);
         tokio::time::advance(second).await;
         assert_eq!(acknowledge(&mut writes, 64), None);
-        assert_eq!(acknowledge(&mut writes, 200), Some(second));
+        let first = Written {
+            bytes: 2560,
+            took: second,
+        };
+        assert_eq!(acknowledge(&mut writes, 200), Some(first));
         assert_eq!(writes.iter().map(|write| write.messages).sum::<usize>(), 92);
         tokio::time::advance(second).await;
-        assert_eq!(acknowledge(&mut writes, 92), Some(2 * second));
+        let last = Written {
+            bytes: 1000,
+            took: 2 * second,
+        };
+        assert_eq!(acknowledge(&mut writes, 92), Some(last));
         assert!(writes.is_empty());
     }
 }

@@ -19,6 +19,12 @@ const LARGE: usize = 3500 * 1000;
 /// A batch that is acknowledged later shows a link or a disk on which a large one might come too late.
 const QUICK: Duration = Duration::from_secs(1);
 
+/// A batch that is acknowledged soon shows that large ones come in time only if it has so many bytes itself.
+const TELLING: usize = SMALL / 2;
+
+/// What was seen of a link and a disk so long ago says nothing of them any more.
+const FORGOTTEN: Duration = Duration::from_secs(10);
+
 /// Fewer messages than these cost the broker less one by one than as a batch: for each batch it makes a
 /// folder, and syncs it five times (`nats-server` 2.15, `newBatchStore`).
 const WORTH_A_BATCH: usize = 12;
@@ -41,13 +47,20 @@ pub(crate) enum Size {
 }
 
 impl Size {
-    /// Of the batches that follow one that took so long.
-    pub(crate) fn after(took: Duration) -> Self {
-        if took < QUICK {
+    /// Of the batches that follow one of so many bytes that took so long.
+    pub(crate) fn after(self, bytes: usize, took: Duration) -> Self {
+        if took >= QUICK {
+            Self::Small
+        } else if bytes >= TELLING {
             Self::Large
         } else {
-            Self::Small
+            self
         }
+    }
+
+    /// Of the batches that follow so long a time in which nothing was in flight.
+    pub(crate) fn after_rest(self, rest: Duration) -> Self {
+        if rest >= FORGOTTEN { Self::Small } else { self }
     }
 
     pub(crate) const fn bytes(self) -> usize {
@@ -190,7 +203,8 @@ impl Queue {
     }
 }
 
-fn size(message: &Outbound) -> usize {
+/// Bytes of a message's subject and payload.
+pub(crate) fn size(message: &Outbound) -> usize {
     message.subject.len() + message.payload.len()
 }
 
@@ -323,8 +337,34 @@ mod tests {
 
     #[test]
     fn where_batches_take_long_they_are_small() {
-        assert_eq!(Size::after(Duration::from_millis(40)), Size::Large);
-        assert_eq!(Size::after(Duration::from_secs(2)), Size::Small);
+        for size in [Size::Small, Size::Large] {
+            assert_eq!(
+                size.after(SMALL, Duration::from_millis(40)),
+                Size::Large,
+                "from {size:?}"
+            );
+            for bytes in [300, SMALL, LARGE] {
+                assert_eq!(size.after(bytes, Duration::from_secs(2)), Size::Small);
+            }
+        }
+    }
+
+    #[test]
+    fn a_burst_behind_a_tiny_batch_begins_with_small_ones() {
+        let soon = Duration::from_millis(3);
+        let mut queue = Queue::default();
+        for transaction in 1..80 {
+            push(&mut queue, transaction, 1, 60_000);
+        }
+        let size = Size::Small.after(300, soon);
+        let first = queue.take_full(size).unwrap();
+        assert_eq!(first.len(), 15);
+        let size = size.after(first.iter().map(super::size).sum(), soon);
+        assert_eq!(queue.take_full(size).unwrap().len(), 58);
+        let size = size.after(300, soon);
+        assert_eq!(size, Size::Large, "little says nothing against it");
+        assert_eq!(size.after_rest(soon), Size::Large);
+        assert_eq!(size.after_rest(Duration::from_secs(60)), Size::Small);
     }
 
     proptest! {
