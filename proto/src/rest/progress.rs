@@ -52,8 +52,8 @@ pub struct TaskPosition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_percent: Option<f64>,
     /// Bytes that capture's buffers for it took at most since the report before: what was read and not decoded, a
-    /// transaction that is translated, what is being written, what waits to be sent. Shapes of tables, connections and the
-    /// process, which many tasks share, are not in it. Absent where the task does not run.
+    /// transaction that is translated, what is being written, what waits to be sent, the buffer that it is sent from. Shapes
+    /// of tables, connections and the process, which many tasks share, are not in it. Absent where the task does not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
     /// What the stream holds; absent where it holds nothing, or was not looked at yet.

@@ -21,6 +21,7 @@ mod wire;
 
 use std::collections::VecDeque;
 use std::io::Write as _;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,10 @@ pub const MAX_MESSAGES: usize = 1000;
 
 /// Most bytes of headers that a batch adds to those of a message of its own, with what begins and ends them.
 pub const HEADERS_MAX: usize = 256;
+
+/// Most bytes that a message takes besides its subject, its payload and headers of its own, whether it is
+/// stored with others or alone.
+const FRAME_MAX: usize = 256;
 
 /// An acknowledgement later than this counts as lost.
 const ACK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -144,6 +149,19 @@ impl BatchPublisher {
         }
     }
 
+    /// Makes room for so many messages of so many bytes, subjects and payloads, that are given to the next
+    /// [`send`](Self::send): the buffer grows to what they need and not past it.
+    pub const fn make_room(&mut self, messages: usize, bytes: usize) {
+        self.link.make_room(messages, bytes);
+    }
+
+    /// Bytes of the buffers that batches are sent from.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let commits = self.in_flight.iter().map(|batch| batch.commit.capacity());
+        self.link.memory() + commits.sum::<usize>()
+    }
+
     /// Batches sent and not yet acknowledged.
     #[must_use]
     pub fn in_flight(&self) -> usize {
@@ -178,7 +196,7 @@ impl BatchPublisher {
             .send(|output| {
                 commit = frames.write(output, batch);
                 if is_first {
-                    output.append(&mut commit);
+                    output.append(&mut mem::take(&mut commit));
                 }
             })
             .await?;
@@ -218,12 +236,17 @@ impl BatchPublisher {
             // From here on nothing waits until it is remembered: this call may be dropped.
             self.in_flight.pop_front();
             if let Some(next) = self.in_flight.front_mut() {
-                wire.output().append(&mut next.commit);
+                wire.output().append(&mut mem::take(&mut next.commit));
                 next.deadline = Instant::now() + ACK_TIMEOUT;
             }
             self.acked = Some(acked);
         }
     }
+}
+
+/// Bytes that so many messages take at most, whose subjects and payloads have so many.
+const fn room(messages: usize, bytes: usize) -> usize {
+    bytes + messages * FRAME_MAX
 }
 
 /// How the frames of a batch are written.
@@ -401,14 +424,16 @@ mod tests {
             let mut header = Vec::new();
             let frames = Frames {
                 id: id.clone(),
-                reply_to: "inbox".to_owned(),
+                reply_to: format!("_INBOX.{}", "X".repeat(22)),
                 expected: u64::MAX,
                 header: &mut header,
             };
-            let mut output = Vec::new();
+            let mut output = Vec::with_capacity(room(messages, messages));
+            let made = output.capacity();
             let batch = vec![message.clone(); messages];
-            let commit = frames.write(&mut output, batch.into_iter());
-            output.extend(commit);
+            let mut commit = frames.write(&mut output, batch.into_iter());
+            output.append(&mut commit);
+            assert_eq!(output.capacity(), made, "more was needed than told");
             let text = String::from_utf8(output).unwrap();
             // `HPUB <subject> [reply] <header> <total>`: without a body both numbers are the same.
             let sizes = text.lines().filter(|line| line.starts_with("HPUB "));

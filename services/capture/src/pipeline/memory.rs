@@ -2,7 +2,8 @@
 //!
 //! One process has many tasks and one heap, so a task's memory cannot be asked of the system. What grows with a task's
 //! work is counted instead: what was read and not decoded, the transaction that is translated, what is being written,
-//! and what waits to be sent. Shapes of its tables, connections, and the process itself are not in it.
+//! what waits to be sent, and the buffer that it is sent from. Shapes of its tables, connections, and the process itself
+//! are not in it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

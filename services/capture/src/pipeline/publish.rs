@@ -172,9 +172,9 @@ impl Publisher {
         self.queue.has_room(self.size)
     }
 
-    /// Bytes of what waits to be sent. Nothing is kept of what is sent.
-    pub(crate) const fn memory(&self) -> usize {
-        self.queue.bytes()
+    /// Bytes of what waits to be sent, and of the buffers that it is sent from.
+    pub(crate) fn memory(&self) -> usize {
+        self.queue.bytes() + self.writer.memory()
     }
 
     /// Queues a message.
@@ -228,6 +228,7 @@ impl Publisher {
         let position = batch.last().map(Outbound::whole_up_to);
         let span = position.map(|position| self.span(batch.len(), position));
         let bytes: usize = batch.iter().map(batch::size).sum();
+        self.writer.make_room(batch.len(), bytes);
         self.writes.extend(span.map(|span| Write {
             messages: batch.len(),
             bytes,

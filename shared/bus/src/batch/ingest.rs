@@ -89,6 +89,18 @@ impl IngestPublisher {
         }
     }
 
+    /// Makes room for so many messages of so many bytes, subjects and payloads, that are given to the next
+    /// [`send`](Self::send): the buffer grows to what they need and not past it.
+    pub const fn make_room(&mut self, messages: usize, bytes: usize) {
+        self.link.make_room(messages, bytes);
+    }
+
+    /// Bytes of the buffers that messages are sent from.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.link.memory()
+    }
+
     /// Messages sent and not yet acknowledged.
     #[must_use]
     pub fn in_flight(&self) -> usize {

@@ -1,12 +1,13 @@
 //! The connection of a publisher: made when it is first needed, given up where nothing is sent for long.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::wire::Wire;
-use super::{ACK_TIMEOUT, BatchError};
+use super::{ACK_TIMEOUT, BatchError, room};
 use crate::connect::{Bus, BusConfig};
 
 /// A connection that nothing was sent over for so long is given up: an idle task needs none.
@@ -26,6 +27,8 @@ pub(super) struct Link {
     inbox: String,
     replies: Replies,
     last_used: Instant,
+    /// Bytes that are written at most by the next send; 0 where it is not known.
+    room: usize,
 }
 
 impl Link {
@@ -36,6 +39,7 @@ impl Link {
             inbox: bus.client().new_inbox(),
             replies,
             last_used: Instant::now(),
+            room: 0,
         }
     }
 
@@ -54,6 +58,16 @@ impl Link {
         self.wire.as_mut()
     }
 
+    /// The next send writes so many messages of so many bytes, subjects and payloads.
+    pub(super) const fn make_room(&mut self, messages: usize, bytes: usize) {
+        self.room = room(messages, bytes);
+    }
+
+    /// Bytes of its buffers.
+    pub(super) fn memory(&self) -> usize {
+        self.wire.as_ref().map_or(0, Wire::memory)
+    }
+
     /// Sends what `write` writes, over a new connection where there is none.
     ///
     /// Not cancel safe: the connection is gone then.
@@ -65,6 +79,8 @@ impl Link {
             Some(wire) => wire,
             None => Wire::open(&self.config, &self.subscription()).await?,
         };
+        // To the byte: a buffer that doubles could be twice what the largest batch needs.
+        wire.output().reserve_exact(mem::take(&mut self.room));
         write(wire.output());
         tokio::time::timeout(ACK_TIMEOUT, wire.flush())
             .await

@@ -152,6 +152,11 @@ impl Wire {
         &mut self.output
     }
 
+    /// Bytes of the buffers.
+    pub(super) fn memory(&self) -> usize {
+        self.input.capacity() + self.output.capacity()
+    }
+
     /// Writes what is in the output. Cancel safe: what is not written yet is written by the next call.
     pub(super) async fn flush(&mut self) -> Result<(), WireError> {
         while self.written < self.output.len() {
@@ -313,9 +318,10 @@ mod tests {
         };
         wire.rest();
         assert!(wire.output == vec![7; 3 * OUTPUT]);
+        assert!(wire.memory() >= 3 * OUTPUT);
         wire.output.clear();
         wire.rest();
-        assert!(wire.output.capacity() < 2 * OUTPUT);
+        assert!(wire.memory() < 2 * OUTPUT);
     }
 
     #[test]

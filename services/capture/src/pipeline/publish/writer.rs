@@ -27,6 +27,22 @@ impl Writer {
         }
     }
 
+    /// Makes room for so many messages of so many bytes, subjects and payloads, that are sent next.
+    pub(super) const fn make_room(&mut self, messages: usize, bytes: usize) {
+        match self {
+            Self::Batches(batches) => batches.make_room(messages, bytes),
+            Self::Messages(ingest) => ingest.make_room(messages, bytes),
+        }
+    }
+
+    /// Bytes of the buffers that messages are sent from.
+    pub(super) fn memory(&self) -> usize {
+        match self {
+            Self::Batches(batches) => batches.memory(),
+            Self::Messages(ingest) => ingest.memory(),
+        }
+    }
+
     /// Waits for the next acknowledgement; for ever where nothing is in flight. Cancel safe.
     pub(super) async fn acked(&mut self) -> Result<Acked, BatchError> {
         match self {
