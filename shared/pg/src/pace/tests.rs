@@ -40,6 +40,8 @@ async fn sockets() -> (TcpStream, TcpStream) {
     let address = listener.local_addr().unwrap();
     let client = TcpStream::connect(address).await.unwrap();
     let (server, _) = listener.accept().await.unwrap();
+    // As PostgreSQL sends: at once.
+    server.set_nodelay(true).unwrap();
     (server, client)
 }
 
