@@ -72,16 +72,18 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Connects once more, as soon as that is possible: NATS, or who checks logins, may be away, for which a member that was let
-/// in before waits as long.
+/// Connects once more, as soon as that is possible: NATS, or who checks logins, may be away, or the consumer be missing until
+/// a task that was reset is started again, for which a member that was let in before waits as long.
 async fn connect_again(credentials: &GroupCredentials) -> Result<Subscription, Error> {
     let begun = Instant::now();
     let mut wait = Duration::from_millis(100);
     loop {
         match Subscription::connect(credentials.clone()).await {
-            Err(error @ (Error::Unreachable(_) | Error::LoginRefused { .. }))
-                if begun.elapsed() < credentials.login_patience =>
-            {
+            Err(
+                error @ (Error::Unreachable(_)
+                | Error::LoginRefused { .. }
+                | Error::GroupDeleted { .. }),
+            ) if begun.elapsed() < credentials.login_patience => {
                 eprintln!("not connected yet: {error}");
             }
             connected => return connected,

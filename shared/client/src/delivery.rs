@@ -244,6 +244,12 @@ impl Delivery {
             });
         }
         session.verify().await?;
+        // That may have taken some seconds.
+        if !hold.may_acknowledge() && !session.is_over() {
+            return Err(Error::NotHeld {
+                position: self.position,
+            });
+        }
         let fence = hold.fence();
         let is_news = fence.stored().is_none_or(|stored| stored != *sequence);
         if let Some(message) = message.as_ref().filter(|_message| is_news) {

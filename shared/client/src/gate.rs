@@ -115,9 +115,7 @@ impl<T> Gate<T> {
         })
     }
 
-    /// Forgets what the caller had and has acknowledged.
-    ///
-    /// What is held stays: in a stream that was made anew, a low sequence is no old change.
+    /// Forgets what the caller had and has acknowledged. What is held stays, until it is looked at the server.
     pub(crate) fn acknowledged(&mut self, sequence: u64) {
         let rest = self.out.split_off(&(sequence + 1));
         let acknowledged = std::mem::replace(&mut self.out, rest);
@@ -135,8 +133,15 @@ impl<T> Gate<T> {
         self.open
     }
 
-    /// Opens the gate where everything that the server has in flight is here.
+    /// Opens the gate where everything that the server has in flight is here. What it has acknowledged for another reader of
+    /// the consumer goes: that one has it, and what came behind.
     pub(crate) fn check(&mut self, seen: Seen) {
+        let rest = self.held.split_off(&(seen.ack_floor + 1));
+        let done = std::mem::replace(&mut self.held, rest);
+        for (sequence, (delivery, _item)) in done {
+            self.numbers.remove(&delivery);
+            self.copies.remove(&sequence);
+        }
         let in_flight = seen.ack_floor + 1..=seen.delivered;
         let here = if in_flight.is_empty() {
             0
@@ -282,10 +287,11 @@ mod tests {
         let mut gate = Gate::new(seen(0, 0, 0));
         deliver(&mut gate, 1, 1);
         assert!(!gate.next().unwrap().is_copy);
-        // The server was killed, and sends it again as if for the first time; then the caller's acknowledgement is stored.
+        // The server was killed, and sends it again as if for the first time; then the caller's acknowledgement is stored,
+        // on its leader alone.
         deliver(&mut gate, 1, 1);
         gate.acknowledged(1);
-        gate.check(seen(1, 1, 0));
+        gate.check(seen(0, 1, 1));
         assert!(gate.next().unwrap().is_copy);
         // It was killed once more behind that, and has forgotten it.
         gate.acknowledged(1);
@@ -296,6 +302,19 @@ mod tests {
         deliver(&mut gate, 2, 1);
         gate.check(seen(0, 1, 1));
         assert!(gate.next().unwrap().is_copy);
+    }
+
+    #[test]
+    fn what_another_reader_has_acknowledged_is_not_handed_out_behind_it() {
+        let mut gate = Gate::new(seen(10, 10, 0));
+        deliver(&mut gate, 12, 12);
+        deliver(&mut gate, 14, 14);
+        assert!(drain(&mut gate).is_empty());
+        // Another one was sent these, and those between, and has acknowledged 15.
+        gate.check(seen(15, 15, 0));
+        assert!(drain(&mut gate).is_empty());
+        deliver(&mut gate, 15, 16);
+        assert_eq!(drain(&mut gate), [16]);
     }
 
     #[test]

@@ -157,6 +157,7 @@ impl Membership {
             Answer::Nobody => {
                 let until = self.kept().await.map(|at| at + KEPT);
                 self.go_on(until);
+                self.read_unheard();
             }
             Answer::Silence => self.begin_moved(),
             Answer::NoGroup => {
@@ -207,7 +208,6 @@ impl Membership {
             self.lease.send_replace(until);
         }
         self.begin_moved();
-        self.read_unheard();
     }
 
     /// Makes it so that this member reads what it holds, and nothing else.

@@ -158,7 +158,11 @@ impl Stream for Subscription {
         }
         match self.deliveries.poll_next_unpin(context) {
             Poll::Ready(Some(item)) => {
-                self.has_ended = item.as_ref().is_err_and(Error::is_final);
+                if item.as_ref().is_err_and(Error::is_final) {
+                    self.has_ended = true;
+                    // Others may have what it holds, however long the caller keeps the stream.
+                    self.leave = None;
+                }
                 Poll::Ready(Some(item))
             }
             // What is refused for good is always there.

@@ -6,8 +6,8 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_nats::Subject;
 use async_nats::jetstream::{AckKind, Message};
+use async_nats::{Client, Subject};
 use bytes::Bytes;
 use futures::FutureExt as _;
 use tokio::sync::oneshot;
@@ -25,6 +25,9 @@ const MANY: usize = 512;
 
 /// Time for the server to learn that nothing is asked for any more, before it has something to send again.
 const SETTLE: Duration = Duration::from_millis(20);
+
+/// How long NATS may take to be told.
+const GIVEN: Duration = Duration::from_secs(2);
 
 /// What is with this process.
 #[derive(Debug, Default)]
@@ -118,16 +121,28 @@ impl Unfinished {
         }
         tokio::time::sleep(SETTLE).await;
         let client = session.client();
-        for reply in replies {
-            let back = Bytes::from(AckKind::Nak(None));
-            if let Err(error) = client.publish(reply, back).await {
-                tracing::debug!(%error, "a change comes again after the ack wait");
+        let given = give(&client, replies);
+        // Where the connection is lost they would go out with the next one, when it is not known any more whose they are.
+        match tokio::time::timeout(GIVEN, given).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "changes may come again only after the ack wait");
             }
-        }
-        if let Err(error) = client.flush().await {
-            tracing::debug!(%error, "changes may come again only after the ack wait");
+            Err(_elapsed) => tracing::debug!("NATS does not take what is given back"),
         }
     }
+}
+
+async fn give(
+    client: &Client,
+    replies: Vec<Subject>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    for reply in replies {
+        client
+            .publish(reply, Bytes::from(AckKind::Nak(None)))
+            .await?;
+    }
+    Ok(client.flush().await?)
 }
 
 impl State {
