@@ -1,18 +1,10 @@
 //! A source that lets its role in by a client certificate.
 
 use std::path::Path;
-use std::process::Command;
 
 use rowcast_e2e::{PATIENCE, Shell, Shop, is_count, read_until};
 use rowcast_proto::rest::{Source, SourceTest};
-use rowcast_testkit::eventually;
-
-fn openssl(folder: &Path, arguments: &str) {
-    let mut command = Command::new("openssl");
-    command.args(arguments.split_whitespace());
-    let output = command.current_dir(folder).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-}
+use rowcast_testkit::{eventually, openssl};
 
 /// A key and a certificate with this common name, signed by itself.
 fn certificate(folder: &Path, name: &str) {

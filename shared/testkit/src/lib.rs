@@ -12,6 +12,7 @@ mod proxy;
 mod blackhole;
 mod eventually;
 mod log;
+mod openssl;
 mod stream;
 
 pub use blackhole::Blackhole;
@@ -19,6 +20,7 @@ pub use eventually::eventually;
 pub use log::init_tracing;
 pub use nats::Nats;
 pub use nats_cluster::NatsCluster;
+pub use openssl::openssl;
 pub use platform::{Options as PlatformOptions, Platform};
 pub use postgres::{Postgres, connect};
 pub use proxy::{Proxy, Sender};

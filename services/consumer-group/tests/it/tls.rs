@@ -1,27 +1,22 @@
 //! NATS with TLS, by a certificate that a private authority has signed.
 
 use std::path::Path;
-use std::process::Command;
 
 use rowcast_bus::async_nats::connection::State;
 use rowcast_bus::async_nats::{ConnectErrorKind, ConnectOptions};
 use rowcast_domain::TaskId;
 use rowcast_proto::message as m;
 use rowcast_proto::rpc::UpdateGroup;
-use rowcast_testkit::{Nats, eventually};
+use rowcast_testkit::{Nats, eventually, openssl};
 
 use crate::fixture::{CUT, Member, PASSWORD, Service, bodies, read};
 use crate::update::update;
 
 /// A certificate for 127.0.0.1 that is its own authority.
-fn certificate(folder: &Path) -> anyhow::Result<()> {
+fn certificate(folder: &Path) {
     let arguments = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=nats
         -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=CA:FALSE -keyout nats.key -out nats.crt";
-    let mut openssl = Command::new("openssl");
-    openssl.args(arguments.split_whitespace());
-    let output = openssl.current_dir(folder).output()?;
-    anyhow::ensure!(output.status.success(), "{output:?}");
-    Ok(())
+    openssl(folder, arguments);
 }
 
 fn options(member: &Member, password: &str, authority: &Path) -> ConnectOptions {
@@ -36,7 +31,7 @@ fn options(member: &Member, password: &str, authority: &Path) -> ConnectOptions 
 #[tokio::test]
 async fn logins_over_tls_are_judged_and_cut_off_as_others_are() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    certificate(folder.path())?;
+    certificate(folder.path());
     let authority = folder.path().join("nats.crt");
     let mut nats = Nats::start().await?;
     // The test's own connections go without TLS.

@@ -1,42 +1,34 @@
 //! A server whose certificate a private authority has signed, and which asks clients for one.
 
 use std::path::Path;
-use std::process::Command;
 
 use rowcast_client::{Error, Subscription};
+use rowcast_testkit::openssl;
 use tempfile::TempDir;
 
 use crate::fixture::{Group, ordinals};
 
 const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
 
-fn openssl(folder: &Path, arguments: &str) -> anyhow::Result<()> {
-    let mut command = Command::new("openssl");
-    command.args(arguments.split_whitespace());
-    let output = command.current_dir(folder).output()?;
-    anyhow::ensure!(output.status.success(), "{output:?}");
-    Ok(())
-}
-
 /// A certificate authority in a folder of its own.
 fn authority() -> anyhow::Result<TempDir> {
     let folder = tempfile::tempdir()?;
     let make = format!("req -x509 {KEY} -keyout ca.key -out ca.crt -subj /CN=ca -days 2");
-    openssl(folder.path(), &make)?;
+    openssl(folder.path(), &make);
     Ok(folder)
 }
 
 /// A certificate and its key, with this extension.
-fn issue(authority: &Path, name: &str, extension: &str) -> anyhow::Result<()> {
+fn issue(authority: &Path, name: &str, extension: &str) {
     let wish = format!(
         "req -new {KEY} -keyout {name}.key -out {name}.csr -subj /CN={name} -addext {extension}"
     );
-    openssl(authority, &wish)?;
+    openssl(authority, &wish);
     let sign = format!(
         "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2
          -copy_extensions copy -out {name}.crt"
     );
-    openssl(authority, &sign)
+    openssl(authority, &sign);
 }
 
 /// From now on the group's server speaks TLS. It asks clients for a certificate of the authority where `verify` says so.
@@ -61,7 +53,7 @@ async fn a_private_authority_is_trusted_where_it_is_named_and_no_other() -> anyh
     let mut group = Group::start().await?;
     group.publish(2).await?;
     let (ours, other) = (authority()?, authority()?);
-    issue(ours.path(), "server", "subjectAltName=IP:127.0.0.1")?;
+    issue(ours.path(), "server", "subjectAltName=IP:127.0.0.1");
     restart(&mut group, ours.path(), false).await?;
     is_unreachable(&group.subscribe().await);
     let credentials = group.credentials.clone();
@@ -79,8 +71,8 @@ async fn a_server_that_asks_for_a_certificate_is_shown_it() -> anyhow::Result<()
     group.publish(2).await?;
     let ours = authority()?;
     let file = |name: &str| ours.path().join(name);
-    issue(ours.path(), "server", "subjectAltName=IP:127.0.0.1")?;
-    issue(ours.path(), "member", "extendedKeyUsage=clientAuth")?;
+    issue(ours.path(), "server", "subjectAltName=IP:127.0.0.1");
+    issue(ours.path(), "member", "extendedKeyUsage=clientAuth");
     restart(&mut group, ours.path(), true).await?;
     let trusting = group.credentials.clone();
     let trusting = trusting.with_root_certificates(file("ca.crt"));

@@ -1,10 +1,10 @@
 //! Bytes that come fast, seldom, and over each kind of socket.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use rowcast_domain::Secret;
+use rowcast_testkit::openssl;
 use rustls::crypto::ring;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -55,12 +55,7 @@ async fn connection() -> (TcpStream, Incoming, Outgoing) {
 fn identity(dir: &Path) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
     let arguments = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key \
                      -out server.crt -subj /CN=localhost -days 2";
-    let output = Command::new("openssl")
-        .args(arguments.split_ascii_whitespace())
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
+    openssl(dir, arguments);
     let certificate = CertificateDer::from_pem_file(dir.join("server.crt")).unwrap();
     let key = PrivateKeyDer::from_pem_file(dir.join("server.key")).unwrap();
     (certificate, key)

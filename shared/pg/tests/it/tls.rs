@@ -1,7 +1,6 @@
 //! Which servers are trusted over TLS, and what channel binding keeps out.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use rowcast_domain::Secret;
@@ -10,6 +9,7 @@ use rowcast_pg::{
     ClientCertificate, ConnectOptions, Error, ErrorClass, ReplicationConnection, Session, SslMode,
     connect,
 };
+use rowcast_testkit::openssl;
 use rustls::crypto::ring;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -31,15 +31,6 @@ struct Identity {
 struct Authority {
     dir: tempfile::TempDir,
     certificate: String,
-}
-
-fn openssl(dir: &Path, arguments: &str) {
-    let output = Command::new("openssl")
-        .args(arguments.split(' '))
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
 }
 
 fn read(dir: &Path, name: &str) -> String {
